@@ -1,0 +1,32 @@
+# make demo   record and replay a scraper against a market-data server on loopback
+# make test   all tests
+# make lint   style, types, layers
+# make test-long  the long forms of the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-long lint clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,config,test,dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n auto -m 'not long'
+
+test-long: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n auto
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo-data build dist

@@ -1,0 +1,1 @@
+"""Where the calls are seen and answered: urllib3's connections, and requests' adapters."""

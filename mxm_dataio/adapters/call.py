@@ -1,0 +1,326 @@
+"""One call under capture: its attempts as they happen, recorded once when all is known.
+
+A call is settled when the program has its answer (or its exception) and the last byte of the
+last body has come, whichever is later; so an exchange is on disk before the read that ends its
+body returns. A body dropped half-way is settled when it is closed, or when the session ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from mmap import ACCESS_READ, mmap
+from typing import Any
+
+from ..api import Collector, IngestSession, collector
+from ..identity import Identity
+from ..models import Failure, Headers, Peer, Request, Response, Status, Timings
+from ..payloads import Spool
+from ..utils import instant, new_id
+from . import failures
+from .framing import ChunkParser, MessageParser
+
+# Identity of an upload that the connection never took to its end.
+UNSENT = {"unsent": True}
+
+
+class Attempt:
+    """One try on the wire. Fed by the taps; never raises into the program's own reading."""
+
+    def __init__(self, call: Call, sequence: int) -> None:
+        self.call = call
+        self.sequence = sequence
+        self.method = call.method
+        self.url = call.url
+        self.started = time.time()
+        self._clock = time.perf_counter()
+        self.connect: float | None = None
+        self.tls: float | None = None
+        self.first_byte: float | None = None
+        self.total: float | None = None
+        self.peer = Peer()
+        self.requested = False
+        self.busy = False
+        self.sent_head = b""
+        self.sent_all = False
+        self.upload: Spool | None = None
+        self._upload_chunks: ChunkParser | None = None
+        self.spool: Spool | None = None
+        self.parser: MessageParser | None = None
+        self.failure: Failure | None = None
+        self.body_failure: Failure | None = None
+        self.done = False
+
+    def elapsed(self) -> float:
+        """Seconds since the attempt began."""
+        return time.perf_counter() - self._clock
+
+    # -- the request ---------------------------------------------------------------------
+
+    def sent(self, data: Any) -> None:
+        """Take what went out: first the head, then the body under its transfer coding."""
+        if not self.sent_head:
+            self.sent_head = bytes(data)
+            if self.call.streams and b"transfer-encoding: chunked" in self.sent_head.lower():
+                self._upload_chunks = ChunkParser(self._keep_upload)
+            return
+        if not self.call.streams:
+            return
+        try:
+            if self._upload_chunks is not None:
+                self._upload_chunks.feed(memoryview(data).cast("B"))
+            else:
+                self._keep_upload(data)
+        except (OSError, TypeError, ValueError) as exc:
+            self.call.ingest.problem(exc)
+
+    def _keep_upload(self, data: bytes | memoryview) -> None:
+        if self.upload is None:
+            self.upload = self.call.ingest.spool()
+        self.upload.write(data)
+
+    # -- the answer ----------------------------------------------------------------------
+
+    def expect(self) -> None:
+        """An answer is about to be read."""
+        self.sent_all = True
+        self.spool = self.call.ingest.spool()
+        self.parser = MessageParser(self.method, self.spool.write)
+
+    def feed(self, data: memoryview) -> None:
+        """Take bytes off the wire."""
+        parser = self.parser
+        if self.done or parser is None:
+            return
+        if self.first_byte is None:
+            self.first_byte = self.elapsed()
+        try:
+            parser.feed(data)
+        except Exception as exc:
+            self.call.ingest.problem(exc)
+            self.finish()
+        else:
+            if parser.complete:
+                self.finish()
+
+    def feed_eof(self) -> None:
+        """Take the end of the connection."""
+        if self.parser is not None and not self.done:
+            self.parser.feed_eof()
+            self.finish()
+
+    def feed_error(self, exc: BaseException) -> None:
+        """Take the error that ended a read."""
+        if not self.done and self.parser is not None:
+            if self.parser.head_done:
+                self.body_failure = failures.dump(exc, self.call.ingest.redaction.text)
+            self.finish()
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        if not self.done:
+            self.done = True
+            self.total = self.elapsed()
+            self.call.advance()
+
+    @property
+    def answered(self) -> bool:
+        """A whole head came."""
+        return self.parser is not None and self.parser.head_done
+
+    def response(self) -> Response:
+        """Return the attempt as it is stored."""
+        parser = self.parser
+        chunks = parser.chunks if parser else None
+        failure = self.body_failure or self.failure
+        return Response(
+            request_id=self.call.id,
+            sequence=self.sequence,
+            method=self.method,
+            url=self.url,
+            status_code=parser.status if parser else None,
+            head=bytes(parser.head) if parser else b"",
+            complete=bool(parser and parser.complete),
+            closed_by_peer=bool(parser and parser.eof),
+            framing=chunks.framing() if chunks else None,
+            failure=failure,
+            started_at=instant(self.started),
+            timings=Timings(self.connect, self.tls, self.first_byte, self.total),
+            peer=self.peer,
+        )
+
+
+class Call:
+    """What the program asked for.
+
+    Args:
+        url: absolute.
+        headers: as the program gave them to the transport.
+        body: bytes or text where it is at hand, anything else is a stream.
+        conditions: headers to add on the wire, for revalidation.
+    """
+
+    def __init__(
+        self,
+        ingest: IngestSession,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: Any,
+        *,
+        conditions: Headers = (),
+    ) -> None:
+        self.ingest = ingest
+        self.id = new_id()
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.streams = not isinstance(body, (bytes, type(None)))
+        self._body: bytes | None = None if self.streams else body
+        self.conditions = conditions
+        self.collector: Collector | None = collector()
+        self.attempts: list[Attempt] = []
+        self.revalidated: str | None = None
+        self._started = time.time()
+        self._clock = time.perf_counter()
+        self._duration: float | None = None
+        self._failure: Failure | None = None
+        self._status: Status | None = None
+        self._over = False
+        self._settled = False
+        self._lock = threading.Lock()
+        ingest.pend(self)
+
+    # -- what the taps tell --------------------------------------------------------------
+
+    def attempt(self) -> Attempt:
+        """Begin another try; the one before can only still be read from."""
+        for earlier in self.attempts:
+            if earlier.parser is None:
+                earlier.done = True
+        attempt = Attempt(self, len(self.attempts) + 1)
+        self.attempts.append(attempt)
+        return attempt
+
+    def blame(self, error: BaseException | None) -> None:
+        """Note what urllib3 made of the last try, as it goes on to the next."""
+        if error is not None and self.attempts:
+            last = self.attempts[-1]
+            if last.failure is None:
+                last.failure = failures.dump(error, self.ingest.redaction.text)
+            if not last.answered:
+                last.done = True
+
+    # -- how it ends ---------------------------------------------------------------------
+
+    def returned(self) -> None:
+        """The program has its answer."""
+        self._duration = time.perf_counter() - self._clock
+        self._over = True
+        self.advance()
+
+    def raised(self, exc: BaseException) -> None:
+        """The program has its exception."""
+        self._duration = time.perf_counter() - self._clock
+        self._failure = failures.dump(exc, self.ingest.redaction.text)
+        interrupted = not isinstance(exc, Exception)
+        self._status = Status.INTERRUPTED if interrupted else Status.FAILED
+        self.blame(getattr(exc, "reason", None) or exc)
+        for attempt in self.attempts:
+            attempt.done = True
+        self._over = True
+        self.advance()
+
+    def advance(self) -> None:
+        """Settle, if nothing is outstanding."""
+        if self._over and all(attempt.done for attempt in self.attempts):
+            self.settle()
+
+    def settle(self) -> None:
+        """Record the call, once."""
+        with self._lock:
+            if self._settled:
+                return
+            self._settled = True
+        for attempt in self.attempts:
+            attempt.done = True
+        self.ingest.settled(self)
+        try:
+            self._record()
+        finally:
+            for attempt in self.attempts:
+                for spool in (attempt.spool, attempt.upload):
+                    if spool is not None:
+                        spool.discard()
+
+    def _record(self) -> None:
+        upload = self._upload()
+        identity = self._identity(upload)
+        attempts = [(a.response(), a.spool if a.answered else None) for a in self.attempts]
+        last = self.attempts[-1] if self.attempts else None
+        status = self._status
+        if status is None:
+            complete = last is None or bool(last.parser and last.parser.complete)
+            status = Status.COMPLETE if complete else Status.PARTIAL
+        request = Request(
+            id=self.id,
+            session_id="",
+            source="",
+            endpoint="",
+            method=self.method.upper(),
+            url=self.url,
+            headers=_sent_headers(last) or self.headers,
+            started_at=instant(self._started),
+            duration=self._duration,
+            status=status,
+            failure=self._failure,
+            served_from=self.revalidated,
+        )
+        self.ingest.record(
+            request, identity, attempts, body=self._body or upload, into=self.collector
+        )
+
+    def _upload(self) -> Spool | None:
+        """Return what was uploaded by the last try that took the stream to its end."""
+        if not self.streams:
+            return None
+        for attempt in reversed(self.attempts):
+            if attempt.sent_all and attempt.upload is not None:
+                return attempt.upload
+        return None
+
+    def _identity(self, upload: Spool | None) -> Identity:
+        if self.streams and not any(attempt.sent_all for attempt in self.attempts):
+            return self.identify(None).with_body(UNSENT)
+        return self.identify(upload)
+
+    def identify(self, upload: Spool | None) -> Identity:
+        """Return the call's identity, with a streamed body from its spool."""
+        if upload is None:
+            return self.ingest.identify(self.method, self.url, self.headers, self._body)
+        if upload.file is None:
+            return self.ingest.identify(self.method, self.url, self.headers, upload.content())
+        with mmap(upload.file.fileno(), 0, access=ACCESS_READ) as content:
+            return self.ingest.identify(self.method, self.url, self.headers, content)
+
+
+def _sent_headers(attempt: Attempt | None) -> Headers:
+    """Return the request's headers as they went out."""
+    if attempt is None or not attempt.sent_head:
+        return ()
+    lines = attempt.sent_head.decode("latin-1").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if line)
+    return tuple((name, value.strip()) for name, _, value in pairs)
+
+
+def header_pairs(headers: Any) -> Headers:
+    """Return the pairs of any mapping of headers, repeats included, as text."""
+    if not headers:
+        return ()
+    items: Iterable[tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
+    return tuple((_text(name), _text(value)) for name, value in items)
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,313 @@
+"""Reads an HTTP/1 message off a byte stream as ``http.client`` will, without holding it up.
+
+Not a validating parser: its rules are those of :class:`http.client.HTTPResponse`, since the
+payload recorded has to be the one the program gets. (That client takes only the exact coding
+``chunked`` as chunked, skips only 100 of the interim answers, and ends lines at LF.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..models import Framing
+
+Sink = Callable[[bytes | memoryview], None]
+
+# Guards against a server that never ends a line; http.client gives up far earlier.
+_LINE_LIMIT = 1 << 20
+_HEAD_LIMIT = 8 << 20
+_ODD_LIMIT = 4096
+_RUNS_LIMIT = 65536
+
+
+class ChunkParser:
+    """Undoes the chunked transfer coding (RFC 9112 §7.1) and remembers how it was cut.
+
+    Attributes:
+        done: the coding ended.
+        broken: the bytes stopped being chunked coding; what follows is in the tail.
+    """
+
+    __slots__ = (
+        "_buffer", "_index", "_left", "_odd", "_runs", "_sink", "_state", "_tail", "_trailers",
+        "broken", "done", "overflow",
+    )  # fmt: skip
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._state = self._size
+        self._buffer = bytearray()
+        self._left = 0
+        self._index = 0
+        self._runs: list[list[int]] = []
+        self._odd: dict[int, bytes] = {}
+        self._trailers = bytearray()
+        self._tail = bytearray()
+        self.done = False
+        self.broken = False
+        self.overflow = False
+
+    def feed(self, data: memoryview) -> None:
+        """Take bytes off the wire."""
+        while data and not self.done:
+            data = self._state(data)
+
+    def framing(self) -> Framing | None:
+        """Return how the body was cut, or ``None`` if that is more than is worth keeping."""
+        if self.overflow:
+            return None
+        return Framing(
+            chunks=tuple((size, count) for size, count in self._runs),
+            odd=dict(self._odd),
+            trailers=bytes(self._trailers),
+            tail=bytes(self._tail) if self.broken else bytes(self._buffer),
+        )
+
+    def _line(self, data: memoryview) -> tuple[bytes | None, memoryview]:
+        """Return a whole line, end included, once it is there, and the rest."""
+        piece = bytes(data[: _LINE_LIMIT + 1])
+        end = piece.find(b"\n")
+        if end < 0:
+            self._buffer += piece
+            if len(self._buffer) > _LINE_LIMIT:
+                return self._break(bytes(self._buffer)), data[len(piece) :]
+            return None, data[len(piece) :]
+        line = bytes(self._buffer) + piece[: end + 1]
+        self._buffer.clear()
+        return line, data[end + 1 :]
+
+    def _size(self, data: memoryview) -> memoryview:
+        line, rest = self._line(data)
+        if line is None:
+            return rest
+        try:
+            size = int(line.split(b";", 1)[0], 16)
+            if size < 0:
+                raise ValueError
+        except ValueError:
+            self._break(line)
+            return rest
+        if line != b"%x\r\n" % size:
+            self._note_odd(self._index, line)
+        if size == 0:
+            self._state = self._trailer
+            return rest
+        if self._runs and self._runs[-1][0] == size:
+            self._runs[-1][1] += 1
+        elif len(self._runs) < _RUNS_LIMIT:
+            self._runs.append([size, 1])
+        else:
+            self.overflow = True
+        self._index += 1
+        self._left = size
+        self._state = self._data
+        return rest
+
+    def _data(self, data: memoryview) -> memoryview:
+        piece = data[: self._left]
+        self._sink(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._left = 2
+            self._state = self._data_end
+        return data[len(piece) :]
+
+    def _data_end(self, data: memoryview) -> memoryview:
+        self._buffer += data[: self._left]
+        taken = min(self._left, len(data))
+        self._left -= taken
+        if not self._left:
+            if self._buffer != b"\r\n":
+                # http.client drops any two bytes here; a key below zero tells them from lines.
+                self._note_odd(-self._index, bytes(self._buffer))
+            self._buffer.clear()
+            self._state = self._size
+        return data[taken:]
+
+    def _trailer(self, data: memoryview) -> memoryview:
+        line, rest = self._line(data)
+        if line is not None and not self.broken:
+            self._trailers += line
+            self.done = line in (b"\r\n", b"\n") or len(self._trailers) > _LINE_LIMIT
+        return rest
+
+    def _wreck(self, data: memoryview) -> memoryview:
+        self._tail += data[: max(0, _LINE_LIMIT - len(self._tail))]
+        return data[len(data) :]
+
+    def _break(self, line: bytes) -> None:
+        self.broken = True
+        self._buffer.clear()
+        self._tail += line
+        self._state = self._wreck
+
+    def _note_odd(self, index: int, line: bytes) -> None:
+        if len(self._odd) < _ODD_LIMIT:
+            self._odd[index] = line
+        else:
+            self.overflow = True
+
+
+def encode(framing: Framing | None, size: int) -> list[tuple[bytes, int]]:
+    """Return how to cut a body of ``size`` bytes: ``(bytes to send first, payload bytes)`` pieces.
+
+    The last piece carries what follows the payload. Without framing the body is one chunk.
+    """
+    if framing is None:
+        framing = Framing(chunks=((size, 1),) if size else (), trailers=b"\r\n")
+    pieces: list[tuple[bytes, int]] = []
+    lead = b""
+    index = 0
+    for length, count in framing.chunks:
+        for _ in range(count):
+            taken = min(length, size)
+            lead += framing.odd.get(index, b"%x\r\n" % length)
+            pieces.append((lead, taken))
+            size -= taken
+            index += 1
+            if taken < length:
+                return pieces
+            lead = framing.odd.get(-index, b"\r\n")
+    if framing.trailers:
+        lead += framing.odd.get(index, b"0\r\n") + framing.trailers
+    elif lead == b"\r\n" and framing.tail in (b"", b"\r"):
+        # Cut off behind the chunk's data, in or before its line end.
+        lead = framing.tail
+        return [*pieces, (lead, 0)] if lead else pieces
+    pieces.append((lead + framing.tail, 0))
+    return pieces
+
+
+class MessageParser:
+    """One answer off the wire: its head as bytes, its body to a sink.
+
+    Args:
+        method: of the request; ``HEAD`` has no body.
+        sink: takes the payload, after transfer and before content decoding.
+
+    Attributes:
+        head: bytes of status line and headers, with the empty line.
+        status: the status code, or ``None`` until the head is whole and sound.
+        complete: the body ended as its framing says.
+        eof: the peer closed.
+    """
+
+    __slots__ = (
+        "_head_done", "_left", "_method", "_sink", "chunks", "complete", "eof", "head",
+        "length", "status",
+    )  # fmt: skip
+
+    def __init__(self, method: str, sink: Sink) -> None:
+        self._method = method.upper()
+        self._sink = sink
+        self.head = bytearray()
+        self._head_done = False
+        self.status: int | None = None
+        self.chunks: ChunkParser | None = None
+        self.length: int | None = None
+        self._left = 0
+        self.complete = False
+        self.eof = False
+
+    @property
+    def head_done(self) -> bool:
+        """The head is whole; what came since is body."""
+        return self._head_done
+
+    def feed(self, data: memoryview) -> None:
+        """Take bytes as they come."""
+        if self.complete:
+            return
+        if not self._head_done:
+            rest = self._feed_head(data)
+            if rest is None:
+                return
+            data = rest
+        if self.chunks is not None:
+            self.chunks.feed(data)
+            self.complete = self.chunks.done
+        elif self.length is None:
+            if data:
+                self._sink(data)
+        else:
+            piece = data[: self._left]
+            if piece:
+                self._sink(piece)
+            self._left -= len(piece)
+            self.complete = not self._left
+
+    def feed_eof(self) -> None:
+        """Take the end of the stream."""
+        if not self.eof:
+            self.eof = True
+            if self._head_done and self.chunks is None and self.length is None:
+                self.complete = True
+
+    def _feed_head(self, data: memoryview) -> memoryview | None:
+        """Return what follows the head, once it is whole."""
+        start = max(0, len(self.head) - 3)
+        self.head += data
+        while True:
+            end = _end_of_head(self.head, start)
+            if end < 0:
+                if len(self.head) > _HEAD_LIMIT:
+                    self._head_done = True
+                    self.length = None
+                return None
+            rest = memoryview(bytes(self.head[end:]))
+            del self.head[end:]
+            status = _status(self.head)
+            if status != 100:
+                break
+            # http.client skips "100 Continue" and nothing else; so is it dropped here.
+            self.head.clear()
+            self.head += rest
+            start = 0
+        self._head_done = True
+        self.status = status
+        self._frame()
+        return rest
+
+    def _frame(self) -> None:
+        coding, length = _header(self.head, b"transfer-encoding"), None
+        if coding is not None and coding.lower() == b"chunked":
+            self.chunks = ChunkParser(self._sink)
+        else:
+            text = _header(self.head, b"content-length")
+            try:
+                length = int(text) if text else None
+            except ValueError:
+                length = None
+            if length is not None and length < 0:
+                length = None
+        status = self.status or 0
+        if status in (204, 304) or 100 <= status < 200 or self._method == "HEAD":
+            length, self.chunks = 0, None
+        self.length = length
+        self._left = length or 0
+        self.complete = length == 0
+
+
+def _end_of_head(head: bytearray, start: int) -> int:
+    """Return where the empty line ends that closes the head, or -1."""
+    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := head.find(mark, start)) >= 0]
+    return min(ends) if ends else -1
+
+
+def _status(head: bytearray) -> int | None:
+    parts = head.partition(b"\n")[0].split(None, 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/"):
+        return None
+    try:
+        return int(parts[1])
+    except ValueError:
+        return None
+
+
+def _header(head: bytearray, name: bytes) -> bytes | None:
+    """Return the first value of a header, as ``email.message.Message.get`` does."""
+    for line in bytes(head).split(b"\n")[1:]:
+        key, colon, value = line.partition(b":")
+        if colon and key.strip().lower() == name:
+            return value.strip()
+    return None

@@ -1,0 +1,229 @@
+"""A stored attempt as a real ``urllib3.HTTPResponse``, or as the exception it was.
+
+The stored head and payload are framed again as they were and read through the same parsers as
+a live answer, over a raw stream that ends as the connection did. So everything a live response
+does works here, and everything that went wrong goes wrong alike.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.util.retry import Retry
+
+from ..errors import ReplayMissError
+from ..models import Exchange, Response
+from ..store import Store
+from . import failures
+from .framing import encode
+
+_STEP = 1 << 16
+
+
+class RecordedRaw(io.RawIOBase):
+    """The bytes of a recorded answer as they came off the wire.
+
+    Args:
+        response: the attempt.
+        payload: its body, verified, at the start.
+        beyond: called when a read goes past what was recorded of a body the program broke off.
+    """
+
+    def __init__(
+        self, response: Response, payload: BinaryIO, beyond: Callable[[int], BaseException]
+    ) -> None:
+        self._response = response
+        self._payload = payload
+        self._beyond = beyond
+        self._pieces = [(b"", response.size)]
+        if response.framing is not None or _chunked(response):
+            self._pieces = encode(response.framing, response.size)
+        self._pieces.reverse()
+        self._ready = memoryview(response.head)
+        self._left = 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next recorded bytes; at their end, do what the connection did."""
+        room = memoryview(buffer).cast("B")
+        while not self._ready:
+            if self._left:
+                data = self._payload.read(min(self._left, len(room), _STEP))
+                self._left -= len(data)
+                self._ready = memoryview(data)
+            elif self._pieces:
+                lead, self._left = self._pieces.pop()
+                self._ready = memoryview(lead)
+            else:
+                return self._end()
+        count = min(len(room), len(self._ready))
+        room[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _end(self) -> int:
+        response = self._response
+        if response.failure is not None and response.status_code is not None:
+            raise failures.load(response.failure)
+        if response.complete or response.closed_by_peer:
+            return 0
+        raise self._beyond(response.size)
+
+    def close(self) -> None:
+        """Let go of the payload."""
+        if not self.closed:
+            self._payload.close()
+            super().close()
+
+
+def _chunked(response: Response) -> bool:
+    value = response.header("Transfer-Encoding")
+    return response.complete and value is not None and value.lower() == "chunked"
+
+
+class _Socket:
+    """As much of a socket as ``http.client`` asks of one."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def makefile(self, *_args: object, **_kwargs: object) -> io.BufferedReader:
+        return io.BufferedReader(self._raw)
+
+    def sendall(self, _data: object) -> None:
+        """Nothing leaves."""
+
+    def settimeout(self, _timeout: object) -> None:
+        """Nothing waits."""
+
+    def shutdown(self, _how: int) -> None:
+        """Nothing to shut."""
+
+    def close(self) -> None:
+        """The stream is closed by its reader."""
+
+
+class _Connection(HTTPConnection):
+    """urllib3's own connection over recorded bytes: the response is built by urllib3 itself."""
+
+    recorded: io.RawIOBase
+
+    def connect(self) -> None:
+        self.sock = _Socket(self.recorded)  # type: ignore[assignment]
+
+
+# What every request of http.client would add; given so that it adds nothing of cost.
+_HEADERS = {"Host": "", "Accept-Encoding": "", "User-Agent": "", "Content-Length": "0"}
+
+
+def respond(
+    store: Store,
+    response: Response,
+    pool: Any,
+    method: str,
+    url: str,
+    response_kw: dict[str, Any],
+) -> urllib3.HTTPResponse:
+    """Return a stored attempt as urllib3 returns a live one.
+
+    Args:
+        pool: what the response calls its pool, in messages.
+        url: the request target as urllib3 had it.
+        response_kw: ``preload_content``, ``decode_content``, ``enforce_content_length``.
+
+    Raises:
+        IntegrityError: the payload is missing or damaged.
+        urllib3.exceptions.HTTPError, OSError: as the body read at once did, with
+            ``preload_content``.
+    """
+
+    def beyond(size: int) -> BaseException:
+        return ReplayMissError(
+            f"{method} {response.url}: the recorded program read {size} bytes of this body and "
+            "broke off; there is no more to replay: record it again, reading to the end",
+            method=method,
+            url=response.url,
+        )
+
+    payload = store.open(response) if response.checksum else io.BytesIO()
+    connection = _Connection("replay")
+    connection.recorded = RecordedRaw(response, payload, beyond)
+    if hasattr(urllib3.HTTPResponse, "from_httplib"):
+        # urllib3 1.26 makes its response from http.client's in the pool.
+        connection.request(method, "/", headers=_HEADERS)
+        return urllib3.HTTPResponse.from_httplib(
+            connection.getresponse(),
+            pool=pool,
+            connection=None,
+            request_method=method,
+            **response_kw,
+        )
+    request_kw = {
+        name: value
+        for name, value in response_kw.items()
+        if name in ("preload_content", "decode_content", "enforce_content_length")
+    }
+    connection.request(method, url, headers=_HEADERS, **request_kw)
+    made = connection.getresponse()
+    # Set from outside by urllib3's own pool too; it is what error messages name.
+    made._pool = pool
+    return made
+
+
+def replay(
+    store: Store,
+    stored: Exchange,
+    pool: Any,
+    method: str,
+    url: str,
+    retries: Any,
+    redirect: bool,
+    response_kw: dict[str, Any],
+) -> urllib3.HTTPResponse:
+    """Return what the program got from a recorded call, or raise what it met.
+
+    The history of retries and redirects is the recorded one; nothing is slept.
+
+    Raises:
+        IntegrityError: a payload is missing or damaged.
+        Exception: as recorded.
+    """
+    request = stored.request
+    if request.failure is not None:
+        raise failures.load(request.failure, pool)
+    final = stored.responses[-1]
+    retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
+    for attempt in stored.responses[:-1]:
+        retry = _counted(retry, attempt, method, url, pool)
+    made = respond(store, final, pool, final.method or method, url, response_kw)
+    made.retries = retry
+    return made
+
+
+def _counted(retry: Retry, attempt: Response, method: str, url: str, pool: Any) -> Retry:
+    """Return the retries with a recorded attempt counted, as urllib3 counted it."""
+    error = answer = None
+    if attempt.failure is not None:
+        error = failures.load(attempt.failure, pool)
+    else:
+        answer = urllib3.HTTPResponse(
+            headers=dict(attempt.headers), status=attempt.status_code or 0, preload_content=False
+        )
+    try:
+        return retry.increment(
+            attempt.method or method,
+            url,
+            response=answer,
+            error=error if isinstance(error, Exception) else None,
+            _pool=pool,
+        )
+    except Exception:
+        # This program allows fewer retries than the recorded one made; it saw the answer.
+        return retry

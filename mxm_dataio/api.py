@@ -1,0 +1,927 @@
+"""``IngestSession``: what is recorded and replayed while it is open, and which one is active."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from mmap import mmap
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from . import config
+from . import redaction as redacting
+from .catalog import parse_head
+from .errors import (
+    ConfigError,
+    DataIOError,
+    DataIOWarning,
+    FetchError,
+    IntegrityError,
+    NearMiss,
+    ReplayMissError,
+    StoreError,
+)
+from .fetcher import Fetcher, HTTPFetcher
+from .identity import Identity, identify, vary_names
+from .models import (
+    Exchange,
+    Exhausted,
+    Failure,
+    FetchResult,
+    Mode,
+    Request,
+    Response,
+    Session,
+    Status,
+    Timings,
+)
+from .nearest import nearest
+from .payloads import Spool
+from .policy import Decision, Serve, decide
+from .redaction import Redaction
+from .registry import fetcher_for
+from .store import Store
+from .utils import as_of_bound, as_of_text, new_id, utc_now
+
+# RFC 9110 §5.3: a head is at most this much before nearness is worth looking for.
+_CANDIDATES = 200
+
+
+class Interceptor(Protocol):
+    """What sees the calls of the whole process while a session is active."""
+
+    def install(self) -> None:
+        """Start; counted, so that sessions may overlap."""
+
+    def uninstall(self) -> None:
+        """Stop, and leave no trace after the last."""
+
+
+class Pending(Protocol):
+    """A call whose body the program may still be reading."""
+
+    def settle(self) -> None:
+        """Record what there is."""
+
+
+# Filled by the package's __init__, the one place that knows both this layer and the adapters.
+interceptors: list[Callable[[], Interceptor]] = []
+http_fetchers: list[Callable[[IngestSession], HTTPFetcher]] = []
+
+_context: ContextVar[IngestSession | None] = ContextVar("mxm_dataio_session", default=None)
+_stack: list[IngestSession] = []
+_stack_lock = threading.RLock()
+
+
+def active() -> IngestSession | None:
+    """Return the session that captures calls here: the context's own, else the process's."""
+    ingest = _context.get()
+    if ingest is not None and ingest.is_open:
+        return ingest
+    return _stack[-1] if _stack else None
+
+
+class Collector:
+    """Gathers, for one ``IngestSession.request``, the last call it led to."""
+
+    __slots__ = ("kind", "last")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.last: Exchange | None = None
+
+
+_collector: ContextVar[Collector | None] = ContextVar("mxm_dataio_collector", default=None)
+
+
+def collector() -> Collector | None:
+    """Return the collector of the ``IngestSession.request`` under way in this context."""
+    return _collector.get()
+
+
+class IngestSession:
+    """Records or replays every call made while it is open.
+
+    Use as a context manager. Calls of ``requests`` and ``urllib3`` in any thread are seen
+    through the hook, those of a mounted ``requests.Session`` through its adapter, and
+    :meth:`request` works for every source with a fetcher.
+
+    Args:
+        source: name of the data source; recordings of one source replay that source.
+        root: folder of the store; made when recording.
+        mode: ``record``, ``replay``, ``auto``, ``off``, or VCR's ``all``, ``none``,
+            ``new_episodes``, ``once``.
+        as_of: date or instant the data stand for: text, ``date`` or ``datetime``. Recording:
+            today (UTC) if not given. Replay and auto: only sessions not after it count.
+        session: id of the one recorded session to replay.
+        ttl: seconds (or a ``timedelta``) for which ``auto`` takes an answer as fresh.
+        exhausted: ``repeat`` (the last answer again) or ``error``, when replay is asked more
+            often than was recorded.
+        redaction: what never reaches disk; ``None`` switches it off, with a warning.
+        strict: a failure to store raises :class:`StoreError` instead of a warning.
+        ignore_params: names of query, form and JSON fields (at any depth) that do not count.
+        kind: label for the session's calls.
+        hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
+
+    Raises:
+        ConfigError: an unknown mode or setting, on construction.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        root: str | os.PathLike[str] | None = None,
+        mode: str | None = None,
+        as_of: str | date | datetime | None = None,
+        *,
+        session: str | None = None,
+        ttl: float | timedelta | None = None,
+        exhausted: str | None = None,
+        redaction: Redaction | None = redacting.DEFAULT,
+        strict: bool | None = None,
+        ignore_params: Iterable[str] | None = None,
+        kind: str = "",
+        hook: bool = True,
+    ) -> None:
+        if not isinstance(source, str) or not source:
+            raise ConfigError("source is a name: IngestSession(source='yahoo', …)")
+        self.settings = config.load(
+            {
+                "root": root,
+                "mode": mode,
+                "ttl": ttl,
+                "exhausted": exhausted,
+                "strict": strict,
+                "ignore_params": ignore_params,
+            }
+        )
+        self.source = source
+        self.kind = kind
+        try:
+            self._as_of = None if as_of is None else as_of_text(as_of)
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from None
+        self.redaction = redaction if redaction is not None else redacting.NOTHING
+        if redaction is None:
+            warnings.warn(
+                f"redaction is off for source {source!r}: credentials will be stored as they are",
+                DataIOWarning,
+                stacklevel=2,
+            )
+        self.mode = config.mode_of(self.settings.mode)
+        self.strict = self.settings.strict
+        self.exhausted = Exhausted(self.settings.exhausted)
+        self.is_open = False
+        self.store: Store | None = None
+        self.session: Session | None = None
+        self.misses: list[ReplayMissError] = []
+        self._session_id = session
+        self._hook = hook
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._pending: set[Pending] = set()
+        self._places: dict[str, tuple[str, str]] = {}
+        self._served: dict[str, str] = {}
+        self._problems: list[str] = []
+        self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self._installed: list[Interceptor] = []
+        self._tokens: list[Any] = []
+        self._http: HTTPFetcher | None = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(exc)
+
+    def open(self) -> Self:
+        """Open the store, write the session's row, and become active.
+
+        Raises:
+            ConfigError: open already, or another root is being recorded in this process.
+            StoreError: the store can't be used (a root that is not writable only warns, unless
+                ``strict``).
+        """
+        if self.is_open:
+            raise ConfigError("this session is open already; make a new IngestSession")
+        with _stack_lock:
+            self._refuse_second_root()
+            self._open_store()
+            self._pid = os.getpid()
+            self._begin()
+            self.is_open = True
+            if self._hook:
+                _stack.append(self)
+        self._tokens.append(_context.set(self) if self._hook else None)
+        if self._hook:
+            for make in interceptors:
+                interceptor = make()
+                interceptor.install()
+                self._installed.append(interceptor)
+        return self
+
+    def _refuse_second_root(self) -> None:
+        for other in _stack:
+            if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
+                raise ConfigError(
+                    f"a session on {other.settings.root} is active in this process; the hook "
+                    f"can't record to {self.settings.root} as well: close that one, use one "
+                    "root, or pass hook=False and mount() what this session is to capture"
+                )
+
+    def _open_store(self) -> None:
+        root = self.settings.root
+        if self.mode is Mode.OFF:
+            return
+        if self.settings.mode == config.ONCE:
+            self.mode = config.mode_of(config.ONCE, recorded=_has_recording(root, self.source))
+        if self.mode is Mode.REPLAY:
+            self.store = Store(root, readonly=True)
+            self._check_session()
+            return
+        try:
+            self.store = Store(root)
+        except IntegrityError:
+            raise
+        except StoreError as exc:
+            self._problem(exc)
+        self._check_session()
+
+    def _check_session(self) -> None:
+        if self._session_id is None or self.store is None:
+            return
+        stored = self.store.session(self._session_id)
+        if stored is None:
+            raise ConfigError(f"no session {self._session_id} under {self.settings.root}")
+        if stored.source != self.source:
+            raise ConfigError(
+                f"session {stored.id} recorded the source {stored.source!r}, not {self.source!r}"
+            )
+        self._session_id = stored.root_id
+
+    def _begin(self, parent: Session | None = None) -> None:
+        session_id = new_id()
+        today = utc_now()[:10]
+        self.session = Session(
+            id=session_id,
+            root_id=parent.root_id if parent else session_id,
+            parent_id=parent.id if parent else None,
+            source=self.source,
+            kind=self.kind,
+            mode=self.mode,
+            as_of=parent.as_of if parent else (self._as_of or today),
+            status=Status.RUNNING,
+            started_at=utc_now(),
+            pid=os.getpid(),
+        )
+        if self.store is not None and not self.store.readonly:
+            try:
+                self.store.begin(self.session)
+            except StoreError as exc:
+                self._problem(exc)
+
+    @property
+    def id(self) -> str:
+        """The session's id, once it is open."""
+        if self.session is None:
+            raise ConfigError("the session has no id before it is open")
+        return self.session.id
+
+    def close(self, exc: BaseException | None = None) -> None:
+        """End the session: record what is half-read, sync, and report swallowed misses.
+
+        Args:
+            exc: the exception that is ending the ``with`` block, if any.
+
+        Raises:
+            ReplayMissError: a miss was met and the program caught it.
+        """
+        if not self.is_open:
+            return
+        if os.getpid() != self._pid:
+            self._adopt()
+        for pending in list(self._pending):
+            pending.settle()
+        self.is_open = False
+        with _stack_lock:
+            if self in _stack:
+                _stack.remove(self)
+        for interceptor in self._installed:
+            interceptor.uninstall()
+        self._installed.clear()
+        for token in self._tokens:
+            if token is not None:
+                try:
+                    _context.reset(token)
+                except ValueError:
+                    # Closed in another context than it was opened in (a fixture, a generator).
+                    if _context.get() is self:
+                        _context.set(None)
+        self._tokens.clear()
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+        self._end(exc)
+        self._report_misses(exc)
+
+    def _end(self, exc: BaseException | None) -> None:
+        if self.session is None:
+            return
+        status = Status.COMPLETE
+        if self.misses or (exc is not None and not isinstance(exc, SystemExit)):
+            status = Status.FAILED
+        if self._problems:
+            status = Status.INCOMPLETE
+        self.session = replace(
+            self.session, status=status, ended_at=utc_now(), warnings=tuple(self._problems)
+        )
+        store, self.store = self.store, None
+        if store is None:
+            return
+        try:
+            if not store.readonly:
+                store.end(self.session)
+        except (StoreError, OSError) as problem:
+            self._problem(problem)
+            self.session = replace(self.session, status=Status.INCOMPLETE)
+        finally:
+            store.close()
+
+    def _report_misses(self, exc: BaseException | None) -> None:
+        if not self.misses or isinstance(exc, ReplayMissError):
+            return
+        first = self.misses[0]
+        count = len(self.misses)
+        text = (
+            f"{count} call{'s were' if count > 1 else ' was'} not in the recording and the "
+            f"program went on without; the first:\n{first}"
+        )
+        if exc is not None and not isinstance(exc, SystemExit):
+            exc.add_note(text)
+            return
+        raise ReplayMissError(
+            text,
+            method=first.method,
+            url=first.url,
+            params_hash=first.params_hash,
+            nearest=first.nearest,
+        ) from first
+
+    # -- a forked child ----------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Begin a session of this process's own, with the parent's as its parent."""
+        with self._lock:
+            if os.getpid() == self._pid:
+                return
+            parent = self.session
+            self._pid = os.getpid()
+            self._pending.clear()
+            self._begin(parent)
+        # A process of multiprocessing skips atexit and runs its own finalizers.
+        if "multiprocessing.util" in sys.modules:
+            sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
+        atexit.register(self.close)
+
+    # -- deciding ----------------------------------------------------------------------------
+
+    def identify(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | mmap | None = None,
+        params: Iterable[tuple[str, str]] = (),
+    ) -> Identity:
+        """Return a call's identity under this session's redaction and ``ignore_params``."""
+        return identify(
+            method,
+            url,
+            params=params,
+            headers=headers,
+            body=body,
+            ignore=self.redaction.names | set(self.settings.ignore_params),
+            ignore_headers=self.redaction.headers,
+        )
+
+    def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
+        """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
+        stored = None
+        if self.mode in (Mode.REPLAY, Mode.AUTO) and self.store is not None:
+            stored = self._resolve(self._find(identity))
+        return decide(self.mode, stored, time.time(), self.settings.ttl, conditional=conditional)
+
+    def _find(self, identity: Identity) -> Exchange | None:
+        store = self.store
+        assert store is not None
+        base = identity.params_hash()
+        variants = store.catalog.variants(self.source, base)
+        hashes = [identity.params_hash(names) for names in variants] if variants else []
+        place: tuple[str, str] | None = None
+        params_hash = base
+        with self._lock:
+            for candidate in (*hashes, base):
+                found = self._place(store, candidate)
+                if found is not None and (place is None or found > place):
+                    place, params_hash = found, candidate
+            if place is None:
+                return None
+            root_id = place[1]
+            if self.mode is Mode.AUTO:
+                return store.last(self.source, params_hash, root_id)
+            after = self._served.get(params_hash, "")
+            exchange = store.nth(self.source, params_hash, root_id, after)
+            if exchange is None and after and self.exhausted is Exhausted.REPEAT:
+                exchange = store.exchange(after)
+            if exchange is not None:
+                self._served[params_hash] = exchange.request.id
+            return exchange
+
+    def _place(self, store: Store, params_hash: str) -> tuple[str, str] | None:
+        if self._session_id is not None:
+            held = store.last(self.source, params_hash, self._session_id)
+            return (held.request.as_of, self._session_id) if held else None
+        if self.mode is not Mode.REPLAY:
+            return store.catalog.newest(self.source, params_hash, self._bound())
+        # Which session answers is settled at the first call, so that a recording that goes on
+        # beside the replay can't change it half-way.
+        place = self._places.get(params_hash)
+        if place is None:
+            place = store.catalog.newest(self.source, params_hash, self._bound())
+            if place is not None:
+                self._places[params_hash] = place
+        return place
+
+    def _bound(self) -> str:
+        return as_of_bound(self._as_of) if self._as_of else "~"
+
+    def _resolve(self, exchange: Exchange | None) -> Exchange | None:
+        """Return the exchange that holds the bytes for one that was served from another."""
+        while exchange is not None and exchange.request.served_from and self.store is not None:
+            exchange = self.store.exchange(exchange.request.served_from)
+        return exchange
+
+    def miss(self, identity: Identity, url: str) -> ReplayMissError:
+        """Note a miss and return its error: what was asked, what is nearest, what to do."""
+        asked = identity.document().decode("utf-8")
+        params_hash = identity.params_hash()
+        near: tuple[NearMiss, ...] = ()
+        if self.store is not None:
+            candidates = self.store.catalog.with_hash(params_hash, _CANDIDATES)
+            candidates += self.store.catalog.similar(self.source, identity.endpoint, _CANDIDATES)
+            bound = self._bound() if self._as_of else None
+            near = nearest(asked, candidates, source=self.source, bound=bound)
+        shown = self.redaction.url(url)
+        error = ReplayMissError(
+            self._miss_text(identity.method, shown, params_hash, near),
+            method=identity.method,
+            url=shown,
+            params_hash=params_hash,
+            nearest=near,
+        )
+        with self._lock:
+            self.misses.append(error)
+        return error
+
+    def _miss_text(self, method: str, url: str, params_hash: str, near: Sequence[NearMiss]) -> str:
+        where = f"source {self.source!r} under {self.settings.root}"
+        if self._session_id:
+            where = f"session {self._session_id} ({where})"
+        lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
+        if near:
+            lines.append("nearest recorded calls:")
+        for one in near:
+            lines.append(f"  {one.method} {one.url}  [{one.request_id}]")
+            why = one.differences or (
+                "the same call; it was recorded fewer times than it is asked for, or in "
+                "another session",
+            )
+            lines += [f"    - {difference}" for difference in why]
+        if not near:
+            lines.append("nothing is recorded that resembles it")
+        lines.append(
+            "record it (mode='record', or mode='auto' to fetch only what is missing), or leave "
+            "out what changes from run to run with ignore_params=[…]"
+        )
+        return "\n".join(lines)
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def pend(self, call: Pending) -> None:
+        """Hold a call until it is settled."""
+        self._pending.add(call)
+
+    def settled(self, call: Pending) -> None:
+        """Let go of a call."""
+        self._pending.discard(call)
+
+    def spool(self) -> Spool:
+        """Return a spool for a body; without a store, one in memory."""
+        if self.store is None:
+            return Spool(None, self.settings.spool_limit)
+        return self.store.spool(self.settings.spool_limit)
+
+    def record(
+        self,
+        request: Request,
+        identity: Identity,
+        attempts: Sequence[tuple[Response, Spool | None]],
+        *,
+        body: bytes | Spool | None = None,
+        into: Collector | None = None,
+    ) -> None:
+        """Redact and store a call. A failure warns and marks the session, unless ``strict``.
+
+        Args:
+            request: with what the wire knows: id, method, url, headers, times, status, failure.
+            identity: of the call, before redaction took anything away.
+            attempts: in their order, each with its body's spool.
+            body: the request's body as it was sent.
+            into: the collector to be told.
+
+        Raises:
+            StoreError: when ``strict``.
+        """
+        if os.getpid() != self._pid:
+            self._adopt()
+        store, session = self.store, self.session
+        if store is None or store.readonly or session is None:
+            self._lost(request, "the store is closed or could not be opened")
+            return
+        try:
+            redact = self.redaction
+            clean = [(self._clean(response), spool) for response, spool in attempts]
+            vary: tuple[str, ...] = ()
+            if clean:
+                vary = vary_names(clean[-1][0].header("Vary"), redact.headers)
+            document = identity.document(vary)
+            stored = replace(
+                request,
+                session_id=session.id,
+                root_id=session.root_id,
+                source=self.source,
+                as_of=session.as_of,
+                kind=(into.kind if into else "") or self.kind,
+                endpoint=identity.endpoint,
+                params=_mapping(identity.params),
+                params_hash=hashlib.sha256(document).hexdigest(),
+                base_hash=identity.params_hash() if vary else "",
+                identity=document.decode("utf-8"),
+                url=redact.url(request.url),
+                headers=redact.header_pairs(request.headers),
+            )
+            if not vary:
+                stored = replace(stored, base_hash=stored.params_hash)
+            exchange = store.record(
+                stored, clean, body=self._clean_body(body, request.headers), vary=vary
+            )
+        except Exception as exc:
+            if not isinstance(exc, DataIOError):
+                exc = StoreError(
+                    f"{request.method} {redact.url(request.url)} was not recorded: {exc!r}"
+                )
+            self._problem(exc)
+            return
+        if into is not None:
+            into.last = exchange
+
+    def served(
+        self, stored: Exchange, call: Request, identity: Identity, into: Collector | None
+    ) -> None:
+        """Note that a call was answered from the store.
+
+        A session that records notes it as a call of its own, so that it replays whole.
+        """
+        if into is not None:
+            into.last = stored
+        if self.mode is Mode.AUTO:
+            self.record(
+                replace(call, served_from=stored.request.id, status=Status.COMPLETE),
+                identity,
+                (),
+            )
+
+    def _clean(self, response: Response) -> Response:
+        head = self.redaction.head(response.head)
+        version, reason, headers = parse_head(head)
+        return replace(
+            response,
+            head=head,
+            http_version=version,
+            reason=reason,
+            headers=headers,
+            url=self.redaction.url(response.url),
+        )
+
+    def _clean_body(
+        self, body: bytes | Spool | None, headers: Iterable[tuple[str, str]]
+    ) -> Spool | None:
+        if isinstance(body, Spool) and body.file is None:
+            body = body.content()
+        if isinstance(body, (Spool, type(None))):
+            return body
+        content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
+        spool = self.spool()
+        spool.write(self.redaction.body(body, content_type))
+        return spool
+
+    def _lost(self, request: Request, why: str) -> None:
+        self._problem(
+            StoreError(
+                f"{request.method} {self.redaction.url(request.url)} was not recorded: {why}"
+            )
+        )
+
+    def _problem(self, exc: BaseException) -> None:
+        """Mark the session incomplete and warn, or raise when ``strict``."""
+        text = str(exc)
+        with self._lock:
+            first = not self._problems
+            if len(self._problems) < 100:
+                self._problems.append(text)
+        if self.strict:
+            raise exc
+        if first:
+            warnings.warn(
+                f"{text}; session {self.source!r} is incomplete from here on",
+                DataIOWarning,
+                stacklevel=3,
+            )
+
+    problem = _problem
+
+    # -- request -----------------------------------------------------------------------------
+
+    def request(
+        self,
+        endpoint: str,
+        params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        *,
+        kind: str = "",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
+        json: Any = None,
+        timeout: float | tuple[float, float] | None = None,
+    ) -> Response:
+        """Make a call of this source, or replay it, and return its stored answer.
+
+        Goes to the fetcher registered for the source, else over HTTP, where redirects are
+        followed and the last answer is returned, whatever its status.
+
+        Args:
+            endpoint: the URL, or what the source's fetcher takes for one.
+            params: parameters; a list stands for repeats, ``None`` leaves one out.
+            kind: label of the call, ``daily_bars``.
+            method, headers, data, json, timeout: for HTTP, as ``requests`` takes them.
+
+        Raises:
+            FetchError: the source failed, now or when it was recorded.
+            ReplayMissError: replay holds no such call.
+            ConfigError: the session is not open.
+        """
+        if not self.is_open:
+            raise ConfigError("the session is not open: with IngestSession(…) as ingest: …")
+        asked = Request(
+            id=new_id(),
+            session_id="",
+            source=self.source,
+            endpoint=endpoint,
+            method=method.upper(),
+            params=_plain(params),
+            kind=kind or self.kind,
+            as_of=self.session.as_of if self.session else "",
+        )
+        with _collecting(asked.kind) as gathered:
+            fetcher = fetcher_for(self.source)
+            if fetcher is not None:
+                return self._through(fetcher, asked, gathered)
+            try:
+                result = self._http_fetcher().fetch(
+                    asked, data=data, json=json, headers=headers, timeout=timeout
+                )
+            except DataIOError:
+                raise
+            except Exception as exc:
+                raise FetchError(
+                    self.redaction.text(f"{asked.method} {endpoint} failed: {exc}"),
+                    error_class=f"{type(exc).__module__}.{type(exc).__qualname__}",
+                ) from exc
+            return self._answer(gathered.last) or self._unstored_answer(asked, result)
+
+    def content(self, response: Response) -> bytes:
+        """Return the bytes of an answer of :meth:`request`, its content coding undone.
+
+        Raises:
+            IntegrityError: the stored payload is missing or damaged.
+        """
+        held = self._unstored.get(response.request_id)
+        if held is not None:
+            content, headers = held
+        else:
+            if self.store is None:
+                raise ConfigError("the session is closed; read response.bytes_path")
+            headers = dict(response.headers)
+            with self.store.open(response) as file:
+                content = file.read()
+        if any(name.lower() == "content-encoding" for name in headers):
+            return self._http_fetcher().decode(content, headers)
+        return content
+
+    def _http_fetcher(self) -> HTTPFetcher:
+        with self._lock:
+            if self._http is None:
+                self._http = http_fetchers[-1](self)
+            return self._http
+
+    @staticmethod
+    def _answer(exchange: Exchange | None) -> Response | None:
+        return exchange.answer if exchange else None
+
+    def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
+        pairs = [(name, text) for name, value in asked.params.items() for text in _texts(value)]
+        identity = self.identify(asked.method, asked.endpoint, params=pairs)
+        decision = self.decide(identity)
+        if isinstance(decision, Serve):
+            self.served(decision.stored, asked, identity, gathered)
+            return self._replayed(decision.stored)
+        if self.mode is Mode.REPLAY:
+            raise self.miss(identity, asked.endpoint)
+        started, clock = utc_now(), time.perf_counter()
+        asked = replace(asked, started_at=started, url=asked.endpoint)
+        inner = _collector.set(None)
+        try:
+            result = _checked(fetcher.fetch(asked), self.source)
+        except ConfigError:
+            raise
+        except Exception as exc:
+            seconds = time.perf_counter() - clock
+            name = f"{type(exc).__module__}.{type(exc).__qualname__}"
+            failure = Failure(name.removeprefix("builtins."), self.redaction.text(str(exc)))
+            if self.mode is not Mode.OFF:
+                self.record(
+                    replace(asked, duration=seconds, status=Status.FAILED, failure=failure),
+                    identity, (), into=gathered,
+                )  # fmt: skip
+            raise _fetch_error(asked, failure) from exc
+        finally:
+            _collector.reset(inner)
+        seconds = time.perf_counter() - clock
+        if self.mode is not Mode.OFF:
+            spool = self.spool()
+            spool.write(result.content)
+            response = Response(
+                request_id=asked.id,
+                method=asked.method,
+                url=asked.endpoint,
+                status_code=result.status_code,
+                head=_head_of(result),
+                complete=True,
+                started_at=started,
+                timings=Timings(total=seconds),
+            )
+            self.record(
+                replace(asked, duration=seconds, status=Status.COMPLETE),
+                identity, [(response, spool)], into=gathered,
+            )  # fmt: skip
+        return self._answer(gathered.last) or self._unstored_answer(asked, result)
+
+    def _replayed(self, stored: Exchange) -> Response:
+        answer = stored.answer
+        if stored.request.failure is not None or answer is None:
+            raise _fetch_error(
+                stored.request, stored.request.failure or Failure("", "no answer came")
+            )
+        if self.store is not None:
+            self.store.open(answer).close()
+        return answer
+
+    def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
+        headers = dict(result.headers)
+        self._unstored[asked.id] = (result.content, headers)
+        return Response(
+            request_id=asked.id,
+            method=asked.method,
+            url=asked.endpoint,
+            status_code=result.status_code,
+            reason=result.reason,
+            headers=result.headers,
+            checksum=hashlib.sha256(result.content).hexdigest(),
+            size=len(result.content),
+            complete=True,
+        )
+
+
+# -- helpers ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _collecting(kind: str) -> Iterator[Collector]:
+    gathered = Collector(kind)
+    token = _collector.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _collector.reset(token)
+
+
+def _has_recording(root: Path, source: str) -> bool:
+    try:
+        with Store(root, readonly=True) as store:
+            return bool(store.sessions(source))
+    except IntegrityError:
+        raise
+    except StoreError:
+        return False
+
+
+def _plain(params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> dict[str, Any]:
+    """Return parameters as a mapping, repeats as lists, ``None`` left out (as requests does)."""
+    if params is None:
+        return {}
+    items = params.items() if isinstance(params, Mapping) else params
+    out: dict[str, Any] = {}
+    for name, value in items:
+        if value is None:
+            continue
+        if name in out:
+            held = out[name]
+            out[name] = [*(held if isinstance(held, list) else [held]), value]
+        else:
+            out[name] = list(value) if isinstance(value, (list, tuple)) else value
+    return out
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _texts(item)]
+    if isinstance(value, bytes):
+        return [value.decode("utf-8", "surrogateescape")]
+    if isinstance(value, Mapping):
+        return [json.dumps(value, sort_keys=True, default=str)]
+    return [str(value)]
+
+
+def _mapping(pairs: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in pairs:
+        key = name if isinstance(name, str) else json.dumps(name)
+        out.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in out.items()}
+
+
+def _checked(result: object, source: str) -> FetchResult:
+    if isinstance(result, FetchResult):
+        return result
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return FetchResult(bytes(result))
+    raise ConfigError(
+        f"the fetcher for {source!r} returned {type(result).__name__}: fetch(request) returns "
+        "bytes or a FetchResult"
+    )
+
+
+def _fetch_error(request: Request, failure: Failure) -> FetchError:
+    return FetchError(
+        f"{request.source}: {request.endpoint} failed: {failure.error_class}: {failure.message}",
+        error_class=failure.error_class,
+    )
+
+
+def _head_of(result: FetchResult) -> bytes:
+    if result.status_code is None and not result.headers:
+        return b""
+    lines = [f"- {result.status_code or ''} {result.reason or ''}".rstrip()]
+    lines += [f"{name}: {value}" for name, value in result.headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+
+
+def _after_fork() -> None:
+    """Give the child fresh locks: another thread of the parent may have held them."""
+    global _stack_lock
+    _stack_lock = threading.RLock()
+    for ingest in _stack:
+        ingest._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

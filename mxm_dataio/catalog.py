@@ -1,0 +1,591 @@
+"""The rows: SQLite in WAL mode, with a schema version and forward migrations of its own.
+
+One connection a process, under a lock. A forked child opens its own and never touches its
+parent's: SQLite's locks belong to the process that took them (sqlite.org/howtocorrupt.html §2.6).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import IntegrityError, StoreError
+from .models import (
+    Exchange,
+    Failure,
+    Framing,
+    Headers,
+    Mode,
+    Peer,
+    Request,
+    Response,
+    Session,
+    Status,
+    Timings,
+)
+
+# "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
+APPLICATION_ID = 0x6D786D64
+_MAGIC = b"SQLite format 3\x00"
+_BUSY_SECONDS = 60.0
+
+# Append only: a step once released is never edited.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY, root_id TEXT NOT NULL, parent_id TEXT, source TEXT NOT NULL,
+        kind TEXT NOT NULL, mode TEXT NOT NULL, as_of TEXT NOT NULL, status TEXT NOT NULL,
+        started_at TEXT NOT NULL, ended_at TEXT, pid INTEGER NOT NULL, host TEXT NOT NULL,
+        warnings TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_by_root ON sessions (root_id);
+
+    CREATE TABLE requests (
+        id TEXT PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions (id),
+        root_id TEXT NOT NULL, source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL,
+        method TEXT NOT NULL, endpoint TEXT NOT NULL, params TEXT NOT NULL, url TEXT NOT NULL,
+        params_hash TEXT NOT NULL, base_hash TEXT, identity TEXT NOT NULL,
+        headers TEXT NOT NULL, body_checksum TEXT, body_size INTEGER NOT NULL,
+        started_at TEXT NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
+        served_from TEXT
+    );
+    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root_id, id);
+    CREATE INDEX requests_by_session ON requests (session_id, id);
+    CREATE INDEX requests_by_endpoint ON requests (source, endpoint, id);
+
+    CREATE TABLE responses (
+        request_id TEXT NOT NULL REFERENCES requests (id), sequence INTEGER NOT NULL,
+        method TEXT NOT NULL, url TEXT NOT NULL, status_code INTEGER, head BLOB NOT NULL,
+        checksum TEXT, size INTEGER NOT NULL, complete INTEGER NOT NULL,
+        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started_at TEXT NOT NULL,
+        connect REAL, tls REAL, first_byte REAL, total REAL,
+        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT,
+        PRIMARY KEY (request_id, sequence)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE variants (
+        base_hash TEXT NOT NULL, source TEXT NOT NULL, vary TEXT NOT NULL,
+        PRIMARY KEY (base_hash, source, vary)
+    ) WITHOUT ROWID;
+    """,
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+_SESSION = (
+    "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
+    "warnings"
+)
+_REQUEST = (
+    "id, session_id, root_id, source, as_of, kind, method, endpoint, params, url, params_hash, "
+    "base_hash, identity, headers, body_checksum, body_size, started_at, duration, status, "
+    "failure, served_from"
+)
+_RESPONSE = (
+    "request_id, sequence, method, url, status_code, head, checksum, size, complete, "
+    "closed_by_peer, framing, failure, started_at, connect, tls, first_byte, total, peer, "
+    "tls_version, tls_cipher, tls_certificate"
+)
+
+
+class Catalog(Protocol):
+    """Where rows are kept; SQLite here, other places behind the same methods."""
+
+    def put_session(self, session: Session) -> None:
+        """Write a session's row, or write it anew."""
+
+    def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
+        """Write a call and its attempts, whole or not at all."""
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return the sessions, oldest first."""
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call."""
+
+    def exchanges(self, session_id: str) -> Iterator[Exchange]:
+        """Return a session's calls in their order."""
+
+    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
+        """Return the header names that stored answers of this call vary on."""
+
+    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call."""
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's first call with this hash whose id is greater than ``after``."""
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+
+    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
+        """Return a source's latest calls, those of the endpoint first."""
+
+    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
+        """Return calls of any source and date with this hash."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class SQLiteCatalog:
+    """Rows in one SQLite file.
+
+    Args:
+        path: the file; made when absent, unless ``readonly``.
+        readonly: never write, not even to migrate.
+
+    Raises:
+        IntegrityError: the file is not ours, damaged, or of a newer version; it is left as it is.
+        StoreError: the file can't be opened or made.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._db = self._open()
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self._check_magic()
+            if self.readonly:
+                return self._open_readonly()
+            if not self.path.exists():
+                # Made here for its owner alone; SQLite gives the WAL the same permissions.
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            db = self._connect(self.path.as_posix())
+            self._prepare(db)
+            return db
+        except sqlite3.DatabaseError as exc:
+            raise self._refusal(exc) from exc
+        except OSError as exc:
+            raise StoreError(
+                f"the database {self.path} can't be opened: {exc.strerror}; make the folder "
+                "writable or give another root",
+                path=self.path,
+            ) from exc
+
+    def _check_magic(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(16)
+        except FileNotFoundError:
+            if self.readonly:
+                raise StoreError(
+                    f"nothing is recorded under {self.path.parent}: {self.path.name} is not there; "
+                    "record first, or give the root of the recording",
+                    path=self.path,
+                ) from None
+            return
+        if start and start != _MAGIC:
+            raise IntegrityError(
+                f"{self.path} is no SQLite database; it was left as it is: move it away or give "
+                "another root",
+                path=self.path,
+            )
+
+    def _connect(self, database: str, *, uri: bool = False) -> sqlite3.Connection:
+        return sqlite3.connect(
+            database,
+            uri=uri,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+        )
+
+    def _open_readonly(self) -> sqlite3.Connection:
+        try:
+            db = self._connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            version = self._version(db)
+        except sqlite3.OperationalError:
+            # A WAL database in a folder that may not be written needs this; without a WAL
+            # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
+            if Path(f"{self.path}-wal").exists():
+                raise
+            db = self._connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            version = self._version(db)
+        if version < SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} is of schema version {version}, this release reads "
+                f"{SCHEMA_VERSION}: open it once for recording, which migrates it",
+                path=self.path,
+            )
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        if self._version(db) < SCHEMA_VERSION:
+            self._migrate(db)
+        _patiently(lambda: db.execute("PRAGMA journal_mode=WAL").fetchone())
+        # A commit survives the process; the session's end syncs for the power cut.
+        db.execute("PRAGMA synchronous=OFF")
+
+    def _version(self, db: sqlite3.Connection) -> int:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        application = int(db.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        if application != APPLICATION_ID and (tables or application or version):
+            raise IntegrityError(
+                f"{self.path} is a database of another program; it was left as it is: give "
+                "another root",
+                path=self.path,
+            )
+        if version > SCHEMA_VERSION:
+            raise IntegrityError(
+                f"{self.path} is of schema version {version}, this release knows up to "
+                f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
+                path=self.path,
+            )
+        return version
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have been faster; ask again under the lock.
+            for number in range(self._version(db), SCHEMA_VERSION):
+                for statement in MIGRATIONS[number].split(";"):
+                    if statement.strip():
+                        db.execute(statement)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def _refusal(self, exc: sqlite3.DatabaseError) -> StoreError:
+        if isinstance(exc, sqlite3.OperationalError):
+            return StoreError(f"the database {self.path}: {exc}", path=self.path)
+        return IntegrityError(
+            f"the database {self.path} is damaged ({exc}); it was left as it is: restore it from "
+            "a copy or give another root",
+            path=self.path,
+        )
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        if self._pid != os.getpid():
+            # The parent's connection is neither used nor closed here; see the module's docstring.
+            _ORPHANS.append(self._db)
+            self._lock = threading.RLock()
+            self._pid = os.getpid()
+            self._db = self._open()
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.DatabaseError as exc:
+                raise self._refusal(exc) from exc
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def put_session(self, session: Session) -> None:
+        """Write a session's row, or write it anew."""
+        row = (
+            session.id, session.root_id, session.parent_id, session.source, session.kind,
+            session.mode, session.as_of, session.status, session.started_at, session.ended_at,
+            session.pid, os.uname().nodename, json.dumps(session.warnings),
+        )  # fmt: skip
+        with self._use() as db:
+            db.execute(f"INSERT OR REPLACE INTO sessions ({_SESSION}) VALUES ({_marks(13)})", row)
+
+    def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
+        """Write a call and its attempts in one transaction."""
+        request = exchange.request
+        row = _request_row(request)
+        rows = [_response_row(response) for response in exchange.responses]
+        with self._use() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.execute(f"INSERT INTO requests ({_REQUEST}) VALUES ({_marks(21)})", row)
+                for response_row in rows:
+                    db.execute(
+                        f"INSERT INTO responses ({_RESPONSE}) VALUES ({_marks(21)})", response_row
+                    )
+                if vary:
+                    db.execute(
+                        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                        (request.base_hash, request.source, ",".join(vary)),
+                    )
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def sync(self) -> None:
+        """Return when every committed row would survive a power cut."""
+        with self._use() as db:
+            db.execute("PRAGMA synchronous=FULL")
+            try:
+                db.execute("PRAGMA wal_checkpoint(FULL)")
+            finally:
+                db.execute("PRAGMA synchronous=OFF")
+        for path in (self.path, Path(f"{self.path}-wal")):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def close(self) -> None:
+        """Close the connection, if it is this process's own."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._db.close()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._use() as db:
+            return db.execute(sql, values).fetchall()
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+        rows = self._all(f"SELECT {_SESSION} FROM sessions WHERE id = ?", session_id)
+        return _session(rows[0]) if rows else None
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return the sessions, oldest first."""
+        if source is None:
+            rows = self._all(f"SELECT {_SESSION} FROM sessions ORDER BY id")
+        else:
+            rows = self._all(
+                f"SELECT {_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
+            )
+        return [_session(row) for row in rows]
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call."""
+        return self._first(f"SELECT {_REQUEST} FROM requests WHERE id = ?", request_id)
+
+    def exchanges(self, session_id: str) -> Iterator[Exchange]:
+        """Return a session's calls in their order, read in steps so that memory stays flat."""
+        after = ""
+        while True:
+            rows = self._all(
+                f"SELECT {_REQUEST} FROM requests WHERE session_id = ? AND id > ? "
+                "ORDER BY id LIMIT 256",
+                session_id,
+                after,
+            )
+            for row in rows:
+                yield self._with_responses(row)
+            if not rows:
+                return
+            after = rows[-1][0]
+
+    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
+        """Return the header names that stored answers of this call vary on."""
+        rows = self._all(
+            "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
+        )
+        return [tuple(vary.split(",")) for (vary,) in rows]
+
+    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call.
+
+        Newest by as-of, then by start: ids ascend with time.
+        """
+        rows = self._all(
+            "SELECT as_of, root_id FROM requests WHERE params_hash = ? AND source = ? "
+            "AND as_of <= ? ORDER BY as_of DESC, root_id DESC LIMIT 1",
+            params_hash,
+            source,
+            bound,
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's first call with this hash whose id is greater than ``after``."""
+        return self._first(
+            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
+            "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? AND id > ? "
+            "ORDER BY id LIMIT 1",
+            params_hash, source, root_id, root_id, after,
+        )  # fmt: skip
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+        return self._first(
+            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
+            "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? "
+            "ORDER BY id DESC LIMIT 1",
+            params_hash, source, root_id, root_id,
+        )  # fmt: skip
+
+    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
+        """Return a source's latest calls, those of the endpoint first."""
+        rows = self._all(
+            f"SELECT {_REQUEST} FROM requests WHERE source = ? AND endpoint = ? "
+            "ORDER BY id DESC LIMIT ?",
+            source, endpoint, limit,
+        )  # fmt: skip
+        rows += self._all(f"SELECT {_REQUEST} FROM requests ORDER BY id DESC LIMIT ?", limit)
+        return [_request(row) for row in rows]
+
+    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
+        """Return calls of any source and date with this hash."""
+        rows = self._all(
+            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? LIMIT ?", params_hash, limit
+        )
+        return [_request(row) for row in rows]
+
+    def _first(self, sql: str, *values: Any) -> Exchange | None:
+        rows = self._all(sql, *values)
+        return self._with_responses(rows[0]) if rows else None
+
+    def _with_responses(self, row: tuple[Any, ...]) -> Exchange:
+        rows = self._all(
+            f"SELECT {_RESPONSE} FROM responses WHERE request_id = ? ORDER BY sequence", row[0]
+        )
+        return Exchange(_request(row), tuple(_response(r) for r in rows))
+
+
+# Connections of a parent process: kept, so that no finalizer closes them in the child.
+_ORPHANS: list[sqlite3.Connection] = []
+
+
+def _patiently(action: Any) -> None:
+    """Repeat what SQLite refuses at once when another process is opening the same file."""
+    end = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            action()
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _request_row(request: Request) -> tuple[Any, ...]:
+    return (
+        request.id, request.session_id, request.root_id, request.source, request.as_of,
+        request.kind, request.method, request.endpoint, _dump(request.params), request.url,
+        request.params_hash,
+        request.base_hash if request.base_hash != request.params_hash else None,
+        request.identity, _dump(request.headers), request.body_checksum, request.body_size,
+        request.started_at, request.duration, request.status, _dump_failure(request.failure),
+        request.served_from,
+    )  # fmt: skip
+
+
+def _request(row: tuple[Any, ...]) -> Request:
+    return Request(
+        id=row[0], session_id=row[1], root_id=row[2], source=row[3], as_of=row[4], kind=row[5],
+        method=row[6], endpoint=row[7], params=json.loads(row[8]), url=row[9],
+        params_hash=row[10], base_hash=row[11] or row[10], identity=row[12],
+        headers=_pairs(json.loads(row[13])), body_checksum=row[14], body_size=row[15],
+        started_at=row[16], duration=row[17], status=Status(row[18]),
+        failure=_load_failure(row[19]), served_from=row[20],
+    )  # fmt: skip
+
+
+def _response_row(response: Response) -> tuple[Any, ...]:
+    timings, peer = response.timings, response.peer
+    return (
+        response.request_id, response.sequence, response.method, response.url,
+        response.status_code, response.head, response.checksum, response.size,
+        response.complete, response.closed_by_peer, _dump_framing(response.framing),
+        _dump_failure(response.failure), response.started_at,
+        timings.connect, timings.tls, timings.first_byte, timings.total,
+        peer.address, peer.tls_version, peer.tls_cipher, peer.tls_certificate,
+    )  # fmt: skip
+
+
+def _response(row: tuple[Any, ...]) -> Response:
+    version, reason, headers = parse_head(row[5])
+    return Response(
+        request_id=row[0], sequence=row[1], method=row[2], url=row[3], status_code=row[4],
+        head=row[5], checksum=row[6], size=row[7], complete=bool(row[8]),
+        closed_by_peer=bool(row[9]), framing=_load_framing(row[10]),
+        failure=_load_failure(row[11]), started_at=row[12],
+        timings=Timings(row[13], row[14], row[15], row[16]),
+        peer=Peer(row[17], row[18], row[19], row[20]),
+        http_version=version, reason=reason, headers=headers,
+    )  # fmt: skip
+
+
+def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
+    """Return HTTP version, reason phrase and header pairs of a head as it came off the wire."""
+    if not head:
+        return "", None, ()
+    first, *lines = head.decode("latin-1").split("\n")
+    version, _, rest = first.strip().partition(" ")
+    reason = rest.strip().partition(" ")[2].strip()
+    headers: list[tuple[str, str]] = []
+    for line in lines:
+        line = line.rstrip("\r")
+        if line[:1] in (" ", "\t") and headers:
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}")
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            headers.append((name, value.strip(" \t")))
+    return version, reason, tuple(headers)
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    session = Session(
+        id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
+        mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
+        ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])),
+    )  # fmt: skip
+    return session
+
+
+def _pairs(value: Iterable[Iterable[str]]) -> Headers:
+    return tuple((name, text) for name, text in value)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+
+
+def _dump_failure(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    return _dump([failure.error_class, failure.message, failure.data])
+
+
+def _load_failure(text: str | None) -> Failure | None:
+    return Failure(*json.loads(text)) if text else None
+
+
+def _dump_framing(framing: Framing | None) -> str | None:
+    if framing is None:
+        return None
+    odd = {str(index): line.decode("latin-1") for index, line in framing.odd.items()}
+    return _dump(
+        [framing.chunks, odd, framing.trailers.decode("latin-1"), framing.tail.decode("latin-1")]
+    )
+
+
+def _load_framing(text: str | None) -> Framing | None:
+    if not text:
+        return None
+    chunks, odd, trailers, tail = json.loads(text)
+    return Framing(
+        chunks=tuple((size, count) for size, count in chunks),
+        odd={int(index): line.encode("latin-1") for index, line in odd.items()},
+        trailers=trailers.encode("latin-1"),
+        tail=tail.encode("latin-1"),
+    )

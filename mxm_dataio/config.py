@@ -1,0 +1,198 @@
+"""Settings: argument, environment (``MXM_DATAIO_…``), file (``MXM_DATAIO_CONFIG``), default.
+
+The earlier goes before the later.
+
+``configs/default.yaml`` documents every setting. TOML and JSON files need nothing more; YAML,
+with OmegaConf's interpolation, needs ``pip install mxm-dataio[config]``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+from .models import Exhausted, Mode
+
+PREFIX = "MXM_DATAIO_"
+# Read by other parts, not settings of a session.
+RESERVED = frozenset({"CONFIG", "AUTO"})
+
+# VCR's words, where they mean the same; "once" needs to know whether a recording exists.
+ALIASES = {"all": Mode.RECORD, "none": Mode.REPLAY, "new_episodes": Mode.AUTO}
+ONCE = "once"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default.
+
+    Attributes:
+        root: folder of the store.
+        mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
+        ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever.
+        exhausted: ``repeat`` or ``error``, for a call made more often than it was recorded.
+        strict: a failure to store raises instead of warning.
+        ignore_params: names of query, form and JSON fields that do not count in ``params_hash``.
+        spool_limit: bytes of a body held in memory before a temporary file takes it.
+    """
+
+    root: Path
+    mode: str = "record"
+    ttl: float | None = None
+    exhausted: str = "repeat"
+    strict: bool = False
+    ignore_params: tuple[str, ...] = ()
+    spool_limit: int = 262_144
+
+
+def default_root(environ: Mapping[str, str]) -> Path:
+    """Return ``${mxm.data_root}/dataio``; the data root is ``MXM_DATA_ROOT`` or ``~/.mxm``."""
+    base = environ.get("MXM_DATA_ROOT")
+    return (Path(base) if base else Path.home() / ".mxm") / "dataio"
+
+
+def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        arguments: what the caller gave; ``None`` stands for "not given".
+        environ: the environment, ``os.environ`` if not given.
+
+    Raises:
+        ConfigError: an unknown name or a value that does not fit, saying where it stands.
+    """
+    environ = os.environ if environ is None else environ
+    known = [field.name for field in fields(Settings)]
+    values: dict[str, Any] = {"root": default_root(environ)}
+    named = environ.get(f"{PREFIX}CONFIG")
+    layers = [
+        (f"the file {named}", _read(Path(named)) if named else {}),
+        ("the environment", _from_environment(environ)),
+        ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
+    ]
+    for place, layer in layers:
+        for name, value in layer.items():
+            if name not in known:
+                raise ConfigError(f"unknown setting {name!r} in {place}{nearest(name, known)}")
+            try:
+                values[name] = _convert(name, value)
+            except (TypeError, ValueError) as exc:
+                raise ConfigError(f"setting {name}={value!r} in {place}: {exc}") from None
+    return Settings(**values)
+
+
+def mode_of(word: str, recorded: bool = False) -> Mode:
+    """Return the mode that a word names, VCR's included.
+
+    Args:
+        recorded: a recording of the source exists; decides ``once``.
+
+    Raises:
+        ConfigError: no mode is called that.
+    """
+    text = str(word).lower()
+    if text == ONCE:
+        return Mode.REPLAY if recorded else Mode.RECORD
+    if text in ALIASES:
+        return ALIASES[text]
+    try:
+        return Mode(text)
+    except ValueError:
+        words = [mode.value for mode in Mode] + [*ALIASES, ONCE]
+        raise ConfigError(
+            f"unknown mode {word!r}{nearest(text, words)}; the modes are {', '.join(words)}"
+        ) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean …?`` for the nearest known name, or nothing."""
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in environ.items():
+        key = name.removeprefix(PREFIX)
+        if key != name and key not in RESERVED:
+            found[key.lower()] = value
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            data = tomllib.loads(text)
+        elif path.suffix == ".json":
+            data = json.loads(text)
+        else:
+            data = _read_yaml(path)
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"the file {path} (named by {PREFIX}CONFIG) can't be read: {exc}"
+        ) from exc
+    data = data.get("dataio", data) if isinstance(data, dict) else data
+    if not isinstance(data, dict):
+        raise ConfigError(f"the file {path} holds no mapping of settings")
+    return {str(k): v for k, v in data.items() if v is not None and k != "mxm"}
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+    except ImportError:
+        raise ConfigError(
+            f"{path} is YAML: pip install mxm-dataio[config], or write it as .toml or .json"
+        ) from None
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except OmegaConfBaseException as exc:
+        raise ConfigError(f"the file {path} can't be read: {exc}") from exc
+
+
+def _convert(name: str, value: Any) -> Any:
+    match name:
+        case "root":
+            return Path(value).expanduser()
+        case "mode":
+            mode_of(value)
+            return str(value).lower()
+        case "exhausted":
+            return Exhausted(str(value).lower()).value
+        case "ttl":
+            if isinstance(value, timedelta):
+                return value.total_seconds()
+            if isinstance(value, str) and value.lower() in ("", "none", "null"):
+                return None
+            seconds = float(value)
+            if seconds < 0:
+                raise ValueError("a time to live is not negative")
+            return seconds
+        case "strict":
+            return _boolean(value)
+        case "ignore_params":
+            names = value.split(",") if isinstance(value, str) else value
+            return tuple(str(item).strip().lower() for item in names if str(item).strip())
+        case _:
+            return int(value)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("not a yes or no")

@@ -1,0 +1,97 @@
+"""Every error this package raises, in one shallow tree.
+
+    DataIOError
+    ├── ConfigError         an unknown mode or setting, sessions that exclude each other
+    ├── StoreError          the store can't be opened, read or written
+    │   └── IntegrityError  what is stored is missing, damaged or not ours; never served
+    ├── FetchError          a fetcher failed, live or as recorded
+    └── ReplayMissError     replay was asked for a call that was not recorded
+
+    DataIOWarning           something was not recorded; the program goes on
+
+All are picklable: the message is the only positional argument, everything else lives in
+typed attributes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DataIOError(Exception):
+    """Base of every error of this package."""
+
+
+class ConfigError(DataIOError):
+    """The caller asked for something that does not exist or can't be combined."""
+
+
+class StoreError(DataIOError):
+    """The store could not be opened, read or written.
+
+    Attributes:
+        path: the file or folder concerned, if there is one.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class IntegrityError(StoreError):
+    """A stored file or record is missing, damaged, foreign or of a newer format."""
+
+
+class FetchError(DataIOError):
+    """A fetcher raised, now or when the call was recorded.
+
+    Attributes:
+        error_class: dotted name of the exception that the fetcher raised.
+    """
+
+    def __init__(self, message: str, *, error_class: str = "") -> None:
+        super().__init__(message)
+        self.error_class = error_class
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A recorded call that resembles the one replay was asked for, and why it is another."""
+
+    request_id: str
+    method: str
+    url: str
+    differences: tuple[str, ...]
+
+
+class ReplayMissError(DataIOError):
+    """Replay was asked for a call that the store does not hold.
+
+    Not a ``requests.RequestException`` nor a ``urllib3`` error on purpose: an
+    ``except RequestException: continue`` must not hide a hole in a recording.
+
+    Attributes:
+        method, url: the call, redacted as it would be stored.
+        params_hash: its identity.
+        nearest: recorded calls that come closest, best first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        url: str = "",
+        params_hash: str = "",
+        nearest: tuple[NearMiss, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.params_hash = params_hash
+        self.nearest = nearest
+
+
+class DataIOWarning(UserWarning):
+    """Something could not be recorded; the program's own call was not disturbed."""

@@ -1,0 +1,322 @@
+"""``params_hash``, version 1: when are two calls the same call?
+
+The SHA-256 of the RFC 8785 canonical JSON of one document:
+
+    {"v": 1, "method": …, "endpoint": …, "params": …, "body": …, "headers": …}
+
+- **method**: upper case.
+- **endpoint**: scheme and host lower-case, the host as A-labels, IPv6 compressed; default port,
+  userinfo, query and fragment dropped; an empty path is ``/``; percent-encoding normalised
+  (RFC 3986 §6.2.2: unreserved characters decoded, hex digits upper-case, what may not stand
+  bare encoded). Dot segments stay: what goes on the wire differs.
+- **params**: decoded ``[name, value]`` pairs, sorted by name, values of one name in their order.
+  ``+`` is a space. A text that is not UTF-8 is ``{"hex": …}``.
+- **body**: ``null`` when empty, else by its media type ``{"form": pairs}`` as params,
+  ``{"json": value}``, ``{"multipart": [part, …]}`` without the boundary, or
+  ``{"sha256": hex}``. What does not parse as it claims, what has no canonical form (a key
+  twice, an integer beyond 2^53), and forms or JSON above 1 MiB are ``sha256``.
+- **headers**: ``[name, value]`` pairs, sorted: ``accept`` (``*/*`` counts as absent, RFC 9110
+  §12.5.1), ``range``, and those that a stored answer's ``Vary`` names.
+
+Ignored and redacted names leave the document, in JSON at any depth. Test vectors: ``tests/vectors/params_hash.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from email.message import Message
+from mmap import mmap
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from .utils import NotCanonicalError, canonical_json
+
+VERSION = 1
+PARSED_BODY_LIMIT = 1 << 20
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
+
+Pair = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a call is recognised by: the members of the document.
+
+    Attributes:
+        headers: the headers that always count.
+        all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
+    """
+
+    method: str
+    endpoint: str
+    params: list[Any]
+    body: Any
+    headers: dict[str, str]
+    all_headers: Mapping[str, str]
+
+    def document(self, vary: Iterable[str] = ()) -> bytes:
+        """Return the canonical document, with the headers that ``vary`` names."""
+        headers = dict(self.headers)
+        for name in vary:
+            headers[name] = self.all_headers.get(name, "")
+        return canonical_json(
+            {
+                "v": VERSION,
+                "method": self.method,
+                "endpoint": self.endpoint,
+                "params": self.params,
+                "body": self.body,
+                "headers": sorted([name, value] for name, value in headers.items()),
+            }
+        )
+
+    def params_hash(self, vary: Iterable[str] = ()) -> str:
+        """Return the lowercase hex SHA-256 of :meth:`document`."""
+        return hashlib.sha256(self.document(vary)).hexdigest()
+
+    def with_body(self, body: Any) -> Identity:
+        """Return this identity with another body member."""
+        return replace(self, body=body)
+
+
+def identify(
+    method: str,
+    url: str,
+    *,
+    params: Iterable[tuple[str, str]] = (),
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes | mmap | None = None,
+    ignore: Collection[str] = (),
+    ignore_headers: Collection[str] = (),
+) -> Identity:
+    """Return the identity of a call.
+
+    Args:
+        method: in any case.
+        url: absolute; its query counts with ``params``.
+        params: more parameters, decoded.
+        headers: as sent; repeats are joined with ``", "``.
+        body: the bytes as sent, before transfer coding.
+        ignore: lower-case names of query and form fields, and of JSON members at any depth,
+            that do not count.
+        ignore_headers: lower-case names of headers that never count.
+    """
+    endpoint, query = split_url(url)
+    pairs = form_pairs(query) + [(_utf8(n), _utf8(v)) for n, v in params]
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key not in ignore_headers:
+            joined[key] = f"{joined[key]}, {value.strip()}" if key in joined else value.strip()
+    counted = {name: joined[name] for name in ("accept", "range") if joined.get(name)}
+    if counted.get("accept") == "*/*":
+        del counted["accept"]
+    return Identity(
+        method=method.upper(),
+        endpoint=endpoint,
+        params=_sorted_pairs(pairs, ignore),
+        body=body_member(body, joined.get("content-type", ""), ignore),
+        headers=counted,
+        all_headers=joined,
+    )
+
+
+def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the lower-case, sorted names of a ``Vary`` header; ``*`` names nothing usable."""
+    names = {name.strip().lower() for name in (value or "").split(",")}
+    return tuple(sorted(names - {"", "*"} - set(ignore_headers)))
+
+
+# -- the endpoint ----------------------------------------------------------------------------
+
+
+def split_url(url: str) -> tuple[str, bytes]:
+    """Return the normalised endpoint of a URL and its raw query.
+
+    Raises:
+        ValueError: the port is no number.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    host = normal_host(parts.hostname or "")
+    port = parts.port
+    if port is not None and port != _DEFAULT_PORTS.get(scheme):
+        host = f"{host}:{port}"
+    query = parts.query.encode("utf-8", "surrogateescape")
+    path = normal_escapes(parts.path, _PATH_SAFE)
+    if not scheme and not host:
+        # No URL: a name that means something to the source's fetcher.
+        return path, query
+    return f"{scheme}://{host}{path or '/'}", query
+
+
+def normal_host(host: str) -> str:
+    """Return a host as it identifies: lower-case A-labels, or an IP address, compressed.
+
+    Labels are mapped as UTS 46 does without transitional processing (as requests does, through
+    the idna package), so that ``ß`` stays itself.
+    """
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        try:
+            return f"[{ipaddress.IPv6Address(address).compressed}{percent}{zone}]"
+        except ValueError:
+            return f"[{host.lower()}]"
+    if not host.isascii():
+        host = unicodedata.normalize("NFKC", host).lower()
+        host = unicodedata.normalize("NFC", host).replace("。", ".")
+        host = ".".join(
+            label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+            for label in host.split(".")
+        )
+    return host.lower()
+
+
+def normal_escapes(text: str, safe: frozenset[int]) -> str:
+    """Return text with its percent-encoding normalised (RFC 3986 §6.2.2.1 and §6.2.2.2)."""
+
+    def one(match: re.Match[bytes]) -> bytes:
+        escaped, bare = match.groups()
+        byte = int(escaped, 16) if escaped else bare[0]
+        if byte in (_UNRESERVED if escaped else safe):
+            return bytes((byte,))
+        return b"%%%02X" % byte
+
+    return _ESCAPE.sub(one, text.encode("utf-8", "surrogateescape")).decode("ascii")
+
+
+# -- pairs -----------------------------------------------------------------------------------
+
+
+def form_pairs(query: bytes) -> list[Pair]:
+    """Return the decoded pairs of an ``application/x-www-form-urlencoded`` text, in order."""
+    pairs = []
+    for field in query.split(b"&"):
+        if field:
+            name, _, value = field.replace(b"+", b" ").partition(b"=")
+            pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
+    return pairs
+
+
+def _sorted_pairs(pairs: Iterable[Pair], ignore: Collection[str]) -> list[Any]:
+    kept = [pair for pair in pairs if _name(pair[0]) not in ignore] if ignore else list(pairs)
+    return [[_text(name), _text(value)] for name, value in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _name(name: bytes) -> str:
+    return name.decode("utf-8", "replace").lower()
+
+
+def _text(value: bytes) -> Any:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"hex": value.hex()}
+
+
+def _utf8(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
+
+
+# -- the body --------------------------------------------------------------------------------
+
+
+def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection[str]) -> Any:
+    """Return the ``body`` member of the document."""
+    if body is None or len(body) == 0:
+        return None
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        parts = _multipart(body, content_type)
+        if parts is not None:
+            return {"multipart": parts}
+    elif len(body) <= PARSED_BODY_LIMIT:
+        content = bytes(body)
+        if media_type == "application/x-www-form-urlencoded":
+            return {"form": _sorted_pairs(form_pairs(content), ignore)}
+        if media_type == "application/json" or media_type.endswith("+json"):
+            value = _json_value(content, ignore)
+            if value is not NotCanonicalError:
+                return {"json": value}
+    return {"sha256": hashlib.sha256(body).hexdigest()}
+
+
+def _json_value(content: bytes, ignore: Collection[str]) -> Any:
+    """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+        if ignore:
+            value = _without(value, ignore)
+        canonical_json(value)
+    except (ValueError, RecursionError):
+        return NotCanonicalError
+    return value
+
+
+def _without(value: Any, ignore: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v, ignore) for k, v in value.items() if k.lower() not in ignore}
+    if isinstance(value, list):
+        return [_without(item, ignore) for item in value]
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise NotCanonicalError("a key stands twice")
+    return value
+
+
+def _multipart(body: bytes | mmap, content_type: str) -> list[Any] | None:
+    """Return the parts of RFC 2046 §5.1.1 as documents, or ``None`` where the framing is off.
+
+    Only headers are parsed into memory; contents are digested in place, so a memory-mapped
+    upload of any size will do.
+    """
+    message = Message()
+    message["Content-Type"] = content_type
+    boundary = message.get_param("boundary")
+    if not isinstance(boundary, str) or not boundary:
+        return None
+    delimiter = b"--" + boundary.encode("latin-1", "replace")
+    if body[: len(delimiter)] != delimiter:
+        return None
+    parts: list[Any] = []
+    at = len(delimiter)
+    while body[at : at + 2] != b"--":
+        if body[at : at + 2] != b"\r\n":
+            return None
+        end = body.find(b"\r\n" + delimiter, at)
+        head_end = body.find(b"\r\n\r\n", at)
+        if end < 0 or head_end < 0 or head_end > end:
+            return None
+        digest = hashlib.sha256()
+        view = memoryview(body)
+        digest.update(view[head_end + 4 : max(end, head_end + 4)])
+        view.release()
+        parts.append(
+            {
+                "headers": sorted(_part_headers(bytes(body[at + 2 : head_end]))),
+                "sha256": digest.hexdigest(),
+            }
+        )
+        at = end + 2 + len(delimiter)
+    return parts
+
+
+def _part_headers(head: bytes) -> list[list[str]]:
+    lines = head.decode("utf-8", "backslashreplace").split("\r\n")
+    return [
+        [name.strip().lower(), value.strip()]
+        for name, _, value in (line.partition(":") for line in lines if line)
+    ]

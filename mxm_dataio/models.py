@@ -1,0 +1,237 @@
+"""What is stored, as values: a session holds requests, a request holds responses.
+
+A :class:`Request` is one *call*, what the program made. Each :class:`Response` is one
+*attempt*, a try on the wire: a retry or a redirect that urllib3 follows is an attempt of the
+same call. Nothing here touches disk or network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Mode(StrEnum):
+    """What a session does with a call. VCR's words are accepted where they mean the same."""
+
+    RECORD = "record"
+    REPLAY = "replay"
+    AUTO = "auto"
+    OFF = "off"
+
+
+class Status(StrEnum):
+    """How a session or a request ended."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    """A request whose body was not read to its end."""
+    INCOMPLETE = "incomplete"
+    """A session in which something could not be stored."""
+    FAILED = "failed"
+    """A request that raised; a session that met a replay miss."""
+    INTERRUPTED = "interrupted"
+    """A session whose process died, a request that was broken off (``KeyboardInterrupt``)."""
+
+
+class Exhausted(StrEnum):
+    """What replay serves when a call is made more often than it was recorded."""
+
+    REPEAT = "repeat"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of recording.
+
+    ``root_id`` is the session's own id, or that of the outermost parent for a child process.
+    """
+
+    id: str
+    source: str
+    mode: Mode
+    as_of: str
+    status: Status
+    started_at: str
+    ended_at: str | None = None
+    kind: str = ""
+    parent_id: str | None = None
+    root_id: str = ""
+    pid: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception as data: enough to raise its like again.
+
+    ``data`` is the JSON form that the adapter which saw the exception wrote; the store does
+    not look into it.
+    """
+
+    error_class: str
+    message: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    Attributes:
+        params: decoded query parameters, name → value, or → list of values in their order.
+        url: the whole URL as it was called, redacted.
+        headers: as the program gave them to the transport, redacted.
+        identity: the canonical document whose SHA-256 is ``params_hash``.
+        base_hash: ``params_hash`` before headers that the answer's ``Vary`` names.
+        body_checksum: SHA-256 of the body as sent, after redaction.
+        duration: seconds until the program had its answer (the head, or the exception).
+        served_from: the request whose stored answer was given instead of a fetched one.
+    """
+
+    id: str
+    session_id: str
+    source: str
+    endpoint: str
+    method: str = "GET"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    params_hash: str = ""
+    kind: str = ""
+    as_of: str = ""
+    url: str = ""
+    headers: Headers = ()
+    identity: str = ""
+    base_hash: str = ""
+    body_checksum: str | None = None
+    body_size: int = 0
+    started_at: str = ""
+    duration: float | None = None
+    status: Status = Status.RUNNING
+    failure: Failure | None = None
+    served_from: str | None = None
+    root_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds since the attempt began; ``None`` where it did not happen (a reused connection)."""
+
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end, as the socket knew it; a certificate by the SHA-256 of its DER form."""
+
+    address: str | None = None
+    tls_version: str | None = None
+    tls_cipher: str | None = None
+    tls_certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a chunked body was cut, so that replay can cut it alike.
+
+    Attributes:
+        chunks: run-length coded sizes: ``(size, how many)``.
+        odd: index of a chunk → its size line as sent, where it is not the plain hex size
+            (extensions, leading zeros, capitals).
+        trailers: bytes from behind the last chunk's size line to the end.
+        tail: bytes that are no chunked coding, from the first wrong one on; the body ends there.
+    """
+
+    chunks: tuple[tuple[int, int], ...] = ()
+    odd: Mapping[int, bytes] = field(default_factory=dict)
+    trailers: bytes = b""
+    tail: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One attempt.
+
+    Attributes:
+        sequence: 1 for the first attempt of its request.
+        http_version: as in the status line, ``HTTP/1.1``; empty where nothing came.
+        headers: ordered pairs as on the wire, bytes beyond ASCII as Latin-1.
+        head: status line and headers as bytes, redacted.
+        checksum: lowercase hex SHA-256 of the payload, after transfer and before content
+            decoding; ``None`` when no answer came.
+        bytes_path: the file that holds the payload.
+        complete: the body was taken off the wire to its end.
+        closed_by_peer: the connection ended behind the last byte taken.
+    """
+
+    request_id: str
+    sequence: int = 1
+    method: str = ""
+    url: str = ""
+    status_code: int | None = None
+    reason: str | None = None
+    http_version: str = ""
+    headers: Headers = ()
+    head: bytes = b""
+    checksum: str | None = None
+    size: int = 0
+    bytes_path: Path | None = None
+    complete: bool = False
+    closed_by_peer: bool = False
+    framing: Framing | None = None
+    failure: Failure | None = None
+    started_at: str = ""
+    timings: Timings = Timings()
+    peer: Peer = Peer()
+
+    @property
+    def id(self) -> str:
+        """``<request>/<sequence>``."""
+        return f"{self.request_id}/{self.sequence}"
+
+    @property
+    def error_class(self) -> str | None:
+        """Dotted name of the exception that ended this attempt."""
+        return self.failure.error_class if self.failure else None
+
+    @property
+    def error_message(self) -> str | None:
+        """What that exception said."""
+        return self.failure.message if self.failure else None
+
+    def header(self, name: str) -> str | None:
+        """Return the values of a header, joined as RFC 9110 §5.3 joins repeats, or ``None``."""
+        values = [v for n, v in self.headers if n.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A stored call with all its attempts, in their order."""
+
+    request: Request
+    responses: tuple[Response, ...]
+
+    @property
+    def answer(self) -> Response | None:
+        """The last attempt, which is what the program saw."""
+        return self.responses[-1] if self.responses else None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """What a :class:`~mxm_dataio.fetcher.Fetcher` may return when bytes alone do not say enough."""
+
+    content: bytes
+    status_code: int | None = None
+    headers: Headers = ()
+    reason: str | None = None

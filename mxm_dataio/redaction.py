@@ -1,0 +1,154 @@
+"""What never reaches disk: the names that carry secrets, and how their values are replaced.
+
+Pure. Redaction happens before anything is written, hashed or logged. What is redacted does not
+count in ``params_hash`` either, so a recording made with one key replays with another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
+
+from .models import Headers
+
+PLACEHOLDER = "REDACTED"
+
+SECRET_HEADERS = frozenset(
+    """
+    authorization proxy-authorization cookie set-cookie set-cookie2 x-api-key api-key apikey
+    x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token x-goog-api-key
+    x-apikey x-token private-token x-vault-token ocp-apim-subscription-key
+    x-shopify-access-token
+    """.split()  # noqa: SIM905 - a table reads better than a list
+)
+SECRET_NAMES = frozenset(
+    """
+    access_token accesstoken api_key api-key apikey api_secret apisecret api_token apitoken
+    auth_token authtoken authorization client_secret clientsecret crumb id_token jwt oauth_token
+    oauth_signature oauth_nonce oauth_timestamp passphrase passwd password private_key pwd
+    refresh_token secret secret_key secretkey session_token sessionid sig signature
+    subscription-key token userpass awsaccesskeyid x-amz-credential x-amz-security-token
+    x-amz-signature x-goog-credential x-goog-signature
+    """.split()  # noqa: SIM905 - a table reads better than a list
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Which names are secret, in lower case; data, to be replaced or extended.
+
+    Attributes:
+        headers: of requests and responses. Of ``Set-Cookie`` only the cookie's value goes.
+        names: of query parameters, form fields and JSON members at any depth of requests.
+    """
+
+    headers: frozenset[str] = SECRET_HEADERS
+    names: frozenset[str] = SECRET_NAMES
+
+    def header_pairs(self, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """Return header pairs without secret values."""
+        return tuple((name, self._header_value(name.lower(), value)) for name, value in pairs)
+
+    def _header_value(self, name: str, value: str) -> str:
+        if name in ("location", "referer", "content-location"):
+            return self.url(value)
+        if name not in self.headers:
+            return value
+        if name == "set-cookie":
+            cookie, semicolon, rest = value.partition(";")
+            return f"{cookie.partition('=')[0]}={PLACEHOLDER}{semicolon}{rest}"
+        scheme, space, _ = value.strip().partition(" ")
+        if space and name.endswith("authorization"):
+            return f"{scheme} {PLACEHOLDER}"
+        return PLACEHOLDER
+
+    def head(self, head: bytes) -> bytes:
+        """Return the bytes of a status line and headers without secret values.
+
+        Lines without a secret stay as they are, to the byte; so does the line end.
+        """
+        lines = head.split(b"\n")
+        folded = False
+        for index, line in enumerate(lines[1:], 1):
+            if folded and line[:1] in (b" ", b"\t"):
+                lines[index] = b" " + line[len(line.rstrip(b"\r")) :]
+                continue
+            name, colon, value = line.partition(b":")
+            folded = False
+            if not colon:
+                continue
+            before = value.decode("latin-1").rstrip("\r")
+            after = self._header_value(name.decode("latin-1").strip().lower(), before.strip())
+            if after != before.strip():
+                folded = True
+                end = b"\r" if line.endswith(b"\r") else b""
+                lines[index] = name + b": " + after.encode("latin-1", "replace") + end
+        return b"\n".join(lines)
+
+    def url(self, url: str) -> str:
+        """Return a URL without userinfo and without the values of secret parameters."""
+        if "?" not in url and "@" not in url:
+            return url
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return PLACEHOLDER
+        netloc = parts.netloc.rpartition("@")[2]
+        query = "&".join(self._field(field) for field in parts.query.split("&"))
+        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+
+    def _field(self, field: str) -> str:
+        name, equals, _ = field.partition("=")
+        secret = equals and unquote_plus(name).lower() in self.names
+        return f"{name}={PLACEHOLDER}" if secret else field
+
+    def body(self, body: bytes, content_type: str) -> bytes:
+        """Return a request body without the values of secret form fields and JSON members."""
+        media_type = content_type.partition(";")[0].strip().lower()
+        if media_type == "application/x-www-form-urlencoded":
+            text = body.decode("latin-1")
+            return "&".join(self._field(field) for field in text.split("&")).encode("latin-1")
+        if media_type == "application/json" or media_type.endswith("+json"):
+            return self._json(body)
+        return body
+
+    def _json(self, body: bytes) -> bytes:
+        try:
+            value = json.loads(body)
+            after, changed = self._walk(value)
+        except (ValueError, RecursionError):
+            return body
+        return (
+            json.dumps(after, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            if changed
+            else body
+        )
+
+    def _walk(self, value: object) -> tuple[object, bool]:
+        if isinstance(value, dict):
+            out: dict[str, object] = {}
+            changed = False
+            for name, item in value.items():
+                if name.lower() in self.names and item not in (None, "", False):
+                    out[name], hit = PLACEHOLDER, True
+                else:
+                    out[name], hit = self._walk(item)
+                changed |= hit
+            return out, changed
+        if isinstance(value, list):
+            walked = [self._walk(item) for item in value]
+            return [item for item, _ in walked], any(hit for _, hit in walked)
+        return value, False
+
+    def text(self, text: str) -> str:
+        """Return a message with the URLs in it redacted."""
+        return _URL.sub(lambda match: self.url(match.group()), text)
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|/[^\s'\"<>)]*\?[^\s'\"<>)]+", re.IGNORECASE)
+
+DEFAULT = Redaction()
+NOTHING = Redaction(headers=frozenset(), names=frozenset())

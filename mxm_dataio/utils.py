@@ -1,0 +1,166 @@
+"""Small pure helpers: time-ordered ids, instants, canonical JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from datetime import UTC, date, datetime
+from typing import Any
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562 §5.7): unique across machines, ascending within a process.
+
+    The 74 bits behind the millisecond carry a 12-bit fraction of it (method 3 of §6.2), then
+    62 random bits; two ids of one instant are told apart by stepping the fraction.
+    """
+    global _last
+    with _lock:
+        now = (time.time_ns() << 12) // 1_000_000
+        _last = stamp = now if now > _last else _last + 1
+    high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
+    low = 1 << 63 | int.from_bytes(os.urandom(8)) >> 2
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def utc_now() -> str:
+    """Return the present instant as ISO 8601 in UTC with microseconds, ``…Z``."""
+    return instant(time.time())
+
+
+def instant(seconds: float) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC with microseconds, ``…Z``."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_instant(text: str) -> float:
+    """Return an instant that :func:`instant` wrote as seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def as_of_text(value: str | date | datetime) -> str:
+    """Return an as-of date or instant in its one stored form, which sorts as it is dated.
+
+    A date stays a date (``2025-10-07``), an instant becomes UTC with microseconds; one
+    without a zone is taken as UTC.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"as_of={text!r} is neither a date nor an instant in ISO 8601"
+            ) from None
+    if not isinstance(value, datetime):
+        return value.isoformat()
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    return instant(value.timestamp())
+
+
+def as_of_bound(text: str) -> str:
+    """Return the greatest stored as-of that counts as "not after" this one.
+
+    A date stands for its whole day, so instants of that day are within it.
+    """
+    return text + "~" if len(text) == 10 else text
+
+
+class NotCanonicalError(ValueError):
+    """The value has no canonical JSON form (RFC 8785 builds on I-JSON, RFC 7493)."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the RFC 8785 (JCS) form of a JSON value.
+
+    Raises:
+        NotCanonicalError: a number beyond IEEE 754 doubles' exact integers, not finite, a lone
+            surrogate, a key that is not text, or a type that JSON does not have.
+    """
+    out: list[str] = []
+    try:
+        _write(value, out)
+        return "".join(out).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError) as exc:
+        raise NotCanonicalError(str(exc)) from None
+
+
+def _write(value: Any, out: list[str]) -> None:
+    if isinstance(value, str):
+        out.append(_string(value))
+    elif value is None:
+        out.append("null")
+    elif value is True:
+        out.append("true")
+    elif value is False:
+        out.append("false")
+    elif isinstance(value, int):
+        if abs(value) > 2**53:
+            raise NotCanonicalError(f"{value} is beyond the integers that a double holds exactly")
+        out.append(str(value))
+    elif isinstance(value, float):
+        out.append(_number(value))
+    elif isinstance(value, (list, tuple)):
+        out.append("[")
+        for index, item in enumerate(value):
+            if index:
+                out.append(",")
+            _write(item, out)
+        out.append("]")
+    elif isinstance(value, dict):
+        out.append("{")
+        if not all(isinstance(key, str) for key in value):
+            raise NotCanonicalError("an object's keys are text")
+        # RFC 8785 §3.2.3: by UTF-16 code units, which big-endian bytes sort alike.
+        for index, key in enumerate(sorted(value, key=lambda k: k.encode("utf-16-be"))):
+            if index:
+                out.append(",")
+            out.append(_string(key))
+            out.append(":")
+            _write(value[key], out)
+        out.append("}")
+    else:
+        raise NotCanonicalError(f"JSON has no {type(value).__name__}")
+
+
+_string = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _number(value: float) -> str:
+    """Return a double as ECMAScript's Number::toString writes it (RFC 8785 §3.2.2.3)."""
+    if not math.isfinite(value):
+        raise NotCanonicalError(f"{value} is no JSON number")
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    if fraction == "0":
+        fraction = ""
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0)
+    if whole == "0":
+        point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    count = len(digits)
+    if count <= point <= 21:
+        text = digits + "0" * (point - count)
+    elif 0 < point <= 21:
+        text = f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = "0." + "0" * -point + digits
+    else:
+        tail = f".{digits[1:]}" if count > 1 else ""
+        text = f"{digits[0]}{tail}e{point - 1:+d}"
+    return f"-{text}" if value < 0 else text
