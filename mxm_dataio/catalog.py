@@ -574,18 +574,15 @@ def _dump_framing(framing: Framing | None) -> str | None:
     if framing is None:
         return None
     odd = {str(index): line.decode("latin-1") for index, line in framing.odd.items()}
-    return _dump(
-        [framing.chunks, odd, framing.trailers.decode("latin-1"), framing.tail.decode("latin-1")]
-    )
+    return _dump([framing.chunks, odd, framing.tail.decode("latin-1")])
 
 
 def _load_framing(text: str | None) -> Framing | None:
     if not text:
         return None
-    chunks, odd, trailers, tail = json.loads(text)
+    chunks, odd, tail = json.loads(text)
     return Framing(
         chunks=tuple((size, count) for size, count in chunks),
         odd={int(index): line.encode("latin-1") for index, line in odd.items()},
-        trailers=trailers.encode("latin-1"),
         tail=tail.encode("latin-1"),
     )

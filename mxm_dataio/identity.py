@@ -18,7 +18,8 @@ The SHA-256 of the RFC 8785 canonical JSON of one document:
 - **headers**: ``[name, value]`` pairs, sorted: ``accept`` (``*/*`` counts as absent, RFC 9110
   §12.5.1), ``range``, and those that a stored answer's ``Vary`` names.
 
-Ignored and redacted names leave the document, in JSON at any depth. Test vectors: ``tests/vectors/params_hash.json``.
+Ignored and redacted names leave the document, in JSON at any depth. Test vectors:
+``tests/vectors/params_hash.json``.
 """
 
 from __future__ import annotations

@@ -145,15 +145,13 @@ class Framing:
 
     Attributes:
         chunks: run-length coded sizes: ``(size, how many)``.
-        odd: index of a chunk → its size line as sent, where it is not the plain hex size
-            (extensions, leading zeros, capitals).
-        trailers: bytes from behind the last chunk's size line to the end.
-        tail: bytes that are no chunked coding, from the first wrong one on; the body ends there.
+        odd: index of a chunk → the bytes between the data before and its own, where they are
+            not the plain line end and hex size (extensions, leading zeros, capitals).
+        tail: the bytes behind the last data: last chunk, trailers, or where it went wrong.
     """
 
     chunks: tuple[tuple[int, int], ...] = ()
     odd: Mapping[int, bytes] = field(default_factory=dict)
-    trailers: bytes = b""
     tail: bytes = b""
 
 

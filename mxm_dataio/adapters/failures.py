@@ -10,6 +10,7 @@ import builtins
 import http.client
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ _MODULES: dict[str, Any] = {
     "builtins": builtins,
     "socket": socket,
     "ssl": ssl,
+    "zlib": zlib,
     "http.client": http.client,
     "urllib3.exceptions": urllib3.exceptions,
 }

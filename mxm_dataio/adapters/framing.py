@@ -25,27 +25,25 @@ class ChunkParser:
 
     Attributes:
         done: the coding ended.
-        broken: the bytes stopped being chunked coding; what follows is in the tail.
     """
 
     __slots__ = (
-        "_buffer", "_index", "_left", "_odd", "_runs", "_sink", "_state", "_tail", "_trailers",
-        "broken", "done", "overflow",
+        "_between", "_index", "_left", "_line_at", "_odd", "_overflow", "_runs", "_sink",
+        "_state", "done",
     )  # fmt: skip
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._state = self._size
-        self._buffer = bytearray()
+        # What came since the last data: line end, size line, trailers. Where its last line starts.
+        self._between = bytearray()
+        self._line_at = 0
         self._left = 0
         self._index = 0
         self._runs: list[list[int]] = []
         self._odd: dict[int, bytes] = {}
-        self._trailers = bytearray()
-        self._tail = bytearray()
+        self._overflow = False
         self.done = False
-        self.broken = False
-        self.overflow = False
 
     def feed(self, data: memoryview) -> None:
         """Take bytes off the wire."""
@@ -54,27 +52,24 @@ class ChunkParser:
 
     def framing(self) -> Framing | None:
         """Return how the body was cut, or ``None`` if that is more than is worth keeping."""
-        if self.overflow:
+        if self._overflow:
             return None
-        return Framing(
-            chunks=tuple((size, count) for size, count in self._runs),
-            odd=dict(self._odd),
-            trailers=bytes(self._trailers),
-            tail=bytes(self._tail) if self.broken else bytes(self._buffer),
-        )
+        runs = tuple((size, count) for size, count in self._runs)
+        return Framing(runs, dict(self._odd), bytes(self._between))
 
     def _line(self, data: memoryview) -> tuple[bytes | None, memoryview]:
-        """Return a whole line, end included, once it is there, and the rest."""
+        """Return a line, end included, once it is whole, and the rest."""
         piece = bytes(data[: _LINE_LIMIT + 1])
-        end = piece.find(b"\n")
-        if end < 0:
-            self._buffer += piece
-            if len(self._buffer) > _LINE_LIMIT:
-                return self._break(bytes(self._buffer)), data[len(piece) :]
-            return None, data[len(piece) :]
-        line = bytes(self._buffer) + piece[: end + 1]
-        self._buffer.clear()
-        return line, data[end + 1 :]
+        end = piece.find(b"\n") + 1
+        taken = end or len(piece)
+        self._between += piece[:taken]
+        line = None
+        if end:
+            line = bytes(self._between[self._line_at :])
+            self._line_at = len(self._between)
+        elif len(self._between) > _LINE_LIMIT:
+            self._state = self._wreck
+        return line, data[taken:]
 
     def _size(self, data: memoryview) -> memoryview:
         line, rest = self._line(data)
@@ -82,70 +77,63 @@ class ChunkParser:
             return rest
         try:
             size = int(line.split(b";", 1)[0], 16)
-            if size < 0:
-                raise ValueError
         except ValueError:
-            self._break(line)
-            return rest
-        if line != b"%x\r\n" % size:
-            self._note_odd(self._index, line)
-        if size == 0:
+            size = -1
+        if size < 0:
+            self._state = self._wreck
+        elif size == 0:
             self._state = self._trailer
-            return rest
+        else:
+            self._begin(size)
+        return rest
+
+    def _begin(self, size: int) -> None:
+        """Begin a chunk's data, and note what led to it."""
+        end = b"\r\n" if self._index else b""
+        if self._between != b"%s%x\r\n" % (end, size):
+            if len(self._odd) < _ODD_LIMIT:
+                self._odd[self._index] = bytes(self._between)
+            else:
+                self._overflow = True
         if self._runs and self._runs[-1][0] == size:
             self._runs[-1][1] += 1
         elif len(self._runs) < _RUNS_LIMIT:
             self._runs.append([size, 1])
         else:
-            self.overflow = True
+            self._overflow = True
+        self._between.clear()
+        self._line_at = 0
         self._index += 1
         self._left = size
         self._state = self._data
-        return rest
 
     def _data(self, data: memoryview) -> memoryview:
         piece = data[: self._left]
         self._sink(piece)
         self._left -= len(piece)
         if not self._left:
-            self._left = 2
             self._state = self._data_end
         return data[len(piece) :]
 
     def _data_end(self, data: memoryview) -> memoryview:
-        self._buffer += data[: self._left]
-        taken = min(self._left, len(data))
-        self._left -= taken
-        if not self._left:
-            if self._buffer != b"\r\n":
-                # http.client drops any two bytes here; a key below zero tells them from lines.
-                self._note_odd(-self._index, bytes(self._buffer))
-            self._buffer.clear()
+        # http.client drops any two bytes here, without a look.
+        taken = min(2 - len(self._between), len(data))
+        self._between += data[:taken]
+        if len(self._between) == 2:
+            self._line_at = 2
             self._state = self._size
         return data[taken:]
 
     def _trailer(self, data: memoryview) -> memoryview:
         line, rest = self._line(data)
-        if line is not None and not self.broken:
-            self._trailers += line
-            self.done = line in (b"\r\n", b"\n") or len(self._trailers) > _LINE_LIMIT
+        if line is not None:
+            self.done = line in (b"\r\n", b"\n")
         return rest
 
     def _wreck(self, data: memoryview) -> memoryview:
-        self._tail += data[: max(0, _LINE_LIMIT - len(self._tail))]
+        """Keep what is no chunked coding, within bounds."""
+        self._between += data[: max(0, 2 * _LINE_LIMIT - len(self._between))]
         return data[len(data) :]
-
-    def _break(self, line: bytes) -> None:
-        self.broken = True
-        self._buffer.clear()
-        self._tail += line
-        self._state = self._wreck
-
-    def _note_odd(self, index: int, line: bytes) -> None:
-        if len(self._odd) < _ODD_LIMIT:
-            self._odd[index] = line
-        else:
-            self.overflow = True
 
 
 def encode(framing: Framing | None, size: int) -> list[tuple[bytes, int]]:
@@ -154,27 +142,18 @@ def encode(framing: Framing | None, size: int) -> list[tuple[bytes, int]]:
     The last piece carries what follows the payload. Without framing the body is one chunk.
     """
     if framing is None:
-        framing = Framing(chunks=((size, 1),) if size else (), trailers=b"\r\n")
+        runs = ((size, 1),) if size else ()
+        framing = Framing(runs, tail=b"\r\n0\r\n\r\n" if size else b"0\r\n\r\n")
     pieces: list[tuple[bytes, int]] = []
-    lead = b""
     index = 0
     for length, count in framing.chunks:
         for _ in range(count):
-            taken = min(length, size)
-            lead += framing.odd.get(index, b"%x\r\n" % length)
-            pieces.append((lead, taken))
-            size -= taken
+            lead = framing.odd.get(index, b"%s%x\r\n" % (b"\r\n" if index else b"", length))
+            pieces.append((lead, min(length, size)))
+            size -= length
             index += 1
-            if taken < length:
-                return pieces
-            lead = framing.odd.get(-index, b"\r\n")
-    if framing.trailers:
-        lead += framing.odd.get(index, b"0\r\n") + framing.trailers
-    elif lead == b"\r\n" and framing.tail in (b"", b"\r"):
-        # Cut off behind the chunk's data, in or before its line end.
-        lead = framing.tail
-        return [*pieces, (lead, 0)] if lead else pieces
-    pieces.append((lead + framing.tail, 0))
+    if size >= 0:
+        pieces.append((framing.tail, 0))
     return pieces
 
 
@@ -240,6 +219,9 @@ class MessageParser:
         """Take the end of the stream."""
         if not self.eof:
             self.eof = True
+            if not self._head_done and b"\n" in self.head:
+                # http.client takes the end of the stream for the end of the headers.
+                self._end_head()
             if self._head_done and self.chunks is None and self.length is None:
                 self.complete = True
 
@@ -256,19 +238,18 @@ class MessageParser:
                 return None
             rest = memoryview(bytes(self.head[end:]))
             del self.head[end:]
-            status = _status(self.head)
-            if status != 100:
+            if _status(self.head) != 100:
                 break
             # http.client skips "100 Continue" and nothing else; so is it dropped here.
             self.head.clear()
             self.head += rest
             start = 0
-        self._head_done = True
-        self.status = status
-        self._frame()
+        self._end_head()
         return rest
 
-    def _frame(self) -> None:
+    def _end_head(self) -> None:
+        self._head_done = True
+        self.status = _status(self.head)
         coding, length = _header(self.head, b"transfer-encoding"), None
         if coding is not None and coding.lower() == b"chunked":
             self.chunks = ChunkParser(self._sink)

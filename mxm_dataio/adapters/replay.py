@@ -116,7 +116,7 @@ class _Connection(HTTPConnection):
     recorded: io.RawIOBase
 
     def connect(self) -> None:
-        self.sock = _Socket(self.recorded)  # type: ignore[assignment]
+        self.sock = _Socket(self.recorded)
 
 
 # What every request of http.client would add; given so that it adds nothing of cost.
@@ -158,13 +158,14 @@ def respond(
     if hasattr(urllib3.HTTPResponse, "from_httplib"):
         # urllib3 1.26 makes its response from http.client's in the pool.
         connection.request(method, "/", headers=_HEADERS)
-        return urllib3.HTTPResponse.from_httplib(
+        old: urllib3.HTTPResponse = urllib3.HTTPResponse.from_httplib(
             connection.getresponse(),
             pool=pool,
             connection=None,
             request_method=method,
             **response_kw,
         )
+        return old
     request_kw = {
         name: value
         for name, value in response_kw.items()
@@ -201,10 +202,18 @@ def replay(
     final = stored.responses[-1]
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
-        retry = _counted(retry, attempt, method, url, pool)
-    made = respond(store, final, pool, final.method or method, url, response_kw)
+        retry = _counted(retry, attempt, attempt.method or method, url, pool)
+    made = respond(store, final, pool, final.method or method, _target(final, url), response_kw)
     made.retries = retry
     return made
+
+
+def _target(attempt: Response, url: str) -> str:
+    """Return an attempt's URL in the form in which the program gave the first."""
+    if not url.startswith("/"):
+        return attempt.url
+    path = attempt.url.partition("://")[2].partition("/")[2]
+    return f"/{path}"
 
 
 def _counted(retry: Retry, attempt: Response, method: str, url: str, pool: Any) -> Retry:
@@ -216,10 +225,13 @@ def _counted(retry: Retry, attempt: Response, method: str, url: str, pool: Any) 
         answer = urllib3.HTTPResponse(
             headers=dict(attempt.headers), status=attempt.status_code or 0, preload_content=False
         )
+    if attempt.status_code == 303:
+        # urllib3 changes the method before it counts (RFC 9110 §15.4.4).
+        method = "GET"
     try:
         return retry.increment(
-            attempt.method or method,
-            url,
+            method,
+            _target(attempt, url),
             response=answer,
             error=error if isinstance(error, Exception) else None,
             _pool=pool,

@@ -99,7 +99,7 @@ class CaptureAdapter(HTTPAdapter):
         """Close the inner adapter's pools."""
         self._inner.close()
 
-    def send(  # type: ignore[override]
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
@@ -191,7 +191,7 @@ class _Replayer(HTTPAdapter):
     def get_connection_with_tls_context(self, request: Any, *_args: Any, **_kwargs: Any) -> Any:
         return _Pool(self._ingest, self._stored, request.url)
 
-    def get_connection(self, url: str, *_args: Any, **_kwargs: Any) -> Any:
+    def get_connection(self, url: Any, *_args: Any, **_kwargs: Any) -> Any:
         return _Pool(self._ingest, self._stored, url)
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:

@@ -31,7 +31,7 @@ _BODY_STEP = 65536
 def text_bytes(body: Any) -> Any:
     """Return a text body as the bytes urllib3 sends: UTF-8, before 2.0 Latin-1."""
     if isinstance(body, str):
-        old = urllib3.__version__.startswith("1.")
+        old = hasattr(urllib3.HTTPResponse, "from_httplib")
         return body.encode("latin-1" if old else "utf-8", "replace")
     return bytes(body) if isinstance(body, bytearray) else body
 
@@ -221,7 +221,7 @@ def _replay(
     kwargs: dict[str, Any],
 ) -> Any:
     assert ingest.store is not None
-    response_kw = {
+    response_kw: dict[str, Any] = {
         name: kwargs[name]
         for name in ("preload_content", "decode_content", "enforce_content_length")
         if name in kwargs
