@@ -77,6 +77,12 @@ def _hook() -> _api.Interceptor:
     return HOOK
 
 
+def _chunked_hook() -> _api.Interceptor:
+    from .adapters.requests import CHUNKED_HOOK
+
+    return CHUNKED_HOOK
+
+
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
 
@@ -85,4 +91,6 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
 
 # The one place that knows both the sessions and the adapters.
 _api.interceptors.append(_hook)
+if version("requests").startswith("2.28."):
+    _api.interceptors.append(_chunked_hook)
 _api.http_fetchers.append(_http_fetcher)

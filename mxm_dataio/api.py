@@ -53,7 +53,7 @@ from .policy import Decision, Serve, decide
 from .redaction import Redaction
 from .registry import fetcher_for
 from .store import Store
-from .utils import as_of_bound, as_of_text, new_id, utc_now
+from .utils import as_of_bound, as_of_text, new_id, parse_instant, utc_now
 
 # RFC 9110 §5.3: a head is at most this much before nearness is worth looking for.
 _CANDIDATES = 200
@@ -132,6 +132,7 @@ class IngestSession:
         redaction: what never reaches disk; ``None`` switches it off, with a warning.
         strict: a failure to store raises :class:`StoreError` instead of a warning.
         ignore_params: names of query, form and JSON fields (at any depth) that do not count.
+        spool_limit: bytes of a body held in memory before a temporary file takes it.
         kind: label for the session's calls.
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
 
@@ -152,6 +153,7 @@ class IngestSession:
         redaction: Redaction | None = redacting.DEFAULT,
         strict: bool | None = None,
         ignore_params: Iterable[str] | None = None,
+        spool_limit: int | None = None,
         kind: str = "",
         hook: bool = True,
     ) -> None:
@@ -165,6 +167,7 @@ class IngestSession:
                 "exhausted": exhausted,
                 "strict": strict,
                 "ignore_params": ignore_params,
+                "spool_limit": spool_limit,
             }
         )
         self.source = source
@@ -425,10 +428,18 @@ class IngestSession:
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
-        stored = None
+        stored, confirmed = None, 0.0
         if self.mode in (Mode.REPLAY, Mode.AUTO) and self.store is not None:
-            stored = self._resolve(self._find(identity))
-        return decide(self.mode, stored, time.time(), self.settings.ttl, conditional=conditional)
+            found = self._find(identity)
+            if found is not None:
+                stored, confirmed = self._resolve(found)
+        return decide(
+            self.mode,
+            stored,
+            age=time.time() - confirmed,
+            ttl=self.settings.ttl,
+            conditional=conditional,
+        )
 
     def _find(self, identity: Identity) -> Exchange | None:
         store = self.store
@@ -474,11 +485,17 @@ class IngestSession:
     def _bound(self) -> str:
         return as_of_bound(self._as_of) if self._as_of else "~"
 
-    def _resolve(self, exchange: Exchange | None) -> Exchange | None:
-        """Return the exchange that holds the bytes for one that was served from another."""
-        while exchange is not None and exchange.request.served_from and self.store is not None:
-            exchange = self.store.exchange(exchange.request.served_from)
-        return exchange
+    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:
+        """Return the exchange that holds the bytes, and when its source last confirmed them."""
+        held: Exchange | None = exchange
+        confirmed: float | None = None
+        while held is not None and self.store is not None:
+            if confirmed is None and (held.responses or held.request.failure):
+                confirmed = parse_instant(held.request.started_at)
+            if not held.request.served_from:
+                break
+            held = self.store.exchange(held.request.served_from)
+        return held, confirmed or 0.0
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
@@ -489,7 +506,13 @@ class IngestSession:
             candidates = self.store.catalog.with_hash(params_hash, _CANDIDATES)
             candidates += self.store.catalog.similar(self.source, identity.endpoint, _CANDIDATES)
             bound = self._bound() if self._as_of else None
-            near = nearest(asked, candidates, source=self.source, bound=bound)
+            near = nearest(
+                asked,
+                candidates,
+                source=self.source,
+                bound=bound,
+                headers=identity.all_headers,
+            )
         shown = self.redaction.url(url)
         error = ReplayMissError(
             self._miss_text(identity.method, shown, params_hash, near),
@@ -548,6 +571,7 @@ class IngestSession:
         *,
         body: bytes | Spool | None = None,
         into: Collector | None = None,
+        stored: Exchange | None = None,
     ) -> None:
         """Redact and store a call. A failure warns and marks the session, unless ``strict``.
 
@@ -557,6 +581,7 @@ class IngestSession:
             attempts: in their order, each with its body's spool.
             body: the request's body as it was sent.
             into: the collector to be told.
+            stored: the exchange that answered in the source's place.
 
         Raises:
             StoreError: when ``strict``.
@@ -570,11 +595,11 @@ class IngestSession:
         try:
             redact = self.redaction
             clean = [(self._clean(response), spool) for response, spool in attempts]
-            vary: tuple[str, ...] = ()
-            if clean:
-                vary = vary_names(clean[-1][0].header("Vary"), redact.headers)
+            # A 304 need not repeat Vary; what it confirmed has it.
+            answer = stored.answer if stored else clean[-1][0] if clean else None
+            vary = vary_names(answer.header("Vary") if answer else None, redact.headers)
             document = identity.document(vary)
-            stored = replace(
+            row = replace(
                 request,
                 session_id=session.id,
                 root_id=session.root_id,
@@ -588,11 +613,12 @@ class IngestSession:
                 identity=document.decode("utf-8"),
                 url=redact.url(request.url),
                 headers=redact.header_pairs(request.headers),
+                served_from=stored.request.id if stored else None,
             )
             if not vary:
-                stored = replace(stored, base_hash=stored.params_hash)
+                row = replace(row, base_hash=row.params_hash)
             exchange = store.record(
-                stored, clean, body=self._clean_body(body, request.headers), vary=vary
+                row, clean, body=self._clean_body(body, request.headers), vary=vary
             )
         except Exception as exc:
             if not isinstance(exc, DataIOError):
@@ -602,7 +628,7 @@ class IngestSession:
             self._problem(exc)
             return
         if into is not None:
-            into.last = exchange
+            into.last = stored or exchange
 
     def served(
         self, stored: Exchange, call: Request, identity: Identity, into: Collector | None
@@ -614,11 +640,7 @@ class IngestSession:
         if into is not None:
             into.last = stored
         if self.mode is Mode.AUTO:
-            self.record(
-                replace(call, served_from=stored.request.id, status=Status.COMPLETE),
-                identity,
-                (),
-            )
+            self.record(replace(call, status=Status.COMPLETE), identity, (), stored=stored)
 
     def _clean(self, response: Response) -> Response:
         head = self.redaction.head(response.head)

@@ -108,7 +108,7 @@ def mode_of(word: str, recorded: bool = False) -> Mode:
     except ValueError:
         words = [mode.value for mode in Mode] + [*ALIASES, ONCE]
         raise ConfigError(
-            f"unknown mode {word!r}{nearest(text, words)}; the modes are {', '.join(words)}"
+            f"unknown mode {word!r} (there are {', '.join(words)}){nearest(text, words)}"
         ) from None
 
 

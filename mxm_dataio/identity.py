@@ -8,7 +8,8 @@ The SHA-256 of the RFC 8785 canonical JSON of one document:
 - **endpoint**: scheme and host lower-case, the host as A-labels, IPv6 compressed; default port,
   userinfo, query and fragment dropped; an empty path is ``/``; percent-encoding normalised
   (RFC 3986 §6.2.2: unreserved characters decoded, hex digits upper-case, what may not stand
-  bare encoded). Dot segments stay: what goes on the wire differs.
+  bare encoded). Dot segments stay: what goes on the wire differs. Text without ``://`` is a
+  fetcher's own name for something and stays as it is.
 - **params**: decoded ``[name, value]`` pairs, sorted by name, values of one name in their order.
   ``+`` is a space. A text that is not UTF-8 is ``{"hex": …}``.
 - **body**: ``null`` when empty, else by its media type ``{"form": pairs}`` as params,
@@ -29,7 +30,7 @@ import ipaddress
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from mmap import mmap
@@ -41,6 +42,8 @@ from .utils import NotCanonicalError, canonical_json
 VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
+_IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
@@ -118,9 +121,9 @@ def identify(
         key = name.lower()
         if key not in ignore_headers:
             joined[key] = f"{joined[key]}, {value.strip()}" if key in joined else value.strip()
+    if joined.get("accept") == "*/*":
+        del joined["accept"]
     counted = {name: joined[name] for name in ("accept", "range") if joined.get(name)}
-    if counted.get("accept") == "*/*":
-        del counted["accept"]
     return Identity(
         method=method.upper(),
         endpoint=endpoint,
@@ -146,6 +149,9 @@ def split_url(url: str) -> tuple[str, bytes]:
     Raises:
         ValueError: the port is no number.
     """
+    if "://" not in url:
+        # No URL: a name that means something to the source's fetcher, and only to it.
+        return url, b""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     host = normal_host(parts.hostname or "")
@@ -153,11 +159,8 @@ def split_url(url: str) -> tuple[str, bytes]:
     if port is not None and port != _DEFAULT_PORTS.get(scheme):
         host = f"{host}:{port}"
     query = parts.query.encode("utf-8", "surrogateescape")
-    path = normal_escapes(parts.path, _PATH_SAFE)
-    if not scheme and not host:
-        # No URL: a name that means something to the source's fetcher.
-        return path, query
-    return f"{scheme}://{host}{path or '/'}", query
+    path = normal_escapes(parts.path, _PATH_SAFE) or "/"
+    return f"{scheme}://{host}{path}", query
 
 
 def normal_host(host: str) -> str:
@@ -173,7 +176,7 @@ def normal_host(host: str) -> str:
         except ValueError:
             return f"[{host.lower()}]"
     if not host.isascii():
-        host = unicodedata.normalize("NFKC", host).lower()
+        host = "".join(c.lower() for c in unicodedata.normalize("NFKC", host) if c not in _IGNORED)
         host = unicodedata.normalize("NFC", host).replace("。", ".")
         host = ".".join(
             label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
@@ -237,7 +240,7 @@ def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection
         return None
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        parts = _multipart(body, content_type)
+        parts = _multipart(body, content_type, ignore)
         if parts is not None:
             return {"multipart": parts}
     elif len(body) <= PARSED_BODY_LIMIT:
@@ -253,32 +256,31 @@ def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection
 
 def _json_value(content: bytes, ignore: Collection[str]) -> Any:
     """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
+
+    def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        kept = [(k, v) for k, v in pairs if k.lower() not in ignore] if ignore else pairs
+        value = dict(kept)
+        if len(value) != len(kept):
+            raise NotCanonicalError("a key stands twice")
+        return value
+
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
-        if ignore:
-            value = _without(value, ignore)
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=member, parse_float=_float)
         canonical_json(value)
     except (ValueError, RecursionError):
         return NotCanonicalError
     return value
 
 
-def _without(value: Any, ignore: Collection[str]) -> Any:
-    if isinstance(value, dict):
-        return {k: _without(v, ignore) for k, v in value.items() if k.lower() not in ignore}
-    if isinstance(value, list):
-        return [_without(item, ignore) for item in value]
+def _float(text: str) -> float:
+    value = float(text)
+    # From 1e21 on the canonical form keeps its exponent, and so stays a double when read again.
+    if value.is_integer() and 2**53 < abs(value) < 1e21:
+        raise NotCanonicalError(f"{text} is beyond the integers that a double holds exactly")
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise NotCanonicalError("a key stands twice")
-    return value
-
-
-def _multipart(body: bytes | mmap, content_type: str) -> list[Any] | None:
+def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -> list[Any] | None:
     """Return the parts of RFC 2046 §5.1.1 as documents, or ``None`` where the framing is off.
 
     Only headers are parsed into memory; contents are digested in place, so a memory-mapped
@@ -305,19 +307,30 @@ def _multipart(body: bytes | mmap, content_type: str) -> list[Any] | None:
         view = memoryview(body)
         digest.update(view[head_end + 4 : max(end, head_end + 4)])
         view.release()
-        parts.append(
-            {
-                "headers": sorted(_part_headers(bytes(body[at + 2 : head_end]))),
-                "sha256": digest.hexdigest(),
-            }
-        )
+        try:
+            headers = _part_headers(bytes(body[at + 2 : head_end]))
+        except UnicodeDecodeError:
+            return None
+        if not ignore or part_name(headers).lower() not in ignore:
+            parts.append({"headers": sorted(headers), "sha256": digest.hexdigest()})
         at = end + 2 + len(delimiter)
-    return parts
+    return parts if body[at + 2 :].strip(b" \t\r\n") == b"" else None
 
 
 def _part_headers(head: bytes) -> list[list[str]]:
-    lines = head.decode("utf-8", "backslashreplace").split("\r\n")
+    lines = head.decode("utf-8").split("\r\n")
     return [
         [name.strip().lower(), value.strip()]
         for name, _, value in (line.partition(":") for line in lines if line)
     ]
+
+
+def part_name(headers: Iterable[Sequence[str]]) -> str:
+    """Return the field name that a part's ``Content-Disposition`` gives (RFC 7578 §4.2)."""
+    for name, value in headers:
+        if name.lower() == "content-disposition":
+            message = Message()
+            message["Content-Disposition"] = value
+            found = message.get_param("name", header="content-disposition")
+            return found if isinstance(found, str) else ""
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import NearMiss
@@ -14,7 +14,12 @@ _TEXT = 60
 
 
 def nearest(
-    asked: str, candidates: Iterable[Request], *, source: str, bound: str | None
+    asked: str,
+    candidates: Iterable[Request],
+    *,
+    source: str,
+    bound: str | None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[NearMiss, ...]:
     """Return the recorded calls that come closest, best first, at most three.
 
@@ -23,11 +28,16 @@ def nearest(
         candidates: recorded calls.
         source: the replaying session's.
         bound: the replaying session's ``as_of``, if it has one.
+        headers: every header of the call by lower-case name; a recorded call may count more of
+            them than the document does, where its answer varied on them.
     """
     document = json.loads(asked)
+    every = headers or {}
     ranked: dict[str, tuple[float, Request, tuple[str, ...]]] = {}
     for request in candidates:
-        differences = tuple(_differences(document, request, source, bound))
+        if request.method != document["method"] and request.endpoint != document["endpoint"]:
+            continue
+        differences = tuple(_differences(document, request, source, bound, every))
         rank = _rank(document, request, differences)
         known = ranked.get(request.identity + request.source)
         if known is None or rank < known[0]:
@@ -51,7 +61,11 @@ def _host(endpoint: str) -> str:
 
 
 def _differences(
-    asked: dict[str, Any], request: Request, source: str, bound: str | None
+    asked: dict[str, Any],
+    request: Request,
+    source: str,
+    bound: str | None,
+    headers: Mapping[str, str],
 ) -> Iterable[str]:
     stored = json.loads(request.identity)
     if request.source != source:
@@ -63,7 +77,11 @@ def _differences(
     if asked["endpoint"] != stored["endpoint"]:
         yield f"endpoint: asked {asked['endpoint']}, recorded {stored['endpoint']}"
     yield from _pairs("param", asked["params"], stored["params"])
-    yield from _pairs("header", asked["headers"], stored["headers"])
+    counted = {name for name, _ in asked["headers"]}
+    varied = [[n, headers.get(n, "")] for n, _ in stored["headers"] if n not in counted]
+    if "accept" in dict(varied) and dict(varied)["accept"] == "*/*":
+        varied = [pair for pair in varied if pair[0] != "accept"]
+    yield from _pairs("header", asked["headers"] + varied, stored["headers"])
     yield from _body(asked["body"], stored["body"])
 
 

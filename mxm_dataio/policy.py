@@ -1,4 +1,4 @@
-"""What to do with a call: a pure decision from mode, stored answer and time.
+"""What to do with a call: a pure decision from mode, stored answer and its age.
 
 The decision is data; the adapters act on it and end in ``assert_never``.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .models import Exchange, Mode, Status
-from .utils import parse_instant
 
 # A stored answer that only says "not now" must not stand in for a fetch (RFC 9111 §3 leaves
 # caching of these to the origin; RFC 9110 §15.6, §15.5.9, RFC 6585 §4).
@@ -51,16 +50,16 @@ Decision = Pass | Fetch | Revalidate | Serve | Miss
 def decide(
     mode: Mode,
     stored: Exchange | None,
-    now: float,
-    ttl: float | None,
     *,
+    age: float = 0.0,
+    ttl: float | None = None,
     conditional: bool = True,
 ) -> Decision:
     """Return what to do with a call.
 
     Args:
         stored: the answer that would be served, if there is one.
-        now: seconds since the epoch.
+        age: seconds since its source gave or confirmed it.
         ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None`` is for ever.
         conditional: the call may be made conditional (a GET or HEAD without conditions of the
             program's own).
@@ -75,7 +74,7 @@ def decide(
         case Mode.AUTO:
             if stored is None or not reusable(stored):
                 return Fetch()
-            if ttl is None or now - parse_instant(stored.request.started_at) < ttl:
+            if ttl is None or age < ttl:
                 return Serve(stored)
             conditions = validators(stored) if conditional else ()
             return Revalidate(stored, conditions) if conditions else Fetch()

@@ -42,7 +42,7 @@ class Redaction:
 
     Attributes:
         headers: of requests and responses. Of ``Set-Cookie`` only the cookie's value goes.
-        names: of query parameters, form fields and JSON members at any depth of requests.
+        names: of query parameters, form fields and JSON members at any depth, of requests.
     """
 
     headers: frozenset[str] = SECRET_HEADERS
@@ -113,7 +113,15 @@ class Redaction:
             return "&".join(self._field(field) for field in text.split("&")).encode("latin-1")
         if media_type == "application/json" or media_type.endswith("+json"):
             return self._json(body)
+        if media_type == "multipart/form-data":
+            return _PART.sub(self._part, body)
         return body
+
+    def _part(self, match: re.Match[bytes]) -> bytes:
+        """Return a part's head and a placeholder for its content, if its name is secret."""
+        name = match["name"].decode("utf-8", "replace").lower()
+        secret = name in self.names
+        return match["head"] + PLACEHOLDER.encode() if secret else match.group()
 
     def _json(self, body: bytes) -> bytes:
         try:
@@ -149,6 +157,13 @@ class Redaction:
 
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|/[^\s'\"<>)]*\?[^\s'\"<>)]+", re.IGNORECASE)
+
+# A part of multipart/form-data: its head with the field's name, its content up to the boundary.
+_PART = re.compile(
+    rb"""(?P<head>content-disposition:[^\r\n]*;\s*name="?(?P<name>[^"\r\n;]*)"?[^\r\n]*\r\n"""
+    rb"""(?:[^\r\n]+\r\n)*\r\n)(?P<content>.*?)(?=\r\n--)""",
+    re.IGNORECASE | re.DOTALL,
+)
 
 DEFAULT = Redaction()
 NOTHING = Redaction(headers=frozenset(), names=frozenset())

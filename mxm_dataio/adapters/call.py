@@ -15,7 +15,7 @@ from typing import Any
 
 from ..api import Collector, IngestSession, collector
 from ..identity import Identity
-from ..models import Failure, Headers, Peer, Request, Response, Status, Timings
+from ..models import Exchange, Failure, Headers, Peer, Request, Response, Status, Timings
 from ..payloads import Spool
 from ..utils import instant, new_id
 from . import failures
@@ -41,6 +41,7 @@ class Attempt:
         self.total: float | None = None
         self.peer = Peer()
         self.requested = False
+        self.suspended = False
         self.busy = False
         self.sent_head = b""
         self.sent_all = False
@@ -181,7 +182,7 @@ class Call:
         self.conditions = conditions
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
-        self.revalidated: str | None = None
+        self.revalidated: Exchange | None = None
         self._started = time.time()
         self._clock = time.perf_counter()
         self._duration: float | None = None
@@ -275,10 +276,14 @@ class Call:
             duration=self._duration,
             status=status,
             failure=self._failure,
-            served_from=self.revalidated,
         )
         self.ingest.record(
-            request, identity, attempts, body=self._body or upload, into=self.collector
+            request,
+            identity,
+            attempts,
+            body=self._body or upload,
+            into=self.collector,
+            stored=self.revalidated,
         )
 
     def _upload(self) -> Spool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from typing import Any
 
@@ -119,35 +120,49 @@ class CaptureAdapter(HTTPAdapter):
         ingest = self._ingest or active()
         if wire.current.get() is not None or ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
-        if ingest.mode is Mode.OFF:
-            with _unseen():
-                return self._inner.send(request, **kwargs)
-        plan = Plan(ingest, str(request.method), str(request.url), request.headers, request.body)
-        if plan.serve is not None:
-            return self._replay(ingest, plan.serve, request, kwargs)
-        with recording(plan.call()) as call:
-            response = self._inner.send(request, **kwargs)
-        if plan.not_modified(call, response.status_code) and plan.stored is not None:
-            response.content  # noqa: B018 - read to its end, so that the connection is reused
-            call.returned()
-            return self._replay(ingest, plan.stored, request, kwargs)
-        if not call.attempts:
-            _tap_body(response, call)
-        call.returned()
+        response = capture(self._inner, ingest, request, kwargs)
         response.connection = self
         return response
 
-    def _replay(
-        self,
-        ingest: IngestSession,
-        stored: Exchange,
-        request: requests.PreparedRequest,
-        kwargs: dict[str, Any],
-    ) -> requests.Response:
-        inner = self._inner if isinstance(self._inner, HTTPAdapter) else HTTPAdapter()
-        response = _Replayer(ingest, stored, inner).send(request, **kwargs)
-        response.connection = self
-        return response
+
+def capture(
+    inner: BaseAdapter,
+    ingest: IngestSession,
+    request: requests.PreparedRequest,
+    kwargs: dict[str, Any],
+) -> requests.Response:
+    """Make, record or replay one call of an adapter.
+
+    Raises:
+        ReplayMissError: replay holds no such call.
+        requests.RequestException: as the adapter raises, or as it was recorded.
+    """
+    if ingest.mode is Mode.OFF:
+        return inner.send(request, **kwargs)
+    plan = Plan(ingest, str(request.method), str(request.url), request.headers, request.body)
+    if plan.serve is not None:
+        return _replay(inner, ingest, plan.serve, request, kwargs)
+    with recording(plan.call()) as call:
+        response = inner.send(request, **kwargs)
+    if plan.not_modified(call, response.status_code) and plan.stored is not None:
+        response.content  # noqa: B018 - read to its end, so that the connection is reused
+        call.returned()
+        return _replay(inner, ingest, plan.stored, request, kwargs)
+    if not call.attempts:
+        _tap_body(response, call)
+    call.returned()
+    return response
+
+
+def _replay(
+    inner: BaseAdapter,
+    ingest: IngestSession,
+    stored: Exchange,
+    request: requests.PreparedRequest,
+    kwargs: dict[str, Any],
+) -> requests.Response:
+    adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
+    return _Replayer(ingest, stored, adapter).send(request, **kwargs)
 
 
 class _Pool:
@@ -201,12 +216,6 @@ class _Replayer(HTTPAdapter):
         return self._inner.build_response(req, resp)
 
 
-@contextlib.contextmanager
-def _unseen() -> Any:
-    """Keep the hook of another session from seeing a call that is not to be recorded."""
-    yield
-
-
 def _tapping(getter: Any) -> Any:
     def get(*args: Any, **kwargs: Any) -> Any:
         pool = getter(*args, **kwargs)
@@ -257,6 +266,9 @@ class _TapBody:
             self._attempt.finish()
 
     def close(self) -> None:
+        # One that closed itself did so at its end (the way responses' bodies do).
+        if getattr(self._fp, "closed", False):
+            self._ended()
         self._fp.close()
         self._attempt.finish()
 
@@ -300,6 +312,47 @@ def _head_of(response: requests.Response) -> bytes:
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
+
+# -- requests before 2.29 --------------------------------------------------------------------
+
+
+class ChunkedHook:
+    """Sees what requests 2.28 sends in chunks past ``urlopen``, on a pool's bare connection.
+
+    (psf/requests#6226 gave these calls to urllib3.) Counted, undone by the last.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._send: Any = None
+
+    def install(self) -> None:
+        """Replace ``HTTPAdapter.send``, unless another session has."""
+        self._count += 1
+        if self._count == 1:
+            self._send = HTTPAdapter.send
+            HTTPAdapter.send = _chunked_send(HTTPAdapter.send)  # type: ignore[method-assign]
+
+    def uninstall(self) -> None:
+        """Put it back, if no other session needs it."""
+        self._count -= 1
+        if not self._count:
+            HTTPAdapter.send = self._send  # type: ignore[method-assign]
+
+
+def _chunked_send(original: Any) -> Any:
+    @functools.wraps(original)
+    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        chunked = not (request.body is None or "Content-Length" in request.headers)
+        ingest = active()
+        if not chunked or args or ingest is None or wire.current.get() is not None:
+            return original(self, request, *args, **kwargs)
+        return capture(self, ingest, request, kwargs)
+
+    return send
+
+
+CHUNKED_HOOK = ChunkedHook()
 
 # -- mounting --------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ class Plan:
         """Say whether a 304 confirmed the stored answer, and note it on the call."""
         if self.stored is None or status != 304:
             return False
-        call.revalidated = self.stored.request.id
+        call.revalidated = self.stored
         return True
 
 
@@ -223,7 +223,8 @@ def _replay(
     assert ingest.store is not None
     response_kw: dict[str, Any] = {
         name: kwargs[name]
-        for name in ("preload_content", "decode_content", "enforce_content_length")
+        # The last is urllib3 1.26's.
+        for name in ("preload_content", "decode_content", "enforce_content_length", "request_url")
         if name in kwargs
     }
     return replay(ingest.store, stored, pool, method, url, retries, redirect, response_kw)

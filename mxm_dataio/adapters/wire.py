@@ -85,13 +85,7 @@ def _request(original: Method) -> Method:
         call = current.get()
         if call is None:
             return original(self, method, url, *args, **kwargs)
-        attempt: Attempt | None = self.__dict__.get(_ATTEMPT)
-        if attempt is None or attempt.call is not call or attempt.requested:
-            attempt = call.attempt()
-            self.__dict__[_ATTEMPT] = attempt
-        attempt.requested = True
-        attempt.method = method
-        attempt.url = absolute(url, call.url)
+        _begin(self, call, method, url)
         if call.conditions:
             args, kwargs = _with_headers(args, kwargs, dict(call.conditions))
         token = current.set(None)
@@ -101,6 +95,32 @@ def _request(original: Method) -> Method:
             current.reset(token)
 
     return request
+
+
+def _putrequest(original: Method) -> Method:
+    # Within request() no call is current; this serves who drives a connection step by step, as
+    # requests 2.28 does for a body in chunks.
+    @functools.wraps(original)
+    def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        call = current.get()
+        if call is not None:
+            _begin(self, call, method, url).suspended = True
+            current.set(None)
+        return original(self, method, url, *args, **kwargs)
+
+    return putrequest
+
+
+def _begin(connection: Any, call: Call, method: str, url: str) -> Attempt:
+    """Begin an attempt on a connection, or go on with the one that connected it."""
+    attempt: Attempt | None = connection.__dict__.get(_ATTEMPT)
+    if attempt is None or attempt.call is not call or attempt.requested:
+        attempt = call.attempt()
+        connection.__dict__[_ATTEMPT] = attempt
+    attempt.requested = True
+    attempt.method = method
+    attempt.url = absolute(url, call.url)
+    return attempt
 
 
 def _with_headers(
@@ -188,6 +208,8 @@ def _getresponse(original: Method) -> Method:
         if attempt is None or args or kwargs or not attempt.requested or attempt.parser:
             # urllib3 1.26 first asks with an argument of Python 2's, and gets a TypeError.
             return original(self, *args, **kwargs)
+        if attempt.suspended:
+            current.set(attempt.call)
         attempt.expect()
         attempt.peer = _peer(self)
         own = self.__dict__.get("response_class")
@@ -240,6 +262,7 @@ def absolute(url: str, base: str) -> str:
 TAPS: dict[str, Callable[[Method], Method]] = {
     "request": _request,
     "request_chunked": _request,
+    "putrequest": _putrequest,
     "connect": _connect,
     "_new_conn": _new_conn,
     "send": _send,

@@ -1,0 +1,236 @@
+"""``CaptureAdapter`` and ``mount``: one session under capture, nothing else touched."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import connection, connectionpool
+from urllib3.util.retry import Retry
+
+from mxm_dataio import CaptureAdapter, ConfigError, IngestSession, Store, mount
+from tests.harness import EXACT, observe
+from tests.servers import RawServer, answer, responder, tls_server
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    flaky = iter([answer(503), answer(200, b"now")] * 10)
+    routes: dict[str, Any] = {
+        "/": answer(200, b"hello"),
+        "/flaky": lambda _: next(flaky),
+        "/chunked": answer(200, b"hello world", chunked=[3, 3]),
+        "/moved": answer(302, headers=[("Location", "/chunked")]),
+    }
+    with RawServer(responder(routes)) as running:
+        yield running
+
+
+def recorded(root: Path) -> list[Any]:
+    with Store(root) as store:
+        return [e for s in store.sessions() for e in store.exchanges(s.id)]
+
+
+def test_one_line_and_undone(server: RawServer, tmp_path: Path) -> None:
+    session = requests.Session()
+    own = dict(session.adapters)
+    with IngestSession("s", tmp_path, hook=False) as ingest:
+        with mount(session, ingest) as mounted:
+            assert mounted is session
+            session.get(server.url)
+            requests.get(f"{server.url}/?unseen=1")
+        assert dict(session.adapters) == own
+        assert "get_connection_with_tls_context" not in vars(own["http://"])
+        session.get(f"{server.url}/?after=1")
+    (exchange,) = recorded(tmp_path)
+    assert exchange.request.url == f"{server.url}/"
+    assert exchange.answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert exchange.answer.timings.connect is not None
+    assert server.connections == 2
+    session.close()
+
+
+def test_nothing_is_patched(tmp_path: Path) -> None:
+    classes: list[type] = [connection.HTTPConnection, connection.HTTPSConnection]
+    classes += [connectionpool.HTTPConnectionPool]
+    before = [dict(vars(cls)) for cls in classes]
+    with IngestSession("s", tmp_path, hook=False) as ingest, requests.Session() as session:
+        mount(session, ingest)
+        assert [dict(vars(cls)) for cls in classes] == before
+
+
+@pytest.mark.parametrize("hook", [True, False])
+def test_record_and_replay_with_the_owners_adapters(
+    hook: bool, server: RawServer, tmp_path: Path
+) -> None:
+    class Mine(HTTPAdapter):
+        calls = 0
+
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            Mine.calls += 1
+            return super().send(*args, **kwargs)
+
+    def work(session: requests.Session) -> Any:
+        return [
+            observe(session.get(f"{server.url}/{path}", stream=True))
+            for path in ("", "flaky", "chunked", "moved")
+        ]
+
+    def owner() -> requests.Session:
+        session = requests.Session()
+        retry = Retry(total=2, status_forcelist=[503], backoff_factor=0)
+        session.mount("http://", Mine(max_retries=retry))
+        return session
+
+    with owner() as session:
+        plain = work(session)
+    calls = Mine.calls
+    with owner() as session, IngestSession("s", tmp_path, hook=hook, redaction=EXACT) as ingest:
+        mount(session, ingest)
+        assert work(session) == plain
+    assert Mine.calls == 2 * calls
+    exchanges = recorded(tmp_path)
+    assert [[r.status_code for r in e.responses] for e in exchanges] == [
+        [200], [503, 200], [200], [302], [200],
+    ]  # fmt: skip
+    hits = server.hits
+    with owner() as session, IngestSession("s", tmp_path, "replay", hook=hook) as ingest:
+        mount(session, ingest)
+        assert work(session) == plain
+    assert server.hits == hits
+    assert Mine.calls == 2 * calls
+
+
+def test_by_hand(server: RawServer, tmp_path: Path) -> None:
+    with IngestSession("s", tmp_path, hook=False) as ingest, requests.Session() as session:
+        session.mount("http://", CaptureAdapter(ingest=ingest, max_retries=3))
+        session.get(server.url)
+        assert session.get_adapter(server.url).max_retries.total == 3
+    assert len(recorded(tmp_path)) == 1
+
+
+def test_idle_connections_from_before_are_used_and_seen(server: RawServer, tmp_path: Path) -> None:
+    with requests.Session() as session:
+        session.get(server.url)
+        with IngestSession("s", tmp_path, hook=False) as ingest, mount(session, ingest):
+            session.get(server.url)
+        session.get(server.url)
+    assert server.connections == 1
+    (exchange,) = recorded(tmp_path)
+    assert exchange.answer.peer.address == f"{server.host}:{server.port}"
+    assert exchange.answer.head
+
+
+def test_attributes_reach_the_adapter_inside() -> None:
+    inner = HTTPAdapter(max_retries=2, pool_maxsize=7)
+    adapter = CaptureAdapter(inner=inner)
+    assert adapter.max_retries is inner.max_retries
+    assert adapter.poolmanager is inner.poolmanager
+    adapter.max_retries = Retry(5)
+    assert inner.max_retries.total == 5
+    assert isinstance(adapter, HTTPAdapter)
+    with pytest.raises(ConfigError, match="max_retries"):
+        CaptureAdapter(inner=inner, max_retries=1)
+
+
+def test_pickled_and_copied_sessions(server: RawServer, tmp_path: Path) -> None:
+    with IngestSession("s", tmp_path) as ingest, requests.Session() as session:
+        mount(session, ingest)
+        for clone in (
+            pickle.loads(pickle.dumps(session)),
+            copy.copy(session),
+            copy.deepcopy(session),
+        ):
+            clone.get(server.url)
+            clone.close()
+    assert len(recorded(tmp_path)) == 3
+
+
+def test_every_argument_reaches_the_adapter_inside(tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    class Spy(HTTPAdapter):
+        def send(self, request: Any, **kwargs: Any) -> Any:
+            seen.update(kwargs)
+            return super().send(request, **kwargs)
+
+    context, bundle = tls_server(tmp_path)
+    with (
+        RawServer(responder({"/": answer(200, b"x")}), tls=context) as server,
+        IngestSession("s", tmp_path / "root", hook=False) as ingest,
+        requests.Session() as session,
+    ):
+        session.mount("https://", Spy())
+        mount(session, ingest)
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(server.url)
+        assert (seen["timeout"], seen["verify"], seen["stream"]) == (None, True, False)
+        session.get(server.url, verify=bundle, timeout=(3, 4), stream=True).close()
+        assert (seen["timeout"], seen["verify"], seen["stream"]) == ((3, 4), bundle, True)
+    exchanges = recorded(tmp_path / "root")
+    assert exchanges[0].request.failure.error_class == "requests.exceptions.SSLError"
+    assert exchanges[1].answer.peer.tls_version
+
+
+def test_a_mock_inside_is_captured_at_its_body(tmp_path: Path) -> None:
+    with responses.RequestsMock() as mocked, requests.Session() as session:
+        mocked.get("http://mock.test/a", body=b"mocked", status=202, headers={"X-A": "1"})
+        with IngestSession("s", tmp_path, hook=False) as ingest, mount(session, ingest):
+            assert session.get("http://mock.test/a").content == b"mocked"
+    with (
+        IngestSession("s", tmp_path, "replay", hook=False) as ingest,
+        requests.Session() as session,
+        mount(session, ingest),
+    ):
+        again = session.get("http://mock.test/a")
+        assert (again.status_code, again.content, again.headers["X-A"]) == (202, b"mocked", "1")
+
+
+def test_a_file_adapter_inside(tmp_path: Path) -> None:
+    class Files(BaseAdapter):
+        def send(self, request: Any, **_kwargs: Any) -> requests.Response:
+            response = requests.Response()
+            response.status_code, response.url, response.request = 200, request.url, request
+            response.raw = io.BytesIO(Path(request.url.removeprefix("file://")).read_bytes())
+            response.raw.release_conn = lambda: None
+            return response
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"a,b\n1,2\n")
+    with IngestSession("s", tmp_path / "root", hook=False) as ingest, requests.Session() as session:
+        session.mount("file://", Files())
+        with mount(session, ingest), session.get(f"file://{path}", stream=True) as response:
+            assert b"".join(response.iter_content(3)) == b"a,b\n1,2\n"
+    path.unlink()
+    with (
+        IngestSession("s", tmp_path / "root", "replay", hook=False) as ingest,
+        requests.Session() as session,
+    ):
+        session.mount("file://", Files())
+        with mount(session, ingest):
+            assert session.get(f"file://{path}").content == b"a,b\n1,2\n"
+
+
+def test_after_the_session_calls_pass(server: RawServer, tmp_path: Path) -> None:
+    with requests.Session() as session:
+        with IngestSession("s", tmp_path) as ingest:
+            mount(session, ingest)
+        assert session.get(server.url).content == b"hello"
+    assert recorded(tmp_path) == []
+
+
+def test_responses_know_their_adapter(server: RawServer, tmp_path: Path) -> None:
+    with IngestSession("s", tmp_path) as ingest, requests.Session() as session:
+        mount(session, ingest)
+        assert session.get(server.url).connection is session.get_adapter(server.url)

@@ -1,0 +1,529 @@
+"""The rows: every field comes back, migrations go forward, foreign files stay as they are."""
+
+from __future__ import annotations
+
+import gc
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mxm_dataio import catalog as module
+from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog, parse_head
+from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.models import (
+    Exchange,
+    Failure,
+    Framing,
+    Mode,
+    Peer,
+    Request,
+    Response,
+    Session,
+    Status,
+    Timings,
+)
+from mxm_dataio.utils import new_id
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dataio.sqlite"
+
+
+@pytest.fixture
+def catalog(path: Path) -> Iterator[SQLiteCatalog]:
+    made = SQLiteCatalog(path)
+    yield made
+    made.close()
+
+
+def session(id: str, as_of: str = "2025-01-01", source: str = "src") -> Session:
+    return Session(id, source, Mode.RECORD, as_of, Status.COMPLETE, "t", root_id=id)
+
+
+def call(id: str, held: Session, params_hash: str = "h", **more: Any) -> Exchange:
+    base = Request(
+        id, held.id, held.source, "e", root_id=held.root_id, as_of=held.as_of,
+        params_hash=params_hash, base_hash=params_hash,
+    )  # fmt: skip
+    return Exchange(replace(base, **more), ())
+
+
+def put(catalog: SQLiteCatalog, held: Session, *ids: str, params_hash: str = "h") -> None:
+    catalog.put_session(held)
+    for id in ids:
+        catalog.put(call(id, held, params_hash))
+
+
+def ids(*exchanges: Exchange | None) -> list[str | None]:
+    return [one.request.id if one else None for one in exchanges]
+
+
+# -- round trips -----------------------------------------------------------------------------
+
+# Lone surrogates too, where the text is kept as JSON: they come with undecodable file names.
+text = st.text(max_size=12)
+odd = st.text(st.characters(), max_size=12)
+numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+headers = st.lists(st.tuples(odd, odd), max_size=3).map(tuple)
+data = st.recursive(
+    st.none() | st.booleans() | st.integers() | odd,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(odd, inner, max_size=2),
+)
+failures = st.none() | st.builds(Failure, odd, odd, st.dictionaries(odd, data, max_size=2))
+framings = st.none() | st.builds(
+    Framing,
+    chunks=st.lists(st.tuples(st.integers(0), st.integers(1)), max_size=3).map(tuple),
+    odd=st.dictionaries(st.integers(0), st.binary(max_size=9), max_size=2),
+    tail=st.binary(max_size=20),
+)
+sessions = st.builds(
+    Session, st.uuids().map(str), text, st.sampled_from(Mode), text, st.sampled_from(Status), text,
+    st.none() | text, text, st.none() | text, text, st.integers(0, 1 << 31),
+    st.lists(odd, max_size=2).map(tuple),
+)  # fmt: skip
+requests = st.builds(
+    Request, st.uuids().map(str), text, text, text, text, st.dictionaries(odd, data, max_size=2),
+    st.text(min_size=1, max_size=5), text, text, text, headers, text,
+    st.text(min_size=1, max_size=5), st.none() | text, st.integers(0, 1 << 60), text, numbers,
+    st.sampled_from(Status), failures, st.none() | text, text,
+)  # fmt: skip
+responses = st.builds(
+    Response, st.just(""), st.just(1), text, text, st.none() | st.integers(0, 999),
+    size=st.integers(0, 1 << 60), checksum=st.none() | text, complete=st.booleans(),
+    closed_by_peer=st.booleans(), framing=framings, failure=failures, started_at=text,
+    timings=st.builds(Timings, numbers, numbers, numbers, numbers),
+    peer=st.builds(Peer, *[st.none() | text] * 4),
+)  # fmt: skip
+roundtrip = settings(max_examples=150, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteCatalog]:
+    made = SQLiteCatalog(tmp_path_factory.mktemp("shared") / "dataio.sqlite")
+    yield made
+    made.close()
+
+
+@roundtrip
+@given(one=sessions)
+def test_every_field_of_a_session_comes_back(shared: SQLiteCatalog, one: Session) -> None:
+    shared.put_session(one)
+    assert shared.session(one.id) == one
+    again = replace(one, status=Status.FAILED, ended_at="later")
+    shared.put_session(again)
+    assert shared.session(one.id) == again
+
+
+@roundtrip
+@given(request_=requests, attempts=st.lists(responses, max_size=3))
+def test_every_field_of_a_call_comes_back(
+    shared: SQLiteCatalog, request_: Request, attempts: list[Response]
+) -> None:
+    request_ = replace(request_, id=new_id())
+    placed = tuple(
+        replace(response, request_id=request_.id, sequence=number)
+        for number, response in enumerate(attempts, 1)
+    )
+    shared.put(Exchange(request_, placed[::-1]))
+    assert shared.exchange(request_.id) == Exchange(request_, placed)
+
+
+@roundtrip
+@given(st.lists(st.tuples(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.binary(max_size=9))))
+def test_headers_come_back_from_the_head(
+    shared: SQLiteCatalog, pairs: list[tuple[str, bytes]]
+) -> None:
+    pairs = [(name, value.replace(b"\n", b"").replace(b"\r", b"")) for name, value in pairs]
+    head = b"HTTP/1.1 200 Very  OK\r\n"
+    head += b"".join(name.encode() + b": " + value + b"\r\n" for name, value in pairs) + b"\r\n"
+    id = new_id()
+    shared.put(Exchange(Request(id, "s", "x", "e"), (Response(id, head=head),)))
+    stored = shared.exchange(id)
+    assert stored is not None
+    (response,) = stored.responses
+    assert (response.head, response.http_version, response.reason) == (head, "HTTP/1.1", "Very  OK")
+    assert response.headers == tuple(
+        (name, value.decode("latin-1").strip(" \t")) for name, value in pairs
+    )
+
+
+def test_the_round_trips_cover_every_field() -> None:
+    derived = {"request_id", "sequence", "reason", "http_version", "headers", "head", "bytes_path"}
+    given = {"method", "url", "status_code", "size", "checksum", "complete", "closed_by_peer"}
+    given |= {"framing", "failure", "started_at", "timings", "peer"}
+    assert {field.name for field in fields(Response)} == derived | given
+    assert [len(fields(one)) for one in (Session, Request, Framing, Failure)] == [12, 21, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("head", "parsed"),
+    [
+        (b"", ("", None, ())),
+        (b"HTTP/1.0 204\r\n\r\n", ("HTTP/1.0", "", ())),
+        (b"HTTP/1.1 200 OK\nA: 1\na:2 \r\n\n", ("HTTP/1.1", "OK", (("A", "1"), ("a", "2")))),
+        (b"HTTP/1.1 200 \xe9\r\nF: a\r\n  b\r\n\tc\r\n", ("HTTP/1.1", "é", (("F", "a b c"),))),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\nX:a:b\r\n", ("HTTP/1.1", "OK", (("X", "a:b"),))),
+    ],
+)
+def test_parse_head(head: bytes, parsed: object) -> None:
+    assert parse_head(head) == parsed
+
+
+# -- look-ups --------------------------------------------------------------------------------
+
+
+def test_newest_is_by_as_of_then_by_session(catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1", "2025-01-02"), "r1")
+    put(catalog, session("s3", "2025-01-01"), "r3")
+    put(catalog, session("s2", "2025-01-02"), "r2")
+    put(catalog, session("s9", "2025-01-09"), "r9", params_hash="other")
+    put(catalog, session("s8", "2025-01-08", source="else"), "r8")
+    assert catalog.newest("src", "h", "~") == ("2025-01-02", "s2")
+    assert catalog.newest("src", "h", "2025-01-01~") == ("2025-01-01", "s3")
+    assert catalog.newest("src", "h", "2024-12-31~") is None
+    assert catalog.newest("src", "none", "~") is None
+    assert catalog.newest("else", "h", "~") == ("2025-01-08", "s8")
+
+
+def test_an_instant_counts_to_its_day(catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1", "2025-01-02T23:59:59.000000Z"), "r1")
+    assert catalog.newest("src", "h", "2025-01-02~") is not None
+    assert catalog.newest("src", "h", "2025-01-02T23:00:00.000000Z") is None
+
+
+def test_nth_walks_a_session_and_its_children_in_order(catalog: SQLiteCatalog) -> None:
+    parent = session("s1")
+    put(catalog, parent, "r1", "r4")
+    put(catalog, replace(session("s2"), root_id="s1", parent_id="s1"), "r2")
+    put(catalog, session("s3"), "r3")
+    put(catalog, parent, "r5", params_hash="other")
+    seen, after = [], ""
+    while found := catalog.nth("src", "h", "s1", after):
+        after = found.request.id
+        seen.append(after)
+    assert seen == ["r1", "r2", "r4"]
+    assert ids(catalog.last("src", "h", "s1"), catalog.last("src", "h", "s3")) == ["r4", "r3"]
+    assert ids(catalog.last("src", "h", "s9"), catalog.last("no", "h", "s1")) == [None, None]
+
+
+def test_exchanges_come_in_order_beyond_one_step(catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1"), *[f"{number:04}" for number in reversed(range(600))])
+    put(catalog, session("s2"), "9999")
+    found = [exchange.request.id for exchange in catalog.exchanges("s1")]
+    assert found == [f"{number:04}" for number in range(600)]
+    assert list(catalog.exchanges("none")) == []
+
+
+def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
+    held = session("s1")
+    catalog.put_session(held)
+    for number, vary in enumerate([("accept",), ("accept", "cookie"), ("accept",), ()]):
+        catalog.put(call(f"r{number}", held, f"h{number}", base_hash="base"), vary)
+    assert set(catalog.variants("src", "base")) == {("accept",), ("accept", "cookie")}
+    assert catalog.variants("src", "h1") == []
+    assert catalog.variants("other", "base") == []
+
+
+def test_similar_and_with_hash(catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1"), "r1", "r2")
+    put(catalog, session("s2", source="else"), "r3")
+    catalog.put(call("r4", session("s1"), "other", endpoint="elsewhere"))
+    assert [one.id for one in catalog.similar("src", "e", 1)] == ["r2", "r4"]
+    assert {one.id for one in catalog.with_hash("h", 9)} == {"r1", "r2", "r3"}
+    assert len(catalog.with_hash("h", 2)) == 2
+
+
+def test_sessions_are_listed_oldest_first(catalog: SQLiteCatalog) -> None:
+    for one in (session("s2"), session("s1", source="else"), session("s3")):
+        catalog.put_session(one)
+    assert [one.id for one in catalog.sessions()] == ["s1", "s2", "s3"]
+    assert [one.id for one in catalog.sessions("src")] == ["s2", "s3"]
+    assert catalog.session("s9") is None
+    assert catalog.exchange("r9") is None
+
+
+def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1"), *[f"r{number}" for number in range(50)])
+    asked: list[str] = []
+    catalog._db.set_trace_callback(asked.append)
+    catalog.variants("src", "h")
+    catalog.newest("src", "h", "2025-01-01~")
+    catalog.nth("src", "h", "s1", "r1")
+    catalog.last("src", "h", "s1")
+    catalog.exchange("r1")
+    catalog.session("s1")
+    catalog.with_hash("h", 5)
+    list(catalog.exchanges("s1"))
+    catalog._db.set_trace_callback(None)
+    assert len(asked) > 10
+    for sql in dict.fromkeys(asked):
+        plan = [row[3] for row in catalog._db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        assert plan
+        assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step], (sql, plan)
+
+
+def test_a_call_is_stored_whole_or_not_at_all(catalog: SQLiteCatalog) -> None:
+    twice = (Response("r1", 1), Response("r1", 1))
+    with pytest.raises(StoreError):
+        catalog.put(Exchange(call("r1", session("s1")).request, twice))
+    assert catalog.exchange("r1") is None
+    put(catalog, session("s1"), "r1")
+    assert catalog.exchange("r1") is not None
+
+
+# -- the file --------------------------------------------------------------------------------
+
+
+def test_the_file_is_ours_private_and_in_wal_mode(path: Path, catalog: SQLiteCatalog) -> None:
+    put(catalog, session("s1"), "r1")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA application_id").fetchone() == (module.APPLICATION_ID,)
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600, file
+
+
+def test_after_sync_the_main_file_alone_holds_everything(
+    path: Path, catalog: SQLiteCatalog
+) -> None:
+    put(catalog, session("s1"), "r1")
+    catalog.sync()
+    copy = path.with_name("copy.sqlite")
+    shutil.copy(path, copy)
+    with closing(SQLiteCatalog(copy, readonly=True)) as again:
+        assert again.exchange("r1") == catalog.exchange("r1")
+
+
+@pytest.mark.parametrize("action", ["sync", "a second catalog", "a reading catalog"])
+def test_no_action_lets_go_of_sqlite_s_locks(
+    path: Path, catalog: SQLiteCatalog, action: str
+) -> None:
+    # Closing any descriptor of the file drops all POSIX locks that the process has on it, and
+    # another process then takes our WAL away (sqlite.org/howtocorrupt.html §2.2).
+    put(catalog, session("s1"), "r1")
+    if action == "sync":
+        catalog.sync()
+    else:
+        SQLiteCatalog(path, readonly=action == "a reading catalog").close()
+    script = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], timeout=0)\n"
+        "try: print(db.execute('PRAGMA journal_mode=DELETE').fetchone())\n"
+        "except sqlite3.OperationalError as exc: print(exc)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    assert done.stdout == "database is locked\n", done
+
+
+def grown(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
+    monkeypatch.setattr(module, "MIGRATIONS", (*module.MIGRATIONS, *steps))
+    monkeypatch.setattr(module, "SCHEMA_VERSION", len(module.MIGRATIONS))
+
+
+def test_an_older_file_is_migrated_and_keeps_its_rows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SQLiteCatalog(path)) as old:
+        put(old, session("s1"), "r1")
+    grown(monkeypatch, "CREATE TABLE t1 (a);", "ALTER TABLE t1 ADD b; CREATE INDEX i ON t1 (b)")
+    with pytest.raises(StoreError, match="open it once for recording"):
+        SQLiteCatalog(path, readonly=True)
+    with closing(SQLiteCatalog(path)) as new:
+        assert new._all("PRAGMA user_version") == [(SCHEMA_VERSION + 2,)]
+        assert new._all("SELECT a, b FROM t1") == []
+        assert new.exchange("r1") is not None
+    SQLiteCatalog(path, readonly=True).close()
+
+
+def test_a_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SQLiteCatalog(path).close()
+    with monkeypatch.context() as patch:
+        grown(patch, "CREATE TABLE t1 (a)", "CREATE TABLE t2 (a); no SQL at all")
+        with pytest.raises(StoreError):
+            SQLiteCatalog(path)
+    with closing(SQLiteCatalog(path)) as again:
+        assert again._all("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+        assert again._all("SELECT name FROM sqlite_master WHERE name LIKE 't_'") == []
+
+
+# -- refusals: each file stays as it is ------------------------------------------------------
+
+
+def refusal(path: Path, readonly: bool = False) -> IntegrityError:
+    """Return the refusal without its traceback, which would hold the connection open."""
+    with pytest.raises(IntegrityError) as caught:
+        SQLiteCatalog(path, readonly=readonly)
+    error = caught.value
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    gc.collect()
+    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+
+
+def refused(path: Path, readonly: bool, match: str) -> None:
+    before = contents(path)
+    error = refusal(path, readonly)
+    assert re.search(match, str(error))
+    assert error.path == path
+    assert str(path) in str(error)
+    after = contents(path)
+    # What the reader of a WAL leaves beside it holds no content of its own.
+    after = {name: found for name, found in after.items() if not name.endswith("-shm")}
+    assert {name: before.get(name, b"") for name in after} == after
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_newer_file_is_refused(path: Path, readonly: bool) -> None:
+    SQLiteCatalog(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    refused(path, readonly, "upgrade mxm-dataio")
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize(
+    "sql",
+    ["CREATE TABLE theirs (a)", "PRAGMA user_version=1", "PRAGMA application_id=77"],
+)
+def test_another_program_s_database_is_refused(path: Path, readonly: bool, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(sql)
+        db.execute("PRAGMA journal_mode=DELETE")
+        db.execute("VACUUM")
+    refused(path, readonly, "another program")
+
+
+def test_another_program_s_wal_is_not_folded_in(path: Path) -> None:
+    origin = path.with_name("origin")
+    origin.mkdir()
+    with closing(sqlite3.connect(origin / path.name)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE theirs (a)")
+        for name in (path.name, f"{path.name}-wal"):
+            shutil.copy(origin / name, path.with_name(name))
+    shutil.rmtree(origin)
+    before = contents(path)
+    assert refusal(path).path == path
+    after = contents(path)
+    assert {name: after.get(name) for name in before} == before
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize("junk", [b"x", b"# a diary\n" * 999, b"SQLite format 2\x00" + b"\0" * 99])
+def test_a_file_that_is_no_database_is_refused(path: Path, readonly: bool, junk: bytes) -> None:
+    path.write_bytes(junk)
+    refused(path, readonly, "no SQLite database")
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize("kept", [17, 99, 1000, 4096])
+def test_a_truncated_database_is_refused(path: Path, readonly: bool, kept: int) -> None:
+    SQLiteCatalog(path).close()
+    path.write_bytes(path.read_bytes()[:kept])
+    refused(path, readonly, "damaged")
+
+
+def test_damage_behind_the_first_page_is_an_integrity_error(path: Path) -> None:
+    with closing(SQLiteCatalog(path)) as made:
+        put(made, session("s1"), *[f"r{number}" for number in range(200)])
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with closing(SQLiteCatalog(path, readonly=True)) as damaged:
+        for look_up in (
+            lambda: damaged.newest("src", "h", "~"),
+            lambda: damaged.exchange("r1"),
+            lambda: damaged.session("s1"),
+        ):
+            with pytest.raises(IntegrityError, match=path.name):
+                look_up()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("requests", "params", "{"),
+        ("requests", "status", "nonsense"),
+        ("responses", "framing", "[1]"),
+        ("responses", "failure", "3"),
+        ("sessions", "mode", "?"),
+    ],
+)
+def test_a_damaged_row_is_an_integrity_error(
+    path: Path, table: str, column: str, value: str
+) -> None:
+    with closing(SQLiteCatalog(path)) as made:
+        made.put_session(session("s1"))
+        made.put(Exchange(call("r1", session("s1")).request, (Response("r1"),)))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        db.commit()
+    with closing(SQLiteCatalog(path, readonly=True)) as damaged:
+        look_up = (
+            (lambda: damaged.session("s1"))
+            if table == "sessions"
+            else (lambda: damaged.exchange("r1"))
+        )
+        with pytest.raises(IntegrityError, match=path.name):
+            look_up()
+
+
+def test_read_only_needs_a_file_and_never_writes(path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing is recorded") as caught:
+        SQLiteCatalog(path, readonly=True)
+    assert caught.value.path == path
+    assert list(path.parent.iterdir()) == []
+    SQLiteCatalog(path).close()
+    with closing(SQLiteCatalog(path, readonly=True)) as reader:
+        with pytest.raises(StoreError):
+            reader.put_session(session("s1"))
+        assert reader.sessions() == []
+
+
+def test_a_forked_child_uses_a_connection_of_its_own(path: Path) -> None:
+    # In a process of its own: pytest's has threads, and a fork of those is warned of.
+    script = """
+import os, sys
+from pathlib import Path
+from mxm_dataio.catalog import SQLiteCatalog
+from mxm_dataio.models import Mode, Session, Status
+def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
+catalog = SQLiteCatalog(Path(sys.argv[1]))
+catalog.put_session(session("parent-before"))
+mine = catalog._db
+child = os.fork()
+if not child:
+    catalog.put_session(session("child"))
+    assert catalog._db is not mine
+    assert len(catalog.sessions()) == 2, catalog.sessions()
+    catalog.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert catalog._db is mine
+catalog.put_session(session("parent-after"))
+assert [one.id for one in catalog.sessions()] == ["child", "parent-after", "parent-before"]
+assert catalog._all("PRAGMA integrity_check") == [("ok",)]
+catalog.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with closing(SQLiteCatalog(path, readonly=True)) as again:
+        assert len(again.sessions()) == 3

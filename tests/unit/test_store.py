@@ -1,0 +1,258 @@
+"""The store as a whole: one write path, many writers, and what survives them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.models import Exchange, Mode, Request, Response, Session, Status
+from mxm_dataio.store import Store
+from mxm_dataio.utils import new_id
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "root"
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[Store]:
+    with Store(root) as made:
+        yield made
+
+
+def session(pid: int = 0, status: Status = Status.COMPLETE) -> Session:
+    id = new_id()
+    return Session(id, "src", Mode.RECORD, "2025-01-01", status, "t", root_id=id, pid=pid)
+
+
+def record(
+    store: Store, held: Session, *bodies: bytes, upload: bytes | None = None, limit: int = 4
+) -> Exchange:
+    id = new_id()
+    request = Request(
+        id, held.id, held.source, "e", root_id=held.root_id, as_of=held.as_of,
+        params_hash="h", base_hash="h",
+    )  # fmt: skip
+    attempts = []
+    for number, content in enumerate(bodies, 1):
+        spool = store.spool(limit)
+        spool.write(content)
+        attempts.append((Response(id, number), spool))
+    body = None
+    if upload is not None:
+        body = store.spool(limit)
+        body.write(upload)
+    return store.record(request, attempts, body=body)
+
+
+def write_many(root: Path, count: int, mark: str) -> None:
+    """Write one session, as a thread or a process of its own."""
+    with Store(root) as store:
+        held = session()
+        store.begin(held)
+        for number in range(count):
+            record(store, held, f"{mark}-{number}".encode(), b"shared")
+        store.end(held)
+
+
+def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> None:
+    held = session()
+    store.begin(held)
+    made = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
+    store.end(held)
+    with Store(root, readonly=True) as again:
+        assert again.exchange(made.request.id) == made
+        assert list(again.exchanges(held.id)) == [made]
+        assert again.requests(held.id) == [made.request]
+        assert again.responses(made.request.id) == list(made.responses)
+        assert again.last("src", "h", held.id) == made
+        assert again.nth("src", "h", held.id, "") == made
+        assert again.nth("src", "h", held.id, made.request.id) is None
+        assert again.session(held.id) == held
+        assert [again.open(one).read() for one in made.responses] == [
+            b"", b"first", b"second attempt",
+        ]  # fmt: skip
+    for response in made.responses:
+        assert response.bytes_path == root / "responses" / f"{response.checksum}.bin"
+        assert response.bytes_path.stat().st_size == response.size
+    assert made.request.body_size == 4
+    assert (root / "responses" / f"{made.request.body_checksum}.bin").read_bytes() == b"sent"
+
+
+def test_nothing_is_found_where_nothing_is(store: Store) -> None:
+    assert store.exchange("no") is None
+    assert store.session("no") is None
+    assert store.responses("no") == []
+    assert (store.sessions(), store.requests("no")) == ([], [])
+
+
+def test_the_root_is_its_owner_s_alone(root: Path, store: Store) -> None:
+    record(store, session(), b"longer than the limit")
+    assert {path.name for path in root.iterdir()} >= {"dataio.sqlite", "responses"}
+    for path in (root, root / "responses"):
+        assert path.stat().st_mode & 0o777 == 0o700
+    assert list(root.rglob("*.tmp")) == []
+    for path in root.rglob("*"):
+        assert path.is_dir() or path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_damage_is_told_not_served(store: Store) -> None:
+    made = record(store, session(), b"content")
+    (response,) = made.responses
+    assert response.bytes_path is not None
+    response.bytes_path.write_bytes(b"Content")
+    with pytest.raises(IntegrityError, match=response.bytes_path.name):
+        store.open(response)
+    with pytest.raises(IntegrityError, match="none/1"):
+        store.open(Response("none"))
+
+
+def test_a_refused_record_is_a_store_error_and_leaves_no_rows(root: Path, store: Store) -> None:
+    shutil.rmtree(root / "responses")
+    held = session()
+    with pytest.raises(StoreError, match="was not recorded") as caught:
+        record(store, held, b"abc")
+    assert caught.value.path == root / "responses"
+    assert store.requests(held.id) == []
+
+
+def test_a_root_below_a_file_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for readonly in (True, False):
+        with pytest.raises(StoreError):
+            Store(tmp_path / "file" / "root", readonly=readonly)
+
+
+def test_read_only_wants_a_recording_and_makes_nothing(root: Path) -> None:
+    with pytest.raises(StoreError, match="nothing is recorded"):
+        Store(root, readonly=True)
+    assert not root.exists()
+
+
+def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
+    # Not under tmp_path, which another user could not reach.
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        held = session()
+        with Store(root) as store:
+            store.begin(held)
+            made = record(store, held, b"content")
+            store.end(held)
+        script = (
+            "import os, sys\n"
+            "from mxm_dataio.store import Store\n"
+            "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+            "assert not os.access(sys.argv[1], os.W_OK)\n"
+            "with Store(sys.argv[1], readonly=True) as store:\n"
+            "    (response,) = store.responses(sys.argv[2])\n"
+            "    print(store.open(response).read().decode())\n"
+        )
+        if os.getuid() == 0:
+            for path in (Path(folder), root, *root.rglob("*")):
+                os.chown(path, 65534, 65534)
+        for path in (root / "responses", root):
+            path.chmod(0o500)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", script, root, made.request.id],
+                capture_output=True,
+                text=True,
+            )
+        finally:
+            root.chmod(0o700)
+            (root / "responses").chmod(0o700)
+        assert (done.stdout, done.stderr) == ("content\n", "")
+
+
+def test_threads_and_processes_writing_one_root_lose_nothing(root: Path) -> None:
+    count = 20
+    context = multiprocessing.get_context("spawn")
+    workers: list[threading.Thread | multiprocessing.process.BaseProcess] = [
+        context.Process(target=write_many, args=(root, count, f"process{number}"))
+        for number in range(4)
+    ]
+    workers += [
+        threading.Thread(target=write_many, args=(root, count, f"thread{number}"))
+        for number in range(4)
+    ]
+    # Four more threads share one store.
+    with Store(root) as store:
+        held = session()
+        store.begin(held)
+
+        def share(mark: int) -> None:
+            for number in range(count):
+                record(store, held, f"shared{mark}-{number}".encode(), b"shared")
+
+        workers += [threading.Thread(target=share, args=(number,)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        store.end(held)
+    assert [one.exitcode for one in workers[:4]] == [0] * 4  # type: ignore[union-attr]
+    with Store(root, readonly=True) as again:
+        sessions = again.sessions()
+        assert len(sessions) == 9
+        found = [exchange for one in sessions for exchange in again.exchanges(one.id)]
+        assert len(found) == 12 * count
+        contents = {again.open(exchange.responses[0]).read().decode() for exchange in found}
+        assert {again.open(exchange.responses[1]).read() for exchange in found} == {b"shared"}
+    expected = {f"process{m}-{n}" for m in range(4) for n in range(count)}
+    expected |= {
+        f"{kind}{m}-{n}" for kind in ("thread", "shared") for m in range(4) for n in range(count)
+    }
+    assert contents == expected
+    assert len(list((root / "responses").iterdir())) == 12 * count + 1
+
+
+def test_a_call_survives_kill_9_and_its_session_is_interrupted(root: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import Status, Store, record, session
+store = Store(Path(sys.argv[1]))
+held = session(os.getpid(), Status.RUNNING)
+store.begin(held)
+record(store, held, b"kept")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", script, root, here], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with Store(root, readonly=True) as store:
+        (held,) = store.sessions()
+        assert held.status is Status.INTERRUPTED
+        assert store.session(held.id) == held
+        (exchange,) = store.exchanges(held.id)
+        assert store.open(exchange.responses[0]).read() == b"kept"
+
+
+def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    alive = session(os.getpid(), Status.RUNNING)
+    others_child = session(os.getppid(), Status.RUNNING)
+    ended = session(gone.pid, Status.FAILED)
+    dead = session(gone.pid, Status.RUNNING)
+    for one in (alive, others_child, ended, dead):
+        store.begin(one)
+    assert store.sessions("src") == [
+        alive, others_child, ended, replace(dead, status=Status.INTERRUPTED),
+    ]  # fmt: skip
+    # Told, not written: reading changes nothing.
+    assert store.catalog.session(dead.id) == dead
