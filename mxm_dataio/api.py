@@ -22,7 +22,7 @@ from typing import Any, Protocol, Self
 
 from . import config
 from . import redaction as redacting
-from .catalog import parse_head
+from .catalog import fetched_head, parse_head
 from .errors import (
     ConfigError,
     DataIOError,
@@ -224,8 +224,8 @@ class IngestSession:
             StoreError: the store can't be used (a root that is not writable only warns, unless
                 ``strict``).
         """
-        if self.is_open:
-            raise ConfigError("this session is open already; make a new IngestSession")
+        if self.session is not None:
+            raise ConfigError("a session is opened once; make a new IngestSession")
         with _stack_lock:
             self._refuse_second_root()
             self._open_store()
@@ -782,17 +782,18 @@ class IngestSession:
     def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
         pairs = [(name, text) for name, value in asked.params.items() for text in _texts(value)]
         identity = self.identify(asked.method, asked.endpoint, params=pairs)
+        started, clock = utc_now(), time.perf_counter()
+        asked = replace(asked, started_at=started, url=asked.endpoint)
         decision = self.decide(identity)
         if isinstance(decision, Serve):
             self.served(decision.stored, asked, identity, gathered)
             return self._replayed(decision.stored)
         if self.mode is Mode.REPLAY:
             raise self.miss(identity, asked.endpoint)
-        started, clock = utc_now(), time.perf_counter()
-        asked = replace(asked, started_at=started, url=asked.endpoint)
         inner = _collector.set(None)
         try:
             result = _checked(fetcher.fetch(asked), self.source)
+            head = _head_of(result, self.source)
         except ConfigError:
             raise
         except Exception as exc:
@@ -816,7 +817,7 @@ class IngestSession:
                 method=asked.method,
                 url=asked.endpoint,
                 status_code=result.status_code,
-                head=_head_of(result),
+                head=head,
                 complete=True,
                 started_at=started,
                 timings=Timings(total=seconds),
@@ -929,12 +930,11 @@ def _fetch_error(request: Request, failure: Failure) -> FetchError:
     )
 
 
-def _head_of(result: FetchResult) -> bytes:
-    if result.status_code is None and not result.headers:
-        return b""
-    lines = [f"- {result.status_code or ''} {result.reason or ''}".rstrip()]
-    lines += [f"{name}: {value}" for name, value in result.headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+def _head_of(result: FetchResult, source: str) -> bytes:
+    try:
+        return fetched_head(result.status_code, result.reason, result.headers)
+    except ValueError as exc:
+        raise ConfigError(f"the fetcher for {source!r} returned a FetchResult with {exc}") from None
 
 
 def _after_fork() -> None:

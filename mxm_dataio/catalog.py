@@ -12,9 +12,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .errors import IntegrityError, StoreError
 from .models import (
@@ -31,9 +31,11 @@ from .models import (
     Timings,
 )
 
+_T = TypeVar("_T")
+
 # "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
 APPLICATION_ID = 0x6D786D64
-_MAGIC = b"SQLite format 3\x00"
+_SMALLEST = 512
 _BUSY_SECONDS = 60.0
 
 # Append only: a step once released is never edited.
@@ -97,8 +99,12 @@ _RESPONSE = (
 class Catalog(Protocol):
     """Where rows are kept; SQLite here, other places behind the same methods."""
 
-    def put_session(self, session: Session) -> None:
-        """Write a session's row, or write it anew."""
+    def put_session(self, session: Session, *, durable: bool = False) -> None:
+        """Write a session's row, or write it anew.
+
+        Args:
+            durable: on return every row written so far survives a power cut.
+        """
 
     def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
         """Write a call and its attempts, whole or not at all."""
@@ -159,17 +165,26 @@ class SQLiteCatalog:
     # -- opening -----------------------------------------------------------------------------
 
     def _open(self) -> sqlite3.Connection:
+        # The file is only ever opened by SQLite: closing any other descriptor of it would drop
+        # all of this process's locks (sqlite.org/howtocorrupt.html §2.2).
         try:
-            self._check_magic()
-            if self.readonly:
-                return self._open_readonly()
-            if not self.path.exists():
-                # Made here for its owner alone; SQLite gives the WAL the same permissions.
-                with contextlib.suppress(FileExistsError):
-                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            db = self._connect(self.path.as_posix())
-            self._prepare(db)
-            return db
+            existed = self.path.exists()
+            if self.readonly and not existed:
+                raise StoreError(
+                    f"nothing is recorded under {self.path.parent}: {self.path.name} is not "
+                    "there; record first, or give the root of the recording",
+                    path=self.path,
+                )
+            if existed and 0 < self.path.stat().st_size < _SMALLEST:
+                # SQLite would take so short a file for an empty database, and write over it.
+                raise self._refusal(sqlite3.DatabaseError("file is not a database"))
+            if existed or self.readonly:
+                # A look that can't change a file which may not be ours.
+                db = self._open_readonly()
+                if self.readonly:
+                    return db
+                db.close()
+            return self._open_writable(existed)
         except sqlite3.DatabaseError as exc:
             raise self._refusal(exc) from exc
         except OSError as exc:
@@ -179,24 +194,21 @@ class SQLiteCatalog:
                 path=self.path,
             ) from exc
 
-    def _check_magic(self) -> None:
+    def _open_writable(self, existed: bool) -> sqlite3.Connection:
+        db = self._connect(self.path.as_posix())
         try:
-            with self.path.open("rb") as file:
-                start = file.read(16)
-        except FileNotFoundError:
-            if self.readonly:
-                raise StoreError(
-                    f"nothing is recorded under {self.path.parent}: {self.path.name} is not there; "
-                    "record first, or give the root of the recording",
-                    path=self.path,
-                ) from None
-            return
-        if start and start != _MAGIC:
-            raise IntegrityError(
-                f"{self.path} is no SQLite database; it was left as it is: move it away or give "
-                "another root",
-                path=self.path,
-            )
+            self._version(db)
+            if not existed:
+                # For its owner alone, before anything is in it; the WAL takes after it.
+                self.path.chmod(0o600)
+            self._migrate(db)
+            _patiently(lambda: db.execute("PRAGMA journal_mode=WAL").fetchone())
+            # A commit survives the process; the session's end syncs for the power cut.
+            db.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _connect(self, database: str, *, uri: bool = False) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -209,30 +221,30 @@ class SQLiteCatalog:
         )
 
     def _open_readonly(self) -> sqlite3.Connection:
+        location = self.path.absolute().as_uri()
         try:
-            db = self._connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
-            version = self._version(db)
+            return self._checked(f"{location}?mode=ro")
         except sqlite3.OperationalError:
             # A WAL database in a folder that may not be written needs this; without a WAL
             # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
-            if Path(f"{self.path}-wal").exists():
+            if not self.readonly or Path(f"{self.path}-wal").exists():
                 raise
-            db = self._connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-            version = self._version(db)
-        if version < SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} is of schema version {version}, this release reads "
-                f"{SCHEMA_VERSION}: open it once for recording, which migrates it",
-                path=self.path,
-            )
-        return db
+            return self._checked(f"{location}?mode=ro&immutable=1")
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        if self._version(db) < SCHEMA_VERSION:
-            self._migrate(db)
-        _patiently(lambda: db.execute("PRAGMA journal_mode=WAL").fetchone())
-        # A commit survives the process; the session's end syncs for the power cut.
-        db.execute("PRAGMA synchronous=OFF")
+    def _checked(self, location: str) -> sqlite3.Connection:
+        db = self._connect(location, uri=True)
+        try:
+            version = self._version(db)
+            if self.readonly and version < SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.path} is of schema version {version}, this release reads "
+                    f"{SCHEMA_VERSION}: open it once for recording, which migrates it",
+                    path=self.path,
+                )
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _version(self, db: sqlite3.Connection) -> int:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -253,6 +265,8 @@ class SQLiteCatalog:
         return version
 
     def _migrate(self, db: sqlite3.Connection) -> None:
+        if self._version(db) == SCHEMA_VERSION:
+            return
         db.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have been faster; ask again under the lock.
@@ -268,6 +282,12 @@ class SQLiteCatalog:
             raise
 
     def _refusal(self, exc: sqlite3.DatabaseError) -> StoreError:
+        if "not a database" in str(exc):
+            return IntegrityError(
+                f"{self.path} is damaged or no SQLite database; it was left as it is: move it away "
+                "or give another root",
+                path=self.path,
+            )
         if isinstance(exc, sqlite3.OperationalError):
             return StoreError(f"the database {self.path}: {exc}", path=self.path)
         return IntegrityError(
@@ -292,15 +312,24 @@ class SQLiteCatalog:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def put_session(self, session: Session) -> None:
+    def put_session(self, session: Session, *, durable: bool = False) -> None:
         """Write a session's row, or write it anew."""
         row = (
             session.id, session.root_id, session.parent_id, session.source, session.kind,
             session.mode, session.as_of, session.status, session.started_at, session.ended_at,
             session.pid, os.uname().nodename, json.dumps(session.warnings),
         )  # fmt: skip
+        insert = f"INSERT OR REPLACE INTO sessions ({_SESSION}) VALUES ({_marks(13)})"
         with self._use() as db:
-            db.execute(f"INSERT OR REPLACE INTO sessions ({_SESSION}) VALUES ({_marks(13)})", row)
+            if durable:
+                # This commit's sync takes every earlier one with it: they are in the same WAL,
+                # or a checkpoint has synced them into the database.
+                db.execute("PRAGMA synchronous=FULL")
+            try:
+                db.execute(insert, row)
+            finally:
+                if durable:
+                    db.execute("PRAGMA synchronous=NORMAL")
 
     def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
         """Write a call and its attempts in one transaction."""
@@ -326,22 +355,6 @@ class SQLiteCatalog:
                     db.execute("ROLLBACK")
                 raise
 
-    def sync(self) -> None:
-        """Return when every committed row would survive a power cut."""
-        with self._use() as db:
-            db.execute("PRAGMA synchronous=FULL")
-            try:
-                db.execute("PRAGMA wal_checkpoint(FULL)")
-            finally:
-                db.execute("PRAGMA synchronous=OFF")
-        for path in (self.path, Path(f"{self.path}-wal")):
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-
     def close(self) -> None:
         """Close the connection, if it is this process's own."""
         if self._pid == os.getpid():
@@ -357,7 +370,7 @@ class SQLiteCatalog:
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
         rows = self._all(f"SELECT {_SESSION} FROM sessions WHERE id = ?", session_id)
-        return _session(rows[0]) if rows else None
+        return self._decoded(_session, rows[0]) if rows else None
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
@@ -367,7 +380,7 @@ class SQLiteCatalog:
             rows = self._all(
                 f"SELECT {_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
             )
-        return [_session(row) for row in rows]
+        return [self._decoded(_session, row) for row in rows]
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
@@ -436,14 +449,14 @@ class SQLiteCatalog:
             source, endpoint, limit,
         )  # fmt: skip
         rows += self._all(f"SELECT {_REQUEST} FROM requests ORDER BY id DESC LIMIT ?", limit)
-        return [_request(row) for row in rows]
+        return [self._decoded(_request, row) for row in rows]
 
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
         rows = self._all(
             f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? LIMIT ?", params_hash, limit
         )
-        return [_request(row) for row in rows]
+        return [self._decoded(_request, row) for row in rows]
 
     def _first(self, sql: str, *values: Any) -> Exchange | None:
         rows = self._all(sql, *values)
@@ -453,7 +466,19 @@ class SQLiteCatalog:
         rows = self._all(
             f"SELECT {_RESPONSE} FROM responses WHERE request_id = ? ORDER BY sequence", row[0]
         )
-        return Exchange(_request(row), tuple(_response(r) for r in rows))
+        return Exchange(
+            self._decoded(_request, row), tuple(self._decoded(_response, r) for r in rows)
+        )
+
+    def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
+        try:
+            return decode(row)
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise IntegrityError(
+                f"the record {row[0]} in {self.path} is damaged ({exc}); restore the database "
+                "from a copy or record the call again",
+                path=self.path,
+            ) from exc
 
 
 # Connections of a parent process: kept, so that no finalizer closes them in the child.
@@ -525,11 +550,33 @@ def _response(row: tuple[Any, ...]) -> Response:
     )  # fmt: skip
 
 
+# Where a status line has its HTTP version, the head of a fetcher's result has this.
+FETCHED = b"- "
+
+
+def fetched_head(status_code: int | None, reason: str | None, headers: Headers) -> bytes:
+    """Return what a fetcher says of its answer, in the form of a head.
+
+    Raises:
+        ValueError: a line break or other control character in a header.
+    """
+    if status_code is None and not reason and not headers:
+        return b""
+    lines = [f"- {status_code or '-'} {reason or ''}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    for line in lines:
+        if any(ord(character) < 32 and character != "\t" for character in line):
+            raise ValueError(f"a control character in {line!r}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+
+
 def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
     """Return HTTP version, reason phrase and header pairs of a head as it came off the wire."""
     if not head:
         return "", None, ()
-    first, *lines = head.decode("latin-1").split("\n")
+    # A head that a fetcher gave is text of ours; one off the wire is bytes (RFC 9112 §5).
+    text = head.decode("utf-8" if head.startswith(FETCHED) else "latin-1")
+    first, *lines = text.split("\n")
     version, _, rest = first.strip().partition(" ")
     reason = rest.strip().partition(" ")[2].strip()
     headers: list[tuple[str, str]] = []

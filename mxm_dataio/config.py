@@ -149,14 +149,16 @@ def _read(path: Path) -> dict[str, Any]:
 def _read_yaml(path: Path) -> Any:
     try:
         from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
     except ImportError:
         raise ConfigError(
             f"{path} is YAML: pip install mxm-dataio[config], or write it as .toml or .json"
         ) from None
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except OmegaConfBaseException as exc:
+    except OSError:
+        raise
+    except Exception as exc:
+        # OmegaConf's own errors and those of the YAML parser beneath have no common base.
         raise ConfigError(f"the file {path} can't be read: {exc}") from exc
 
 
@@ -165,8 +167,10 @@ def _convert(name: str, value: Any) -> Any:
         case "root":
             return Path(value).expanduser()
         case "mode":
-            mode_of(value)
-            return str(value).lower()
+            # YAML 1.1 reads a bare off as false.
+            word = "off" if value is False else str(value).lower()
+            mode_of(word)
+            return word
         case "exhausted":
             return Exhausted(str(value).lower()).value
         case "ttl":
@@ -175,7 +179,7 @@ def _convert(name: str, value: Any) -> Any:
             if isinstance(value, str) and value.lower() in ("", "none", "null"):
                 return None
             seconds = float(value)
-            if seconds < 0:
+            if not seconds >= 0:
                 raise ValueError("a time to live is not negative")
             return seconds
         case "strict":
@@ -184,7 +188,10 @@ def _convert(name: str, value: Any) -> Any:
             names = value.split(",") if isinstance(value, str) else value
             return tuple(str(item).strip().lower() for item in names if str(item).strip())
         case _:
-            return int(value)
+            number = int(value)
+            if number < 0:
+                raise ValueError("a number of bytes is not negative")
+            return number
 
 
 def _boolean(value: Any) -> bool:

@@ -113,7 +113,7 @@ def _short(value: Any) -> str:
 
 
 def _body(asked: Any, stored: Any) -> Iterable[str]:
-    if asked == stored:
+    if json.dumps(asked, sort_keys=True) == json.dumps(stored, sort_keys=True):
         return
     if asked is None or stored is None:
         yield "body: this call has none" if asked is None else "body: the recorded call has none"
@@ -142,5 +142,6 @@ def _json_differences(path: str, mine: Any, theirs: Any) -> Iterable[tuple[str, 
     elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
         for index, (left, right) in enumerate(zip(mine, theirs, strict=True)):
             yield from _json_differences(f"{path}[{index}]", left, right)
-    elif mine != theirs:
+    elif json.dumps(mine) != json.dumps(theirs):
+        # As JSON: to Python true equals 1.
         yield path, _short(mine), _short(theirs)

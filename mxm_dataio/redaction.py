@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote_plus
 
 from .models import Headers
 
@@ -43,10 +43,12 @@ class Redaction:
     Attributes:
         headers: of requests and responses. Of ``Set-Cookie`` only the cookie's value goes.
         names: of query parameters, form fields and JSON members at any depth, of requests.
+        userinfo: ``user:password@`` goes from URLs.
     """
 
     headers: frozenset[str] = SECRET_HEADERS
     names: frozenset[str] = SECRET_NAMES
+    userinfo: bool = True
 
     def header_pairs(self, pairs: Iterable[tuple[str, str]]) -> Headers:
         """Return header pairs without secret values."""
@@ -59,7 +61,9 @@ class Redaction:
             return value
         if name == "set-cookie":
             cookie, semicolon, rest = value.partition(";")
-            return f"{cookie.partition('=')[0]}={PLACEHOLDER}{semicolon}{rest}"
+            # Without a name the whole is the value (RFC 6265bis §5.6).
+            name, equals, _ = cookie.partition("=")
+            return f"{name if equals else ''}{equals}{PLACEHOLDER}{semicolon}{rest}"
         scheme, space, _ = value.strip().partition(" ")
         if space and name.endswith("authorization"):
             return f"{scheme} {PLACEHOLDER}"
@@ -89,16 +93,20 @@ class Redaction:
         return b"\n".join(lines)
 
     def url(self, url: str) -> str:
-        """Return a URL without userinfo and without the values of secret parameters."""
-        if "?" not in url and "@" not in url:
-            return url
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            return PLACEHOLDER
-        netloc = parts.netloc.rpartition("@")[2]
-        query = "&".join(self._field(field) for field in parts.query.split("&"))
-        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+        """Return a URL without userinfo and without the values of secret parameters.
+
+        Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
+        """
+        start, hash_mark, fragment = url.partition("#")
+        base, mark, query = start.partition("?")
+        scheme, slashes, rest = base.partition("//")
+        if slashes and self.userinfo:
+            authority, slash, path = rest.partition("/")
+            base = f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}"
+        return f"{base}{mark}{self._fields(query)}{hash_mark}{self._fields(fragment)}"
+
+    def _fields(self, text: str) -> str:
+        return "&".join(map(self._field, text.split("&"))) if "=" in text else text
 
     def _field(self, field: str) -> str:
         name, equals, _ = field.partition("=")
@@ -124,32 +132,26 @@ class Redaction:
         return match["head"] + PLACEHOLDER.encode() if secret else match.group()
 
     def _json(self, body: bytes) -> bytes:
+        hits = 0
+
+        def member(pairs: list[tuple[str, object]]) -> dict[str, object]:
+            nonlocal hits
+            out: dict[str, object] = {}
+            for name, value in pairs:
+                if name.lower() in self.names and value not in (None, "", False):
+                    hits += 1
+                    value = PLACEHOLDER
+                if out.get(name) != PLACEHOLDER:
+                    out[name] = value
+            return out
+
         try:
-            value = json.loads(body)
-            after, changed = self._walk(value)
+            value = json.loads(body, object_pairs_hook=member)
         except (ValueError, RecursionError):
             return body
-        return (
-            json.dumps(after, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            if changed
-            else body
-        )
-
-    def _walk(self, value: object) -> tuple[object, bool]:
-        if isinstance(value, dict):
-            out: dict[str, object] = {}
-            changed = False
-            for name, item in value.items():
-                if name.lower() in self.names and item not in (None, "", False):
-                    out[name], hit = PLACEHOLDER, True
-                else:
-                    out[name], hit = self._walk(item)
-                changed |= hit
-            return out, changed
-        if isinstance(value, list):
-            walked = [self._walk(item) for item in value]
-            return [item for item, _ in walked], any(hit for _, hit in walked)
-        return value, False
+        if not hits:
+            return body
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     def text(self, text: str) -> str:
         """Return a message with the URLs in it redacted."""
@@ -166,4 +168,4 @@ _PART = re.compile(
 )
 
 DEFAULT = Redaction()
-NOTHING = Redaction(headers=frozenset(), names=frozenset())
+NOTHING = Redaction(headers=frozenset(), names=frozenset(), userinfo=False)

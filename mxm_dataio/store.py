@@ -116,9 +116,8 @@ class Store:
 
     def end(self, session: Session) -> None:
         """Write the row of a session that ended, and sync: it now survives a power cut."""
-        self.catalog.put_session(session)
         self.payloads.sync()
-        self.catalog.sync()
+        self.catalog.put_session(session, durable=True)
 
     # -- reading -----------------------------------------------------------------------------
 

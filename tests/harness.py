@@ -16,7 +16,7 @@ from tests.servers import RawServer
 SOURCE = "test"
 ADDRESS = re.compile(r"0x[0-9a-f]+|<recorded pool of[^>]*>|HTTPS?ConnectionPool\([^)]*\)")
 # Fidelity is measured with redaction off; what redaction changes has tests of its own.
-EXACT = Redaction(headers=frozenset(), names=frozenset())
+EXACT = Redaction(headers=frozenset(), names=frozenset(), userinfo=False)
 
 
 def outcome(work: Callable[[], Any]) -> Any:

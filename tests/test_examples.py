@@ -27,7 +27,16 @@ def run_module(
     """Run ``python -m examples.name`` with warnings as errors."""
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", f"examples.{name}", *args],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore::ImportWarning",
+            "-m",
+            f"examples.{name}",
+            *args,
+        ],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **environ},
         capture_output=True,

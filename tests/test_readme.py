@@ -63,7 +63,11 @@ def run(code: str, folder: Path, address: str) -> str:
     is_test = "def test_" in code
     path = folder / ("test_pasted.py" if is_test else "pasted.py")
     path.write_text(code.replace(ADDRESS, address), encoding="utf-8")
-    tool = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if is_test else ["-W", "error"]
+    tool = (
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        if is_test
+        else ["-W", "error", "-W", "ignore::ImportWarning"]
+    )
     python_path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, *tool, path.name],

@@ -162,7 +162,18 @@ def _replay(
     kwargs: dict[str, Any],
 ) -> requests.Response:
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
-    return _Replayer(ingest, stored, adapter).send(request, **kwargs)
+    bare = request
+    if request.body is not None:
+        # Nothing is sent: without a body no version of requests takes its way for chunks.
+        bare = request.copy()
+        bare.body = None
+    try:
+        response = _Replayer(ingest, stored, adapter).send(bare, **kwargs)
+    except requests.RequestException as exc:
+        exc.request = request
+        raise
+    response.request = request
+    return response
 
 
 class _Pool:

@@ -510,7 +510,7 @@ def test_sessions_on_two_roots_exclude_each_other(root: Path, tmp_path: Path) ->
 
 
 def test_a_session_is_opened_once(root: Path) -> None:
-    with IngestSession(SOURCE, root) as ingest, pytest.raises(ConfigError, match="open already"):
+    with IngestSession(SOURCE, root) as ingest, pytest.raises(ConfigError, match="opened once"):
         ingest.open()
     assert sessions(root) == [Status.COMPLETE]
 

@@ -296,26 +296,29 @@ def test_the_file_is_ours_private_and_in_wal_mode(path: Path, catalog: SQLiteCat
         assert file.stat().st_mode & 0o777 == 0o600, file
 
 
-def test_after_sync_the_main_file_alone_holds_everything(
-    path: Path, catalog: SQLiteCatalog
-) -> None:
+def test_a_durable_row_is_synced_and_the_next_is_not(path: Path, catalog: SQLiteCatalog) -> None:
+    levels: list[int] = []
+    db = catalog._db
+    db.set_trace_callback(
+        lambda sql: levels.append(1) if sql == "PRAGMA synchronous=FULL" else None
+    )
     put(catalog, session("s1"), "r1")
-    catalog.sync()
-    copy = path.with_name("copy.sqlite")
-    shutil.copy(path, copy)
-    with closing(SQLiteCatalog(copy, readonly=True)) as again:
-        assert again.exchange("r1") == catalog.exchange("r1")
+    assert levels == []
+    catalog.put_session(session("s1"), durable=True)
+    db.set_trace_callback(None)
+    assert levels == [1]
+    assert db.execute("PRAGMA synchronous").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("action", ["sync", "a second catalog", "a reading catalog"])
+@pytest.mark.parametrize("action", ["a durable row", "a second catalog", "a reading catalog"])
 def test_no_action_lets_go_of_sqlite_s_locks(
     path: Path, catalog: SQLiteCatalog, action: str
 ) -> None:
     # Closing any descriptor of the file drops all POSIX locks that the process has on it, and
     # another process then takes our WAL away (sqlite.org/howtocorrupt.html §2.2).
     put(catalog, session("s1"), "r1")
-    if action == "sync":
-        catalog.sync()
+    if action == "a durable row":
+        catalog.put_session(session("s1"), durable=True)
     else:
         SQLiteCatalog(path, readonly=action == "a reading catalog").close()
     script = (

@@ -212,5 +212,5 @@ def test_once_records_once() -> None:
 
 
 def test_a_misspelt_mode_names_the_nearest_and_all() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'replay'\?.*record.*new_episodes, once"):
+    with pytest.raises(ConfigError, match=r"record.*new_episodes, once\).*did you mean 'replay'\?"):
         mode_of("repaly")

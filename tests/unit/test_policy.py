@@ -31,20 +31,20 @@ EMPTY = Exchange(GOOD.request, ())
 @pytest.mark.parametrize("held", [None, GOOD, FAILED])
 def test_off_passes_and_record_fetches_whatever_is_held(held: Exchange | None) -> None:
     for ttl in (None, 0.0, 1e9):
-        assert decide(Mode.OFF, held, THEN, ttl) == Pass()
-        assert decide(Mode.RECORD, held, THEN, ttl) == Fetch()
+        assert decide(Mode.OFF, held, ttl=ttl) == Pass()
+        assert decide(Mode.RECORD, held, ttl=ttl) == Fetch()
 
 
 def test_replay_serves_all_that_was_recorded_and_nothing_else() -> None:
-    assert decide(Mode.REPLAY, None, THEN, None) == Miss()
+    assert decide(Mode.REPLAY, None, ttl=None) == Miss()
     for held in (GOOD, FAILED, CUT, EMPTY, stored(503)):
         # Neither age nor kind matter: it is what the program saw.
-        assert decide(Mode.REPLAY, held, THEN + 1e9, 0.0) == Serve(held)
+        assert decide(Mode.REPLAY, held, age=1e9, ttl=0.0) == Serve(held)
 
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_auto_fetches_what_is_not_held(conditional: bool) -> None:
-    assert decide(Mode.AUTO, None, THEN, None, conditional=conditional) == Fetch()
+    assert decide(Mode.AUTO, None, ttl=None, conditional=conditional) == Fetch()
 
 
 @pytest.mark.parametrize(
@@ -62,34 +62,34 @@ def test_auto_fetches_what_is_not_held(conditional: bool) -> None:
 def test_auto_serves_while_fresh(age: float, ttl: float | None, fresh: bool) -> None:
     bare = stored()
     expected = Serve(bare) if fresh else Fetch()
-    assert decide(Mode.AUTO, bare, THEN + age, ttl) == expected
-    decision = decide(Mode.AUTO, GOOD, THEN + age, ttl)
+    assert decide(Mode.AUTO, bare, age=age, ttl=ttl) == expected
+    decision = decide(Mode.AUTO, GOOD, age=age, ttl=ttl)
     assert decision == (Serve(GOOD) if fresh else Revalidate(GOOD, (("If-None-Match", '"v1"'),)))
 
 
 def test_auto_revalidates_only_calls_that_may_be_conditional() -> None:
-    assert decide(Mode.AUTO, GOOD, THEN + 1, 1.0, conditional=False) == Fetch()
+    assert decide(Mode.AUTO, GOOD, age=1, ttl=1.0, conditional=False) == Fetch()
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 599])
 def test_auto_never_serves_a_passing_failure(code: int) -> None:
     assert not reusable(stored(code, ETAG))
-    assert decide(Mode.AUTO, stored(code, ETAG), THEN, None) == Fetch()
+    assert decide(Mode.AUTO, stored(code, ETAG), ttl=None) == Fetch()
 
 
 @pytest.mark.parametrize("code", [200, 204, 206, 301, 400, 401, 404, 410, 499, None])
 def test_auto_serves_a_lasting_answer(code: int | None) -> None:
-    assert decide(Mode.AUTO, stored(code), THEN, None) == Serve(stored(code))
+    assert decide(Mode.AUTO, stored(code), ttl=None) == Serve(stored(code))
 
 
 @pytest.mark.parametrize("held", [FAILED, CUT, EMPTY])
 def test_auto_fetches_what_is_no_whole_answer(held: Exchange) -> None:
-    assert decide(Mode.AUTO, held, THEN, None) == Fetch()
+    assert decide(Mode.AUTO, held, ttl=None) == Fetch()
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.COMPLETE])
 def test_auto_fetches_what_did_not_end_well(status: Status) -> None:
-    assert decide(Mode.AUTO, stored(status=status), THEN, None) == Fetch()
+    assert decide(Mode.AUTO, stored(status=status), ttl=None) == Fetch()
 
 
 def test_validators() -> None:
