@@ -19,10 +19,9 @@ from mxm_dataio import IngestSession, mount
 def main(root: Path) -> list[str]:
     """Fetch under a recording, then from it with the server stopped; return both answers."""
     hers = HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[503]))
-    session = requests.Session()
-    session.mount("http://", hers)
     answers = []
-    with MarketServer() as server:
+    with requests.Session() as session, MarketServer() as server:
+        session.mount("http://", hers)
         # hook=False: only what is mounted is captured, nothing in the process is patched.
         with IngestSession("market", root, "record", hook=False) as ingest, mount(session, ingest):
             answers.append(session.get(f"{server.url}/flaky").text)  # 503, then her retry's 200

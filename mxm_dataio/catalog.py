@@ -412,11 +412,13 @@ class SQLiteCatalog:
     def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
 
-        Newest by as-of, then by start: ids ascend with time.
+        Newest by as-of, then by start: ids ascend with time. A call that was broken off
+        (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
         """
         rows = self._all(
             "SELECT as_of, root_id FROM requests WHERE params_hash = ? AND source = ? "
-            "AND as_of <= ? ORDER BY as_of DESC, root_id DESC LIMIT 1",
+            "AND as_of <= ? AND status <> 'interrupted' "
+            "ORDER BY as_of DESC, root_id DESC LIMIT 1",
             params_hash,
             source,
             bound,
@@ -428,7 +430,7 @@ class SQLiteCatalog:
         return self._first(
             f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
             "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? AND id > ? "
-            "ORDER BY id LIMIT 1",
+            "AND status <> 'interrupted' ORDER BY id LIMIT 1",
             params_hash, source, root_id, root_id, after,
         )  # fmt: skip
 
@@ -437,7 +439,7 @@ class SQLiteCatalog:
         return self._first(
             f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
             "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? "
-            "ORDER BY id DESC LIMIT 1",
+            "AND status <> 'interrupted' ORDER BY id DESC LIMIT 1",
             params_hash, source, root_id, root_id,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from mmap import ACCESS_READ, mmap
 from typing import Any
 
 from ..api import Collector, IngestSession, collector
+from ..errors import StoreError
 from ..identity import Identity
 from ..models import Exchange, Failure, Headers, Peer, Request, Response, Status, Timings
 from ..payloads import Spool
@@ -66,15 +67,15 @@ class Attempt:
             if self.call.streams and b"transfer-encoding: chunked" in self.sent_head.lower():
                 self._upload_chunks = ChunkParser(self._keep_upload)
             return
-        if not self.call.streams:
+        if not self.call.streams or self.done:
             return
         try:
             if self._upload_chunks is not None:
                 self._upload_chunks.feed(memoryview(data).cast("B"))
             else:
                 self._keep_upload(data)
-        except (OSError, TypeError, ValueError) as exc:
-            self.call.ingest.problem(exc)
+        except Exception as exc:
+            self.call.lose(exc)
 
     def _keep_upload(self, data: bytes | memoryview) -> None:
         if self.upload is None:
@@ -99,8 +100,7 @@ class Attempt:
         try:
             parser.feed(data)
         except Exception as exc:
-            self.call.ingest.problem(exc)
-            self.finish()
+            self.call.lose(exc)
         else:
             if parser.complete:
                 self.finish()
@@ -213,6 +213,19 @@ class Call:
             if not last.answered:
                 last.done = True
 
+    def lose(self, exc: BaseException) -> None:
+        """Give up recording this call: what was taken of it can't be trusted.
+
+        Raises:
+            StoreError: when the session is strict.
+        """
+        if not self._begin_settling():
+            return
+        self._discard()
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        url = self.ingest.redaction.url(self.url)
+        self.ingest.problem(StoreError(f"{self.method} {url} was not recorded: {reason}"))
+
     # -- how it ends ---------------------------------------------------------------------
 
     def returned(self) -> None:
@@ -240,20 +253,28 @@ class Call:
 
     def settle(self) -> None:
         """Record the call, once."""
+        if self._begin_settling():
+            try:
+                self._record()
+            finally:
+                self._discard()
+
+    def _begin_settling(self) -> bool:
+        """Say whether it is up to the caller to settle; nothing more is taken then."""
         with self._lock:
             if self._settled:
-                return
+                return False
             self._settled = True
         for attempt in self.attempts:
             attempt.done = True
         self.ingest.settled(self)
-        try:
-            self._record()
-        finally:
-            for attempt in self.attempts:
-                for spool in (attempt.spool, attempt.upload):
-                    if spool is not None:
-                        spool.discard()
+        return True
+
+    def _discard(self) -> None:
+        for attempt in self.attempts:
+            for spool in (attempt.spool, attempt.upload):
+                if spool is not None:
+                    spool.discard()
 
     def _record(self) -> None:
         upload = self._upload()
