@@ -55,8 +55,10 @@ from .registry import fetcher_for
 from .store import Store
 from .utils import as_of_bound, as_of_text, new_id, parse_instant, utc_now
 
-# RFC 9110 §5.3: a head is at most this much before nearness is worth looking for.
+# Recorded calls looked at for the nearest to a miss.
 _CANDIDATES = 200
+# Forms, JSON and multipart uploads from a file are read into memory up to this, to be redacted.
+_REDACTED_BODY = 16 << 20
 
 
 class Interceptor(Protocol):
@@ -657,11 +659,15 @@ class IngestSession:
     def _clean_body(
         self, body: bytes | Spool | None, headers: Iterable[tuple[str, str]]
     ) -> Spool | None:
-        if isinstance(body, Spool) and body.file is None:
-            body = body.content()
-        if isinstance(body, (Spool, type(None))):
-            return body
         content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
+        if isinstance(body, Spool):
+            if body.file is not None and (
+                body.size > _REDACTED_BODY or not redacting.has_fields(content_type)
+            ):
+                return body
+            body = body.content()
+        if body is None:
+            return None
         spool = self.spool()
         spool.write(self.redaction.body(body, content_type))
         return spool

@@ -288,7 +288,8 @@ class SQLiteCatalog:
                 "or give another root",
                 path=self.path,
             )
-        if isinstance(exc, sqlite3.OperationalError):
+        if type(exc) is not sqlite3.DatabaseError:
+            # Its subclasses are of use and circumstance; the class itself is for corruption.
             return StoreError(f"the database {self.path}: {exc}", path=self.path)
         return IntegrityError(
             f"the database {self.path} is damaged ({exc}); it was left as it is: restore it from "

@@ -82,7 +82,10 @@ class Spool:
         return self._path
 
     def content(self) -> bytes:
-        """Return the bytes that are still in memory."""
+        """Return all the bytes."""
+        if self._file is not None:
+            self._file.seek(0)
+            return self._file.read()
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""

@@ -167,5 +167,16 @@ _PART = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+
+def has_fields(content_type: str) -> bool:
+    """Say whether bodies of this media type have named fields to redact."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in (
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "multipart/form-data",
+    ) or media_type.endswith("+json")
+
+
 DEFAULT = Redaction()
 NOTHING = Redaction(headers=frozenset(), names=frozenset(), userinfo=False)
