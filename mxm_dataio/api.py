@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import json
 import os
 import sys
 import threading
@@ -22,7 +21,6 @@ from typing import Any, Protocol, Self
 
 from . import config
 from . import redaction as redacting
-from .catalog import fetched_head, parse_head
 from .errors import (
     ConfigError,
     DataIOError,
@@ -34,7 +32,9 @@ from .errors import (
     StoreError,
 )
 from .fetcher import Fetcher, HTTPFetcher
-from .identity import Identity, identify, vary_names
+from .heads import fetched_head
+from .identity import Identity, identify
+from .lookup import Lookup
 from .models import (
     Exchange,
     Exhausted,
@@ -47,18 +47,14 @@ from .models import (
     Status,
     Timings,
 )
-from .nearest import nearest
+from .params import plain, texts
 from .payloads import Spool
 from .policy import Decision, Serve, decide
+from .recorder import Recorder
 from .redaction import Redaction
 from .registry import fetcher_for
 from .store import Store
-from .utils import as_of_bound, as_of_text, new_id, parse_instant, utc_now
-
-# Recorded calls looked at for the nearest to a miss.
-_CANDIDATES = 200
-# Forms, JSON and multipart uploads from a file are read into memory up to this, to be redacted.
-_REDACTED_BODY = 16 << 20
+from .utils import as_of_text, new_id, utc_now
 
 
 class Interceptor(Protocol):
@@ -197,8 +193,8 @@ class IngestSession:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
-        self._places: dict[str, tuple[str, str]] = {}
-        self._served: dict[str, str] = {}
+        self._lookup: Lookup | None = None
+        self._recorder: Recorder | None = None
         self._problems: list[str] = []
         self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
         self._installed: list[Interceptor] = []
@@ -231,6 +227,15 @@ class IngestSession:
         with _stack_lock:
             self._refuse_second_root()
             self._open_store()
+            if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
+                self._lookup = Lookup(
+                    self.store,
+                    self.source,
+                    as_of=self._as_of,
+                    root_id=self._session_id,
+                    exhausted=self.exhausted,
+                    latest=self.mode is Mode.AUTO,
+                )
             self._pid = os.getpid()
             self._begin()
             self.is_open = True
@@ -299,6 +304,9 @@ class IngestSession:
             pid=os.getpid(),
         )
         if self.store is not None and not self.store.readonly:
+            self._recorder = Recorder(
+                self.store, self.session, self.redaction, self.settings.spool_limit
+            )
             try:
                 self.store.begin(self.session)
             except StoreError as exc:
@@ -360,6 +368,7 @@ class IngestSession:
             self.session, status=status, ended_at=utc_now(), warnings=tuple(self._problems)
         )
         store, self.store = self.store, None
+        self._lookup = self._recorder = None
         if store is None:
             return
         try:
@@ -431,10 +440,8 @@ class IngestSession:
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
         stored, confirmed = None, 0.0
-        if self.mode in (Mode.REPLAY, Mode.AUTO) and self.store is not None:
-            found = self._find(identity)
-            if found is not None:
-                stored, confirmed = self._resolve(found)
+        if self._lookup is not None:
+            stored, confirmed = self._lookup.find(identity)
         return decide(
             self.mode,
             stored,
@@ -443,78 +450,10 @@ class IngestSession:
             conditional=conditional,
         )
 
-    def _find(self, identity: Identity) -> Exchange | None:
-        store = self.store
-        assert store is not None
-        base = identity.params_hash()
-        variants = store.catalog.variants(self.source, base)
-        hashes = [identity.params_hash(names) for names in variants] if variants else []
-        place: tuple[str, str] | None = None
-        params_hash = base
-        with self._lock:
-            for candidate in (*hashes, base):
-                found = self._place(store, candidate)
-                if found is not None and (place is None or found > place):
-                    place, params_hash = found, candidate
-            if place is None:
-                return None
-            root_id = place[1]
-            if self.mode is Mode.AUTO:
-                return store.last(self.source, params_hash, root_id)
-            after = self._served.get(params_hash, "")
-            exchange = store.nth(self.source, params_hash, root_id, after)
-            if exchange is None and after and self.exhausted is Exhausted.REPEAT:
-                exchange = store.exchange(after)
-            if exchange is not None:
-                self._served[params_hash] = exchange.request.id
-            return exchange
-
-    def _place(self, store: Store, params_hash: str) -> tuple[str, str] | None:
-        if self._session_id is not None:
-            held = store.last(self.source, params_hash, self._session_id)
-            return (held.request.as_of, self._session_id) if held else None
-        if self.mode is not Mode.REPLAY:
-            return store.catalog.newest(self.source, params_hash, self._bound())
-        # Which session answers is settled at the first call, so that a recording that goes on
-        # beside the replay can't change it half-way.
-        place = self._places.get(params_hash)
-        if place is None:
-            place = store.catalog.newest(self.source, params_hash, self._bound())
-            if place is not None:
-                self._places[params_hash] = place
-        return place
-
-    def _bound(self) -> str:
-        return as_of_bound(self._as_of) if self._as_of else "~"
-
-    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:
-        """Return the exchange that holds the bytes, and when its source last confirmed them."""
-        held: Exchange | None = exchange
-        confirmed: float | None = None
-        while held is not None and self.store is not None:
-            if confirmed is None and (held.responses or held.request.failure):
-                confirmed = parse_instant(held.request.started_at)
-            if not held.request.served_from:
-                break
-            held = self.store.exchange(held.request.served_from)
-        return held, confirmed or 0.0
-
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        asked = identity.document().decode("utf-8")
         params_hash = identity.params_hash()
-        near: tuple[NearMiss, ...] = ()
-        if self.store is not None:
-            candidates = self.store.catalog.with_hash(params_hash, _CANDIDATES)
-            candidates += self.store.catalog.similar(self.source, identity.endpoint, _CANDIDATES)
-            bound = self._bound() if self._as_of else None
-            near = nearest(
-                asked,
-                candidates,
-                source=self.source,
-                bound=bound,
-                headers=identity.all_headers,
-            )
+        near = self._lookup.nearest(identity) if self._lookup is not None else ()
         shown = self.redaction.url(url)
         error = ReplayMissError(
             self._miss_text(identity.method, shown, params_hash, near),
@@ -590,44 +529,23 @@ class IngestSession:
         """
         if os.getpid() != self._pid:
             self._adopt()
-        store, session = self.store, self.session
-        if store is None or store.readonly or session is None:
+        if self._recorder is None:
             self._lost(request, "the store is closed or could not be opened")
             return
         try:
-            redact = self.redaction
-            clean = [(self._clean(response), spool) for response, spool in attempts]
-            # A 304 need not repeat Vary; what it confirmed has it.
-            answer = stored.answer if stored else clean[-1][0] if clean else None
-            vary = vary_names(answer.header("Vary") if answer else None, redact.headers)
-            document = identity.document(vary)
-            row = replace(
+            exchange = self._recorder.record(
                 request,
-                session_id=session.id,
-                root_id=session.root_id,
-                source=self.source,
-                as_of=session.as_of,
-                kind=(into.kind if into else "") or self.kind,
-                endpoint=identity.endpoint,
-                params=_mapping(identity.params),
-                params_hash=hashlib.sha256(document).hexdigest(),
-                base_hash=identity.params_hash() if vary else "",
-                identity=document.decode("utf-8"),
-                url=redact.url(request.url),
-                headers=redact.header_pairs(request.headers),
-                served_from=stored.request.id if stored else None,
-            )
-            if not vary:
-                row = replace(row, base_hash=row.params_hash)
-            exchange = store.record(
-                row, clean, body=self._clean_body(body, request.headers), vary=vary
+                identity,
+                attempts,
+                body=body,
+                kind=into.kind if into else "",
+                stored=stored,
             )
         except Exception as exc:
-            if not isinstance(exc, DataIOError):
-                exc = StoreError(
-                    f"{request.method} {redact.url(request.url)} was not recorded: {exc!r}"
-                )
-            self._problem(exc)
+            if isinstance(exc, DataIOError):
+                self._problem(exc)
+            else:
+                self._lost(request, repr(exc))
             return
         if into is not None:
             into.last = stored or exchange
@@ -643,34 +561,6 @@ class IngestSession:
             into.last = stored
         if self.mode is Mode.AUTO:
             self.record(replace(call, status=Status.COMPLETE), identity, (), stored=stored)
-
-    def _clean(self, response: Response) -> Response:
-        head = self.redaction.head(response.head)
-        version, reason, headers = parse_head(head)
-        return replace(
-            response,
-            head=head,
-            http_version=version,
-            reason=reason,
-            headers=headers,
-            url=self.redaction.url(response.url),
-        )
-
-    def _clean_body(
-        self, body: bytes | Spool | None, headers: Iterable[tuple[str, str]]
-    ) -> Spool | None:
-        content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
-        if isinstance(body, Spool):
-            if body.file is not None and (
-                body.size > _REDACTED_BODY or not redacting.has_fields(content_type)
-            ):
-                return body
-            body = body.content()
-        if body is None:
-            return None
-        spool = self.spool()
-        spool.write(self.redaction.body(body, content_type))
-        return spool
 
     def _lost(self, request: Request, why: str) -> None:
         self._problem(
@@ -735,7 +625,7 @@ class IngestSession:
             source=self.source,
             endpoint=endpoint,
             method=method.upper(),
-            params=_plain(params),
+            params=plain(params),
             kind=kind or self.kind,
             as_of=self.session.as_of if self.session else "",
         )
@@ -786,7 +676,7 @@ class IngestSession:
         return exchange.answer if exchange else None
 
     def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
-        pairs = [(name, text) for name, value in asked.params.items() for text in _texts(value)]
+        pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
         identity = self.identify(asked.method, asked.endpoint, params=pairs)
         started, clock = utc_now(), time.perf_counter()
         asked = replace(asked, started_at=started, url=asked.endpoint)
@@ -883,41 +773,6 @@ def _has_recording(root: Path, source: str) -> bool:
         return False
 
 
-def _plain(params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> dict[str, Any]:
-    """Return parameters as a mapping, repeats as lists, ``None`` left out (as requests does)."""
-    if params is None:
-        return {}
-    items = params.items() if isinstance(params, Mapping) else params
-    out: dict[str, Any] = {}
-    for name, value in items:
-        if value is None:
-            continue
-        if name in out:
-            held = out[name]
-            out[name] = [*(held if isinstance(held, list) else [held]), value]
-        else:
-            out[name] = list(value) if isinstance(value, (list, tuple)) else value
-    return out
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in _texts(item)]
-    if isinstance(value, bytes):
-        return [value.decode("utf-8", "surrogateescape")]
-    if isinstance(value, Mapping):
-        return [json.dumps(value, sort_keys=True, default=str)]
-    return [str(value)]
-
-
-def _mapping(pairs: Iterable[Sequence[Any]]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, value in pairs:
-        key = name if isinstance(name, str) else json.dumps(name)
-        out.setdefault(key, []).append(value)
-    return {key: values[0] if len(values) == 1 else values for key, values in out.items()}
-
-
 def _checked(result: object, source: str) -> FetchResult:
     if isinstance(result, FetchResult):
         return result
@@ -949,6 +804,8 @@ def _after_fork() -> None:
     _stack_lock = threading.RLock()
     for ingest in _stack:
         ingest._lock = threading.RLock()
+        if ingest._lookup is not None:
+            ingest._lookup.renew_lock()
 
 
 if hasattr(os, "register_at_fork"):

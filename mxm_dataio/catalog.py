@@ -1,4 +1,4 @@
-"""The rows: SQLite in WAL mode, with a schema version and forward migrations of its own.
+"""The found: SQLite in WAL mode, with a schema version and forward migrations of its own.
 
 One connection a process, under a lock. A forked child opens its own and never touches its
 parent's: SQLite's locks belong to the process that took them (sqlite.org/howtocorrupt.html §2.6).
@@ -7,29 +7,17 @@ parent's: SQLite's locks belong to the process that took them (sqlite.org/howtoc
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from . import rows
 from .errors import IntegrityError, StoreError
-from .models import (
-    Exchange,
-    Failure,
-    Framing,
-    Headers,
-    Mode,
-    Peer,
-    Request,
-    Response,
-    Session,
-    Status,
-    Timings,
-)
+from .models import Exchange, Request, Session
 
 _T = TypeVar("_T")
 
@@ -80,24 +68,9 @@ MIGRATIONS: tuple[str, ...] = (
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
-_SESSION = (
-    "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
-    "warnings"
-)
-_REQUEST = (
-    "id, session_id, root_id, source, as_of, kind, method, endpoint, params, url, params_hash, "
-    "base_hash, identity, headers, body_checksum, body_size, started_at, duration, status, "
-    "failure, served_from"
-)
-_RESPONSE = (
-    "request_id, sequence, method, url, status_code, head, checksum, size, complete, "
-    "closed_by_peer, framing, failure, started_at, connect, tls, first_byte, total, peer, "
-    "tls_version, tls_cipher, tls_certificate"
-)
-
 
 class Catalog(Protocol):
-    """Where rows are kept; SQLite here, other places behind the same methods."""
+    """Where found are kept; SQLite here, other places behind the same methods."""
 
     def put_session(self, session: Session, *, durable: bool = False) -> None:
         """Write a session's row, or write it anew.
@@ -315,12 +288,8 @@ class SQLiteCatalog:
 
     def put_session(self, session: Session, *, durable: bool = False) -> None:
         """Write a session's row, or write it anew."""
-        row = (
-            session.id, session.root_id, session.parent_id, session.source, session.kind,
-            session.mode, session.as_of, session.status, session.started_at, session.ended_at,
-            session.pid, os.uname().nodename, json.dumps(session.warnings),
-        )  # fmt: skip
-        insert = f"INSERT OR REPLACE INTO sessions ({_SESSION}) VALUES ({_marks(13)})"
+        row = rows.session_row(session)
+        insert = f"INSERT OR REPLACE INTO sessions ({rows.SESSION}) VALUES ({_marks(13)})"
         with self._use() as db:
             if durable:
                 # This commit's sync takes every earlier one with it: they are in the same WAL,
@@ -335,15 +304,15 @@ class SQLiteCatalog:
     def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
         """Write a call and its attempts in one transaction."""
         request = exchange.request
-        row = _request_row(request)
-        rows = [_response_row(response) for response in exchange.responses]
+        row = rows.request_row(request)
+        attempts = [rows.response_row(response) for response in exchange.responses]
         with self._use() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                db.execute(f"INSERT INTO requests ({_REQUEST}) VALUES ({_marks(21)})", row)
-                for response_row in rows:
+                db.execute(f"INSERT INTO requests ({rows.REQUEST}) VALUES ({_marks(21)})", row)
+                for attempt in attempts:
                     db.execute(
-                        f"INSERT INTO responses ({_RESPONSE}) VALUES ({_marks(21)})", response_row
+                        f"INSERT INTO responses ({rows.RESPONSE}) VALUES ({_marks(21)})", attempt
                     )
                 if vary:
                     db.execute(
@@ -370,45 +339,45 @@ class SQLiteCatalog:
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
-        rows = self._all(f"SELECT {_SESSION} FROM sessions WHERE id = ?", session_id)
-        return self._decoded(_session, rows[0]) if rows else None
+        found = self._all(f"SELECT {rows.SESSION} FROM sessions WHERE id = ?", session_id)
+        return self._decoded(rows.to_session, found[0]) if found else None
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
         if source is None:
-            rows = self._all(f"SELECT {_SESSION} FROM sessions ORDER BY id")
+            found = self._all(f"SELECT {rows.SESSION} FROM sessions ORDER BY id")
         else:
-            rows = self._all(
-                f"SELECT {_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
+            found = self._all(
+                f"SELECT {rows.SESSION} FROM sessions WHERE source = ? ORDER BY id", source
             )
-        return [self._decoded(_session, row) for row in rows]
+        return [self._decoded(rows.to_session, row) for row in found]
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
-        return self._first(f"SELECT {_REQUEST} FROM requests WHERE id = ?", request_id)
+        return self._first(f"SELECT {rows.REQUEST} FROM requests WHERE id = ?", request_id)
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return a session's calls in their order, read in steps so that memory stays flat."""
         after = ""
         while True:
-            rows = self._all(
-                f"SELECT {_REQUEST} FROM requests WHERE session_id = ? AND id > ? "
+            found = self._all(
+                f"SELECT {rows.REQUEST} FROM requests WHERE session_id = ? AND id > ? "
                 "ORDER BY id LIMIT 256",
                 session_id,
                 after,
             )
-            for row in rows:
+            for row in found:
                 yield self._with_responses(row)
-            if not rows:
+            if not found:
                 return
-            after = rows[-1][0]
+            after = found[-1][0]
 
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""
-        rows = self._all(
+        found = self._all(
             "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
         )
-        return [tuple(vary.split(",")) for (vary,) in rows]
+        return [tuple(vary.split(",")) for (vary,) in found]
 
     def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
@@ -416,7 +385,7 @@ class SQLiteCatalog:
         Newest by as-of, then by start: ids ascend with time. A call that was broken off
         (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
         """
-        rows = self._all(
+        found = self._all(
             "SELECT as_of, root_id FROM requests WHERE params_hash = ? AND source = ? "
             "AND as_of <= ? AND status <> 'interrupted' "
             "ORDER BY as_of DESC, root_id DESC LIMIT 1",
@@ -424,12 +393,12 @@ class SQLiteCatalog:
             source,
             bound,
         )
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (found[0][0], found[0][1]) if found else None
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's first call with this hash whose id is greater than ``after``."""
         return self._first(
-            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
+            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
             "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? AND id > ? "
             "AND status <> 'interrupted' ORDER BY id LIMIT 1",
             params_hash, source, root_id, root_id, after,
@@ -438,7 +407,7 @@ class SQLiteCatalog:
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
         return self._first(
-            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
+            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
             "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? "
             "AND status <> 'interrupted' ORDER BY id DESC LIMIT 1",
             params_hash, source, root_id, root_id,
@@ -446,31 +415,32 @@ class SQLiteCatalog:
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
-        rows = self._all(
-            f"SELECT {_REQUEST} FROM requests WHERE source = ? AND endpoint = ? "
+        found = self._all(
+            f"SELECT {rows.REQUEST} FROM requests WHERE source = ? AND endpoint = ? "
             "ORDER BY id DESC LIMIT ?",
             source, endpoint, limit,
         )  # fmt: skip
-        rows += self._all(f"SELECT {_REQUEST} FROM requests ORDER BY id DESC LIMIT ?", limit)
-        return [self._decoded(_request, row) for row in rows]
+        found += self._all(f"SELECT {rows.REQUEST} FROM requests ORDER BY id DESC LIMIT ?", limit)
+        return [self._decoded(rows.to_request, row) for row in found]
 
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
-        rows = self._all(
-            f"SELECT {_REQUEST} FROM requests WHERE params_hash = ? LIMIT ?", params_hash, limit
+        found = self._all(
+            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? LIMIT ?", params_hash, limit
         )
-        return [self._decoded(_request, row) for row in rows]
+        return [self._decoded(rows.to_request, row) for row in found]
 
     def _first(self, sql: str, *values: Any) -> Exchange | None:
-        rows = self._all(sql, *values)
-        return self._with_responses(rows[0]) if rows else None
+        found = self._all(sql, *values)
+        return self._with_responses(found[0]) if found else None
 
     def _with_responses(self, row: tuple[Any, ...]) -> Exchange:
-        rows = self._all(
-            f"SELECT {_RESPONSE} FROM responses WHERE request_id = ? ORDER BY sequence", row[0]
+        found = self._all(
+            f"SELECT {rows.RESPONSE} FROM responses WHERE request_id = ? ORDER BY sequence", row[0]
         )
         return Exchange(
-            self._decoded(_request, row), tuple(self._decoded(_response, r) for r in rows)
+            self._decoded(rows.to_request, row),
+            tuple(self._decoded(rows.to_response, r) for r in found),
         )
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
@@ -503,136 +473,3 @@ def _patiently(action: Any) -> None:
 
 def _marks(count: int) -> str:
     return ", ".join("?" * count)
-
-
-def _request_row(request: Request) -> tuple[Any, ...]:
-    return (
-        request.id, request.session_id, request.root_id, request.source, request.as_of,
-        request.kind, request.method, request.endpoint, _dump(request.params), request.url,
-        request.params_hash,
-        request.base_hash if request.base_hash != request.params_hash else None,
-        request.identity, _dump(request.headers), request.body_checksum, request.body_size,
-        request.started_at, request.duration, request.status, _dump_failure(request.failure),
-        request.served_from,
-    )  # fmt: skip
-
-
-def _request(row: tuple[Any, ...]) -> Request:
-    return Request(
-        id=row[0], session_id=row[1], root_id=row[2], source=row[3], as_of=row[4], kind=row[5],
-        method=row[6], endpoint=row[7], params=json.loads(row[8]), url=row[9],
-        params_hash=row[10], base_hash=row[11] or row[10], identity=row[12],
-        headers=_pairs(json.loads(row[13])), body_checksum=row[14], body_size=row[15],
-        started_at=row[16], duration=row[17], status=Status(row[18]),
-        failure=_load_failure(row[19]), served_from=row[20],
-    )  # fmt: skip
-
-
-def _response_row(response: Response) -> tuple[Any, ...]:
-    timings, peer = response.timings, response.peer
-    return (
-        response.request_id, response.sequence, response.method, response.url,
-        response.status_code, response.head, response.checksum, response.size,
-        response.complete, response.closed_by_peer, _dump_framing(response.framing),
-        _dump_failure(response.failure), response.started_at,
-        timings.connect, timings.tls, timings.first_byte, timings.total,
-        peer.address, peer.tls_version, peer.tls_cipher, peer.tls_certificate,
-    )  # fmt: skip
-
-
-def _response(row: tuple[Any, ...]) -> Response:
-    version, reason, headers = parse_head(row[5])
-    return Response(
-        request_id=row[0], sequence=row[1], method=row[2], url=row[3], status_code=row[4],
-        head=row[5], checksum=row[6], size=row[7], complete=bool(row[8]),
-        closed_by_peer=bool(row[9]), framing=_load_framing(row[10]),
-        failure=_load_failure(row[11]), started_at=row[12],
-        timings=Timings(row[13], row[14], row[15], row[16]),
-        peer=Peer(row[17], row[18], row[19], row[20]),
-        http_version=version, reason=reason, headers=headers,
-    )  # fmt: skip
-
-
-# Where a status line has its HTTP version, the head of a fetcher's result has this.
-FETCHED = b"- "
-
-
-def fetched_head(status_code: int | None, reason: str | None, headers: Headers) -> bytes:
-    """Return what a fetcher says of its answer, in the form of a head.
-
-    Raises:
-        ValueError: a line break or other control character in a header.
-    """
-    if status_code is None and not reason and not headers:
-        return b""
-    lines = [f"- {status_code or '-'} {reason or ''}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    for line in lines:
-        if any(ord(character) < 32 and character != "\t" for character in line):
-            raise ValueError(f"a control character in {line!r}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
-
-
-def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
-    """Return HTTP version, reason phrase and header pairs of a head as it came off the wire."""
-    if not head:
-        return "", None, ()
-    # A head that a fetcher gave is text of ours; one off the wire is bytes (RFC 9112 §5).
-    text = head.decode("utf-8" if head.startswith(FETCHED) else "latin-1")
-    first, *lines = text.split("\n")
-    version, _, rest = first.strip().partition(" ")
-    reason = rest.strip().partition(" ")[2].strip()
-    headers: list[tuple[str, str]] = []
-    for line in lines:
-        line = line.rstrip("\r")
-        if line[:1] in (" ", "\t") and headers:
-            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}")
-        elif ":" in line:
-            name, _, value = line.partition(":")
-            headers.append((name, value.strip(" \t")))
-    return version, reason, tuple(headers)
-
-
-def _session(row: tuple[Any, ...]) -> Session:
-    session = Session(
-        id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
-        mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
-        ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])),
-    )  # fmt: skip
-    return session
-
-
-def _pairs(value: Iterable[Iterable[str]]) -> Headers:
-    return tuple((name, text) for name, text in value)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
-
-
-def _dump_failure(failure: Failure | None) -> str | None:
-    if failure is None:
-        return None
-    return _dump([failure.error_class, failure.message, failure.data])
-
-
-def _load_failure(text: str | None) -> Failure | None:
-    return Failure(*json.loads(text)) if text else None
-
-
-def _dump_framing(framing: Framing | None) -> str | None:
-    if framing is None:
-        return None
-    odd = {str(index): line.decode("latin-1") for index, line in framing.odd.items()}
-    return _dump([framing.chunks, odd, framing.tail.decode("latin-1")])
-
-
-def _load_framing(text: str | None) -> Framing | None:
-    if not text:
-        return None
-    chunks, odd, tail = json.loads(text)
-    return Framing(
-        chunks=tuple((size, count) for size, count in chunks),
-        odd={int(index): line.encode("latin-1") for index, line in odd.items()},
-        tail=tail.encode("latin-1"),
-    )

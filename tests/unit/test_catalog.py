@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import catalog as module
-from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog, parse_head
+from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.heads import parse_head
 from mxm_dataio.models import (
     Exchange,
     Failure,

@@ -1,0 +1,44 @@
+"""The head of an answer, status line and headers, as bytes and taken apart."""
+
+from __future__ import annotations
+
+from .models import Headers
+
+# Where a status line has its HTTP version, the head of a fetcher's result has this.
+FETCHED = b"- "
+
+
+def fetched_head(status_code: int | None, reason: str | None, headers: Headers) -> bytes:
+    """Return what a fetcher says of its answer, in the form of a head.
+
+    Raises:
+        ValueError: a line break or other control character in a header.
+    """
+    if status_code is None and not reason and not headers:
+        return b""
+    lines = [f"- {status_code or '-'} {reason or ''}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    for line in lines:
+        if any(ord(character) < 32 and character != "\t" for character in line):
+            raise ValueError(f"a control character in {line!r}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+
+
+def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
+    """Return HTTP version, reason phrase and header pairs of a head as it came off the wire."""
+    if not head:
+        return "", None, ()
+    # A head that a fetcher gave is text of ours; one off the wire is bytes (RFC 9112 §5).
+    text = head.decode("utf-8" if head.startswith(FETCHED) else "latin-1")
+    first, *lines = text.split("\n")
+    version, _, rest = first.strip().partition(" ")
+    reason = rest.strip().partition(" ")[2].strip()
+    headers: list[tuple[str, str]] = []
+    for line in lines:
+        line = line.rstrip("\r")
+        if line[:1] in (" ", "\t") and headers:
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}")
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            headers.append((name, value.strip(" \t")))
+    return version, reason, tuple(headers)

@@ -1,0 +1,130 @@
+"""Which stored answer a call gets.
+
+Of the source's recorded calls with the same identity, from sessions not after the as-of: those of
+the newest session, in their order, the last again at the end. One session can be pinned.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from .errors import NearMiss
+from .identity import Identity
+from .models import Exchange, Exhausted
+from .nearest import nearest
+from .store import Store
+from .utils import as_of_bound, parse_instant
+
+# Recorded calls looked at for the nearest to a miss.
+_CANDIDATES = 200
+
+
+class Lookup:
+    """Finds answers for one session, and remembers which it has given.
+
+    Args:
+        store: where to look.
+        source: the session's.
+        as_of: the latest as-of that counts, in stored form; ``None`` for all.
+        root_id: the one recorded session to look in.
+        exhausted: what follows the last recorded answer of a call.
+        latest: always the last recorded answer, as ``auto`` wants it, not one after the other.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: str,
+        *,
+        as_of: str | None = None,
+        root_id: str | None = None,
+        exhausted: Exhausted = Exhausted.REPEAT,
+        latest: bool = False,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._bounded = as_of is not None
+        self._bound = as_of_bound(as_of) if as_of else "~"
+        self._root_id = root_id
+        self._exhausted = exhausted
+        self._latest = latest
+        self._places: dict[str, tuple[str, str]] = {}
+        self._served: dict[str, str] = {}
+        self._lock = threading.RLock()
+
+    def renew_lock(self) -> None:
+        """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
+        self._lock = threading.RLock()
+
+    def find(self, identity: Identity) -> tuple[Exchange | None, float]:
+        """Return the exchange that answers a call, and when its source last confirmed it.
+
+        The instant is in seconds since the epoch.
+        """
+        found = self._find(identity)
+        return self._resolve(found) if found is not None else (None, 0.0)
+
+    def nearest(self, identity: Identity) -> tuple[NearMiss, ...]:
+        """Return the recorded calls that come closest to one that was not found."""
+        catalog = self._store.catalog
+        candidates = catalog.with_hash(identity.params_hash(), _CANDIDATES)
+        candidates += catalog.similar(self._source, identity.endpoint, _CANDIDATES)
+        return nearest(
+            identity.document().decode("utf-8"),
+            candidates,
+            source=self._source,
+            bound=self._bound if self._bounded else None,
+            headers=identity.all_headers,
+        )
+
+    def _find(self, identity: Identity) -> Exchange | None:
+        store = self._store
+        base = identity.params_hash()
+        variants = store.catalog.variants(self._source, base)
+        hashes = [identity.params_hash(names) for names in variants] if variants else []
+        place: tuple[str, str] | None = None
+        params_hash = base
+        with self._lock:
+            for candidate in (*hashes, base):
+                found = self._place(candidate)
+                if found is not None and (place is None or found > place):
+                    place, params_hash = found, candidate
+            if place is None:
+                return None
+            root_id = place[1]
+            if self._latest:
+                return store.last(self._source, params_hash, root_id)
+            after = self._served.get(params_hash, "")
+            exchange = store.nth(self._source, params_hash, root_id, after)
+            if exchange is None and after and self._exhausted is Exhausted.REPEAT:
+                exchange = store.exchange(after)
+            if exchange is not None:
+                self._served[params_hash] = exchange.request.id
+            return exchange
+
+    def _place(self, params_hash: str) -> tuple[str, str] | None:
+        if self._root_id is not None:
+            held = self._store.last(self._source, params_hash, self._root_id)
+            return (held.request.as_of, self._root_id) if held else None
+        if self._latest:
+            return self._store.catalog.newest(self._source, params_hash, self._bound)
+        # Which session answers is settled at the first call, so that a recording that goes on
+        # beside the replay can't change it half-way.
+        place = self._places.get(params_hash)
+        if place is None:
+            place = self._store.catalog.newest(self._source, params_hash, self._bound)
+            if place is not None:
+                self._places[params_hash] = place
+        return place
+
+    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:
+        """Return the exchange that holds the bytes, and when its source last confirmed them."""
+        held: Exchange | None = exchange
+        confirmed: float | None = None
+        while held is not None:
+            if confirmed is None and (held.responses or held.request.failure):
+                confirmed = parse_instant(held.request.started_at)
+            if not held.request.served_from:
+                break
+            held = self._store.exchange(held.request.served_from)
+        return held, confirmed or 0.0
