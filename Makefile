@@ -20,7 +20,7 @@ test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n auto -m 'not long'
 
 test-long: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n auto
+	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -118,7 +118,8 @@ def outcomes(
     """Run the suite; return each test's outcome, and what capture had to say."""
     work = CACHE / "runs"
     work.mkdir(exist_ok=True)
-    log, root = work / f"{suite.name}-{mode}.jsonl", work / f"{suite.name}-{mode}-root"
+    name = f"{suite.name}-{mode}{'-again' if tests else ''}"
+    log, root = work / f"{name}.jsonl", work / f"{name}-root"
     log.unlink(missing_ok=True)
     shutil.rmtree(root, ignore_errors=True)
     log.touch()

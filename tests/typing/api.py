@@ -1,0 +1,82 @@
+"""The public contract as a user writes it; checked by mypy, not run."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import assert_type
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from mxm_dataio import (
+    CaptureAdapter,
+    ConfigError,
+    DataIOError,
+    Fetcher,
+    FetchResult,
+    IngestSession,
+    IntegrityError,
+    Mode,
+    ReplayMissError,
+    Request,
+    Response,
+    Session,
+    Status,
+    Store,
+    mount,
+    register,
+)
+
+with IngestSession(source="yahoo", root="data", mode="record", as_of="2025-10-07") as ingest:
+    resp = ingest.request(
+        endpoint="https://data.example/CSPX.L", params={"interval": "1d"}, kind="daily_bars"
+    )
+    assert_type(resp, Response)
+    assert_type(resp.bytes_path, Path | None)
+    assert_type(resp.checksum, str | None)
+    assert_type(ingest.content(resp), bytes)
+
+with IngestSession(
+    "yahoo",
+    Path("data"),
+    "auto",
+    as_of=date(2025, 10, 7),
+    ttl=timedelta(hours=1),
+    exhausted="error",
+    redaction=None,
+    strict=True,
+    ignore_params=["nonce"],
+):
+    pass
+
+with requests.Session() as session:
+    with mount(session, ingest) as mounted:
+        assert_type(mounted, requests.Session)
+    session.mount("https://", CaptureAdapter(ingest=ingest))
+    session.mount("http://", CaptureAdapter(inner=HTTPAdapter()))
+
+
+class IBFetcher:
+    def fetch(self, request: Request) -> bytes:
+        return request.endpoint.encode()
+
+
+class Detailed:
+    def fetch(self, request: Request) -> FetchResult:
+        return FetchResult(b"", status_code=200, headers=(("X-A", "1"),))
+
+
+fetchers: list[Fetcher] = [IBFetcher(), Detailed()]
+register("ibkr", fetchers[0])
+
+with Store("data", readonly=True) as store:
+    assert_type(store.sessions(), list[Session])
+    for one in store.sessions("yahoo"):
+        assert_type(one.status, Status)
+        assert_type(one.mode, Mode)
+        for exchange in store.exchanges(one.id):
+            assert_type(exchange.request, Request)
+            assert_type(exchange.responses, tuple[Response, ...])
+
+errors: tuple[type[DataIOError], ...] = (ReplayMissError, IntegrityError, ConfigError)
