@@ -1,0 +1,108 @@
+"""The message parser: any bytes, cut anywhere, come out again as they came in."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mxm_dataio.adapters.framing import ChunkParser, MessageParser, encode
+
+CHUNKED = [
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n0\r\n\r\n",
+    b"5;name=value\r\nhello\r\n00A ; x\r\n0123456789\r\n1\r\n!\r\n0;last\r\nX-Trailer: 1\r\n\r\n",
+    b"3\r\nabc\r\n3\r\ndef\r\n3\r\nghi\r\n2\r\njk\r\n0\r\n\r\n",
+    b"A\n0123456789\r\n0\n\n",
+    b"2\r\nokXX2\r\nok\r\n0\r\n\r\n",
+    b"4\r\ngood\r\nzz\r\nbad\r\n0\r\n\r\n",
+    b"-5\r\nhello\r\n",
+    b"4\r\ngood\r\n0\r\n",
+    b"4\r\ngood\r\n",
+    b"4\r\ngood\r",
+    b"4\r\ngood",
+    b"4\r\ngo",
+    b"4\r",
+    b"",
+]
+
+
+def fed(wire: bytes, cuts: list[int]) -> tuple[ChunkParser, bytes]:
+    payload = bytearray()
+    parser = ChunkParser(payload.extend)
+    places = sorted({min(cut, len(wire)) for cut in cuts} | {0, len(wire)})
+    for start, end in itertools.pairwise(places):
+        parser.feed(memoryview(wire[start:end]))
+    return parser, bytes(payload)
+
+
+def joined(parser: ChunkParser, payload: bytes) -> bytes:
+    out, at = b"", 0
+    for lead, size in encode(parser.framing(), len(payload)):
+        out += lead + payload[at : at + size]
+        at += size
+    return out
+
+
+@pytest.mark.parametrize("wire", CHUNKED)
+@given(cuts=st.lists(st.integers(0, 60), max_size=8))
+def test_chunked_coding_round_trips_however_it_arrives(wire: bytes, cuts: list[int]) -> None:
+    assert joined(*fed(wire, cuts)) == wire
+
+
+@given(
+    wire=st.lists(
+        st.sampled_from([b"1\r\n", b"a", b"\r\n", b"0\r\n", b"\n", b";x", b"zz", b"3\r\nabc\r\n"]),
+        max_size=12,
+    ).map(b"".join),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+)
+def test_so_does_whatever_looks_like_it(wire: bytes, cuts: list[int]) -> None:
+    parser, payload = fed(wire, cuts)
+    back = joined(parser, payload)
+    assert back == wire[: len(back)]
+    assert parser.done or back == wire
+
+
+@given(sizes=st.lists(st.integers(1, 9), max_size=30))
+def test_runs_of_one_size_are_kept_short(sizes: list[int]) -> None:
+    wire = b"".join(b"%x\r\n%s\r\n" % (size, b"x" * size) for size in sizes) + b"0\r\n\r\n"
+    parser, payload = fed(wire, [])
+    framing = parser.framing()
+    assert framing is not None
+    assert sum(count for _, count in framing.chunks) == len(sizes)
+    assert framing.odd == {}
+    assert len(payload) == sum(sizes)
+    assert all(left[0] != right[0] for left, right in itertools.pairwise(framing.chunks))
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "body", "complete"),
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"abc", True),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"abc", False),
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"abc", False),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"", True),
+        ("GET", b"HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\n", b"", True),
+        ("GET", b"HTTP/1.1 304 Not\r\n\r\n", b"", True),
+        ("GET", b"HTTP/1.1 103 Early\r\n\r\n", b"", True),
+        ("GET", b"HTTP/1.1 200 OK\nContent-Length: 3\n\n", b"abc", True),
+        ("GET", b"HTTP/1.0 200 OK\r\n\r\n", b"abc", False),
+    ],
+)
+@given(step=st.integers(1, 70))
+def test_messages_are_framed_as_http_client_frames_them(
+    method: str, head: bytes, body: bytes, complete: bool, step: int
+) -> None:
+    payload = bytearray()
+    parser = MessageParser(method, payload.extend)
+    wire = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + head + body
+    for start in range(0, len(wire), step):
+        parser.feed(memoryview(wire[start : start + step]))
+    assert bytes(parser.head) == head
+    assert bytes(payload) == body
+    assert parser.complete is complete
+    parser.feed_eof()
+    assert parser.complete is (complete or parser.length is None)
