@@ -449,6 +449,28 @@ class TestVary:
                 get("fr")
             ingest.misses.clear()
 
+    def test_a_304_without_vary_stays_with_its_variant(self, tmp_path: Path) -> None:
+        def page(request: Any) -> bytes:
+            if request.header("If-None-Match"):
+                return answer(304)
+            language = str(request.header("Accept-Language"))
+            headers = [("Vary", "Accept-Language"), ("ETag", f'"{language}"')]
+            return answer(200, language.encode(), headers=headers)
+
+        def get(language: str) -> str:
+            return requests.get(server.url, headers={"Accept-Language": language}).text
+
+        with RawServer(responder({"/": page})) as server:
+            for _ in range(2):
+                with IngestSession("s", tmp_path, "auto", ttl=0):
+                    assert [get("de"), get("en")] == ["de", "en"]
+            assert server.hits == 4
+            with IngestSession("s", tmp_path, "replay") as ingest:
+                assert [get("en"), get("de")] == ["en", "de"]
+                with pytest.raises(ReplayMissError):
+                    get("fr")
+                ingest.misses.clear()
+
 
 class TestMiss:
     def test_says_what_is_nearest_and_why(self, server: RawServer, tmp_path: Path) -> None:
