@@ -281,12 +281,19 @@ class IngestSession:
             return
         stored = self.store.session(self._session_id)
         if stored is None:
+            self._close_store()
             raise ConfigError(f"no session {self._session_id} under {self.settings.root}")
         if stored.source != self.source:
+            self._close_store()
             raise ConfigError(
                 f"session {stored.id} recorded the source {stored.source!r}, not {self.source!r}"
             )
         self._session_id = stored.root_id
+
+    def _close_store(self) -> None:
+        store, self.store = self.store, None
+        if store is not None:
+            store.close()
 
     def _begin(self, parent: Session | None = None) -> None:
         session_id = new_id()
