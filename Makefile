@@ -2,11 +2,12 @@
 # make test   all tests
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
+# make conformance  requests' own tests: plainly, under the hook, mounted; outcomes compared
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long conformance lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +22,9 @@ test: $(VENV)/.installed
 
 test-long: $(VENV)/.installed
 	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
+
+conformance: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance.suites requests --mount
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
