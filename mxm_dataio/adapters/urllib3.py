@@ -199,13 +199,17 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
             response = original(
                 self, method, url, body, headers, retries, redirect, *args, **kwargs
             )
-        if plan.not_modified(call, response.status) and plan.stored is not None:
-            response.drain_conn()
-            response.release_conn()
+        try:
+            if plan.not_modified(call, response.status) and plan.stored is not None:
+                response.drain_conn()
+                response.release_conn()
+                call.returned()
+                return _replay(ingest, plan.stored, self, method, url, retries, redirect, kwargs)
             call.returned()
-            return _replay(ingest, plan.stored, self, method, url, retries, redirect, kwargs)
-        call.returned()
-        return response
+            return response
+        finally:
+            # A retry's error keeps this frame, and the response its history: a cycle otherwise.
+            del response
 
     return urlopen
 
