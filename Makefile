@@ -2,12 +2,13 @@
 # make test   all tests
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
+# make test-fork  with urllib3-future in urllib3's place
 # make conformance  requests' own tests: plainly, under the hook, mounted; outcomes compared
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long conformance lint clean
+.PHONY: demo test test-long test-fork conformance lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +24,12 @@ test: $(VENV)/.installed
 test-long: $(VENV)/.installed
 	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
 
+test-fork:
+	$(PYTHON) -m venv .venv-fork
+	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check urllib3-future
+	.venv-fork/bin/python -m pytest -q tests/test_coverage.py
+
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance.suites requests --mount
 
@@ -33,4 +40,4 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) demo-data build dist
+	rm -rf $(VENV) .venv-fork demo-data build dist

@@ -72,12 +72,19 @@ def __getattr__(name: str) -> Any:
 
 
 def _hook() -> _api.Interceptor:
+    from .adapters.support import require_urllib3
+
+    require_urllib3()
     from .adapters.urllib3 import HOOK
 
     return HOOK
 
 
 def _chunked_hook() -> _api.Interceptor:
+    from .adapters.support import require_requests, require_urllib3
+
+    require_requests(_REQUESTS)
+    require_urllib3()
     from .adapters.requests import CHUNKED_HOOK
 
     return CHUNKED_HOOK
@@ -90,7 +97,8 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
 
 
 # The one place that knows both the sessions and the adapters.
+_REQUESTS = version("requests")
 _api.interceptors.append(_hook)
-if version("requests").startswith("2.28."):
+if not _REQUESTS.startswith("2.") or int(_REQUESTS.split(".")[1]) < 29:
     _api.interceptors.append(_chunked_hook)
 _api.http_fetchers.append(_http_fetcher)

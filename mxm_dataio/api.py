@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from . import config
+from . import config, coverage
 from . import redaction as redacting
 from .errors import (
     ConfigError,
@@ -227,6 +227,7 @@ class IngestSession:
         with _stack_lock:
             self._refuse_second_root()
             self._open_store()
+            made = self._interceptors()
             if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
                 self._lookup = Lookup(
                     self.store,
@@ -242,12 +243,35 @@ class IngestSession:
             if self._hook:
                 _stack.append(self)
         self._tokens.append(_context.set(self) if self._hook else None)
-        if self._hook:
-            for make in interceptors:
-                interceptor = make()
-                interceptor.install()
-                self._installed.append(interceptor)
+        for interceptor in made:
+            interceptor.install()
+            self._installed.append(interceptor)
         return self
+
+    def _interceptors(self) -> list[Interceptor]:
+        """Return what sees the process's calls, as far as it can see them."""
+        made = []
+        for make in interceptors if self._hook else ():
+            try:
+                made.append(make())
+            except ConfigError as exc:
+                try:
+                    self.blind(str(exc))
+                except DataIOError:
+                    self._close_store()
+                    raise
+        return made
+
+    def blind(self, why: str) -> None:
+        """Note that calls can't be captured here.
+
+        Raises:
+            ConfigError: in replay, where such calls would reach the network, or when ``strict``.
+        """
+        if self.mode is Mode.REPLAY:
+            raise ConfigError(why)
+        if self.mode is not Mode.OFF and why not in self._problems:
+            self._problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
         for other in _stack:
@@ -309,6 +333,7 @@ class IngestSession:
             status=Status.RUNNING,
             started_at=utc_now(),
             pid=os.getpid(),
+            warnings=self._warnings(),
         )
         if self.store is not None and not self.store.readonly:
             self._recorder = Recorder(
@@ -372,7 +397,7 @@ class IngestSession:
         if self._problems:
             status = Status.INCOMPLETE
         self.session = replace(
-            self.session, status=status, ended_at=utc_now(), warnings=tuple(self._problems)
+            self.session, status=status, ended_at=utc_now(), warnings=self._warnings()
         )
         store, self.store = self.store, None
         self._lookup = self._recorder = None
@@ -386,6 +411,12 @@ class IngestSession:
             self.session = replace(self.session, status=Status.INCOMPLETE)
         finally:
             store.close()
+
+    def _warnings(self) -> tuple[str, ...]:
+        """Return what was not recorded, and what could not have been."""
+        # Without the hook a session claims nothing but what is mounted.
+        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
+        return (*self._problems, *([unseen] if unseen else []))
 
     def _report_misses(self, exc: BaseException | None) -> None:
         if not self.misses or isinstance(exc, ReplayMissError):

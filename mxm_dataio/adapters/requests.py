@@ -17,9 +17,10 @@ from ..models import Exchange, Mode
 from . import wire
 from .call import Attempt, Call
 from .replay import replay
+from .support import require_requests, require_urllib3
 from .urllib3 import Plan, recording
 
-_OWN = frozenset({"_inner", "_ingest"})
+_OWN = frozenset({"_inner", "_ingest", "_refusal"})
 _POOL_GETTERS = ("get_connection_with_tls_context", "get_connection")
 
 
@@ -49,12 +50,13 @@ class CaptureAdapter(HTTPAdapter):
         # HTTPAdapter.__init__ is not called: it would make pools that no one uses.
         self._inner: BaseAdapter = inner if inner is not None else HTTPAdapter(**kwargs)
         self._ingest = ingest
+        self._refusal = _refusal()
         self._tap_pools()
 
     def _tap_pools(self) -> None:
         """Have the inner adapter's pools, as it hands them to itself, make tapped connections."""
         inner = self._inner
-        if isinstance(inner, CaptureAdapter):
+        if self._refusal or isinstance(inner, CaptureAdapter):
             return
         for name in _POOL_GETTERS:
             getter = getattr(inner, name, None)
@@ -86,6 +88,7 @@ class CaptureAdapter(HTTPAdapter):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._inner = state["_inner"]
         self._ingest = None
+        self._refusal = _refusal()
         self._tap_pools()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CaptureAdapter:
@@ -114,15 +117,29 @@ class CaptureAdapter(HTTPAdapter):
 
         Raises:
             ReplayMissError: replay holds no such call.
-            requests.RequestException: as the inner adapter raises, or as it was recorded.
+            ConfigError: in replay, with a urllib3 or requests that can't be captured.
+        requests.RequestException: as the inner adapter raises, or as it was recorded.
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         ingest = self._ingest or active()
         if wire.current.get() is not None or ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
+        if self._refusal:
+            ingest.blind(self._refusal)
+            return self._inner.send(request, **kwargs)
         response = capture(self._inner, ingest, request, kwargs)
         response.connection = self
         return response
+
+
+def _refusal() -> str:
+    """Return why nothing can be captured here; empty if it can."""
+    try:
+        require_requests(requests.__version__)
+        require_urllib3()
+    except ConfigError as exc:
+        return str(exc)
+    return ""
 
 
 def capture(

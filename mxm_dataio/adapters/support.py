@@ -1,0 +1,55 @@
+"""Whether the ``urllib3`` and ``requests`` of this process are ones that can be captured."""
+
+from __future__ import annotations
+
+import http.client
+from importlib import import_module
+from importlib.metadata import packages_distributions
+
+from ..errors import ConfigError
+
+# Known major versions, each with the oldest minor that is tested.
+_URLLIB3 = {1: 26, 2: 0}
+_REQUESTS = {2: 28}
+
+
+def require_urllib3() -> None:
+    """Make sure that urllib3's connections are of the kind that the taps know.
+
+    Raises:
+        ConfigError: the version is not supported, or a fork with connections of its own stands
+            in urllib3's place, as urllib3-future does.
+    """
+    version = str(getattr(import_module("urllib3"), "__version__", "?"))
+    base = getattr(import_module("urllib3.connection"), "HTTPConnection", None)
+    if not (isinstance(base, type) and issubclass(base, http.client.HTTPConnection)):
+        raise _refusal(f"{_in_its_place()} {version}, which stands in urllib3's place,")
+    _require("urllib3", version, _URLLIB3)
+
+
+def require_requests(version: str) -> None:
+    """Make sure that a version of requests is supported.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    _require("requests", version, _REQUESTS)
+
+
+def _require(name: str, version: str, known: dict[int, int]) -> None:
+    major, minor, *_ = [int(part) if part.isdecimal() else -1 for part in [*version.split("."), ""]]
+    if minor < known.get(major, minor + 1):
+        raise _refusal(f"{name} {version}")
+
+
+def _refusal(what: str) -> ConfigError:
+    return ConfigError(
+        f"coverage: calls through {what} can't be captured: install urllib3 1.26 or 2.x, and "
+        "requests 2.28 or a later 2.x"
+    )
+
+
+def _in_its_place() -> str:
+    """Return the name of the distribution that brought urllib3, other than urllib3."""
+    named = set(packages_distributions().get("urllib3", ())) - {"urllib3"}
+    return " or ".join(sorted(named)) or "a fork"

@@ -1,0 +1,45 @@
+"""What a session can't see: libraries that make calls without the urllib3 that is captured."""
+
+from __future__ import annotations
+
+import sys
+
+# Top-level modules of HTTP clients that bring a transport of their own.
+_BYPASSING = (
+    "aiohttp",
+    "curl_cffi",
+    "geventhttpclient",
+    "grpc",
+    "httplib2",
+    "httpx",
+    "niquests",
+    "primp",
+    "pycurl",
+    "tls_client",
+    "tornado.httpclient",
+    "treq",
+    "urllib3_future",
+    "websockets",
+)
+_POOL_MODULE = "urllib3.connectionpool"
+
+
+def bypassing() -> list[str]:
+    """Return the loaded libraries whose calls are not captured, vendored urllib3s among them."""
+    found = [name for name in _BYPASSING if name in sys.modules]
+    for name, module in list(sys.modules.items()):
+        # requests.packages.urllib3 is another name for urllib3 itself.
+        if name.endswith(f".{_POOL_MODULE}") and module is not sys.modules.get(_POOL_MODULE):
+            found.append(name.removesuffix(".connectionpool"))
+    return sorted(found)
+
+
+def warning() -> str:
+    """Return the warning that names what is loaded and not captured; empty if nothing is."""
+    found = bypassing()
+    if not found:
+        return ""
+    return (
+        f"coverage: loaded, and not captured if used: {', '.join(found)} (only calls through "
+        "urllib3 are captured; in replay these reach the network)"
+    )
