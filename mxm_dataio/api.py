@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import os
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -21,38 +19,33 @@ from typing import Any, Protocol, Self
 
 from . import config, coverage
 from . import redaction as redacting
+from .asking import Asking, Collector
 from .errors import (
     ConfigError,
     DataIOError,
     DataIOWarning,
-    FetchError,
     IntegrityError,
-    NearMiss,
     ReplayMissError,
     StoreError,
 )
-from .fetcher import Fetcher, HTTPFetcher
-from .heads import fetched_head
+from .fetcher import HTTPFetcher
 from .identity import Identity, identify
 from .lookup import Lookup
+from .misses import miss_error, swallowed
 from .models import (
     Exchange,
     Exhausted,
-    Failure,
-    FetchResult,
     Mode,
     Request,
     Response,
     Session,
     Status,
-    Timings,
 )
-from .params import plain, texts
+from .params import plain
 from .payloads import Spool
-from .policy import Decision, Serve, decide
+from .policy import Decision, decide
 from .recorder import Recorder
 from .redaction import Redaction
-from .registry import fetcher_for
 from .store import Store
 from .utils import as_of_text, new_id, utc_now
 
@@ -89,24 +82,6 @@ def active() -> IngestSession | None:
     if ingest is not None and ingest.is_open:
         return ingest
     return _stack[-1] if _stack else None
-
-
-class Collector:
-    """Gathers, for one ``IngestSession.request``, the last call it led to."""
-
-    __slots__ = ("kind", "last")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.last: Exchange | None = None
-
-
-_collector: ContextVar[Collector | None] = ContextVar("mxm_dataio_collector", default=None)
-
-
-def collector() -> Collector | None:
-    """Return the collector of the ``IngestSession.request`` under way in this context."""
-    return _collector.get()
 
 
 class IngestSession:
@@ -181,6 +156,7 @@ class IngestSession:
                 DataIOWarning,
                 stacklevel=2,
             )
+        self._ignore = self.redaction.names | set(self.settings.ignore_params)
         self.mode = config.mode_of(self.settings.mode)
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
@@ -196,10 +172,9 @@ class IngestSession:
         self._lookup: Lookup | None = None
         self._recorder: Recorder | None = None
         self._problems: list[str] = []
-        self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
         self._installed: list[Interceptor] = []
         self._tokens: list[Any] = []
-        self._http: HTTPFetcher | None = None
+        self._asking = Asking(self)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -271,7 +246,7 @@ class IngestSession:
         if self.mode is Mode.REPLAY:
             raise ConfigError(why)
         if self.mode is not Mode.OFF and why not in self._problems:
-            self._problem(ConfigError(why))
+            self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
         for other in _stack:
@@ -297,7 +272,7 @@ class IngestSession:
         except IntegrityError:
             raise
         except StoreError as exc:
-            self._problem(exc)
+            self.problem(exc)
         self._check_session()
 
     def _check_session(self) -> None:
@@ -342,7 +317,7 @@ class IngestSession:
             try:
                 self.store.begin(self.session)
             except StoreError as exc:
-                self._problem(exc)
+                self.problem(exc)
 
     @property
     def id(self) -> str:
@@ -382,35 +357,30 @@ class IngestSession:
                     if _context.get() is self:
                         _context.set(None)
         self._tokens.clear()
-        if self._http is not None:
-            self._http.close()
-            self._http = None
+        self._asking.close()
         self._end(exc)
         self._report_misses(exc)
 
-    def _end(self, exc: BaseException | None) -> None:
+    def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
         status = Status.COMPLETE
-        if self.misses or (exc is not None and not isinstance(exc, SystemExit)):
+        if self.misses or (raised is not None and not isinstance(raised, SystemExit)):
             status = Status.FAILED
         if self._problems:
             status = Status.INCOMPLETE
         self.session = replace(
             self.session, status=status, ended_at=utc_now(), warnings=self._warnings()
         )
-        store, self.store = self.store, None
         self._lookup = self._recorder = None
-        if store is None:
-            return
         try:
-            if not store.readonly:
-                store.end(self.session)
-        except (StoreError, OSError) as problem:
-            self._problem(problem)
+            if self.store is not None and not self.store.readonly:
+                self.store.end(self.session)
+        except (StoreError, OSError) as exc:
             self.session = replace(self.session, status=Status.INCOMPLETE)
+            self.problem(exc)
         finally:
-            store.close()
+            self._close_store()
 
     def _warnings(self) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
@@ -421,22 +391,11 @@ class IngestSession:
     def _report_misses(self, exc: BaseException | None) -> None:
         if not self.misses or isinstance(exc, ReplayMissError):
             return
-        first = self.misses[0]
-        count = len(self.misses)
-        text = (
-            f"{count} call{'s were' if count > 1 else ' was'} not in the recording and the "
-            f"program went on without; the first:\n{first}"
-        )
+        error = swallowed(self.misses)
         if exc is not None and not isinstance(exc, SystemExit):
-            exc.add_note(text)
+            exc.add_note(str(error))
             return
-        raise ReplayMissError(
-            text,
-            method=first.method,
-            url=first.url,
-            params_hash=first.params_hash,
-            nearest=first.nearest,
-        ) from first
+        raise error from self.misses[0]
 
     # -- a forked child ----------------------------------------------------------------------
 
@@ -471,7 +430,7 @@ class IngestSession:
             params=params,
             headers=headers,
             body=body,
-            ignore=self.redaction.names | set(self.settings.ignore_params),
+            ignore=self._ignore,
             ignore_headers=self.redaction.headers,
         )
 
@@ -490,41 +449,16 @@ class IngestSession:
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        params_hash = identity.params_hash()
+        where = f"source {self.source!r} under {self.settings.root}"
+        if self._session_id:
+            where = f"session {self._session_id} ({where})"
         near = self._lookup.nearest(identity) if self._lookup is not None else ()
-        shown = self.redaction.url(url)
-        error = ReplayMissError(
-            self._miss_text(identity.method, shown, params_hash, near),
-            method=identity.method,
-            url=shown,
-            params_hash=params_hash,
-            nearest=near,
+        error = miss_error(
+            identity.method, self.redaction.url(url), identity.params_hash(), where, near
         )
         with self._lock:
             self.misses.append(error)
         return error
-
-    def _miss_text(self, method: str, url: str, params_hash: str, near: Sequence[NearMiss]) -> str:
-        where = f"source {self.source!r} under {self.settings.root}"
-        if self._session_id:
-            where = f"session {self._session_id} ({where})"
-        lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
-        if near:
-            lines.append("nearest recorded calls:")
-        for one in near:
-            lines.append(f"  {one.method} {one.url}  [{one.request_id}]")
-            why = one.differences or (
-                "the same call; it was recorded fewer times than it is asked for, or in "
-                "another session",
-            )
-            lines += [f"    - {difference}" for difference in why]
-        if not near:
-            lines.append("nothing is recorded that resembles it")
-        lines.append(
-            "record it (mode='record', or mode='auto' to fetch only what is missing), or leave "
-            "out what changes from run to run with ignore_params=[…]"
-        )
-        return "\n".join(lines)
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -581,7 +515,7 @@ class IngestSession:
             )
         except Exception as exc:
             if isinstance(exc, DataIOError):
-                self._problem(exc)
+                self.problem(exc)
             else:
                 self._lost(request, repr(exc))
             return
@@ -601,13 +535,13 @@ class IngestSession:
             self.record(replace(call, status=Status.COMPLETE), identity, (), stored=stored)
 
     def _lost(self, request: Request, why: str) -> None:
-        self._problem(
+        self.problem(
             StoreError(
                 f"{request.method} {self.redaction.url(request.url)} was not recorded: {why}"
             )
         )
 
-    def _problem(self, exc: BaseException) -> None:
+    def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""
         text = str(exc)
         with self._lock:
@@ -622,8 +556,6 @@ class IngestSession:
                 DataIOWarning,
                 stacklevel=3,
             )
-
-    problem = _problem
 
     # -- request -----------------------------------------------------------------------------
 
@@ -667,22 +599,7 @@ class IngestSession:
             kind=kind or self.kind,
             as_of=self.session.as_of if self.session else "",
         )
-        with _collecting(asked.kind) as gathered:
-            fetcher = fetcher_for(self.source)
-            if fetcher is not None:
-                return self._through(fetcher, asked, gathered)
-            try:
-                result = self._http_fetcher().fetch(
-                    asked, data=data, json=json, headers=headers, timeout=timeout
-                )
-            except DataIOError:
-                raise
-            except Exception as exc:
-                raise FetchError(
-                    self.redaction.text(f"{asked.method} {endpoint} failed: {exc}"),
-                    error_class=f"{type(exc).__module__}.{type(exc).__qualname__}",
-                ) from exc
-            return self._answer(gathered.last) or self._unstored_answer(asked, result)
+        return self._asking.request(asked, data, json, headers, timeout)
 
     def content(self, response: Response) -> bytes:
         """Return the bytes of an answer of :meth:`request`, its content coding undone.
@@ -690,115 +607,14 @@ class IngestSession:
         Raises:
             IntegrityError: the stored payload is missing or damaged.
         """
-        held = self._unstored.get(response.request_id)
-        if held is not None:
-            content, headers = held
-        else:
-            if self.store is None:
-                raise ConfigError("the session is closed; read response.bytes_path")
-            headers = dict(response.headers)
-            with self.store.open(response) as file:
-                content = file.read()
-        if any(name.lower() == "content-encoding" for name in headers):
-            return self._http_fetcher().decode(content, headers)
-        return content
+        return self._asking.content(response)
 
-    def _http_fetcher(self) -> HTTPFetcher:
-        with self._lock:
-            if self._http is None:
-                self._http = http_fetchers[-1](self)
-            return self._http
-
-    @staticmethod
-    def _answer(exchange: Exchange | None) -> Response | None:
-        return exchange.answer if exchange else None
-
-    def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
-        pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
-        identity = self.identify(asked.method, asked.endpoint, params=pairs)
-        started, clock = utc_now(), time.perf_counter()
-        asked = replace(asked, started_at=started, url=asked.endpoint)
-        decision = self.decide(identity)
-        if isinstance(decision, Serve):
-            self.served(decision.stored, asked, identity, gathered)
-            return self._replayed(decision.stored)
-        if self.mode is Mode.REPLAY:
-            raise self.miss(identity, asked.endpoint)
-        inner = _collector.set(None)
-        try:
-            result = _checked(fetcher.fetch(asked), self.source)
-            head = _head_of(result, self.source)
-        except ConfigError:
-            raise
-        except Exception as exc:
-            seconds = time.perf_counter() - clock
-            name = f"{type(exc).__module__}.{type(exc).__qualname__}"
-            failure = Failure(name.removeprefix("builtins."), self.redaction.text(str(exc)))
-            if self.mode is not Mode.OFF:
-                self.record(
-                    replace(asked, duration=seconds, status=Status.FAILED, failure=failure),
-                    identity, (), into=gathered,
-                )  # fmt: skip
-            raise _fetch_error(asked, failure) from exc
-        finally:
-            _collector.reset(inner)
-        seconds = time.perf_counter() - clock
-        if self.mode is not Mode.OFF:
-            spool = self.spool()
-            spool.write(result.content)
-            response = Response(
-                request_id=asked.id,
-                method=asked.method,
-                url=asked.endpoint,
-                status_code=result.status_code,
-                head=head,
-                complete=True,
-                started_at=started,
-                timings=Timings(total=seconds),
-            )
-            self.record(
-                replace(asked, duration=seconds, status=Status.COMPLETE),
-                identity, [(response, spool)], into=gathered,
-            )  # fmt: skip
-        return self._answer(gathered.last) or self._unstored_answer(asked, result)
-
-    def _replayed(self, stored: Exchange) -> Response:
-        answer = stored.answer
-        if stored.request.failure is not None or answer is None:
-            raise _fetch_error(
-                stored.request, stored.request.failure or Failure("", "no answer came")
-            )
-        if self.store is not None:
-            self.store.open(answer).close()
-        return answer
-
-    def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
-        headers = dict(result.headers)
-        self._unstored[asked.id] = (result.content, headers)
-        return Response(
-            request_id=asked.id,
-            method=asked.method,
-            url=asked.endpoint,
-            status_code=result.status_code,
-            reason=result.reason,
-            headers=result.headers,
-            checksum=hashlib.sha256(result.content).hexdigest(),
-            size=len(result.content),
-            complete=True,
-        )
+    def http_fetcher(self) -> HTTPFetcher:
+        """Return a new fetcher whose calls this session captures."""
+        return http_fetchers[-1](self)
 
 
 # -- helpers ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def _collecting(kind: str) -> Iterator[Collector]:
-    gathered = Collector(kind)
-    token = _collector.set(gathered)
-    try:
-        yield gathered
-    finally:
-        _collector.reset(token)
 
 
 def _has_recording(root: Path, source: str) -> bool:
@@ -809,31 +625,6 @@ def _has_recording(root: Path, source: str) -> bool:
         raise
     except StoreError:
         return False
-
-
-def _checked(result: object, source: str) -> FetchResult:
-    if isinstance(result, FetchResult):
-        return result
-    if isinstance(result, (bytes, bytearray, memoryview)):
-        return FetchResult(bytes(result))
-    raise ConfigError(
-        f"the fetcher for {source!r} returned {type(result).__name__}: fetch(request) returns "
-        "bytes or a FetchResult"
-    )
-
-
-def _fetch_error(request: Request, failure: Failure) -> FetchError:
-    return FetchError(
-        f"{request.source}: {request.endpoint} failed: {failure.error_class}: {failure.message}",
-        error_class=failure.error_class,
-    )
-
-
-def _head_of(result: FetchResult, source: str) -> bytes:
-    try:
-        return fetched_head(result.status_code, result.reason, result.headers)
-    except ValueError as exc:
-        raise ConfigError(f"the fetcher for {source!r} returned a FetchResult with {exc}") from None
 
 
 def _after_fork() -> None:

@@ -37,7 +37,7 @@ from mmap import mmap
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .utils import NotCanonicalError, canonical_json
+from .utils import NotCanonicalError, canonical_json, is_json, media_type
 
 VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
@@ -238,16 +238,16 @@ def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection
     """Return the ``body`` member of the document."""
     if body is None or len(body) == 0:
         return None
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "multipart/form-data":
+    media = media_type(content_type)
+    if media == "multipart/form-data":
         parts = _multipart(body, content_type, ignore)
         if parts is not None:
             return {"multipart": parts}
     elif len(body) <= PARSED_BODY_LIMIT:
         content = bytes(body)
-        if media_type == "application/x-www-form-urlencoded":
+        if media == "application/x-www-form-urlencoded":
             return {"form": _sorted_pairs(form_pairs(content), ignore)}
-        if media_type == "application/json" or media_type.endswith("+json"):
+        if is_json(media):
             value = _json_value(content, ignore)
             if value is not NotCanonicalError:
                 return {"json": value}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from .models import Headers
+from .utils import is_json, media_type
 
 PLACEHOLDER = "REDACTED"
 
@@ -115,13 +116,13 @@ class Redaction:
 
     def body(self, body: bytes, content_type: str) -> bytes:
         """Return a request body without the values of secret form fields and JSON members."""
-        media_type = content_type.partition(";")[0].strip().lower()
-        if media_type == "application/x-www-form-urlencoded":
+        media = media_type(content_type)
+        if media == "application/x-www-form-urlencoded":
             text = body.decode("latin-1")
             return "&".join(self._field(field) for field in text.split("&")).encode("latin-1")
-        if media_type == "application/json" or media_type.endswith("+json"):
+        if is_json(media):
             return self._json(body)
-        if media_type == "multipart/form-data":
+        if media == "multipart/form-data":
             return _PART.sub(self._part, body)
         return body
 
@@ -170,12 +171,9 @@ _PART = re.compile(
 
 def has_fields(content_type: str) -> bool:
     """Say whether bodies of this media type have named fields to redact."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type in (
-        "application/x-www-form-urlencoded",
-        "application/json",
-        "multipart/form-data",
-    ) or media_type.endswith("+json")
+    media = media_type(content_type)
+    named = ("application/x-www-form-urlencoded", "multipart/form-data")
+    return media in named or is_json(media)
 
 
 DEFAULT = Redaction()

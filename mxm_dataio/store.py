@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +44,6 @@ class Store:
                     path=self.root,
                 ) from exc
         self.catalog = SQLiteCatalog(self.root / DATABASE, readonly=readonly)
-        self._lock = threading.Lock()
 
     def __enter__(self) -> Store:
         return self

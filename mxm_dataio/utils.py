@@ -1,4 +1,4 @@
-"""Small pure helpers: time-ordered ids, instants, canonical JSON."""
+"""Small pure helpers: time-ordered ids, instants, names, canonical JSON."""
 
 from __future__ import annotations
 
@@ -76,6 +76,23 @@ def as_of_bound(text: str) -> str:
     A date stands for its whole day, so instants of that day are within it.
     """
     return text + "~" if len(text) == 10 else text
+
+
+def dotted(cls: type) -> str:
+    """Return a class's dotted name, a builtin's without its module."""
+    return (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )
+
+
+def media_type(content_type: str) -> str:
+    """Return the media type of a ``Content-Type``, in lower case, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_json(media: str) -> bool:
+    """Say whether a media type is JSON (RFC 8259 §11, RFC 6839 §3.1)."""
+    return media == "application/json" or media.endswith("+json")
 
 
 class NotCanonicalError(ValueError):

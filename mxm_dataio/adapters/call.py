@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
-from ..api import Collector, IngestSession, collector
+from ..api import IngestSession
+from ..asking import Collector, collector
 from ..errors import StoreError
 from ..identity import Identity
 from ..models import Exchange, Failure, Headers, Peer, Request, Response, Status, Timings

@@ -17,6 +17,7 @@ from typing import Any
 import urllib3.exceptions
 
 from ..models import Failure
+from ..utils import dotted
 
 _MODULES: dict[str, Any] = {
     "builtins": builtins,
@@ -31,19 +32,13 @@ _DEPTH = 6
 
 def dump(exc: BaseException, redact: Callable[[str], str]) -> Failure:
     """Return an exception as data; texts pass through ``redact``."""
-    return Failure(_dotted(type(exc)), redact(str(exc)), _dump(exc, redact, 0))
+    return Failure(dotted(type(exc)), redact(str(exc)), _dump(exc, redact, 0))
 
 
 def load(failure: Failure, pool: object = None) -> BaseException:
     """Return an exception like the one recorded, with ``pool`` where it named its pool."""
     exc = _load(failure.data, pool)
     return exc if isinstance(exc, BaseException) else OSError(failure.message)
-
-
-def _dotted(cls: type) -> str:
-    return (
-        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    )
 
 
 def _known(cls: type[BaseException]) -> tuple[str, str]:

@@ -13,7 +13,8 @@ import urllib3
 from urllib3 import connection as connections
 from urllib3.connectionpool import HTTPConnectionPool
 
-from ..api import IngestSession, active, collector
+from ..api import IngestSession, active
+from ..asking import collector
 from ..identity import Identity
 from ..models import Exchange, Headers, Mode, Request
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve

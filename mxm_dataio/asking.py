@@ -1,0 +1,256 @@
+"""``IngestSession.request``: a call of a source, through its fetcher or over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, Protocol
+
+from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
+from .fetcher import Fetcher, HTTPFetcher
+from .heads import fetched_head
+from .identity import Identity
+from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status, Timings
+from .params import texts
+from .payloads import Spool
+from .policy import Decision, Serve
+from .redaction import Redaction
+from .registry import fetcher_for
+from .store import Store
+from .utils import dotted, utc_now
+
+
+class Collector:
+    """Gathers, for one ``IngestSession.request``, the last call it led to."""
+
+    __slots__ = ("kind", "last")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.last: Exchange | None = None
+
+
+_collector: ContextVar[Collector | None] = ContextVar("mxm_dataio_collector", default=None)
+
+
+def collector() -> Collector | None:
+    """Return the collector of the ``IngestSession.request`` under way in this context."""
+    return _collector.get()
+
+
+class Ingest(Protocol):
+    """What a call needs of its session."""
+
+    source: str
+    mode: Mode
+    redaction: Redaction
+    store: Store | None
+
+    def identify(
+        self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
+    ) -> Identity: ...
+
+    def decide(self, identity: Identity) -> Decision: ...
+
+    def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
+
+    def served(
+        self, stored: Exchange, call: Request, identity: Identity, into: Collector | None
+    ) -> None: ...
+
+    def spool(self) -> Spool: ...
+
+    def record(
+        self,
+        request: Request,
+        identity: Identity,
+        attempts: Sequence[tuple[Response, Spool | None]],
+        *,
+        into: Collector | None = None,
+    ) -> None: ...
+
+    def http_fetcher(self) -> HTTPFetcher: ...
+
+
+class Asking:
+    """The calls that a session makes itself, and the answers of those it did not store."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self._lock = threading.Lock()
+        self._http: HTTPFetcher | None = None
+        self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
+
+    def close(self) -> None:
+        """Close the connections held open."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def request(
+        self,
+        asked: Request,
+        data: Any,
+        json: Any,
+        headers: Mapping[str, str] | None,
+        timeout: float | tuple[float, float] | None,
+    ) -> Response:
+        """Make a call or replay it; see :meth:`mxm_dataio.IngestSession.request`."""
+        with _collecting(asked.kind) as gathered:
+            fetcher = fetcher_for(asked.source)
+            if fetcher is not None:
+                return self._through(fetcher, asked, gathered)
+            try:
+                result = self._http_fetcher().fetch(
+                    asked, data=data, json=json, headers=headers, timeout=timeout
+                )
+            except DataIOError:
+                raise
+            except Exception as exc:
+                raise FetchError(
+                    self._ingest.redaction.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    error_class=dotted(type(exc)),
+                ) from exc
+            return _answer(gathered) or self._unstored_answer(asked, result)
+
+    def content(self, response: Response) -> bytes:
+        """Return the bytes of an answer, its content coding undone.
+
+        Raises:
+            IntegrityError: the stored payload is missing or damaged.
+        """
+        held = self._unstored.get(response.request_id)
+        if held is not None:
+            content, headers = held
+        else:
+            if self._ingest.store is None:
+                raise ConfigError("the session is closed; read response.bytes_path")
+            headers = dict(response.headers)
+            with self._ingest.store.open(response) as file:
+                content = file.read()
+        if any(name.lower() == "content-encoding" for name in headers):
+            return self._http_fetcher().decode(content, headers)
+        return content
+
+    def _http_fetcher(self) -> HTTPFetcher:
+        with self._lock:
+            if self._http is None:
+                self._http = self._ingest.http_fetcher()
+            return self._http
+
+    def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
+        ingest = self._ingest
+        pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
+        identity = ingest.identify(asked.method, asked.endpoint, params=pairs)
+        started, clock = utc_now(), time.perf_counter()
+        asked = replace(asked, started_at=started, url=asked.endpoint)
+        decision = ingest.decide(identity)
+        if isinstance(decision, Serve):
+            ingest.served(decision.stored, asked, identity, gathered)
+            return self._replayed(decision.stored)
+        if ingest.mode is Mode.REPLAY:
+            raise ingest.miss(identity, asked.endpoint)
+        inner = _collector.set(None)
+        try:
+            result = _checked(fetcher.fetch(asked), asked.source)
+            head = _head_of(result, asked.source)
+        except ConfigError:
+            raise
+        except Exception as exc:
+            seconds = time.perf_counter() - clock
+            failure = Failure(dotted(type(exc)), ingest.redaction.text(str(exc)))
+            if ingest.mode is not Mode.OFF:
+                ingest.record(
+                    replace(asked, duration=seconds, status=Status.FAILED, failure=failure),
+                    identity, (), into=gathered,
+                )  # fmt: skip
+            raise _fetch_error(asked, failure) from exc
+        finally:
+            _collector.reset(inner)
+        seconds = time.perf_counter() - clock
+        if ingest.mode is not Mode.OFF:
+            spool = ingest.spool()
+            spool.write(result.content)
+            response = Response(
+                request_id=asked.id,
+                method=asked.method,
+                url=asked.endpoint,
+                status_code=result.status_code,
+                head=head,
+                complete=True,
+                started_at=started,
+                timings=Timings(total=seconds),
+            )
+            ingest.record(
+                replace(asked, duration=seconds, status=Status.COMPLETE),
+                identity, [(response, spool)], into=gathered,
+            )  # fmt: skip
+        return _answer(gathered) or self._unstored_answer(asked, result)
+
+    def _replayed(self, stored: Exchange) -> Response:
+        answer = stored.answer
+        if stored.request.failure is not None or answer is None:
+            raise _fetch_error(
+                stored.request, stored.request.failure or Failure("", "no answer came")
+            )
+        if self._ingest.store is not None:
+            self._ingest.store.open(answer).close()
+        return answer
+
+    def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
+        self._unstored[asked.id] = (result.content, dict(result.headers))
+        return Response(
+            request_id=asked.id,
+            method=asked.method,
+            url=asked.endpoint,
+            status_code=result.status_code,
+            reason=result.reason,
+            headers=result.headers,
+            checksum=hashlib.sha256(result.content).hexdigest(),
+            size=len(result.content),
+            complete=True,
+        )
+
+
+@contextmanager
+def _collecting(kind: str) -> Iterator[Collector]:
+    gathered = Collector(kind)
+    token = _collector.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _collector.reset(token)
+
+
+def _answer(gathered: Collector) -> Response | None:
+    return gathered.last.answer if gathered.last else None
+
+
+def _checked(result: object, source: str) -> FetchResult:
+    if isinstance(result, FetchResult):
+        return result
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return FetchResult(bytes(result))
+    raise ConfigError(
+        f"the fetcher for {source!r} returned {type(result).__name__}: fetch(request) returns "
+        "bytes or a FetchResult"
+    )
+
+
+def _fetch_error(request: Request, failure: Failure) -> FetchError:
+    return FetchError(
+        f"{request.source}: {request.endpoint} failed: {failure.error_class}: {failure.message}",
+        error_class=failure.error_class,
+    )
+
+
+def _head_of(result: FetchResult, source: str) -> bytes:
+    try:
+        return fetched_head(result.status_code, result.reason, result.headers)
+    except ValueError as exc:
+        raise ConfigError(f"the fetcher for {source!r} returned a FetchResult with {exc}") from None

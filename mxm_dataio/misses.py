@@ -1,0 +1,51 @@
+"""The error of a call that replay does not find, and of one that the program swallowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import NearMiss, ReplayMissError
+
+
+def miss_error(
+    method: str, url: str, params_hash: str, where: str, near: tuple[NearMiss, ...]
+) -> ReplayMissError:
+    """Return the error that says what was asked, what comes closest, and what to do.
+
+    Args:
+        url: redacted.
+        where: what was searched, in words.
+        near: recorded calls, the closest first.
+    """
+    lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
+    if near:
+        lines.append("nearest recorded calls:")
+    for one in near:
+        lines.append(f"  {one.method} {one.url}  [{one.request_id}]")
+        why = one.differences or (
+            "the same call; it was recorded fewer times than it is asked for, or in "
+            "another session",
+        )
+        lines += [f"    - {difference}" for difference in why]
+    if not near:
+        lines.append("nothing is recorded that resembles it")
+    lines.append(
+        "record it (mode='record', or mode='auto' to fetch only what is missing), or leave "
+        "out what changes from run to run with ignore_params=[…]"
+    )
+    return ReplayMissError(
+        "\n".join(lines), method=method, url=url, params_hash=params_hash, nearest=near
+    )
+
+
+def swallowed(misses: Sequence[ReplayMissError]) -> ReplayMissError:
+    """Return the error for a session in which calls were missed and the program went on."""
+    first, count = misses[0], len(misses)
+    return ReplayMissError(
+        f"{count} call{'s were' if count > 1 else ' was'} not in the recording and the "
+        f"program went on without; the first:\n{first}",
+        method=first.method,
+        url=first.url,
+        params_hash=first.params_hash,
+        nearest=first.nearest,
+    )
