@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -25,6 +26,7 @@ from .errors import (
     DataIOError,
     DataIOWarning,
     IntegrityError,
+    NearMiss,
     ReplayMissError,
     StoreError,
 )
@@ -43,11 +45,11 @@ from .models import (
 )
 from .params import plain
 from .payloads import Spool
-from .policy import Decision, decide
+from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction
 from .store import Store
-from .utils import as_of_text, new_id, utc_now
+from .utils import after_fork, as_of_text, new_id, utc_now
 
 
 class Interceptor(Protocol):
@@ -66,6 +68,9 @@ class Pending(Protocol):
     def settle(self) -> None:
         """Record what there is."""
 
+    def forget(self) -> None:
+        """Leave the call to the parent, in a forked child."""
+
 
 # Filled by the package's __init__, the one place that knows both this layer and the adapters.
 interceptors: list[Callable[[], Interceptor]] = []
@@ -73,6 +78,8 @@ http_fetchers: list[Callable[[IngestSession], HTTPFetcher]] = []
 
 _context: ContextVar[IngestSession | None] = ContextVar("mxm_dataio_session", default=None)
 _stack: list[IngestSession] = []
+# All that are open, those without the hook too; what a forked child has to look after.
+_open: weakref.WeakSet[IngestSession] = weakref.WeakSet()
 _stack_lock = threading.RLock()
 
 
@@ -172,6 +179,7 @@ class IngestSession:
         self._lookup: Lookup | None = None
         self._recorder: Recorder | None = None
         self._problems: list[str] = []
+        self._raised: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
         self._tokens: list[Any] = []
         self._asking = Asking(self)
@@ -215,6 +223,7 @@ class IngestSession:
             self._pid = os.getpid()
             self._begin()
             self.is_open = True
+            _open.add(self)
             if self._hook:
                 _stack.append(self)
         self._tokens.append(_context.set(self) if self._hook else None)
@@ -339,12 +348,15 @@ class IngestSession:
             return
         if os.getpid() != self._pid:
             self._adopt()
-        for pending in list(self._pending):
-            pending.settle()
-        self.is_open = False
         with _stack_lock:
             if self in _stack:
                 _stack.remove(self)
+        with self._lock:
+            # From here on nothing pends any more.
+            self.is_open = False
+            pending = list(self._pending)
+        for call in pending:
+            call.settle()
         for interceptor in self._installed:
             interceptor.uninstall()
         self._installed.clear()
@@ -357,9 +369,16 @@ class IngestSession:
                     if _context.get() is self:
                         _context.set(None)
         self._tokens.clear()
+        left = _context.get()
+        if left is not None and not left.is_open:
+            # One that was opened before this and closed before it; it is to be gone.
+            _context.set(None)
         self._asking.close()
         self._end(exc)
         self._report_misses(exc)
+        warning, self._raised = self._raised, None
+        if warning is not None and exc is None:
+            raise warning
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
@@ -373,6 +392,7 @@ class IngestSession:
             self.session, status=status, ended_at=utc_now(), warnings=self._warnings()
         )
         self._lookup = self._recorder = None
+        _open.discard(self)
         try:
             if self.store is not None and not self.store.readonly:
                 self.store.end(self.session)
@@ -406,7 +426,6 @@ class IngestSession:
                 return
             parent = self.session
             self._pid = os.getpid()
-            self._pending.clear()
             self._begin(parent)
         # A process of multiprocessing skips atexit and runs its own finalizers.
         if "multiprocessing.util" in sys.modules:
@@ -437,8 +456,16 @@ class IngestSession:
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
         stored, confirmed = None, 0.0
-        if self._lookup is not None:
-            stored, confirmed = self._lookup.find(identity)
+        lookup = self._lookup
+        try:
+            if lookup is not None:
+                stored, confirmed = lookup.find(identity)
+        except StoreError:
+            if self.is_open:
+                raise
+        if not self.is_open:
+            # It ended a moment ago, in another thread.
+            return Pass()
         return decide(
             self.mode,
             stored,
@@ -452,7 +479,13 @@ class IngestSession:
         where = f"source {self.source!r} under {self.settings.root}"
         if self._session_id:
             where = f"session {self._session_id} ({where})"
-        near = self._lookup.nearest(identity) if self._lookup is not None else ()
+        near: tuple[NearMiss, ...] = ()
+        lookup = self._lookup
+        try:
+            near = lookup.nearest(identity) if lookup is not None else ()
+        except StoreError:
+            if self.is_open:
+                raise
         error = miss_error(
             identity.method, self.redaction.url(url), identity.params_hash(), where, near
         )
@@ -462,13 +495,17 @@ class IngestSession:
 
     # -- recording ---------------------------------------------------------------------------
 
-    def pend(self, call: Pending) -> None:
-        """Hold a call until it is settled."""
-        self._pending.add(call)
+    def pend(self, call: Pending) -> bool:
+        """Hold a call until it is settled; say whether the session still takes it."""
+        with self._lock:
+            if self.is_open:
+                self._pending.add(call)
+            return self.is_open
 
     def settled(self, call: Pending) -> None:
         """Let go of a call."""
-        self._pending.discard(call)
+        with self._lock:
+            self._pending.discard(call)
 
     def spool(self) -> Spool:
         """Return a spool for a body; without a store, one in memory."""
@@ -502,7 +539,9 @@ class IngestSession:
         if os.getpid() != self._pid:
             self._adopt()
         if self._recorder is None:
-            self._lost(request, "the store is closed or could not be opened")
+            # A session that is over has taken what it takes.
+            if self.is_open:
+                self._lost(request, "the store could not be opened")
             return
         try:
             exchange = self._recorder.record(
@@ -544,18 +583,27 @@ class IngestSession:
     def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""
         text = str(exc)
+        first = self.incomplete(text)
+        if self.strict:
+            raise exc
+        if first:
+            try:
+                warnings.warn(
+                    f"{text}; session {self.source!r} is incomplete from here on",
+                    DataIOWarning,
+                    stacklevel=3,
+                )
+            except DataIOWarning as warning:
+                # Where warnings are errors it is the session that fails, not the program's call.
+                self._raised = DataIOWarning(*warning.args)
+
+    def incomplete(self, text: str) -> bool:
+        """Mark the session incomplete, without a word now; say whether this is the first reason."""
         with self._lock:
             first = not self._problems
             if len(self._problems) < 100:
                 self._problems.append(text)
-        if self.strict:
-            raise exc
-        if first:
-            warnings.warn(
-                f"{text}; session {self.source!r} is incomplete from here on",
-                DataIOWarning,
-                stacklevel=3,
-            )
+        return first
 
     # -- request -----------------------------------------------------------------------------
 
@@ -631,11 +679,13 @@ def _after_fork() -> None:
     """Give the child fresh locks: another thread of the parent may have held them."""
     global _stack_lock
     _stack_lock = threading.RLock()
-    for ingest in _stack:
+    for ingest in list(_open):
         ingest._lock = threading.RLock()
+        for call in ingest._pending:
+            call.forget()
+        ingest._pending.clear()
         if ingest._lookup is not None:
             ingest._lookup.renew_lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)

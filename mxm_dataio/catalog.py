@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -134,6 +135,7 @@ class SQLiteCatalog:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db = self._open()
+        _catalogs.add(self)
 
     # -- opening -----------------------------------------------------------------------------
 
@@ -307,8 +309,8 @@ class SQLiteCatalog:
         row = rows.request_row(request)
         attempts = [rows.response_row(response) for response in exchange.responses]
         with self._use() as db:
-            db.execute("BEGIN IMMEDIATE")
             try:
+                db.execute("BEGIN IMMEDIATE")
                 db.execute(f"INSERT INTO requests ({rows.REQUEST}) VALUES ({_marks(21)})", row)
                 for attempt in attempts:
                     db.execute(
@@ -456,6 +458,30 @@ class SQLiteCatalog:
 
 # Connections of a parent process: kept, so that no finalizer closes them in the child.
 _ORPHANS: list[sqlite3.Connection] = []
+
+# SQLite counts in memory which of a process's connections holds which lock on a file. Forked amid
+# a transaction of another thread, a child would inherit a count that never falls, and wait for
+# ever: so forking waits for what is under way.
+_catalogs: weakref.WeakSet[SQLiteCatalog] = weakref.WeakSet()
+_forking = threading.local()
+_FORK_SECONDS = 5.0
+
+
+def _before_fork() -> None:
+    locks = [catalog._lock for catalog in list(_catalogs)]
+    _forking.held = [lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)]
+
+
+def _after_fork() -> None:
+    for lock in _forking.held:
+        lock.release()
+    _forking.held = []
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
 
 
 def _patiently(action: Any) -> None:

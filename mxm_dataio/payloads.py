@@ -101,6 +101,11 @@ class Spool:
                 self._path.unlink()
             self._path = None
 
+    def forget(self) -> None:
+        """Leave the temporary file to another process, which still writes it."""
+        self._path = None
+        self.discard()
+
     def moved(self) -> None:
         """Forget the temporary file, which now has its lasting name."""
         self._path = None
@@ -141,7 +146,7 @@ class PayloadFolder:
                 with os.fdopen(_create(temporary), "wb", buffering=0) as file:
                     _write_all(file, spool.content())
                 temporary.replace(target)
-            except OSError:
+            except BaseException:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
                 raise

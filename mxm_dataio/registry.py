@@ -7,11 +7,20 @@ import threading
 
 from .errors import ConfigError
 from .fetcher import Fetcher
+from .utils import after_fork
 
 GROUP = "mxm_dataio.fetchers"
 
 _fetchers: dict[str, Fetcher] = {}
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork(_renew_lock)
 
 
 def register(source: str, fetcher: Fetcher) -> None:

@@ -7,11 +7,26 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 _lock = threading.Lock()
 _last = 0
+
+
+def after_fork(renew: Callable[[], None]) -> None:
+    """Have a forked child renew what a thread of its parent may have held: a lock, most of all."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+after_fork(_renew_lock)
 
 
 def new_id() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from typing import Any
@@ -23,6 +24,8 @@ from ..utils import instant, new_id
 from . import failures
 from .framing import ChunkParser, MessageParser
 
+# The attribute that an attempt takes on its connection.
+ON_CONNECTION = "_dataio_attempt"
 # Identity of an upload that the connection never took to its end.
 UNSENT = {"unsent": True}
 
@@ -54,6 +57,19 @@ class Attempt:
         self.failure: Failure | None = None
         self.body_failure: Failure | None = None
         self.done = False
+        self._connection: weakref.ref[Any] | None = None
+
+    def hold_on(self, connection: Any) -> None:
+        """Be on a connection from connect to answer, since that is what lives so long."""
+        self._connection = weakref.ref(connection)
+        connection.__dict__[ON_CONNECTION] = self
+
+    def release(self) -> None:
+        """Leave no trace on the connection, which lives on."""
+        connection = self._connection() if self._connection is not None else None
+        # It may be on its next attempt already.
+        if connection is not None and connection.__dict__.get(ON_CONNECTION) is self:
+            del connection.__dict__[ON_CONNECTION]
 
     def elapsed(self) -> float:
         """Seconds since the attempt began."""
@@ -115,6 +131,8 @@ class Attempt:
     def feed_error(self, exc: BaseException) -> None:
         """Take the error that ended a read."""
         if not self.done and self.parser is not None:
+            if not isinstance(exc, Exception):
+                self.call.interrupted()
             if self.parser.head_done:
                 self.body_failure = failures.dump(exc, self.call.ingest.redaction.text)
             self.finish()
@@ -191,8 +209,10 @@ class Call:
         self._status: Status | None = None
         self._over = False
         self._settled = False
-        self._lock = threading.Lock()
-        ingest.pend(self)
+        self._lock = threading.RLock()
+        if not ingest.pend(self):
+            # It ended a moment ago, in another thread, and takes no more.
+            self._settled = True
 
     # -- what the taps tell --------------------------------------------------------------
 
@@ -202,6 +222,7 @@ class Call:
             if earlier.parser is None:
                 earlier.done = True
         attempt = Attempt(self, len(self.attempts) + 1)
+        attempt.done = self._settled
         self.attempts.append(attempt)
         return attempt
 
@@ -222,10 +243,12 @@ class Call:
         """
         if not self._begin_settling():
             return
-        self._discard()
+        self._end_settling()
         reason = exc.strerror if isinstance(exc, OSError) else exc
-        url = self.ingest.redaction.url(self.url)
-        self.ingest.problem(StoreError(f"{self.method} {url} was not recorded: {reason}"))
+        self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason}"))
+
+    def _name(self) -> str:
+        return f"{self.method} {self.ingest.redaction.url(self.url)}"
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -239,13 +262,18 @@ class Call:
         """The program has its exception."""
         self._duration = time.perf_counter() - self._clock
         self._failure = failures.dump(exc, self.ingest.redaction.text)
-        interrupted = not isinstance(exc, Exception)
-        self._status = Status.INTERRUPTED if interrupted else Status.FAILED
+        self._status = Status.FAILED
+        if not isinstance(exc, Exception):
+            self.interrupted()
         self.blame(getattr(exc, "reason", None) or exc)
         for attempt in self.attempts:
             attempt.done = True
         self._over = True
         self.advance()
+
+    def interrupted(self) -> None:
+        """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""
+        self._status = Status.INTERRUPTED
 
     def advance(self) -> None:
         """Settle, if nothing is outstanding."""
@@ -253,12 +281,27 @@ class Call:
             self.settle()
 
     def settle(self) -> None:
-        """Record the call, once."""
-        if self._begin_settling():
-            try:
-                self._record()
-            finally:
-                self._discard()
+        """Record the call, once; on return it is recorded, if by another thread."""
+        with self._lock:
+            if self._begin_settling():
+                try:
+                    self._record()
+                except BaseException as exc:
+                    if not isinstance(exc, Exception):
+                        self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
+                    raise
+                finally:
+                    self._end_settling()
+
+    def forget(self) -> None:
+        """Leave the call to the parent process, in a child that was forked amid it."""
+        self._lock = threading.RLock()
+        self._settled = True
+        for attempt in self.attempts:
+            attempt.done = True
+            for spool in (attempt.spool, attempt.upload):
+                if spool is not None:
+                    spool.forget()
 
     def _begin_settling(self) -> bool:
         """Say whether it is up to the caller to settle; nothing more is taken then."""
@@ -268,14 +311,18 @@ class Call:
             self._settled = True
         for attempt in self.attempts:
             attempt.done = True
-        self.ingest.settled(self)
         return True
 
-    def _discard(self) -> None:
+    def _end_settling(self) -> None:
         for attempt in self.attempts:
+            attempt.release()
             for spool in (attempt.spool, attempt.upload):
                 if spool is not None:
                     spool.discard()
+        # An attempt knows its call: a cycle otherwise, and what the program drops would stay
+        # until the next garbage collection.
+        self.attempts = []
+        self.ingest.settled(self)
 
     def _record(self) -> None:
         upload = self._upload()
@@ -283,6 +330,9 @@ class Call:
         attempts = [(a.response(), a.spool if a.answered else None) for a in self.attempts]
         last = self.attempts[-1] if self.attempts else None
         status = self._status
+        if not self._over:
+            # The session ends before the program has its answer: what became of it is not known.
+            status = Status.INTERRUPTED
         if status is None:
             complete = last is None or bool(last.parser and last.parser.complete)
             status = Status.COMPLETE if complete else Status.PARTIAL

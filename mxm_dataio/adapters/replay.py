@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import urllib3
-from urllib3.connection import HTTPConnection
 from urllib3.util.retry import Retry
 
 from ..errors import ReplayMissError
 from ..models import Exchange, Response
 from ..store import Store
 from . import failures
+from .bases import Connection
 from .framing import encode
 
 _STEP = 1 << 16
@@ -110,7 +110,7 @@ class _Socket:
         """The stream is closed by its reader."""
 
 
-class _Connection(HTTPConnection):
+class _Connection(Connection):  # type: ignore[misc]
     """urllib3's own connection over recorded bytes: the response is built by urllib3 itself."""
 
     recorded: io.RawIOBase
@@ -172,7 +172,7 @@ def respond(
         if name in ("preload_content", "decode_content", "enforce_content_length")
     }
     connection.request(method, url, headers=_HEADERS, **request_kw)
-    made = connection.getresponse()
+    made: urllib3.HTTPResponse = connection.getresponse()
     # Set from outside by urllib3's own pool too; it is what error messages name.
     made._pool = pool
     return made

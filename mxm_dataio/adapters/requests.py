@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -14,14 +14,14 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
+from ..store import Store
 from . import wire
 from .call import Attempt, Call
 from .replay import replay
 from .support import require_requests, require_urllib3
-from .urllib3 import Plan, recording
+from .urllib3 import Patches, Plan, recorded
 
-_OWN = frozenset({"_inner", "_ingest", "_refusal"})
-_POOL_GETTERS = ("get_connection_with_tls_context", "get_connection")
+_OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
 
 class CaptureAdapter(HTTPAdapter):
@@ -54,16 +54,18 @@ class CaptureAdapter(HTTPAdapter):
         self._tap_pools()
 
     def _tap_pools(self) -> None:
-        """Have the inner adapter's pools, as it hands them to itself, make tapped connections."""
-        inner = self._inner
-        if self._refusal or isinstance(inner, CaptureAdapter):
-            return
-        for name in _POOL_GETTERS:
-            getter = getattr(inner, name, None)
-            if getter is None or hasattr(getter, "_dataio_taps"):
-                continue
-            with contextlib.suppress(AttributeError):
-                setattr(inner, name, _tapping(getter))
+        """Have the adapter that makes the calls hand itself pools of tapped connections."""
+        adapter = self._inner
+        while isinstance(adapter, CaptureAdapter):
+            adapter = adapter._inner
+        self._taps = wire.Taps.of(adapter)
+        if not self._refusal:
+            self._taps.add()
+
+    def untap(self) -> None:
+        """Undo that, unless another mount of the same adapter needs it."""
+        if not self._refusal:
+            self._taps.remove()
 
     @property
     def inner(self) -> BaseAdapter:
@@ -118,7 +120,7 @@ class CaptureAdapter(HTTPAdapter):
         Raises:
             ReplayMissError: replay holds no such call.
             ConfigError: in replay, with a urllib3 or requests that can't be captured.
-        requests.RequestException: as the inner adapter raises, or as it was recorded.
+            requests.RequestException: as the inner adapter raises, or as it was recorded.
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         ingest = self._ingest or active()
@@ -128,8 +130,12 @@ class CaptureAdapter(HTTPAdapter):
             ingest.blind(self._refusal)
             return self._inner.send(request, **kwargs)
         response = capture(self._inner, ingest, request, kwargs)
-        response.connection = self
-        return response
+        try:
+            response.connection = self
+            return response
+        finally:
+            # As in capture().
+            del response
 
 
 def _refusal() -> str:
@@ -147,33 +153,47 @@ def capture(
     ingest: IngestSession,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
+    send: Callable[..., requests.Response] | None = None,
 ) -> requests.Response:
     """Make, record or replay one call of an adapter.
+
+    Args:
+        inner: the adapter.
+        ingest: to record to, or to replay from.
+        request, kwargs: what the adapter's ``send`` takes.
+        send: what makes the call, if not that.
 
     Raises:
         ReplayMissError: replay holds no such call.
         requests.RequestException: as the adapter raises, or as it was recorded.
     """
+    send = send or inner.send
     if ingest.mode is Mode.OFF:
-        return inner.send(request, **kwargs)
+        return send(request, **kwargs)
     plan = Plan(ingest, str(request.method), str(request.url), request.headers, request.body)
+    if plan.passes:
+        return send(request, **kwargs)
     if plan.serve is not None:
-        return _replay(inner, ingest, plan.serve, request, kwargs)
-    with recording(plan.call()) as call:
-        response = inner.send(request, **kwargs)
-    if plan.not_modified(call, response.status_code) and plan.stored is not None:
-        response.content  # noqa: B018 - read to its end, so that the connection is reused
+        return _replay(inner, plan.store, plan.serve, request, kwargs)
+    call = plan.call()
+    response: requests.Response = recorded(call, send, request, **kwargs)
+    try:
+        if plan.not_modified(call, response.status_code) and plan.stored is not None:
+            response.content  # noqa: B018 - read to its end, so that the connection is reused
+            call.returned()
+            return _replay(inner, plan.store, plan.stored, request, kwargs)
+        if not call.attempts:
+            _tap_body(response, call)
         call.returned()
-        return _replay(inner, ingest, plan.stored, request, kwargs)
-    if not call.attempts:
-        _tap_body(response, call)
-    call.returned()
-    return response
+        return response
+    finally:
+        # A retry's error keeps this frame, and the response its history: a cycle otherwise.
+        del response
 
 
 def _replay(
     inner: BaseAdapter,
-    ingest: IngestSession,
+    store: Store,
     stored: Exchange,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
@@ -185,7 +205,7 @@ def _replay(
         bare = request.copy()
         bare.body = None
     try:
-        response = _Replayer(ingest, stored, adapter).send(bare, **kwargs)
+        response = _Replayer(store, stored, adapter).send(bare, **kwargs)
     except requests.RequestException as exc:
         exc.request = request
         raise
@@ -196,8 +216,8 @@ def _replay(
 class _Pool:
     """What ``HTTPAdapter.send`` gets in place of a pool: it answers from the store."""
 
-    def __init__(self, ingest: IngestSession, stored: Exchange, url: str) -> None:
-        self._ingest = ingest
+    def __init__(self, store: Store, stored: Exchange, url: str) -> None:
+        self._store = store
         self._stored = stored
         self._url = url
 
@@ -215,57 +235,30 @@ class _Pool:
         **_kwargs: Any,
     ) -> Any:
         """Return the recorded answer, or raise the recorded exception."""
-        assert self._ingest.store is not None
         response_kw = {"preload_content": preload_content, "decode_content": decode_content}
-        return replay(
-            self._ingest.store, self._stored, self, method, url, retries, redirect, response_kw
-        )
+        return replay(self._store, self._stored, self, method, url, retries, redirect, response_kw)
 
 
 class _Replayer(HTTPAdapter):
     """requests' own adapter over recorded answers: it makes responses and errors as ever."""
 
-    def __init__(self, ingest: IngestSession, stored: Exchange, inner: HTTPAdapter) -> None:
-        self._ingest = ingest
+    def __init__(self, store: Store, stored: Exchange, inner: HTTPAdapter) -> None:
+        self._store = store
         self._stored = stored
         self._inner = inner
         self.max_retries = inner.max_retries
 
     def get_connection_with_tls_context(self, request: Any, *_args: Any, **_kwargs: Any) -> Any:
-        return _Pool(self._ingest, self._stored, request.url)
+        return _Pool(self._store, self._stored, request.url)
 
     def get_connection(self, url: Any, *_args: Any, **_kwargs: Any) -> Any:
-        return _Pool(self._ingest, self._stored, url)
+        return _Pool(self._store, self._stored, url)
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
         """No certificate is needed offline."""
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         return self._inner.build_response(req, resp)
-
-
-def _tapping(getter: Any) -> Any:
-    def get(*args: Any, **kwargs: Any) -> Any:
-        pool = getter(*args, **kwargs)
-        tap_pool(pool)
-        return pool
-
-    get._dataio_taps = True  # type: ignore[attr-defined]
-    return get
-
-
-def tap_pool(pool: Any) -> None:
-    """Have a pool make tapped connections, and tap the idle ones it holds."""
-    cls = getattr(pool, "ConnectionCls", None)
-    if cls is None or getattr(cls, "_dataio_taps", False):
-        return
-    capturing = wire.capturing(cls)
-    pool.ConnectionCls = capturing
-    # Idle connections from before: without this they would be used unseen, or dropped, and the
-    # server would see one more. queue.Queue shows its content under no public name.
-    for connection in list(getattr(pool.pool, "queue", ())):
-        if type(connection) is cls:
-            connection.__class__ = capturing
 
 
 # -- an inner adapter that never reaches urllib3's connections -------------------------------
@@ -344,28 +337,14 @@ def _head_of(response: requests.Response) -> bytes:
 # -- requests before 2.29 --------------------------------------------------------------------
 
 
-class ChunkedHook:
+class ChunkedHook(Patches):
     """Sees what requests 2.28 sends in chunks past ``urlopen``, on a pool's bare connection.
 
-    (psf/requests#6226 gave these calls to urllib3.) Counted, undone by the last.
+    (psf/requests#6226 gave these calls to urllib3.)
     """
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._send: Any = None
-
-    def install(self) -> None:
-        """Replace ``HTTPAdapter.send``, unless another session has."""
-        self._count += 1
-        if self._count == 1:
-            self._send = HTTPAdapter.send
-            HTTPAdapter.send = _chunked_send(HTTPAdapter.send)  # type: ignore[method-assign]
-
-    def uninstall(self) -> None:
-        """Put it back, if no other session needs it."""
-        self._count -= 1
-        if not self._count:
-            HTTPAdapter.send = self._send  # type: ignore[method-assign]
+    def replace_all(self) -> None:
+        self.replace(HTTPAdapter, "send", _chunked_send(HTTPAdapter.send))
 
 
 def _chunked_send(original: Any) -> Any:
@@ -375,7 +354,8 @@ def _chunked_send(original: Any) -> Any:
         ingest = active()
         if not chunked or args or ingest is None or wire.current.get() is not None:
             return original(self, request, *args, **kwargs)
-        return capture(self, ingest, request, kwargs)
+        # Not through self.send, which may be a subclass's that has led here.
+        return capture(self, ingest, request, kwargs, functools.partial(original, self))
 
     return send
 
@@ -390,10 +370,10 @@ class Mount:
 
     def __init__(self, session: requests.Session, ingest: IngestSession | None) -> None:
         self.session = session
-        self._mine: dict[str, tuple[CaptureAdapter, BaseAdapter]] = {}
+        self._mine: dict[str, CaptureAdapter] = {}
         for prefix, inner in list(session.adapters.items()):
             adapter = CaptureAdapter(inner=inner, ingest=ingest)
-            self._mine[prefix] = (adapter, inner)
+            self._mine[prefix] = adapter
             session.adapters[prefix] = adapter
 
     def __enter__(self) -> requests.Session:
@@ -403,13 +383,17 @@ class Mount:
         self.unmount()
 
     def unmount(self) -> None:
-        """Put the session's own adapters back, where ours still stand."""
-        for prefix, (adapter, inner) in self._mine.items():
-            if self.session.adapters.get(prefix) is adapter:
-                self.session.adapters[prefix] = inner
-            for name in _POOL_GETTERS:
-                if hasattr(vars(inner).get(name), "_dataio_taps"):
-                    delattr(inner, name)
+        """Put the session's own adapters back, where ours still stand; in any order of mounts."""
+        for prefix, adapter in self._mine.items():
+            adapter.untap()
+            above = self.session.adapters.get(prefix)
+            if above is adapter:
+                self.session.adapters[prefix] = adapter.inner
+            while isinstance(above, CaptureAdapter):
+                # A later mount wraps ours: ours is taken out from below it.
+                if above.inner is adapter:
+                    above._inner = adapter.inner
+                above = above.inner
         self._mine.clear()
 
 

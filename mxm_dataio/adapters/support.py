@@ -21,10 +21,14 @@ def require_urllib3() -> None:
             in urllib3's place, as urllib3-future does.
     """
     version = str(getattr(import_module("urllib3"), "__version__", "?"))
-    base = getattr(import_module("urllib3.connection"), "HTTPConnection", None)
-    if not (isinstance(base, type) and issubclass(base, http.client.HTTPConnection)):
-        raise _refusal(f"{_in_its_place()} {version}, which stands in urllib3's place,")
     _require("urllib3", version, _URLLIB3)
+    try:
+        # Its own classes: what a program has put under their names is not the question.
+        base = import_module(".bases", __package__).Connection
+    except (ImportError, AttributeError):
+        base = object
+    if not issubclass(base, http.client.HTTPConnection):
+        raise _refusal(f"{_in_its_place()} {version}, which stands in urllib3's place,")
 
 
 def require_requests(version: str) -> None:

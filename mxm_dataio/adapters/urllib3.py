@@ -5,20 +5,20 @@ from __future__ import annotations
 import functools
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import Any, assert_never
 
 import urllib3
-from urllib3 import connection as connections
-from urllib3.connectionpool import HTTPConnectionPool
 
 from ..api import IngestSession, active
 from ..asking import collector
 from ..identity import Identity
 from ..models import Exchange, Headers, Mode, Request
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
-from ..utils import instant, new_id
+from ..store import Store
+from ..utils import after_fork, instant, new_id
+from .bases import Connection, Pool, TLSConnection
 from .call import UNSENT, Call, header_pairs
 from .replay import replay
 from .wire import current, tapped
@@ -44,6 +44,8 @@ class Plan:
         self, ingest: IngestSession, method: str, url: str, headers: Any, body: Any
     ) -> None:
         self.ingest = ingest
+        # Kept, since the session may end in another thread meanwhile.
+        self._store = ingest.store
         self.method = method
         self.url = url
         self.headers = header_pairs(headers)
@@ -122,6 +124,12 @@ class Plan:
             conditions=self._conditions,
         )
 
+    @property
+    def store(self) -> Store:
+        """The store that holds the answer to serve."""
+        assert self._store is not None
+        return self._store
+
     def not_modified(self, call: Call, status: int) -> bool:
         """Say whether a 304 confirmed the stored answer, and note it on the call."""
         if self.stored is None or status != 304:
@@ -142,17 +150,22 @@ def body_parts(body: Any) -> Any:
             yield part.encode("utf-8") if isinstance(part, str) else part
 
 
-@contextmanager
-def recording(call: Call) -> Any:
-    """Make a call the one that the taps report to."""
-    token = current.set(call)
+def recorded(call: Call, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Make a call, with the taps reporting to it.
+
+    An interrupt may come at any line, the first of a ``finally`` too: hence a second one.
+    """
     try:
-        yield call
-    except BaseException as exc:
-        call.raised(exc)
-        raise
+        try:
+            current.set(call)
+            return make(*args, **kwargs)
+        except BaseException as exc:
+            call.raised(exc)
+            raise
+        finally:
+            current.set(None)
     finally:
-        current.reset(token)
+        current.set(None)
 
 
 def url_of(pool: Any, url: str) -> str:
@@ -167,45 +180,45 @@ def url_of(pool: Any, url: str) -> str:
     return f"{pool.scheme}://{host}{port}{path}"
 
 
+# How ``urlopen`` names its first arguments, in their order.
+_NAMES = ("method", "url", "body", "headers", "retries", "redirect")
+
+
 def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def urlopen(
-        self: Any,
-        method: str,
-        url: str,
-        body: Any = None,
-        headers: Any = None,
-        retries: Any = None,
-        redirect: bool = True,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Passed on exactly as they came: what is below may be the program's own replacement.
+        given = {"retries": None, "redirect": True, **dict(zip(_NAMES, args, strict=False))}
+        given |= kwargs
         under_way = current.get()
         if under_way is not None:
             # urllib3 calls itself for each retry and redirect; the history tells why.
-            history = getattr(retries, "history", ())
+            history = getattr(given["retries"], "history", ())
             if history:
                 under_way.blame(history[-1].error)
-            return original(self, method, url, body, headers, retries, redirect, *args, **kwargs)
+            return original(self, *args, **kwargs)
         ingest = active()
-        if ingest is None or ingest.mode is Mode.OFF:
-            return original(self, method, url, body, headers, retries, redirect, *args, **kwargs)
-        sent = self.headers if headers is None else headers
-        plan = Plan(ingest, method, url_of(self, url), sent, body)
+        if ingest is None or ingest.mode is Mode.OFF or not {"method", "url"} <= given.keys():
+            return original(self, *args, **kwargs)
+        headers = given.get("headers")
+        if headers is None:
+            headers = self.headers
+        url = url_of(self, given["url"])
+        plan = Plan(ingest, given["method"], url, headers, given.get("body"))
         if plan.passes:
-            return original(self, method, url, body, headers, retries, redirect, *args, **kwargs)
+            return original(self, *args, **kwargs)
         if plan.serve is not None:
-            return _replay(ingest, plan.serve, self, method, url, retries, redirect, kwargs)
-        with recording(plan.call()) as call:
-            response = original(
-                self, method, url, body, headers, retries, redirect, *args, **kwargs
-            )
+            return _replay(plan, plan.serve, self, given)
+        call = plan.call()
+        response = recorded(call, original, self, *args, **kwargs)
         try:
             if plan.not_modified(call, response.status) and plan.stored is not None:
                 response.drain_conn()
                 response.release_conn()
                 call.returned()
-                return _replay(ingest, plan.stored, self, method, url, retries, redirect, kwargs)
+                return _replay(plan, plan.stored, self, given)
+            if not call.attempts:
+                call.lose(RuntimeError("no connection of urllib3's brought the answer (a mock?)"))
             call.returned()
             return response
         finally:
@@ -215,64 +228,86 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     return urlopen
 
 
-def _replay(
-    ingest: IngestSession,
-    stored: Exchange,
-    pool: Any,
-    method: str,
-    url: str,
-    retries: Any,
-    redirect: bool,
-    kwargs: dict[str, Any],
-) -> Any:
-    assert ingest.store is not None
-    response_kw: dict[str, Any] = {
-        name: kwargs[name]
-        # The last is urllib3 1.26's.
-        for name in ("preload_content", "decode_content", "enforce_content_length", "request_url")
-        if name in kwargs
-    }
-    return replay(ingest.store, stored, pool, method, url, retries, redirect, response_kw)
+# The last is urllib3 1.26's.
+_RESPONSE_KW = ("preload_content", "decode_content", "enforce_content_length", "request_url")
 
 
-class Hook:
-    """Replaces methods of urllib3's pool and connection classes; counted, undone by the last."""
+def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> Any:
+    response_kw = {name: given[name] for name in _RESPONSE_KW if name in given}
+    method, url, retries = given["method"], given["url"], given["retries"]
+    return replay(plan.store, stored, pool, method, url, retries, given["redirect"], response_kw)
+
+
+class Patches:
+    """Methods of other people's classes replaced, and put back; counted, undone by the last.
+
+    The program may replace the same methods, before, meanwhile and after, and undo it in any
+    order. So a method is put back only where ours still stands: what has come over it is the
+    program's, and calls ours, which without a session does nothing. If ours comes to light again
+    later, the next session takes it off.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._renew_lock()
         self._count = 0
-        self._undo: list[tuple[type, str, Any]] = []
+        self._made: list[tuple[type, str, Any, weakref.ref[Any]]] = []
+
+        after_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def install(self) -> None:
         """Replace, unless another session has."""
         with self._lock:
             self._count += 1
-            if self._count > 1:
-                return
-            self._replace(HTTPConnectionPool, "urlopen", _urlopen(HTTPConnectionPool.urlopen))
-            base: type = connections.HTTPConnection
-            for name, method in tapped(base, own=False).items():
-                self._replace(base, name, method)
-            # Where urllib3's TLS connection overrides, its own methods are replaced as well.
-            for name, method in tapped(connections.HTTPSConnection, own=True).items():
-                self._replace(connections.HTTPSConnection, name, method)
+            if self._count == 1:
+                self._put_back()
+                self.replace_all()
 
     def uninstall(self) -> None:
         """Put everything back, if no other session needs it."""
         with self._lock:
             self._count -= 1
-            if self._count:
-                return
-            while self._undo:
-                cls, name, was = self._undo.pop()
-                if was is None:
-                    delattr(cls, name)
-                else:
-                    setattr(cls, name, was)
+            if not self._count:
+                self._put_back()
 
-    def _replace(self, cls: type, name: str, method: Any) -> None:
-        self._undo.append((cls, name, cls.__dict__.get(name)))
+    def replace_all(self) -> None:
+        """Replace the methods."""
+        raise NotImplementedError
+
+    def replace(self, cls: type, name: str, method: Any) -> None:
+        """Replace one method."""
+        self._made.append((cls, name, cls.__dict__.get(name), weakref.ref(method)))
         setattr(cls, name, method)
+
+    def _put_back(self) -> None:
+        covered = []
+        for cls, name, was, ours in reversed(self._made):
+            method = ours()
+            if method is None:
+                # Gone for good: the program put something else there and dropped ours.
+                continue
+            if cls.__dict__.get(name) is not method:
+                covered.append((cls, name, was, ours))
+            elif was is None:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, was)
+        self._made = covered[::-1]
+
+
+class Hook(Patches):
+    """Replaces methods of urllib3's pool and connection classes."""
+
+    def replace_all(self) -> None:
+        # The pool comes last and goes first: a call that it sees has to meet the taps.
+        for name, method in tapped(Connection, own=False).items():
+            self.replace(Connection, name, method)
+        # Where urllib3's TLS connection overrides, its own methods are replaced as well.
+        for name, method in tapped(TLSConnection, own=True).items():
+            self.replace(TLSConnection, name, method)
+        self.replace(Pool, "urlopen", _urlopen(Pool.urlopen))
 
 
 HOOK = Hook()

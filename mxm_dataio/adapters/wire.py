@@ -8,24 +8,22 @@ reader: one Python call for each ``recv``, whichever way the body is read.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
 import time
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from ..models import Peer
-from .call import Attempt, Call
+from .call import ON_CONNECTION, Attempt, Call
 
 # The call under way in this context; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
 current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
-
-# Kept on the connection, since that is what lives from connect to answer.
-_ATTEMPT = "_dataio_attempt"
-_PEER = "_dataio_peer"
 
 Method = Callable[..., Any]
 
@@ -67,8 +65,13 @@ class TapRaw(io.RawIOBase):
                 super().close()
                 self._attempt.finish()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
+    # The rest of what ``socket.SocketIO`` shows, some of it under no public name, which programs
+    # use all the same to get at the socket. Not by __getattr__: io asks for an attribute of its
+    # own before each read, and takes any exception in there for an answer.
+    _sock = property(lambda self: self._raw._sock)
+    _timeout_occurred = property(lambda self: self._raw._timeout_occurred)
+    name = property(lambda self: self._raw.name)
+    mode = property(lambda self: self._raw.mode)
 
 
 def _tap(response: Any, attempt: Attempt) -> Any:
@@ -113,13 +116,19 @@ def _putrequest(original: Method) -> Method:
 
 def _begin(connection: Any, call: Call, method: str, url: str) -> Attempt:
     """Begin an attempt on a connection, or go on with the one that connected it."""
-    attempt: Attempt | None = connection.__dict__.get(_ATTEMPT)
+    attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
     if attempt is None or attempt.call is not call or attempt.requested:
-        attempt = call.attempt()
-        connection.__dict__[_ATTEMPT] = attempt
+        attempt = _attempt(connection, call)
     attempt.requested = True
     attempt.method = method
     attempt.url = absolute(url, call.url)
+    return attempt
+
+
+def _attempt(connection: Any, call: Call) -> Attempt:
+    """Begin an attempt, kept on its connection."""
+    attempt = call.attempt()
+    attempt.hold_on(connection)
     return attempt
 
 
@@ -140,14 +149,14 @@ def _with_headers(
 def _connect(original: Method) -> Method:
     @functools.wraps(original)
     def connect(self: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(_ATTEMPT)
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is None or attempt.done or attempt.busy:
             call = current.get()
             if call is None or (attempt is not None and attempt.busy):
                 return original(self)
-            attempt = call.attempt()
-            self.__dict__[_ATTEMPT] = attempt
+            attempt = _attempt(self, call)
         attempt.busy = True
+        attempt.connect = None
         token = current.set(None)
         clock = time.perf_counter()
         try:
@@ -156,10 +165,10 @@ def _connect(original: Method) -> Method:
             current.reset(token)
             attempt.busy = False
         seconds = time.perf_counter() - clock
-        tcp = self.__dict__.pop("_dataio_tcp", None)
-        attempt.connect = seconds if tcp is None else tcp
-        if tcp is not None and hasattr(self.sock, "cipher"):
-            attempt.tls = seconds - tcp
+        if attempt.connect is None:
+            attempt.connect = seconds
+        elif hasattr(self.sock, "cipher"):
+            attempt.tls = seconds - attempt.connect
         return result
 
     return connect
@@ -172,8 +181,9 @@ def _new_conn(original: Method) -> Method:
     def new_conn(self: Any) -> Any:
         clock = time.perf_counter()
         sock = original(self)
-        if _ATTEMPT in self.__dict__:
-            self.__dict__["_dataio_tcp"] = time.perf_counter() - clock
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
+        if attempt is not None:
+            attempt.connect = time.perf_counter() - clock
         return sock
 
     return new_conn
@@ -182,7 +192,7 @@ def _new_conn(original: Method) -> Method:
 def _send(original: Method) -> Method:
     @functools.wraps(original)
     def send(self: Any, data: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(_ATTEMPT)
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is None or attempt.busy or not attempt.requested:
             return original(self, data)
         if getattr(self, "sock", None) is None and getattr(self, "auto_open", False):
@@ -204,7 +214,7 @@ def _send(original: Method) -> Method:
 def _getresponse(original: Method) -> Method:
     @functools.wraps(original)
     def getresponse(self: Any, *args: Any, **kwargs: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(_ATTEMPT)
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is None or args or kwargs or not attempt.requested or attempt.parser:
             # urllib3 1.26 first asks with an argument of Python 2's, and gets a TypeError.
             return original(self, *args, **kwargs)
@@ -222,18 +232,14 @@ def _getresponse(original: Method) -> Method:
                 del self.response_class
             else:
                 self.response_class = own
-            self.__dict__.pop(_ATTEMPT, None)
+            attempt.release()
 
     return getresponse
 
 
 def _peer(connection: Any) -> Peer:
-    """Return the other end's facts; asked of a socket once, for they do not change."""
+    """Return the other end's facts, which a few microseconds get from the socket."""
     sock = connection.sock
-    known = connection.__dict__.get(_PEER)
-    if known is not None and known[0] is sock:
-        peer: Peer = known[1]
-        return peer
     address = version = cipher = certificate = None
     try:
         name = sock.getpeername()
@@ -246,9 +252,7 @@ def _peer(connection: Any) -> Peer:
     except (OSError, AttributeError, ValueError, NotImplementedError):
         # Facts of an odd socket (a test's, a library's own TLS) are not worth a failure.
         pass
-    peer = Peer(address, version, cipher, certificate)
-    connection.__dict__[_PEER] = (sock, peer)
-    return peer
+    return Peer(address, version, cipher, certificate)
 
 
 def absolute(url: str, base: str) -> str:
@@ -294,3 +298,104 @@ def capturing(cls: type) -> type:
     made = type(cls.__name__, (cls,), members)
     made.__module__, made.__qualname__ = cls.__module__, cls.__qualname__
     return made
+
+
+# -- the taps on one adapter's pools -----------------------------------------------------------
+
+_POOL_GETTERS = ("get_connection_with_tls_context", "get_connection")
+
+
+class Taps:
+    """The taps on one adapter's pools, counted: several sessions may carry the same adapter."""
+
+    def __init__(self, adapter: Any) -> None:
+        self._adapter = weakref.ref(adapter)
+        self._count = 0
+        self._were: dict[str, Any] = {}
+        self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @classmethod
+    def of(cls, adapter: Any) -> Taps:
+        """Return the adapter's taps, or new ones."""
+        for name in _POOL_GETTERS:
+            found = getattr(getattr(adapter, name, None), "_dataio_taps", None)
+            if isinstance(found, Taps):
+                return found
+        return cls(adapter)
+
+    def add(self) -> None:
+        """Tap what the adapter gets its pools from."""
+        adapter = self._adapter()
+        self._count += 1
+        if self._count > 1:
+            return
+        for name in _POOL_GETTERS:
+            getter = getattr(adapter, name, None)
+            if getter is not None:
+                was = vars(adapter).get(name)
+                with contextlib.suppress(AttributeError):
+                    setattr(adapter, name, self._tapping(getter))
+                    self._were[name] = was
+
+    def remove(self) -> None:
+        """Leave the adapter, its pools and their idle connections as they were."""
+        adapter = self._adapter()
+        self._count -= 1
+        if self._count or adapter is None:
+            return
+        for name, was in self._were.items():
+            if getattr(vars(adapter).get(name), "_dataio_taps", None) is not self:
+                continue
+            if was is None:
+                delattr(adapter, name)
+            else:
+                setattr(adapter, name, was)
+        for pool in list(self._pools):
+            untap_pool(pool)
+
+    def _tapping(self, getter: Any) -> Any:
+        own = getattr(getter, "__self__", None) is self._adapter()
+        # The adapter holds this, so this must not hold the adapter: dropped, it is to be gone.
+        found = weakref.WeakMethod(getter) if own else lambda: getter
+
+        def get(*args: Any, **kwargs: Any) -> Any:
+            pool = found()(*args, **kwargs)  # type: ignore[misc]
+            if tap_pool(pool):
+                self._pools.add(pool)
+            return pool
+
+        get._dataio_taps = self  # type: ignore[attr-defined]
+        return get
+
+
+def tap_pool(pool: Any) -> bool:
+    """Have a pool make tapped connections, and tap the idle ones it holds; say if that is new."""
+    cls = getattr(pool, "ConnectionCls", None)
+    if cls is None or getattr(cls, "_dataio_taps", False):
+        return False
+    made = capturing(cls)
+    pool.ConnectionCls = made
+    # Idle connections from before: without this they would be used unseen, or dropped, and the
+    # server would see one more.
+    _recast(pool, cls, made)
+    return True
+
+
+def untap_pool(pool: Any) -> None:
+    """Have a pool make its own connections again, and leave no trace on the idle ones."""
+    made = vars(pool).get("ConnectionCls")
+    if made is None or not getattr(made, "_dataio_taps", False):
+        return
+    (cls,) = made.__bases__
+    del pool.ConnectionCls
+    if pool.ConnectionCls is not cls:
+        # It was the pool's own, not its class's.
+        pool.ConnectionCls = cls
+    _recast(pool, made, cls)
+
+
+def _recast(pool: Any, old: type, new: type) -> None:
+    # queue.Queue shows its content under no public name.
+    for connection in list(getattr(pool.pool, "queue", ())):
+        if type(connection) is old:
+            connection.__class__ = new
