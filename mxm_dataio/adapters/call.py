@@ -7,6 +7,7 @@ body returns. A body dropped half-way is settled when it is closed, or when the 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -115,7 +116,9 @@ class Attempt:
         """Take the error that ended a read."""
         if not self.done and self.parser is not None:
             if self.parser.head_done:
-                self.body_failure = failures.dump(exc, self.call.ingest.redaction.text)
+                self.body_failure = failures.dump(
+                    exc, self.call.ingest.redaction.text, exc.__context__
+                )
             self.finish()
 
     def finish(self) -> None:
@@ -187,6 +190,8 @@ class Call:
         self._clock = time.perf_counter()
         self._duration: float | None = None
         self._failure: Failure | None = None
+        # What the program is handling as it makes the call is no part of what goes wrong in it.
+        self._outside = sys.exception()
         self._status: Status | None = None
         self._over = False
         self._settled = False
@@ -209,7 +214,7 @@ class Call:
         if error is not None and self.attempts:
             last = self.attempts[-1]
             if last.failure is None:
-                last.failure = failures.dump(error, self.ingest.redaction.text)
+                last.failure = self._dump(error)
             if not last.answered:
                 last.done = True
 
@@ -231,20 +236,26 @@ class Call:
     def returned(self) -> None:
         """The program has its answer."""
         self._duration = time.perf_counter() - self._clock
+        self._outside = None
         self._over = True
         self.advance()
 
     def raised(self, exc: BaseException) -> None:
         """The program has its exception."""
         self._duration = time.perf_counter() - self._clock
-        self._failure = failures.dump(exc, self.ingest.redaction.text)
+        exc = failures.beneath(exc)
+        self._failure = self._dump(exc)
         interrupted = not isinstance(exc, Exception)
         self._status = Status.INTERRUPTED if interrupted else Status.FAILED
         self.blame(getattr(exc, "reason", None) or exc)
         for attempt in self.attempts:
             attempt.done = True
+        self._outside = None
         self._over = True
         self.advance()
+
+    def _dump(self, exc: BaseException) -> Failure:
+        return failures.dump(exc, self.ingest.redaction.text, self._outside)
 
     def advance(self) -> None:
         """Settle, if nothing is outstanding."""

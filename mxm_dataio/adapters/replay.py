@@ -198,7 +198,7 @@ def replay(
     """
     request = stored.request
     if request.failure is not None:
-        raise failures.load(request.failure, pool)
+        failures.raise_again(request.failure, pool)
     final = stored.responses[-1]
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
