@@ -134,17 +134,32 @@ def _compare(
     after = server.connections if server else 0
     with IngestSession(SOURCE, root, "record", **options) as ingest:
         recorded = run(ingest)
-    assert recorded == plain
+    assert recorded == plain, f"recording differs at {difference(recorded, plain)}"
     if server is not None:
         assert server.connections - after == after - before, "other connections under capture"
     hits = server.hits if server else 0
     before_replay()
     with IngestSession(SOURCE, root, "replay", **options) as ingest:
         replayed = run(ingest)
-    assert replayed == plain
+    assert replayed == plain, f"replay differs at {difference(replayed, plain)}"
     if server is not None:
         assert server.hits == hits, "replay reached the server"
     return plain
+
+
+def difference(got: Any, wanted: Any, at: str = "") -> str:
+    """Return where two observations first differ, and how."""
+    if type(got) is type(wanted) and isinstance(got, dict) and got.keys() == wanted.keys():
+        pairs = [(f"{at}[{key!r}]", got[key], wanted[key]) for key in got]
+    elif type(got) is type(wanted) and isinstance(got, (list, tuple)) and len(got) == len(wanted):
+        names = getattr(got, "_fields", range(len(got)))
+        pairs = [(f"{at}.{name}", *both) for name, *both in zip(names, got, wanted, strict=True)]
+    else:
+        pairs = []
+    for place, left, right in pairs:
+        if left != right:
+            return difference(left, right, place)
+    return f"{at or 'its top'}: {got!r} is not {wanted!r}"
 
 
 def observe(response: requests.Response | urllib3.BaseHTTPResponse) -> dict[str, Any]:
@@ -176,7 +191,6 @@ def observe(response: requests.Response | urllib3.BaseHTTPResponse) -> dict[str,
         "tell": raw.tell(),
         "left": raw.length_remaining,
         "closed": (raw.isclosed(), raw.closed),
-        "connection": raw.connection is None,
     }
     return seen
 

@@ -22,7 +22,8 @@ def test_retries_keep_their_history_and_do_not_sleep(tmp_path: Path) -> None:
     def flaky(_request: Any) -> bytes:
         nonlocal served
         served += 1
-        return answer(503, b"later", headers=[("Retry-After", "1")]) if served % 3 else answer(200, b"now")  # fmt: skip
+        later = answer(503, b"later", headers=[("Retry-After", "1")])
+        return later if served % 3 else answer(200, b"now")
 
     with RawServer(responder({"/": flaky, "/always": answer(503, b"never")})) as server:
 
