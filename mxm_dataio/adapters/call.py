@@ -218,6 +218,16 @@ class Call:
             if not last.answered:
                 last.done = True
 
+    def explain(self, response: Any) -> None:
+        """Note, from a response's history, what urllib3 made of the tries before it.
+
+        A mounted adapter is not told as it happens; see :meth:`blame`.
+        """
+        history = getattr(getattr(response, "retries", None), "history", ())
+        for attempt, step in zip(self.attempts[-2::-1], reversed(history), strict=False):
+            if step.error is not None and attempt.failure is None:
+                attempt.failure = self._dump(step.error)
+
     def lose(self, exc: BaseException) -> None:
         """Give up recording this call: what was taken of it can't be trusted.
 

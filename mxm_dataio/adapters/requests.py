@@ -144,6 +144,7 @@ def capture(
         return _replay(inner, ingest, plan.serve, request, kwargs)
     with recording(plan.call()) as call:
         response = inner.send(request, **kwargs)
+        call.explain(response.raw)
     if plan.not_modified(call, response.status_code) and plan.stored is not None:
         response.content  # noqa: B018 - read to its end, so that the connection is reused
         call.returned()
