@@ -109,5 +109,18 @@ RUINS: dict[str, bytes] = {
     "ended-between-chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     "ended-before-line-end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf",
     "bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\nzz\r\nbad\r\n0\r\n\r\n",
+    "too-many-fields": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n",
+    "long-field": b"HTTP/1.1 200 OK\r\nX-Long: " + b"v" * 70_000 + b"\r\n\r\n",
+    "long-status": b"HTTP/1.1 200 " + b"v" * 70_000 + b"\r\n\r\n",
+    "bad-version": b"HTTP/9.9 200 OK\r\n\r\n",
+    "bad-code": b"HTTP/1.1 2OO OK\r\n\r\n",
+    "two-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+    "continue-only": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "head-only": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+    "chunked-head-only": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "truncated-gzip-chunk": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1e\r\n" + GZIPPED[:30] + b"\r\nzz\r\n",
+    "negative-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-4\r\ngood\r\n0\r\n\r\n",
+    "chunk-without-end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngoodXX4\r\nmore\r\n0\r\n\r\n",
     "no-trailer-end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n",
 }  # fmt: skip

@@ -65,7 +65,7 @@ def _argument(arg: Any, depth: int) -> Any:
         return describe(arg, depth + 1)
     if isinstance(arg, str):
         return _text(arg)
-    return arg if isinstance(arg, (bytes, int, type(None))) else type(arg).__name__
+    return arg if isinstance(arg, (bytes, int, type(None))) else _text(repr(arg))
 
 
 def _text(value: object) -> str:

@@ -183,7 +183,7 @@ def test_read1_gives_the_same_bytes(
 ITERATORS: dict[str, Callable[[requests.Response], Any]] = {
     "content": lambda r: list(r.iter_content(64)),
     "content-one": lambda r: list(r.iter_content()),
-    "content-bad-size": lambda r: list(r.iter_content("x")),  # type: ignore[arg-type]
+    "content-bad-size": lambda r: list(r.iter_content("x")),
     "content-text": lambda r: list(r.iter_content(5, decode_unicode=True)),
     "content-again": lambda r: [r.content, list(r.iter_content(99)), list(r.iter_content(None))],
     "content-twice": lambda r: [list(r.iter_content(99)), outcome(lambda: list(r.iter_content()))],

@@ -176,8 +176,7 @@ def test_every_argument_reaches_the_adapter_inside(tmp_path: Path) -> None:
         session.get(server.url, verify=bundle, timeout=(3, 4), stream=True).close()
         assert (seen["timeout"], seen["verify"], seen["stream"]) == ((3, 4), bundle, True)
     exchanges = recorded(tmp_path / "root")
-    # As urllib3 raised it, as the hook stores it: replay has requests wrap it again.
-    assert exchanges[0].request.failure.error_class == "urllib3.exceptions.MaxRetryError"
+    assert exchanges[0].request.failure.error_class == "requests.exceptions.SSLError"
     assert exchanges[1].answer.peer.tls_version
 
 

@@ -253,11 +253,11 @@ class Call:
     def raised(self, exc: BaseException) -> None:
         """The program has its exception."""
         self._duration = time.perf_counter() - self._clock
-        exc = failures.beneath(exc)
         self._failure = self._dump(exc)
         interrupted = not isinstance(exc, Exception)
         self._status = Status.INTERRUPTED if interrupted else Status.FAILED
-        self.blame(getattr(exc, "reason", None) or exc)
+        beneath = failures.beneath(exc)
+        self.blame(getattr(beneath, "reason", None) or beneath)
         for attempt in self.attempts:
             attempt.done = True
         self._outside = None

@@ -53,13 +53,17 @@ def load(failure: Failure, pool: object = None) -> BaseException:
     return exc if isinstance(exc, BaseException) else OSError(failure.message)
 
 
-def raise_again(failure: Failure, pool: object = None) -> NoReturn:
+def raise_again(failure: Failure, pool: object = None, *, wrapped: bool = False) -> NoReturn:
     """Raise a recorded exception, with what it came from.
+
+    Args:
+        wrapped: as ``requests`` wrapped it; else what urllib3 raised beneath.
 
     Raises:
         BaseException: as recorded.
     """
-    exc = first = load(failure, pool)
+    exc = load(failure, pool)
+    exc = first = exc if wrapped else beneath(exc)
     context = exc.__context__
     while first.__context__ is not None:
         first = first.__context__
@@ -74,7 +78,7 @@ def raise_again(failure: Failure, pool: object = None) -> NoReturn:
 
 
 def beneath(exc: BaseException) -> BaseException:
-    """Return what urllib3 raised, if ``requests`` only wrapped it; replay has it wrap it again."""
+    """Return what urllib3 raised, if ``requests`` only wrapped it."""
     while (
         isinstance(exc, requests.RequestException)
         and exc.args
@@ -141,6 +145,16 @@ class _Dump:
         return data
 
 
+class _Absent:
+    """What stands in an exception for an object that is not there: it looks like it in texts."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 class _Load:
     """Makes an exception of the data of one."""
 
@@ -157,7 +171,7 @@ class _Load:
             return self._met[data["met"]]
         if "exception" in data:
             return self._exception(data)
-        return self._pool if data.get("is") == "pool" else None
+        return self._pool if data.get("is") == "pool" else _Absent(data.get("repr", "…"))
 
     def _exception(self, data: Mapping[str, Any]) -> BaseException:
         module, name = data["exception"]
@@ -169,6 +183,9 @@ class _Load:
         for key, item in data["state"].items():
             with contextlib.suppress(AttributeError):
                 setattr(exc, key, self.value(item))
+        if isinstance(exc, requests.RequestException):
+            # Objects that are no text: the one who raises it again has the request.
+            exc.response = None
         exc.__cause__ = self._origin(data.get("cause"))
         exc.__context__ = self._origin(data.get("context"))
         exc.__suppress_context__ = data.get("suppress", False)

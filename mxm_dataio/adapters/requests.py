@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
-from . import wire
+from . import failures, wire
 from .call import Attempt, Call
 from .replay import replay
 from .urllib3 import Plan, recording
@@ -168,10 +168,16 @@ def _replay(
         # Nothing is sent: without a body no version of requests takes its way for chunks.
         bare = request.copy()
         bare.body = None
+    failure = stored.request.failure
     try:
+        if failure is not None and not failure.error_class.startswith("urllib3."):
+            # What the adapter inside raised; else it is for requests to wrap what urllib3 did.
+            pool = _Pool(ingest, stored, str(request.url))
+            failures.raise_again(failure, pool, wrapped=True)
         response = _Replayer(ingest, stored, adapter).send(bare, **kwargs)
     except requests.RequestException as exc:
-        exc.request = request
+        if exc.request is not None:
+            exc.request = request
         raise
     response.request = request
     return response
@@ -186,7 +192,12 @@ class _Pool:
         self._url = url
 
     def __repr__(self) -> str:
-        return f"<recorded pool of {self._url.partition('?')[0]}>"
+        # As a pool of urllib3 names itself in messages.
+        url = urllib3.util.parse_url(self._url)
+        name, port = (
+            ("HTTPSConnectionPool", 443) if url.scheme == "https" else ("HTTPConnectionPool", 80)
+        )
+        return f"{name}(host={url.host!r}, port={url.port or port!r})"
 
     def urlopen(
         self,
