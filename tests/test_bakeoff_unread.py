@@ -107,7 +107,6 @@ def test_an_iterator_left_half_way(server: RawServer, tmp_path: Path) -> None:
                     if number == 2:
                         break
             response = session.get(f"{server.url}/{path}", stream=True)
-            seen.append(next(response.iter_lines(64)) if path == "none" else None)
             pieces = response.iter_content(9)
             seen.append(next(pieces))
             del pieces, response
@@ -127,7 +126,10 @@ def test_a_session_closed_before_its_answers_are_read(server: RawServer, tmp_pat
             response = session.get(f"{server.url}/big", stream=True)
             first = response.raw.read(10)
         # Its pool is closed; the connection in use is not.
-        return first, len(response.content), session.get(f"{server.url}/next").content
+        with response:
+            rest = len(response.content)
+        with session:
+            return first, rest, session.get(f"{server.url}/next").content
 
     assert three_ways(tmp_path, server, work) == (BIG[:10], len(BIG) - 10, b"next")
 
