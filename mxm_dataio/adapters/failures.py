@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import requests
+import urllib3.connection
 import urllib3.exceptions
 
 from ..models import Failure
@@ -29,11 +30,14 @@ _MODULES: dict[str, Any] = {
     "ssl": ssl,
     "zlib": zlib,
     "http.client": http.client,
+    "urllib3.connection": urllib3.connection,
     "urllib3.exceptions": urllib3.exceptions,
     "requests.exceptions": requests.exceptions,
 }
 _BUILT_IN = frozenset({"builtins", "socket", "ssl", "zlib"})
 _DEPTH = 8
+# It has another home in other versions of urllib3.
+_HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
 
 
 def dump(
@@ -98,6 +102,8 @@ def _dotted(cls: type) -> str:
 def _known(cls: type[BaseException]) -> tuple[str, str]:
     for base in cls.__mro__:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
+        if base is _HOSTNAME_ERROR and module not in _MODULES:
+            module = "urllib3.connection"
         if getattr(_MODULES.get(module), base.__name__, None) is base:
             return module, base.__name__
     return "builtins", "Exception"
