@@ -7,6 +7,7 @@ body returns. A body dropped half-way is settled when it is closed, or when the 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -134,7 +135,9 @@ class Attempt:
             if not isinstance(exc, Exception):
                 self.call.interrupted()
             if self.parser.head_done:
-                self.body_failure = failures.dump(exc, self.call.ingest.redaction.text)
+                self.body_failure = failures.dump(
+                    exc, self.call.ingest.redaction.text, exc.__context__
+                )
             self.finish()
 
     def finish(self) -> None:
@@ -206,6 +209,8 @@ class Call:
         self._clock = time.perf_counter()
         self._duration: float | None = None
         self._failure: Failure | None = None
+        # What the program is handling as it makes the call is no part of what goes wrong in it.
+        self._outside = sys.exception()
         self._status: Status | None = None
         self._over = False
         self._settled = False
@@ -231,9 +236,19 @@ class Call:
         if error is not None and self.attempts:
             last = self.attempts[-1]
             if last.failure is None:
-                last.failure = failures.dump(error, self.ingest.redaction.text)
+                last.failure = self._dump(error)
             if not last.answered:
                 last.done = True
+
+    def explain(self, response: Any) -> None:
+        """Note, from a response's history, what urllib3 made of the tries before it.
+
+        A mounted adapter is not told as it happens; see :meth:`blame`.
+        """
+        history = getattr(getattr(response, "retries", None), "history", ())
+        for attempt, step in zip(self.attempts[-2::-1], reversed(history), strict=False):
+            if step.error is not None and attempt.failure is None:
+                attempt.failure = self._dump(step.error)
 
     def lose(self, exc: BaseException) -> None:
         """Give up recording this call: what was taken of it can't be trusted.
@@ -255,21 +270,27 @@ class Call:
     def returned(self) -> None:
         """The program has its answer."""
         self._duration = time.perf_counter() - self._clock
+        self._outside = None
         self._over = True
         self.advance()
 
     def raised(self, exc: BaseException) -> None:
         """The program has its exception."""
         self._duration = time.perf_counter() - self._clock
-        self._failure = failures.dump(exc, self.ingest.redaction.text)
+        self._failure = self._dump(exc)
         self._status = Status.FAILED
         if not isinstance(exc, Exception):
             self.interrupted()
-        self.blame(getattr(exc, "reason", None) or exc)
+        beneath = failures.beneath(exc)
+        self.blame(getattr(beneath, "reason", None) or beneath)
         for attempt in self.attempts:
             attempt.done = True
+        self._outside = None
         self._over = True
         self.advance()
+
+    def _dump(self, exc: BaseException) -> Failure:
+        return failures.dump(exc, self.ingest.redaction.text, self._outside)
 
     def interrupted(self) -> None:
         """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""

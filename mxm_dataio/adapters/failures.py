@@ -2,18 +2,24 @@
 
 Only the exceptions of these modules are made again from a store, by name and without running
 their constructors on foreign data; anything else comes back as its nearest base among them.
+What they came from, ``__cause__`` and ``__context__``, is kept too, down to what the program itself
+was handling when it made the call.
 """
 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import http.client
 import socket
 import ssl
+import sys
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+import requests
+import urllib3.connection
 import urllib3.exceptions
 
 from ..models import Failure
@@ -25,79 +31,177 @@ _MODULES: dict[str, Any] = {
     "ssl": ssl,
     "zlib": zlib,
     "http.client": http.client,
+    "urllib3.connection": urllib3.connection,
     "urllib3.exceptions": urllib3.exceptions,
+    "requests.exceptions": requests.exceptions,
 }
-_DEPTH = 6
+_BUILT_IN = frozenset({"builtins", "socket", "ssl", "zlib"})
+_DEPTH = 8
+# It has another home in other versions of urllib3.
+_HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
 
 
-def dump(exc: BaseException, redact: Callable[[str], str]) -> Failure:
-    """Return an exception as data; texts pass through ``redact``."""
-    return Failure(dotted(type(exc)), redact(str(exc)), _dump(exc, redact, 0))
+def dump(
+    exc: BaseException, redact: Callable[[str], str], outside: BaseException | None = None
+) -> Failure:
+    """Return an exception as data; texts pass through ``redact``.
+
+    Args:
+        outside: what the program was handling already; neither it nor what it came from is kept.
+    """
+    return Failure(dotted(type(exc)), redact(str(exc)), _Dump(redact, outside).value(exc, 0))
 
 
 def load(failure: Failure, pool: object = None) -> BaseException:
     """Return an exception like the one recorded, with ``pool`` where it named its pool."""
-    exc = _load(failure.data, pool)
+    exc = _Load(pool).value(failure.data)
     return exc if isinstance(exc, BaseException) else OSError(failure.message)
+
+
+def raise_again(failure: Failure, pool: object = None, *, wrapped: bool = False) -> NoReturn:
+    """Raise a recorded exception, with what it came from.
+
+    Args:
+        wrapped: as ``requests`` wrapped it; else what urllib3 raised beneath.
+
+    Raises:
+        BaseException: as recorded.
+    """
+    exc = load(failure, pool)
+    exc = first = exc if wrapped else beneath(exc)
+    context = exc.__context__
+    while first.__context__ is not None:
+        first = first.__context__
+    outside = sys.exception()
+    try:
+        raise exc
+    finally:
+        # In a handler of the program's, raising puts what is handled in the place of the context.
+        if context is not None:
+            first.__context__, exc.__context__ = outside, context
+        del exc, first, context, outside
+
+
+def beneath(exc: BaseException) -> BaseException:
+    """Return what urllib3 raised, if ``requests`` only wrapped it."""
+    while (
+        isinstance(exc, requests.RequestException)
+        and exc.args
+        and exc.args[0] is exc.__context__
+        and isinstance(exc.__context__, BaseException)
+    ):
+        exc = exc.__context__
+    return exc
 
 
 def _known(cls: type[BaseException]) -> tuple[str, str]:
     for base in cls.__mro__:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
+        if base is _HOSTNAME_ERROR and module not in _MODULES:
+            module = "urllib3.connection"
         if getattr(_MODULES.get(module), base.__name__, None) is base:
             return module, base.__name__
     return "builtins", "Exception"
 
 
-def _dump(value: Any, redact: Callable[[str], str], depth: int) -> Any:
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, (bytes, bytearray)):
-        return {"bytes": bytes(value).decode("latin-1")}
-    if isinstance(value, BaseException) and depth < _DEPTH:
-        module, name = _known(type(value))
-        return {
-            "exception": [module, name],
-            "args": [_dump(item, redact, depth + 1) for item in value.args],
-            "state": {
-                key: _dump(item, redact, depth + 1)
-                for key, item in vars(value).items()
-                if not key.startswith("__")
-            },
+class _Dump:
+    """Makes data of one exception. One met again is named by its number, in order of meeting."""
+
+    def __init__(self, redact: Callable[[str], str], outside: BaseException | None) -> None:
+        self._redact = redact
+        self._outside = outside
+        self._met: list[BaseException] = []
+
+    def value(self, value: Any, depth: int) -> Any:
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, str):
+            return self._redact(value)
+        if isinstance(value, (bytes, bytearray)):
+            return {"bytes": bytes(value).decode("latin-1")}
+        if isinstance(value, BaseException) and depth < _DEPTH:
+            return self._exception(value, depth + 1)
+        if hasattr(value, "urlopen"):
+            return {"is": "pool"}
+        return {"repr": self._redact(repr(value)[:500])}
+
+    def _exception(self, exc: BaseException, depth: int) -> Any:
+        for number, met in enumerate(self._met):
+            if met is exc:
+                return {"met": number}
+        module, name = _known(type(exc))
+        data: dict[str, Any] = {"exception": [module, name]}
+        data["args"] = [self.value(arg, depth) for arg in exc.args]
+        self._met.append(exc)
+        data["state"] = {
+            key: self.value(item, depth)
+            for key, item in vars(exc).items()
+            if not key.startswith("__")
         }
-    if hasattr(value, "urlopen"):
-        return {"is": "pool"}
-    return {"repr": redact(repr(value)[:500])}
-
-
-def _load(data: Any, pool: object) -> Any:
-    if not isinstance(data, Mapping):
+        for key, origin in (("cause", exc.__cause__), ("context", exc.__context__)):
+            if origin is not None and origin is not self._outside:
+                data[key] = self.value(origin, depth)
+        if exc.__suppress_context__:
+            data["suppress"] = True
         return data
-    if "bytes" in data:
-        return data["bytes"].encode("latin-1")
-    if "exception" in data:
-        return _load_exception(data, pool)
-    return pool if data.get("is") == "pool" else None
 
 
-def _load_exception(data: Mapping[str, Any], pool: object) -> BaseException:
-    module, name = data["exception"]
-    cls = getattr(_MODULES.get(module), name, Exception)
-    if not (isinstance(cls, type) and issubclass(cls, BaseException)):
-        cls = Exception
-    args = [_load(item, pool) for item in data["args"]]
-    state = {key: _load(item, pool) for key, item in data["state"].items()}
-    if issubclass(cls, OSError) and not issubclass(cls, urllib3.exceptions.HTTPError):
-        # OSError takes errno and strerror apart in __new__, so it has to see the arguments.
-        exc: BaseException = cls(*args)
-    else:
-        exc = cls.__new__(cls)
-        exc.args = tuple(args)
-    for key, item in state.items():
-        try:
-            setattr(exc, key, item)
-        except AttributeError:
-            continue
+class _Absent:
+    """What stands in an exception for an object that is not there: it looks like it in texts."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class _Load:
+    """Makes an exception of the data of one."""
+
+    def __init__(self, pool: object) -> None:
+        self._pool = pool
+        self._met: list[BaseException] = []
+
+    def value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        if "bytes" in data:
+            return data["bytes"].encode("latin-1")
+        if "met" in data:
+            return self._met[data["met"]]
+        if "exception" in data:
+            return self._exception(data)
+        return self._pool if data.get("is") == "pool" else _Absent(data.get("repr", "…"))
+
+    def _exception(self, data: Mapping[str, Any]) -> BaseException:
+        module, name = data["exception"]
+        cls = getattr(_MODULES.get(module), name, Exception)
+        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+            cls = Exception
+        exc = _made(cls, module, [self.value(arg) for arg in data["args"]])
+        self._met.append(exc)
+        for key, item in data["state"].items():
+            with contextlib.suppress(AttributeError):
+                setattr(exc, key, self.value(item))
+        if isinstance(exc, requests.RequestException):
+            # Objects that are no text: the one who raises it again has the request.
+            exc.response = None
+        exc.__cause__ = self._origin(data.get("cause"))
+        exc.__context__ = self._origin(data.get("context"))
+        exc.__suppress_context__ = data.get("suppress", False)
+        return exc
+
+    def _origin(self, data: Any) -> BaseException | None:
+        origin = self.value(data)
+        return origin if isinstance(origin, BaseException) else None
+
+
+def _made(cls: type[BaseException], module: str, args: list[Any]) -> BaseException:
+    if module in _BUILT_IN:
+        # Some take their arguments apart in C (errno and strerror, a codec's position).
+        with contextlib.suppress(TypeError):
+            return cls(*args)
+    exc = cls.__new__(cls)
+    exc.args = tuple(args)
     return exc

@@ -262,11 +262,14 @@ class MessageParser:
             if length is not None and length < 0:
                 length = None
         status = self.status or 0
-        if status in (204, 304) or 100 <= status < 200 or self._method == "HEAD":
+        if self._method == "HEAD":
             length, self.chunks = 0, None
+        elif status in (204, 304) or 100 <= status < 200:
+            # Chunks are read even here, against RFC 9112 §6.3: so http.client does.
+            length = 0
         self.length = length
         self._left = length or 0
-        self.complete = length == 0
+        self.complete = length == 0 and self.chunks is None
 
 
 def _end_of_head(head: bytearray, start: int) -> int:

@@ -15,13 +15,14 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from ..errors import ReplayMissError
-from ..models import Exchange, Response
+from ..models import Exchange, Failure, Response
 from ..store import Store
 from . import failures
 from .bases import Connection
 from .framing import encode
 
 _STEP = 1 << 16
+_DECODE_ERROR = "urllib3.exceptions.DecodeError"
 
 
 class RecordedRaw(io.RawIOBase):
@@ -197,15 +198,25 @@ def replay(
         Exception: as recorded.
     """
     request = stored.request
-    if request.failure is not None:
-        raise failures.load(request.failure, pool)
-    final = stored.responses[-1]
+    final = stored.responses[-1] if stored.responses else None
+    if request.failure is not None and (final is None or not _undecodable(request.failure, final)):
+        failures.raise_again(request.failure, pool)
+    assert final is not None
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
         retry = _counted(retry, attempt, attempt.method or method, url, pool)
     made = respond(store, final, pool, final.method or method, _target(final, url), response_kw)
     made.retries = retry
     return made
+
+
+def _undecodable(failure: Failure, final: Response) -> bool:
+    """Say that an answer came whole and only its content coding was at fault.
+
+    It is read again: a decoder's own exceptions can't be made from a store, and a program that
+    does not preload the body meets them later.
+    """
+    return final.complete and failure.error_class == _DECODE_ERROR
 
 
 def _target(attempt: Response, url: str) -> str:

@@ -15,7 +15,7 @@ from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
 from ..store import Store
-from . import wire
+from . import failures, wire
 from .call import Attempt, Call
 from .replay import replay
 from .support import require_requests, require_urllib3
@@ -178,6 +178,7 @@ def capture(
     call = plan.call()
     response: requests.Response = recorded(call, send, request, **kwargs)
     try:
+        call.explain(response.raw)
         if plan.not_modified(call, response.status_code) and plan.stored is not None:
             response.content  # noqa: B018 - read to its end, so that the connection is reused
             call.returned()
@@ -204,10 +205,16 @@ def _replay(
         # Nothing is sent: without a body no version of requests takes its way for chunks.
         bare = request.copy()
         bare.body = None
+    failure = stored.request.failure
     try:
+        if failure is not None and not failure.error_class.startswith("urllib3."):
+            # What the adapter inside raised; else it is for requests to wrap what urllib3 did.
+            pool = _Pool(store, stored, str(request.url))
+            failures.raise_again(failure, pool, wrapped=True)
         response = _Replayer(store, stored, adapter).send(bare, **kwargs)
     except requests.RequestException as exc:
-        exc.request = request
+        if exc.request is not None:
+            exc.request = request
         raise
     response.request = request
     return response
@@ -222,7 +229,12 @@ class _Pool:
         self._url = url
 
     def __repr__(self) -> str:
-        return f"<recorded pool of {self._url.partition('?')[0]}>"
+        # As a pool of urllib3 names itself in messages.
+        url = urllib3.util.parse_url(self._url)
+        name, port = (
+            ("HTTPSConnectionPool", 443) if url.scheme == "https" else ("HTTPConnectionPool", 80)
+        )
+        return f"{name}(host={url.host!r}, port={url.port or port!r})"
 
     def urlopen(
         self,

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 import urllib3
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from ..api import IngestSession, active
 from ..asking import collector
-from ..identity import Identity
+from ..identity import Identity, split_url
 from ..models import Exchange, Headers, Mode, Request
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..store import Store
@@ -59,7 +61,7 @@ class Plan:
     def _decide(self) -> None:
         ingest = self.ingest
         streams = not isinstance(self.body, (bytes, type(None)))
-        if ingest.mode is Mode.OFF:
+        if ingest.mode is Mode.OFF or _refused(self.url):
             self.passes = True
             return
         if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
@@ -136,6 +138,18 @@ class Plan:
             return False
         call.revalidated = self.stored
         return True
+
+
+def _refused(url: str) -> bool:
+    """Say that urllib3 will make no call of a URL: its complaint is the program's, unrecorded."""
+    try:
+        split_url(url)
+    except ValueError:
+        try:
+            parse_url(url)
+        except LocationParseError:
+            return True
+    return False
 
 
 def body_parts(body: Any) -> Any:
