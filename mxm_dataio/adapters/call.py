@@ -241,7 +241,8 @@ class Call:
         self._failure = failures.dump(exc, self.ingest.redaction.text)
         interrupted = not isinstance(exc, Exception)
         self._status = Status.INTERRUPTED if interrupted else Status.FAILED
-        self.blame(getattr(exc, "reason", None) or exc)
+        cause = failures.beneath(exc)
+        self.blame(getattr(cause, "reason", None) or cause)
         for attempt in self.attempts:
             attempt.done = True
         self._over = True

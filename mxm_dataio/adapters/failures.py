@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import requests.exceptions
 import urllib3.exceptions
 
 from ..models import Failure
@@ -26,6 +27,7 @@ _MODULES: dict[str, Any] = {
     "zlib": zlib,
     "http.client": http.client,
     "urllib3.exceptions": urllib3.exceptions,
+    "requests.exceptions": requests.exceptions,
 }
 _DEPTH = 6
 
@@ -39,6 +41,15 @@ def load(failure: Failure, pool: object = None) -> BaseException:
     """Return an exception like the one recorded, with ``pool`` where it named its pool."""
     exc = _load(failure.data, pool)
     return exc if isinstance(exc, BaseException) else OSError(failure.message)
+
+
+def beneath(exc: BaseException) -> BaseException:
+    """Return what urllib3 raised, of an exception that requests made of it."""
+    if isinstance(exc, requests.RequestException) and exc.args:
+        cause = exc.args[0]
+        if isinstance(cause, BaseException):
+            return cause
+    return exc
 
 
 def _known(cls: type[BaseException]) -> tuple[str, str]:

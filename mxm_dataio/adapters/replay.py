@@ -198,7 +198,8 @@ def replay(
     """
     request = stored.request
     if request.failure is not None:
-        raise failures.load(request.failure, pool)
+        # Recorded at an adapter of requests it is as requests raised it, which it does again.
+        raise failures.beneath(failures.load(request.failure, pool))
     final = stored.responses[-1]
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:

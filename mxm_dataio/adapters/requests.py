@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
-from . import wire
+from . import failures, wire
 from .call import Attempt, Call
 from .replay import replay
 from .support import require_requests, require_urllib3
@@ -178,6 +178,12 @@ def _replay(
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
 ) -> requests.Response:
+    if stored.request.failure is not None:
+        pool = _Pool(ingest, stored, str(request.url))
+        failure = failures.load(stored.request.failure, pool)
+        if isinstance(failure, requests.RequestException):
+            failure.request = request
+            raise failure
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     bare = request
     if request.body is not None:
