@@ -100,8 +100,9 @@ def _load_exception(data: Mapping[str, Any], pool: object) -> BaseException:
         cls = Exception
     args = [_load(item, pool) for item in data["args"]]
     state = {key: _load(item, pool) for key, item in data["state"].items()}
-    if issubclass(cls, OSError) and not issubclass(cls, urllib3.exceptions.HTTPError):
-        # OSError takes errno and strerror apart in __new__, so it has to see the arguments.
+    own_words = issubclass(cls, (OSError, UnicodeError))
+    if own_words and not issubclass(cls, urllib3.exceptions.HTTPError):
+        # These two take their arguments apart in C, and make their words of the parts.
         exc: BaseException = cls(*args)
     else:
         exc = cls.__new__(cls)

@@ -192,10 +192,13 @@ def _send(original: Method) -> Method:
         attempt.busy = True
         try:
             result = original(self, data)
+        except BaseException:
+            # urllib3 goes on to read the answer of a server that closed before the body's end.
+            attempt.broken_off = True
+            raise
         finally:
             attempt.busy = False
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            attempt.sent(data)
+        attempt.sent(data)
         return result
 
     return send
