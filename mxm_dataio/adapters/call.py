@@ -79,7 +79,7 @@ class Attempt:
         except Exception as exc:
             self.call.lose(exc)
 
-    def _keep_upload(self, data: memoryview) -> None:
+    def _keep_upload(self, data: bytes | memoryview) -> None:
         if self.upload is None:
             self.upload = self.call.ingest.spool()
         self.upload.write(data)
