@@ -121,6 +121,31 @@ class Connection:
         self._buffer.clear()
         return data
 
+    def take(self, size: int) -> bytes:
+        """Return so many bytes, whatever they are.
+
+        Raises:
+            ConnectionError: the peer closed before their end.
+        """
+        try:
+            return self._read_exactly(size)
+        except _GoneError:
+            raise ConnectionError("the peer closed early") from None
+
+    def relay(self, other: socket.socket) -> None:
+        """Pass bytes between the peer and a socket, both ways, until either closes."""
+        if self._buffer:
+            other.sendall(self.receive())
+        while True:
+            # What TLS has decoded already does not make its socket readable.
+            held = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+            ready = [self._sock] if held else select.select([self._sock, other], [], [])[0]
+            for source in ready:
+                data = source.recv(_RECV_SIZE)
+                if not data:
+                    return
+                (other if source is self._sock else self._sock).sendall(data)
+
     def send(self, data: bytes) -> None:
         """Send all of the data."""
         self._sock.sendall(data)
@@ -221,23 +246,27 @@ class RawServer:
         self._open: dict[threading.Thread, Connection] = {}
         self._stopping = False
         self._probes: set[int] = set()
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._listener = socket.create_server((self.host, 0), family=family, backlog=128)
-        self._port: int = self._listener.getsockname()[1]
+        self._listener = self._listen()
+        self._address = self._listener.getsockname()
         self._thread = threading.Thread(target=self._accept, name="raw-server", daemon=True)
         self._thread.start()
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return socket.create_server((self.host, 0), family=family, backlog=128)
 
     @property
     def port(self) -> int:
         """The port listened on."""
-        return self._port
+        port: int = self._address[1]
+        return port
 
     @property
     def url(self) -> str:
         """The base address, without a slash at its end."""
         scheme = "http" if self._tls is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self._port}"
+        return f"{scheme}://{host}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -267,7 +296,7 @@ class RawServer:
             probe.bind((self.host, 0))
             with self._lock:
                 self._probes.add(probe.getsockname()[1])
-            probe.connect((self.host, self._port))
+            probe.connect(self._address)
             probe.recv(1)
 
     def stop(self) -> None:
@@ -280,8 +309,9 @@ class RawServer:
             if self._stopping:
                 return
             self._stopping = True
-        with suppress(OSError):
-            socket.create_connection((self.host, self._port), timeout=1).close()
+        with suppress(OSError), socket.socket(self._listener.family) as last:
+            last.settimeout(1)
+            last.connect(self._address)
         self._thread.join()
         self._listener.close()
         with self._lock:
@@ -312,7 +342,7 @@ class RawServer:
                 if self._stopping:
                     sock.close()
                     return
-                if address[1] in self._probes:
+                if address and address[1] in self._probes:
                     self._probes.remove(address[1])
                     sock.close()
                     continue

@@ -237,21 +237,26 @@ def _peer(connection: Any) -> Peer:
     if known is not None and known[0] is sock:
         peer: Peer = known[1]
         return peer
-    address = version = cipher = certificate = None
-    try:
-        name = sock.getpeername()
-        address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
-        if hasattr(sock, "cipher"):
-            version = sock.version()
-            cipher = (sock.cipher() or (None,))[0]
-            der = sock.getpeercert(binary_form=True)
-            certificate = hashlib.sha256(der).hexdigest() if der else None
-    except (OSError, AttributeError, ValueError, NotImplementedError):
-        # Facts of an odd socket (a test's, a library's own TLS) are not worth a failure.
-        pass
+    # TLS within TLS, to an HTTPS proxy, is no socket but keeps one.
+    carrier = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", sock)
+    name = _fact(lambda: carrier.getpeername())
+    address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else name and str(name)
+    version = cipher = certificate = None
+    if hasattr(sock, "cipher"):
+        version = _fact(lambda: sock.version())
+        cipher = _fact(lambda: sock.cipher()[0])
+        certificate = _fact(lambda: hashlib.sha256(sock.getpeercert(binary_form=True)).hexdigest())
     peer = Peer(address, version, cipher, certificate)
     connection.__dict__[_PEER] = (sock, peer)
     return peer
+
+
+def _fact(ask: Callable[[], Any]) -> Any:
+    """Return what a socket says; facts of an odd one (a library's own) are worth no failure."""
+    try:
+        return ask()
+    except (OSError, AttributeError, TypeError, ValueError, NotImplementedError):
+        return None
 
 
 def absolute(url: str, base: str) -> str:
