@@ -352,7 +352,8 @@ class RawServer:
 
     def _start(self, sock: socket.socket) -> None:
         """Give a socket to a thread; the handshake is left to that thread."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(sock, self._record)

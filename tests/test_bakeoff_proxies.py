@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import urllib3
 
 from mxm_dataio import IngestSession, Store

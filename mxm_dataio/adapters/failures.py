@@ -10,6 +10,7 @@ import builtins
 import http.client
 import socket
 import ssl
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +27,6 @@ _MODULES: dict[str, Any] = {
     "ssl": ssl,
     "zlib": zlib,
     "http.client": http.client,
-    "urllib3.exceptions": urllib3.exceptions,
     "requests.exceptions": requests.exceptions,
 }
 _DEPTH = 6
@@ -55,9 +55,14 @@ def beneath(exc: BaseException) -> BaseException:
 def _known(cls: type[BaseException]) -> tuple[str, str]:
     for base in cls.__mro__:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
-        if getattr(_MODULES.get(module), base.__name__, None) is base:
+        if getattr(_module(module), base.__name__, None) is base:
             return module, base.__name__
     return "builtins", "Exception"
+
+
+def _module(name: str) -> Any:
+    """Return a module whose exceptions are made again: of urllib3's own, those that are loaded."""
+    return sys.modules.get(name) if name.startswith("urllib3.") else _MODULES.get(name)
 
 
 def _dump(value: Any, redact: Callable[[str], str], depth: int) -> Any:
@@ -95,7 +100,7 @@ def _load(data: Any, pool: object) -> Any:
 
 def _load_exception(data: Mapping[str, Any], pool: object) -> BaseException:
     module, name = data["exception"]
-    cls = getattr(_MODULES.get(module), name, Exception)
+    cls = getattr(_module(module), name, Exception)
     if not (isinstance(cls, type) and issubclass(cls, BaseException)):
         cls = Exception
     args = [_load(item, pool) for item in data["args"]]

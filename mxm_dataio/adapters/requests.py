@@ -10,6 +10,7 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
@@ -183,6 +184,8 @@ def _replay(
         failure = failures.load(stored.request.failure, pool)
         if isinstance(failure, requests.RequestException):
             failure.request = request
+        if isinstance(failure, OSError):
+            # Recorded at an adapter, it is what the adapter made of it. (urllib3 raises none.)
             raise failure
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     bare = request
@@ -269,11 +272,23 @@ def tap_pool(pool: Any) -> None:
         return
     capturing = wire.capturing(cls)
     pool.ConnectionCls = capturing
+    if type(pool)._new_conn not in (HTTPConnectionPool._new_conn, HTTPSConnectionPool._new_conn):
+        # It makes its connections itself, past that class, as Docker's client does.
+        pool._new_conn = _tapping_maker(pool._new_conn)
     # Idle connections from before: without this they would be used unseen, or dropped, and the
     # server would see one more. queue.Queue shows its content under no public name.
     for connection in list(getattr(pool.pool, "queue", ())):
         if type(connection) is cls:
             connection.__class__ = capturing
+
+
+def _tapping_maker(make: Any) -> Any:
+    def new_conn() -> Any:
+        connection = make()
+        connection.__class__ = wire.capturing(type(connection))
+        return connection
+
+    return new_conn
 
 
 # -- an inner adapter that never reaches urllib3's connections -------------------------------
