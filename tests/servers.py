@@ -103,6 +103,12 @@ class Connection:
             self._record(request)
         return request
 
+    @property
+    def peer(self) -> str:
+        """The peer's address, without its port."""
+        address: str = self._sock.getpeername()[0]
+        return address
+
     def read_head(self) -> bytes:
         """Read the head of a request, its last empty line included, and no further.
 

@@ -285,7 +285,8 @@ def tap_pool(pool: Any) -> None:
 def _tapping_maker(make: Any) -> Any:
     def new_conn() -> Any:
         connection = make()
-        connection.__class__ = wire.capturing(type(connection))
+        cls: Any = type(connection)
+        connection.__class__ = wire.capturing(cls)
         return connection
 
     return new_conn

@@ -240,7 +240,11 @@ def _peer(connection: Any) -> Peer:
     # TLS within TLS, to an HTTPS proxy, is no socket but keeps one.
     carrier = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", sock)
     name = _fact(lambda: carrier.getpeername())
-    address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else name and str(name)
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    else:
+        address = name and str(name)
     version = cipher = certificate = None
     if hasattr(sock, "cipher"):
         version = _fact(lambda: sock.version())
