@@ -21,7 +21,7 @@ from urllib3.util.retry import Retry
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
 from tests.harness import EXACT, SOURCE, observe, outcome
 from tests.servers import Connection, RawServer, Request, answer, responder
-from tests.ways import HOOK, HOWS, MOUNT, Opener, wire_ways
+from tests.ways import HOOK, HOWS, MOUNT, Opener, opener, wire_ways
 
 OLD_URLLIB3 = hasattr(urllib3.HTTPResponse, "from_httplib")
 OLD_REQUESTS = not hasattr(HTTPAdapter, "get_connection_with_tls_context")
@@ -178,6 +178,8 @@ def test_uploads_through_requests(
 ) -> None:
     if kind == "generator-with-gaps" and OLD_REQUESTS:
         pytest.skip("an empty part ends the body that this requests sends")
+    if kind == "readable" and OLD_REQUESTS:
+        pytest.skip("this requests fails amid a body that it can't iterate: when, is left to luck")
     if kind in ("array", "memoryview-items"):
         pytest.skip("requests takes the number of items for that of bytes")
 
@@ -293,6 +295,17 @@ def test_chunks_stay_as_the_generator_made_them(
     wire_ways(tmp_path, server, work, how)
     body = server.requests[-1].raw.partition(b"\r\n\r\n")[2]
     assert body == b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in parts) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_uploads_in_mode_off(how: str, server: RawServer, tmp_path: Path) -> None:
+    with (
+        IngestSession(SOURCE, tmp_path, "off", hook=how == HOOK) as ingest,
+        opener(ingest if how == MOUNT else None)() as session,
+    ):
+        sent = session.post(f"{server.url}/up", data=iter([b"one", b"two"]))
+    assert sent.text == server.requests[0].body_sha256
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -406,7 +406,9 @@ def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         ingest = active()
-        if not _in_chunks(request) or args or ingest is None or wire.current.get() is not None:
+        if ingest is None or ingest.mode is Mode.OFF or wire.current.get() is not None:
+            return original(self, request, *args, **kwargs)
+        if not _in_chunks(request) or args:
             return original(self, request, *args, **kwargs)
         return capture(self, ingest, request, kwargs)
 
