@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,8 @@ def test_replay_needs_no_proxy(
 
 
 def socks_calls(client: str, address: str, *urls: str, ca: str | None) -> Callable[[Opener], Any]:
-    contrib = pytest.importorskip("urllib3.contrib.socks", reason="PySocks is missing")
+    pytest.importorskip("socks", reason="PySocks is missing")
+    contrib = import_module("urllib3.contrib.socks")
     if client != "urllib3":
         return calls(client, address, *urls, ca=ca)
 
