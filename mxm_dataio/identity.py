@@ -33,7 +33,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
-from mmap import mmap
+from mmap import MADV_DONTNEED, mmap
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -41,6 +41,7 @@ from .utils import NotCanonicalError, canonical_json, is_json, media_type
 
 VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
+_STEP = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
@@ -251,7 +252,7 @@ def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection
             value = _json_value(content, ignore)
             if value is not NotCanonicalError:
                 return {"json": value}
-    return {"sha256": hashlib.sha256(body).hexdigest()}
+    return {"sha256": _sha256(body, 0, len(body))}
 
 
 def _json_value(content: bytes, ignore: Collection[str]) -> Any:
@@ -283,8 +284,7 @@ def _float(text: str) -> float:
 def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -> list[Any] | None:
     """Return the parts of RFC 2046 §5.1.1 as documents, or ``None`` where the framing is off.
 
-    Only headers are parsed into memory; contents are digested in place, so a memory-mapped
-    upload of any size will do.
+    Only headers are parsed into memory, so a memory-mapped upload of any size will do.
     """
     message = Message()
     message["Content-Type"] = content_type
@@ -299,22 +299,43 @@ def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -
     while body[at : at + 2] != b"--":
         if body[at : at + 2] != b"\r\n":
             return None
-        end = body.find(b"\r\n" + delimiter, at)
-        head_end = body.find(b"\r\n\r\n", at)
+        end = _find(body, b"\r\n" + delimiter, at)
+        head_end = _find(body, b"\r\n\r\n", at)
         if end < 0 or head_end < 0 or head_end > end:
             return None
-        digest = hashlib.sha256()
-        view = memoryview(body)
-        digest.update(view[head_end + 4 : max(end, head_end + 4)])
-        view.release()
+        digest = _sha256(body, head_end + 4, end)
         try:
             headers = _part_headers(bytes(body[at + 2 : head_end]))
         except UnicodeDecodeError:
             return None
         if not ignore or part_name(headers).lower() not in ignore:
-            parts.append({"headers": sorted(headers), "sha256": digest.hexdigest()})
+            parts.append({"headers": sorted(headers), "sha256": digest})
         at = end + 2 + len(delimiter)
     return parts if body[at + 2 :].strip(b" \t\r\n") == b"" else None
+
+
+def _sha256(body: bytes | mmap, start: int, end: int) -> str:
+    digest = hashlib.sha256()
+    for at in range(start, end, _STEP):
+        with memoryview(body) as view:
+            digest.update(view[at : min(at + _STEP, end)])
+        _let_go(body)
+    return digest.hexdigest()
+
+
+def _find(body: bytes | mmap, mark: bytes, start: int) -> int:
+    for at in range(start, len(body), _STEP):
+        found = body.find(mark, at, at + _STEP + len(mark) - 1)
+        if found >= 0:
+            return found
+        _let_go(body)
+    return -1
+
+
+def _let_go(body: bytes | mmap) -> None:
+    """Give back the memory of a mapped file's pages, which else grows with what was looked at."""
+    if isinstance(body, mmap):
+        body.madvise(MADV_DONTNEED)
 
 
 def _part_headers(head: bytes) -> list[list[str]]:

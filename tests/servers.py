@@ -33,8 +33,9 @@ _RECV_SIZE = 1 << 16
 class Request:
     """A request as it was read, its body freed of any transfer coding.
 
-    The length and digest of the body are kept apart from it, because
-    `RawServer.requests` drops bodies above `KEPT_BODY` bytes.
+    `raw` is all of it as it came, head and transfer coding included. The length
+    and digest of the body are kept apart from it, because `RawServer.requests`
+    drops bodies above `KEPT_BODY` bytes, and their `raw` with them.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Request:
     body: bytes
     body_length: int
     body_sha256: str
+    raw: bytes = b""
 
     @property
     def path(self) -> str:
@@ -81,9 +83,11 @@ class Connection:
         self._sock = sock
         self._record = record
         self._buffer = bytearray()
+        self._raw = bytearray()
 
     def read_request(self) -> Request | None:
         """Read a whole request; None if the peer closed before its end."""
+        self._raw.clear()
         try:
             head = self._read_until(b"\r\n\r\n")
             first, *lines = head.split(b"\r\n")
@@ -93,10 +97,60 @@ class Connection:
         except _GoneError:
             return None
         digest = hashlib.sha256(body).hexdigest()
-        request = Request(method, target, version, headers, body, len(body), digest)
+        raw = bytes(self._raw)
+        request = Request(method, target, version, headers, body, len(body), digest, raw)
         if self._record is not None:
             self._record(request)
         return request
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, without its port."""
+        address: str = self._sock.getpeername()[0]
+        return address
+
+    def read_head(self) -> bytes:
+        """Read the head of a request, its last empty line included, and no further.
+
+        Raises:
+            ConnectionError: the peer closed before its end.
+        """
+        mark = b"\r\n\r\n"
+        try:
+            return self._read_until(mark) + mark
+        except _GoneError:
+            raise ConnectionError("the peer closed within a head") from None
+
+    def receive(self) -> bytes:
+        """Return what came next, whatever it is; nothing at the peer's end."""
+        data = bytes(self._buffer) or self._sock.recv(_RECV_SIZE)
+        self._buffer.clear()
+        return data
+
+    def take(self, size: int) -> bytes:
+        """Return so many bytes, whatever they are.
+
+        Raises:
+            ConnectionError: the peer closed before their end.
+        """
+        try:
+            return self._read_exactly(size)
+        except _GoneError:
+            raise ConnectionError("the peer closed early") from None
+
+    def relay(self, other: socket.socket) -> None:
+        """Pass bytes between the peer and a socket, both ways, until either closes."""
+        if self._buffer:
+            other.sendall(self.receive())
+        while True:
+            # What TLS has decoded already does not make its socket readable.
+            held = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+            ready = [self._sock] if held else select.select([self._sock, other], [], [])[0]
+            for source in ready:
+                data = source.recv(_RECV_SIZE)
+                if not data:
+                    return
+                (other if source is self._sock else self._sock).sendall(data)
 
     def send(self, data: bytes) -> None:
         """Send all of the data."""
@@ -153,6 +207,7 @@ class Connection:
         while (end := self._buffer.find(mark)) < 0:
             self._fill()
         data = bytes(self._buffer[:end])
+        self._raw += self._buffer[: end + len(mark)]
         del self._buffer[: end + len(mark)]
         return data
 
@@ -160,6 +215,7 @@ class Connection:
         while len(self._buffer) < size:
             self._fill()
         data = bytes(self._buffer[:size])
+        self._raw += data
         del self._buffer[:size]
         return data
 
@@ -195,21 +251,28 @@ class RawServer:
         self._requests: list[Request] = []
         self._open: dict[threading.Thread, Connection] = {}
         self._stopping = False
-        self._listener = socket.create_server((self.host, 0), backlog=128)
-        self._port: int = self._listener.getsockname()[1]
+        self._probes: set[int] = set()
+        self._listener = self._listen()
+        self._address = self._listener.getsockname()
         self._thread = threading.Thread(target=self._accept, name="raw-server", daemon=True)
         self._thread.start()
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return socket.create_server((self.host, 0), family=family, backlog=128)
 
     @property
     def port(self) -> int:
         """The port listened on."""
-        return self._port
+        port: int = self._address[1]
+        return port
 
     @property
     def url(self) -> str:
         """The base address, without a slash at its end."""
         scheme = "http" if self._tls is None else "https"
-        return f"{scheme}://{self.host}:{self._port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -229,6 +292,19 @@ class RawServer:
         with self._lock:
             return list(self._requests)
 
+    def sync(self) -> None:
+        """Return when every connection that was made before this call has been counted.
+
+        A program that fails before it has an answer may be ahead of the server.
+        """
+        with socket.socket(self._listener.family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(10)
+            probe.bind((self.host, 0))
+            with self._lock:
+                self._probes.add(probe.getsockname()[1])
+            probe.connect(self._address)
+            probe.recv(1)
+
     def stop(self) -> None:
         """Stop listening and end every connection; further calls do nothing.
 
@@ -239,8 +315,9 @@ class RawServer:
             if self._stopping:
                 return
             self._stopping = True
-        with suppress(OSError):
-            socket.create_connection((self.host, self._port), timeout=1).close()
+        with suppress(OSError), socket.socket(self._listener.family) as last:
+            last.settimeout(1)
+            last.connect(self._address)
         self._thread.join()
         self._listener.close()
         with self._lock:
@@ -266,18 +343,23 @@ class RawServer:
 
     def _accept(self) -> None:
         while True:
-            sock, _ = self._listener.accept()
+            sock, address = self._listener.accept()
             with self._lock:
                 if self._stopping:
                     sock.close()
                     return
+                if address and address[1] in self._probes:
+                    self._probes.remove(address[1])
+                    sock.close()
+                    continue
                 self._connections += 1
             with suppress(OSError):
                 self._start(sock)
 
     def _start(self, sock: socket.socket) -> None:
         """Give a socket to a thread; the handshake is left to that thread."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is not None:
             sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(sock, self._record)
@@ -298,7 +380,7 @@ class RawServer:
 
     def _record(self, request: Request) -> None:
         if request.body_length > KEPT_BODY:
-            request = replace(request, body=b"")
+            request = replace(request, body=b"", raw=b"")
         with self._lock:
             self._hits += 1
             self._requests.append(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from urllib3 import connection, connectionpool
 from urllib3.util.retry import Retry
 
 from mxm_dataio import CaptureAdapter, ConfigError, IngestSession, Store, mount
-from tests.harness import EXACT, observe
-from tests.servers import RawServer, answer, responder, tls_server
+from tests.harness import EXACT, observe, outcome
+from tests.servers import Connection, RawServer, answer, responder, tls_server
+from tests.ways import HOOK, HOWS, MOUNT, Opener, opener
 
 
 @pytest.fixture
@@ -107,6 +109,52 @@ def test_record_and_replay_with_the_owners_adapters(
         assert work(session) == plain
     assert server.hits == hits
     assert Mine.calls == 2 * calls
+
+
+@pytest.mark.parametrize("replaying", HOWS)
+@pytest.mark.parametrize("recording", HOWS)
+def test_failures_keep_their_class(recording: str, replaying: str, tmp_path: Path) -> None:
+    """By either way in, and recorded by one and replayed by the other."""
+    context, _ = tls_server(tmp_path)
+    released = threading.Event()
+
+    def silent(connection: Connection) -> None:
+        connection.read_request()
+        released.wait(10)
+
+    def work(opener: Opener) -> Any:
+        retry = Retry(1, status_forcelist=[503], backoff_factor=0)
+        dead = {"http": "http://127.0.0.1:1"}
+        with opener({"http://": HTTPAdapter(max_retries=retry)}) as session:
+            return [
+                outcome(lambda: session.get(secure.url, timeout=5)),
+                outcome(lambda: session.get("http://127.0.0.1:1/", timeout=5)),
+                outcome(lambda: session.get("http://far.test/", timeout=5, proxies=dead)),
+                outcome(lambda: session.get(busy.url, timeout=5)),
+                outcome(lambda: session.post(quiet.url, timeout=0.2)),
+            ]
+
+    def run(mode: str, how: str) -> Any:
+        options = {"redaction": EXACT, "hook": how == HOOK}
+        with IngestSession("s", tmp_path / "root", mode, **options) as ingest:
+            return work(opener(ingest if how == MOUNT else None))
+
+    with (
+        RawServer(silent) as quiet,
+        RawServer(responder({"/": answer(503)})) as busy,
+        RawServer(silent, tls=context) as secure,
+    ):
+        plain = work(opener())
+        assert run("record", recording) == plain
+        assert run("replay", replaying) == plain
+        released.set()
+    assert [error[0] for error in plain] == [
+        "SSLError", "ConnectionError", "ProxyError", "RetryError", "ReadTimeout",
+    ]  # fmt: skip
+    failures = [e.responses[-1].error_class.rpartition(".")[2] for e in recorded(tmp_path / "root")]
+    assert failures == [
+        "SSLError", "NewConnectionError", "ProxyError", "ResponseError", "ReadTimeoutError",
+    ]  # fmt: skip
 
 
 def test_by_hand(server: RawServer, tmp_path: Path) -> None:

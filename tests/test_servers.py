@@ -251,3 +251,51 @@ def test_market_server_stop_ends_open_connections() -> None:
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert set(threading.enumerate()) <= before
+
+
+def test_requests_are_kept_as_they_came() -> None:
+    raw = b"POST /a HTTP/1.1\r\nhost:  x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    with RawServer(responder({"/a": answer(200)})) as server:
+        with socket.create_connection((server.host, server.port), TIMEOUT) as client:
+            for _ in range(2):
+                client.sendall(raw)
+                assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert [seen.raw for seen in server.requests] == [raw, raw]
+
+
+def test_a_handler_may_take_bytes_as_they_come() -> None:
+    got: list[bytes] = []
+
+    def handler(connection: Connection) -> None:
+        got.append(connection.read_head())
+        while data := connection.receive():
+            got.append(data)
+        connection.send(b"done")
+
+    with (
+        RawServer(handler) as server,
+        socket.create_connection((server.host, server.port), TIMEOUT) as client,
+    ):
+        client.sendall(b"CONNECT x HTTP/1.1\r\n\r\n\x16\x03")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b"done"
+    assert got[0] == b"CONNECT x HTTP/1.1\r\n\r\n"
+    assert b"".join(got[1:]) == b"\x16\x03"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_connections_are_counted_at_sync(host: str) -> None:
+    class Server(RawServer):
+        pass
+
+    Server.host = host
+    try:
+        server = Server(lambda connection: None)
+    except OSError as exc:
+        pytest.skip(f"no {host} on this machine: {exc}")
+    with server:
+        for number in range(20):
+            socket.create_connection((host, server.port), TIMEOUT).close()
+            server.sync()
+            assert server.connections == number + 1
+    assert server.url == f"http://{'[::1]' if ':' in host else host}:{server.port}"

@@ -51,6 +51,7 @@ class Attempt:
         self.busy = False
         self.sent_head = b""
         self.sent_all = False
+        self.broken_off = False
         self.upload: Spool | None = None
         self._upload_chunks: ChunkParser | None = None
         self.spool: Spool | None = None
@@ -89,9 +90,9 @@ class Attempt:
             return
         try:
             if self._upload_chunks is not None:
-                self._upload_chunks.feed(memoryview(data).cast("B"))
+                self._upload_chunks.feed(view(data))
             else:
-                self._keep_upload(data)
+                self._keep_upload(view(data))
         except Exception as exc:
             self.call.lose(exc)
 
@@ -104,7 +105,7 @@ class Attempt:
 
     def expect(self) -> None:
         """An answer is about to be read."""
-        self.sent_all = True
+        self.sent_all = not self.broken_off
         self.spool = self.call.ingest.spool()
         self.parser = MessageParser(self.method, self.spool.write)
 
@@ -410,6 +411,11 @@ def _sent_headers(attempt: Attempt | None) -> Headers:
     lines = attempt.sent_head.decode("latin-1").split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines if line)
     return tuple((name, value.strip()) for name, _, value in pairs)
+
+
+def view(data: Any) -> memoryview:
+    """Return the bytes of anything that a socket sends, an array's items included."""
+    return memoryview(data).cast("B")
 
 
 def header_pairs(headers: Any) -> Headers:

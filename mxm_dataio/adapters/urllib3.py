@@ -21,7 +21,7 @@ from ..policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..store import Store
 from ..utils import after_fork, instant, new_id
 from .bases import Connection, Pool, TLSConnection
-from .call import UNSENT, Call, header_pairs
+from .call import UNSENT, Call, header_pairs, view
 from .replay import replay
 from .wire import current, tapped
 
@@ -31,19 +31,35 @@ _CONDITIONS = frozenset(
 _BODY_STEP = 65536
 
 
-def text_bytes(body: Any) -> Any:
-    """Return a text body as the bytes urllib3 sends: UTF-8, before 2.0 Latin-1."""
+def text_bytes(body: Any, *, chunked: bool = False) -> Any:
+    """Return a text body as the bytes urllib3 sends."""
     if isinstance(body, str):
-        old = hasattr(urllib3.HTTPResponse, "from_httplib")
-        return body.encode("latin-1" if old else "utf-8", "replace")
+        return body.encode(_text_coding(chunked), "replace")
     return bytes(body) if isinstance(body, bytearray) else body
 
 
+def _text_coding(chunked: bool) -> str:
+    """Return the coding of text: UTF-8; before urllib3 2.0 http.client's, except in chunks."""
+    old = hasattr(urllib3.HTTPResponse, "from_httplib")
+    return "latin-1" if old and not chunked else "utf-8"
+
+
 class Plan:
-    """A call, what to do with it, and its answer where the store has one."""
+    """A call, what to do with it, and its answer where the store has one.
+
+    Args:
+        chunked: the program asked urllib3 for chunks.
+    """
 
     def __init__(
-        self, ingest: IngestSession, method: str, url: str, headers: Any, body: Any
+        self,
+        ingest: IngestSession,
+        method: str,
+        url: str,
+        headers: Any,
+        body: Any,
+        *,
+        chunked: bool = False,
     ) -> None:
         self.ingest = ingest
         # Kept, since the session may end in another thread meanwhile.
@@ -51,7 +67,8 @@ class Plan:
         self.method = method
         self.url = url
         self.headers = header_pairs(headers)
-        self.body = text_bytes(body)
+        self.body = text_bytes(body, chunked=chunked)
+        self._chunked = chunked
         self.serve: Exchange | None = None
         self.stored: Exchange | None = None
         self.passes = False
@@ -107,7 +124,7 @@ class Plan:
             return self.ingest.identify(self.method, self.url, self.headers, self.body)
         spool = self.ingest.spool()
         try:
-            for part in body_parts(self.body):
+            for part in body_parts(self.body, _text_coding(self._chunked)):
                 spool.write(part)
             probe = Call(self.ingest, self.method, self.url, self.headers, self.body)
             self.ingest.settled(probe)
@@ -152,16 +169,18 @@ def _refused(url: str) -> bool:
     return False
 
 
-def body_parts(body: Any) -> Any:
+def body_parts(body: Any, coding: str) -> Any:
     """Yield a streamed body's bytes as urllib3 would send them, from where it stands."""
     if hasattr(body, "read"):
         while part := body.read(_BODY_STEP):
-            yield part.encode("utf-8") if isinstance(part, str) else part
-    elif isinstance(body, memoryview):
-        yield body
-    else:
-        for part in body:
-            yield part.encode("utf-8") if isinstance(part, str) else part
+            yield part.encode(coding, "replace") if isinstance(part, str) else part
+        return
+    try:
+        parts: Any = (view(body),)
+    except TypeError:
+        parts = body
+    for part in parts:
+        yield part.encode("utf-8") if isinstance(part, str) else part
 
 
 def recorded(call: Call, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -217,8 +236,8 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         headers = given.get("headers")
         if headers is None:
             headers = self.headers
-        url = url_of(self, given["url"])
-        plan = Plan(ingest, given["method"], url, headers, given.get("body"))
+        url, chunked = url_of(self, given["url"]), bool(given.get("chunked"))
+        plan = Plan(ingest, given["method"], url, headers, given.get("body"), chunked=chunked)
         if plan.passes:
             return original(self, *args, **kwargs)
         if plan.serve is not None:

@@ -202,10 +202,13 @@ def _send(original: Method) -> Method:
         attempt.busy = True
         try:
             result = original(self, data)
+        except BaseException:
+            # urllib3 goes on to read the answer of a server that closed before the body's end.
+            attempt.broken_off = True
+            raise
         finally:
             attempt.busy = False
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            attempt.sent(data)
+        attempt.sent(data)
         return result
 
     return send
@@ -240,19 +243,28 @@ def _getresponse(original: Method) -> Method:
 def _peer(connection: Any) -> Peer:
     """Return the other end's facts, which a few microseconds get from the socket."""
     sock = connection.sock
-    address = version = cipher = certificate = None
-    try:
-        name = sock.getpeername()
-        address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
-        if hasattr(sock, "cipher"):
-            version = sock.version()
-            cipher = (sock.cipher() or (None,))[0]
-            der = sock.getpeercert(binary_form=True)
-            certificate = hashlib.sha256(der).hexdigest() if der else None
-    except (OSError, AttributeError, ValueError, NotImplementedError):
-        # Facts of an odd socket (a test's, a library's own TLS) are not worth a failure.
-        pass
+    # TLS within TLS, to an HTTPS proxy, is no socket but keeps one.
+    carrier = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", sock)
+    name = _fact(lambda: carrier.getpeername())
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    else:
+        address = name and str(name)
+    version = cipher = certificate = None
+    if hasattr(sock, "cipher"):
+        version = _fact(lambda: sock.version())
+        cipher = _fact(lambda: sock.cipher()[0])
+        certificate = _fact(lambda: hashlib.sha256(sock.getpeercert(binary_form=True)).hexdigest())
     return Peer(address, version, cipher, certificate)
+
+
+def _fact(ask: Callable[[], Any]) -> Any:
+    """Return what a socket says; facts of an odd one (a library's own) are worth no failure."""
+    try:
+        return ask()
+    except (OSError, AttributeError, TypeError, ValueError, NotImplementedError):
+        return None
 
 
 def absolute(url: str, base: str) -> str:

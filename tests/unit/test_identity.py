@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mxm_dataio.identity import (
     PARSED_BODY_LIMIT,
     Identity,
+    body_member,
     identify,
     normal_escapes,
     vary_names,
@@ -342,6 +343,22 @@ def test_forms_and_json_above_the_limit_are_digests(content_type: str, member: s
     above = content + b" "
     digest = {"sha256": hashlib.sha256(above).hexdigest()}
     assert posted(above, content_type).body == digest
+
+
+@pytest.mark.parametrize("past", range(-3, 12))
+def test_a_delimiter_across_the_steps_of_a_search_is_found(past: int, tmp_path: Path) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+    content = b"x" * ((1 << 20) - len(head) - past)
+    body = head + content + b"\r\n" + head + b"second\r\n--b--\r\n"
+    path = tmp_path / "body"
+    path.write_bytes(body)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        for given in (body, mapped):
+            parts = body_member(given, "multipart/form-data; boundary=b", ())["multipart"]
+            assert [part["sha256"] for part in parts] == [
+                hashlib.sha256(content).hexdigest(),
+                hashlib.sha256(b"second").hexdigest(),
+            ]
 
 
 def test_multipart_has_no_limit() -> None:
