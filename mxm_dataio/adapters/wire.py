@@ -12,7 +12,7 @@ import functools
 import hashlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -179,6 +179,49 @@ def _new_conn(original: Method) -> Method:
     return new_conn
 
 
+class _Sending:
+    """What a connection is given to send, once it can tell how far that went.
+
+    Attributes:
+        data: the same, to be sent in its place: files and iterables are read through here.
+    """
+
+    def __init__(self, data: Any, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._given = data
+        self._block: Any = b""
+        self.data: Any = self
+        if hasattr(data, "read"):
+            return
+        try:
+            self._block = memoryview(data)
+            self.data = data
+        except TypeError:
+            # http.client finds out in the same way, and then iterates.
+            self.data = self._each() if isinstance(data, Iterable) else data
+
+    def _each(self) -> Iterator[Any]:
+        for block in self._given:
+            self.sent()
+            self._block = block
+            yield block
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; what was read before has been sent by now."""
+        self.sent()
+        block = self._given.read(size)
+        # As http.client encodes a text file, which it can't recognise any more.
+        self._block = block.encode("iso-8859-1") if isinstance(block, str) else block
+        data: bytes = self._block
+        return data
+
+    def sent(self) -> None:
+        """Tell the attempt of the block that went out last."""
+        block, self._block = self._block, b""
+        if len(block):
+            self._attempt.sent(memoryview(block).cast("B"))
+
+
 def _send(original: Method) -> Method:
     @functools.wraps(original)
     def send(self: Any, data: Any) -> Any:
@@ -189,13 +232,13 @@ def _send(original: Method) -> Method:
             # http.client connects within the first send; that send is tapped, the tunnel's
             # are not.
             self.connect()
+        sending = _Sending(data, attempt)
         attempt.busy = True
         try:
-            result = original(self, data)
+            result = original(self, sending.data)
         finally:
             attempt.busy = False
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            attempt.sent(data)
+        sending.sent()
         return result
 
     return send
@@ -215,9 +258,12 @@ def _getresponse(original: Method) -> Method:
         own = self.__dict__.get("response_class")
         make = self.response_class
         self.response_class = lambda *a, **k: _tap(make(*a, **k), attempt)
+        response = None
         try:
-            return original(self)
+            response = original(self)
+            return response
         finally:
+            attempt.begun(response)
             if own is None:
                 del self.response_class
             else:
