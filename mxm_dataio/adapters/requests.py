@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import weakref
+from http.client import HTTPConnection
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
@@ -20,6 +23,7 @@ from .replay import replay
 from .urllib3 import Plan, recording
 
 _OWN = frozenset({"_inner", "_ingest"})
+_OWN_MAKERS = (None, HTTPConnectionPool._new_conn, HTTPSConnectionPool._new_conn)
 _POOL_GETTERS = ("get_connection_with_tls_context", "get_connection")
 
 
@@ -242,13 +246,27 @@ def tap_pool(pool: Any) -> None:
     cls = getattr(pool, "ConnectionCls", None)
     if cls is None or getattr(cls, "_dataio_taps", False):
         return
-    capturing = wire.capturing(cls)
-    pool.ConnectionCls = capturing
+    pool.ConnectionCls = wire.capturing(cls)
+    # A pool may make its connections without that class, as those of unix sockets do. The method
+    # has no public name, but is what such pools override.
+    make = getattr(type(pool), "_new_conn", None)
+    if make not in _OWN_MAKERS:
+        pool._new_conn = functools.partial(_new_connection, make, weakref.ref(pool))
     # Idle connections from before: without this they would be used unseen, or dropped, and the
     # server would see one more. queue.Queue shows its content under no public name.
     for connection in list(getattr(pool.pool, "queue", ())):
-        if type(connection) is cls:
-            connection.__class__ = capturing
+        _tap_connection(connection)
+
+
+def _new_connection(make: Any, pool: weakref.ref[Any], *args: Any, **kwargs: Any) -> Any:
+    # Not the pool's bound method: in a cycle it would close its connections later than without.
+    return _tap_connection(make(pool(), *args, **kwargs))
+
+
+def _tap_connection(connection: Any) -> Any:
+    if isinstance(connection, HTTPConnection):
+        connection.__class__ = wire.capturing(type(connection))
+    return connection
 
 
 # -- an inner adapter that never reaches urllib3's connections -------------------------------

@@ -14,6 +14,7 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from socket import SocketIO
 from typing import Any
 
 from ..models import Peer
@@ -30,10 +31,15 @@ _PEER = "_dataio_peer"
 Method = Callable[..., Any]
 
 
-class TapRaw(io.RawIOBase):
-    """The raw stream under the reader of an answer, handing each read's bytes on."""
+class TapRaw(SocketIO):
+    """The raw stream under the reader of an answer, handing each read's bytes on.
+
+    Of the class that it stands for, since a client that takes a connection over asks for it
+    (docker does); whatever is not said here is the stream's below.
+    """
 
     def __init__(self, raw: io.RawIOBase, attempt: Attempt) -> None:
+        # SocketIO.__init__ would count one more user of the socket.
         self._raw = raw
         self._attempt = attempt
 
@@ -64,7 +70,7 @@ class TapRaw(io.RawIOBase):
             try:
                 self._raw.close()
             finally:
-                super().close()
+                io.RawIOBase.close(self)
                 self._attempt.finish()
 
     def __getattr__(self, name: str) -> Any:
