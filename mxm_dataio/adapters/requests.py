@@ -265,7 +265,8 @@ def _new_connection(make: Any, pool: weakref.ref[Any], *args: Any, **kwargs: Any
 
 def _tap_connection(connection: Any) -> Any:
     if isinstance(connection, HTTPConnection):
-        connection.__class__ = wire.capturing(type(connection))
+        cls: type = type(connection)
+        connection.__class__ = wire.capturing(cls)
     return connection
 
 
