@@ -83,9 +83,7 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-def using(
-    server: RawServer, work: Callable[[Any], Any], **options: Any
-) -> Callable[[Carry], Any]:
+def using(server: RawServer, work: Callable[[Any], Any], **options: Any) -> Callable[[Carry], Any]:
     def run(_: Carry) -> Any:
         with elasticsearch.Elasticsearch(server.url, **options) as client:
             return work(client)
