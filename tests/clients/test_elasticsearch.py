@@ -77,7 +77,10 @@ def server() -> Iterator[RawServer]:
 
     def handle(connection: Any) -> None:
         while (request := connection.read_request()) is not None:
-            connection.send(node(request))
+            said = node(request)
+            if request.method == "HEAD":
+                said = said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            connection.send(said)
 
     with RawServer(handle) as running:
         yield running
