@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,config,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,config,test,clients,dev]'
 	touch $@
 
 demo: $(VENV)/.installed

@@ -282,3 +282,44 @@ def test_responses_know_their_adapter(server: RawServer, tmp_path: Path) -> None
     with IngestSession("s", tmp_path) as ingest, requests.Session() as session:
         mount(session, ingest)
         assert session.get(server.url).connection is session.get_adapter(server.url)
+
+
+class OwnPool(connectionpool.HTTPConnectionPool):
+    """Makes its connections itself, as the pools of unix sockets do."""
+
+    def _new_conn(self) -> connection.HTTPConnection:
+        return connection.HTTPConnection(self.host, self.port)
+
+
+class OwnPools(HTTPAdapter):
+    def __init__(self, server: RawServer) -> None:
+        self.pool = OwnPool(server.host, server.port)
+        super().__init__()
+
+    def get_connection(self, *_args: Any, **_kwargs: Any) -> OwnPool:
+        return self.pool
+
+    get_connection_with_tls_context = get_connection  # type: ignore[assignment]
+
+    def close(self) -> None:
+        self.pool.close()
+        super().close()
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["fresh", "idle"])
+def test_pools_that_make_their_own_connections(
+    before: int, server: RawServer, tmp_path: Path
+) -> None:
+    with requests.Session() as session:
+        session.mount("http://", OwnPools(server))
+        for _ in range(before):
+            session.get(server.url)
+        with IngestSession("s", tmp_path, hook=False) as ingest, mount(session, ingest):
+            for _ in range(2):
+                streamed = session.get(f"{server.url}/chunked", stream=True)
+                assert list(streamed.raw.stream()) == [b"hel", b"lo ", b"world"]
+    assert server.connections == 1
+    for call in recorded(tmp_path):
+        assert call.answer.size == 11
+        assert call.answer.framing is not None
+        assert call.answer.peer.address == f"{server.host}:{server.port}"

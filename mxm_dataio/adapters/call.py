@@ -51,7 +51,6 @@ class Attempt:
         self.busy = False
         self.sent_head = b""
         self.sent_all = False
-        self.broken_off = False
         self.upload: Spool | None = None
         self._upload_chunks: ChunkParser | None = None
         self.spool: Spool | None = None
@@ -82,9 +81,12 @@ class Attempt:
     def sent(self, data: Any) -> None:
         """Take what went out: first the head, then the body under its transfer coding."""
         if not self.sent_head:
-            self.sent_head = bytes(data)
+            # botocore's connections send a body of bytes together with the head.
+            head, end, data = bytes(data).partition(b"\r\n\r\n")
+            self.sent_head = head + end
             if self.call.streams and b"transfer-encoding: chunked" in self.sent_head.lower():
                 self._upload_chunks = ChunkParser(self._keep_upload)
+        if not data:
             return
         if not self.call.streams or self.done:
             return
@@ -101,13 +103,41 @@ class Attempt:
             self.upload = self.call.ingest.spool()
         self.upload.write(data)
 
+    def _all_sent(self) -> bool:
+        """Say whether a streamed body went out to its end; a server may answer before it has."""
+        if not self.call.streams:
+            return True
+        if self._upload_chunks is not None:
+            return self._upload_chunks.done
+        size = self.upload.size if self.upload is not None else 0
+        length = next((v for n, v in _sent_headers(self) if n.lower() == "content-length"), "")
+        return size >= int(length) if length.isdecimal() else True
+
     # -- the answer ----------------------------------------------------------------------
 
     def expect(self) -> None:
         """An answer is about to be read."""
-        self.sent_all = not self.broken_off
+        self.sent_all = self._all_sent()
         self.spool = self.call.ingest.spool()
         self.parser = MessageParser(self.method, self.spool.write)
+
+    def begun(self, response: Any) -> None:
+        """The head has been read into a response, or refused (``None``)."""
+        parser = self.parser
+        if parser is None:
+            return
+        line = b""
+        if parser.held and response is not None:
+            major, minor = divmod(response.version, 10)
+            text = f"HTTP/{major}.{minor} {response.status} {response.reason}".rstrip()
+            line = f"{text}\r\n".encode("latin-1", "replace")
+        try:
+            parser.begin(line)
+        except Exception as exc:
+            self.call.lose(exc)
+        else:
+            if parser.complete:
+                self.finish()
 
     def feed(self, data: memoryview) -> None:
         """Take bytes off the wire."""

@@ -172,14 +172,15 @@ class MessageParser:
     """
 
     __slots__ = (
-        "_head_done", "_left", "_method", "_sink", "chunks", "complete", "eof", "head",
-        "length", "status",
+        "_begun", "_head_done", "_left", "_method", "_sink", "chunks", "complete", "eof",
+        "head", "length", "status",
     )  # fmt: skip
 
     def __init__(self, method: str, sink: Sink) -> None:
         self._method = method.upper()
         self._sink = sink
         self.head = bytearray()
+        self._begun = False
         self._head_done = False
         self.status: int | None = None
         self.chunks: ChunkParser | None = None
@@ -192,6 +193,29 @@ class MessageParser:
     def head_done(self) -> bool:
         """The head is whole; what came since is body."""
         return self._head_done
+
+    def begin(self, line: bytes = b"") -> None:
+        """Note that http.client has read the head, or has refused it.
+
+        Args:
+            line: the status line as it was understood. Bytes without one were held back: a
+                connection class may read that line from the socket itself, as botocore's does
+                in wait of "100 Continue".
+        """
+        held = self.held
+        self._begun = True
+        if held:
+            data = line + self.head
+            self.head.clear()
+            self.feed(memoryview(data))
+            if self.eof:
+                self.eof = False
+                self.feed_eof()
+
+    @property
+    def held(self) -> bool:
+        """Bytes came that begin with no status line, and it isn't known yet why."""
+        return not self._begun and not self.head.startswith(b"HTTP/"[: len(self.head)])
 
     def feed(self, data: memoryview) -> None:
         """Take bytes as they come."""
@@ -219,7 +243,7 @@ class MessageParser:
         """Take the end of the stream."""
         if not self.eof:
             self.eof = True
-            if not self._head_done and b"\n" in self.head:
+            if not self._head_done and b"\n" in self.head and not self.held:
                 # http.client takes the end of the stream for the end of the headers.
                 self._end_head()
             if self._head_done and self.chunks is None and self.length is None:
@@ -229,6 +253,8 @@ class MessageParser:
         """Return what follows the head, once it is whole."""
         start = max(0, len(self.head) - 3)
         self.head += data
+        if self.held:
+            return None
         while True:
             end = _end_of_head(self.head, start)
             if end < 0:

@@ -14,11 +14,15 @@ import hashlib
 import io
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from socket import SocketIO
 from typing import Any
 
+from urllib3.connectionpool import HTTPSConnectionPool
+
 from ..models import Peer
+from .bases import Pool
 from .call import ON_CONNECTION, Attempt, Call
 
 # The call under way in this context; None while a connection sends, since what a body's
@@ -27,11 +31,18 @@ current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
 
 Method = Callable[..., Any]
 
+_OWN_MAKERS = (None, Pool._new_conn, HTTPSConnectionPool._new_conn)
 
-class TapRaw(io.RawIOBase):
-    """The raw stream under the reader of an answer, handing each read's bytes on."""
+
+class TapRaw(SocketIO):
+    """The raw stream under the reader of an answer, handing each read's bytes on.
+
+    Of the class that it stands for, since a client that takes a connection over asks for it
+    (docker does); whatever is not said here is the stream's below.
+    """
 
     def __init__(self, raw: io.RawIOBase, attempt: Attempt) -> None:
+        # SocketIO.__init__ would count one more user of the socket.
         self._raw = raw
         self._attempt = attempt
 
@@ -62,7 +73,7 @@ class TapRaw(io.RawIOBase):
             try:
                 self._raw.close()
             finally:
-                super().close()
+                io.RawIOBase.close(self)
                 self._attempt.finish()
 
     # The rest of what ``socket.SocketIO`` shows, some of it under no public name, which programs
@@ -189,6 +200,49 @@ def _new_conn(original: Method) -> Method:
     return new_conn
 
 
+class _Sending:
+    """What a connection is given to send, once it can tell how far that went.
+
+    Attributes:
+        data: the same, to be sent in its place: files and iterables are read through here.
+    """
+
+    def __init__(self, data: Any, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._given = data
+        self._block: Any = b""
+        self.data: Any = self
+        if hasattr(data, "read"):
+            return
+        try:
+            self._block = memoryview(data)
+            self.data = data
+        except TypeError:
+            # http.client finds out in the same way, and then iterates.
+            self.data = self._each() if isinstance(data, Iterable) else data
+
+    def _each(self) -> Iterator[Any]:
+        for block in self._given:
+            self.sent()
+            self._block = block
+            yield block
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on; what was read before has been sent by now."""
+        self.sent()
+        block = self._given.read(size)
+        # As http.client encodes a text file, which it can't recognise any more.
+        self._block = block.encode("iso-8859-1") if isinstance(block, str) else block
+        data: bytes = self._block
+        return data
+
+    def sent(self) -> None:
+        """Tell the attempt of the block that went out last."""
+        block, self._block = self._block, b""
+        if len(block):
+            self._attempt.sent(memoryview(block).cast("B"))
+
+
 def _send(original: Method) -> Method:
     @functools.wraps(original)
     def send(self: Any, data: Any) -> Any:
@@ -199,16 +253,13 @@ def _send(original: Method) -> Method:
             # http.client connects within the first send; that send is tapped, the tunnel's
             # are not.
             self.connect()
+        sending = _Sending(data, attempt)
         attempt.busy = True
         try:
-            result = original(self, data)
-        except BaseException:
-            # urllib3 goes on to read the answer of a server that closed before the body's end.
-            attempt.broken_off = True
-            raise
+            result = original(self, sending.data)
         finally:
             attempt.busy = False
-        attempt.sent(data)
+        sending.sent()
         return result
 
     return send
@@ -228,9 +279,12 @@ def _getresponse(original: Method) -> Method:
         own = self.__dict__.get("response_class")
         make = self.response_class
         self.response_class = lambda *a, **k: _tap(make(*a, **k), attempt)
+        response = None
         try:
-            return original(self)
+            response = original(self)
+            return response
         finally:
+            attempt.begun(response)
             if own is None:
                 del self.response_class
             else:
@@ -385,11 +439,16 @@ def tap_pool(pool: Any) -> bool:
     cls = getattr(pool, "ConnectionCls", None)
     if cls is None or getattr(cls, "_dataio_taps", False):
         return False
-    made = capturing(cls)
-    pool.ConnectionCls = made
+    pool.ConnectionCls = capturing(cls)
+    # A pool may make its connections without that class, as those of unix sockets do. The method
+    # has no public name, but is what such pools override.
+    make = getattr(type(pool), "_new_conn", None)
+    if make not in _OWN_MAKERS:
+        pool._new_conn = functools.partial(_make, make, weakref.ref(pool))
     # Idle connections from before: without this they would be used unseen, or dropped, and the
     # server would see one more.
-    _recast(pool, cls, made)
+    for connection in _idle(pool):
+        _tap_connection(connection)
     return True
 
 
@@ -403,11 +462,25 @@ def untap_pool(pool: Any) -> None:
     if pool.ConnectionCls is not cls:
         # It was the pool's own, not its class's.
         pool.ConnectionCls = cls
-    _recast(pool, made, cls)
+    if getattr(vars(pool).get("_new_conn"), "func", None) is _make:
+        del pool._new_conn
+    for connection in _idle(pool):
+        if getattr(type(connection), "_dataio_taps", False):
+            (connection.__class__,) = type(connection).__bases__
 
 
-def _recast(pool: Any, old: type, new: type) -> None:
+def _idle(pool: Any) -> list[Any]:
     # queue.Queue shows its content under no public name.
-    for connection in list(getattr(pool.pool, "queue", ())):
-        if type(connection) is old:
-            connection.__class__ = new
+    return list(getattr(pool.pool, "queue", ()))
+
+
+def _make(make: Method, pool: weakref.ref[Any], *args: Any, **kwargs: Any) -> Any:
+    # Not the pool's bound method: in a cycle it would close its connections later than without.
+    return _tap_connection(make(pool(), *args, **kwargs))
+
+
+def _tap_connection(connection: Any) -> Any:
+    cls: type = type(connection)
+    if any(base.__module__ == "http.client" for base in cls.__mro__):
+        connection.__class__ = capturing(cls)
+    return connection

@@ -106,3 +106,19 @@ def test_messages_are_framed_as_http_client_frames_them(
     assert parser.complete is complete
     parser.feed_eof()
     assert parser.complete is (complete or parser.length is None)
+
+
+@given(step=st.integers(1, 70))
+def test_a_status_line_read_elsewhere_is_told(step: int) -> None:
+    payload = bytearray()
+    parser = MessageParser("GET", payload.extend)
+    wire = b"Content-Length: 3\r\n\r\nabc"
+    for start in range(0, len(wire), step):
+        parser.feed(memoryview(wire[start : start + step]))
+    parser.feed_eof()
+    assert parser.held
+    assert not parser.head_done
+    parser.begin(b"HTTP/1.1 403 Forbidden\r\n")
+    assert (parser.status, parser.complete, parser.held) == (403, True, False)
+    assert bytes(parser.head) == b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\n"
+    assert bytes(payload) == b"abc"

@@ -1,0 +1,104 @@
+"""Runs a client plainly, recorded, and replayed after its server has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from mxm_dataio import IngestSession, Status, Store, mount
+from mxm_dataio.models import Exchange
+
+SOURCE = "client"
+WHY = "needs the extra 'clients': pip install '.[clients]'"
+# Told of the client's requests.Session, if it has one.
+Carry = Callable[[requests.Session], Any]
+Work = Callable[[Carry], Any]
+
+
+class Server(Protocol):
+    """What counts the requests it gets, and can be stopped."""
+
+    @property
+    def hits(self) -> int:
+        """How many requests came."""
+
+    def stop(self) -> None:
+        """Let go of the address."""
+
+
+@contextmanager
+def session(
+    root: Path, mode: str, way: str = "hook", **options: Any
+) -> Iterator[tuple[IngestSession, Carry]]:
+    """Open a session, and yield it with what mounts it on a client where that is the way."""
+    with ExitStack() as stack:
+        ingest = stack.enter_context(
+            IngestSession(SOURCE, root, mode, hook=way == "hook", **options)
+        )
+
+        def carry(carried: requests.Session) -> None:
+            if way == "mount":
+                stack.enter_context(mount(carried, ingest))
+
+        yield ingest, carry
+
+
+def exchanges(root: Path) -> list[Exchange]:
+    """Return all recorded calls, in their order."""
+    with Store(root) as store:
+        return [e for s in store.sessions() for e in store.exchanges(s.id)]
+
+
+def record_then_replay(
+    root: Path,
+    server: Server,
+    work: Work,
+    *,
+    way: str = "hook",
+    same: Callable[[Any], Any] = lambda result: result,
+    later: Callable[[], Any] = lambda: None,
+    **options: Any,
+) -> Any:
+    """Do the work plainly, recorded and replayed, and return what it returned.
+
+    The server sees the same number of requests plainly and recorded, each of them is an attempt
+    in the store, and it is stopped before the replay.
+
+    Args:
+        same: makes a result comparable between two visits to a server that gives each visit
+            other ids and dates. The replay is compared without it.
+        later: called before the replay, to change the date.
+        options: for the sessions.
+    """
+    start = server.hits
+    plain = work(lambda _: None)
+    hits = server.hits - start
+    assert hits > 0
+    with session(root, "record", way, **options) as (ingest, carry):
+        recorded = work(carry)
+    assert same(recorded) == same(plain)
+    assert ingest.session is not None
+    assert ingest.session.warnings == ()
+    assert ingest.session.status is Status.COMPLETE
+    assert server.hits == start + 2 * hits, "other requests under capture"
+    calls = exchanges(root)
+    assert sum(len(call.responses) for call in calls) == hits
+    server.stop()
+    later()
+    with session(root, "replay", way, **options) as (_, carry):
+        replayed = work(carry)
+    assert replayed == recorded
+    assert server.hits == start + 2 * hits
+    return recorded
+
+
+def files_with(root: Path, secret: str) -> list[Path]:
+    """Return the files below root that contain a text."""
+    needle = secret.encode()
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert files
+    return [path.relative_to(root) for path in files if needle in path.read_bytes()]
