@@ -8,34 +8,27 @@ was handling when it made the call.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import http.client
 import socket
-import ssl
 import sys
-import zlib
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, NoReturn
 
-import requests
 import urllib3.connection
-import urllib3.exceptions
 
 from ..models import Failure
 from ..utils import dotted
 
-_MODULES: dict[str, Any] = {
-    "builtins": builtins,
-    "socket": socket,
-    "ssl": ssl,
-    "zlib": zlib,
-    "http.client": http.client,
-    "urllib3.connection": urllib3.connection,
-    "urllib3.exceptions": urllib3.exceptions,
-    "requests.exceptions": requests.exceptions,
-}
 _BUILT_IN = frozenset({"builtins", "socket", "ssl", "zlib"})
+# requests is only loaded if the program does so, PySocks if urllib3 does.
+_MODULES = _BUILT_IN | {
+    "http.client",
+    "requests.exceptions",
+    "socks",
+    "urllib3.connection",
+    "urllib3.exceptions",
+}
 _DEPTH = 8
 # It has another home in other versions of urllib3.
 _HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
@@ -85,7 +78,7 @@ def raise_again(failure: Failure, pool: object = None, *, wrapped: bool = False)
 def beneath(exc: BaseException) -> BaseException:
     """Return what urllib3 raised, if ``requests`` only wrapped it."""
     while (
-        isinstance(exc, requests.RequestException)
+        _of_requests(exc)
         and exc.args
         and exc.args[0] is exc.__context__
         and isinstance(exc.__context__, BaseException)
@@ -99,9 +92,24 @@ def _known(cls: type[BaseException]) -> tuple[str, str]:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
         if base is _HOSTNAME_ERROR and module not in _MODULES:
             module = "urllib3.connection"
-        if getattr(_MODULES.get(module), base.__name__, None) is base:
+        if module in _MODULES and _class(module, base.__name__) is base:
             return module, base.__name__
     return "builtins", "Exception"
+
+
+def _class(module: str, name: str) -> Any:
+    """Return a class of one of the modules whose exceptions are made again."""
+    if module not in _MODULES:
+        return None
+    try:
+        return getattr(import_module(module), name, None)
+    except ImportError:
+        return None
+
+
+def _of_requests(exc: BaseException) -> bool:
+    module = sys.modules.get("requests.exceptions")
+    return module is not None and isinstance(exc, module.RequestException)
 
 
 class _Dump:
@@ -176,7 +184,7 @@ class _Load:
 
     def _exception(self, data: Mapping[str, Any]) -> BaseException:
         module, name = data["exception"]
-        cls = getattr(_MODULES.get(module), name, Exception)
+        cls = _class(module, name)
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
             cls = Exception
         exc = _made(cls, module, [self.value(arg) for arg in data["args"]])
@@ -184,9 +192,9 @@ class _Load:
         for key, item in data["state"].items():
             with contextlib.suppress(AttributeError):
                 setattr(exc, key, self.value(item))
-        if isinstance(exc, requests.RequestException):
+        if _of_requests(exc):
             # Objects that are no text: the one who raises it again has the request.
-            exc.response = None
+            vars(exc)["response"] = None
         exc.__cause__ = self._origin(data.get("cause"))
         exc.__context__ = self._origin(data.get("context"))
         exc.__suppress_context__ = data.get("suppress", False)
