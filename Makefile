@@ -2,12 +2,13 @@
 # make test   all tests
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
-# make conformance  requests' own tests: plainly, under the hook, mounted; outcomes compared
+# make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
+# make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long conformance lint clean
+.PHONY: demo test test-long conformance conformance-oldest lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +25,10 @@ test-long: $(VENV)/.installed
 	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
 
 conformance: $(VENV)/.installed
-	$(BIN)/python -m tests.conformance.suites requests --mount
+	$(BIN)/python -m tests.conformance --end newest
+
+conformance-oldest: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance --end oldest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ UNSET = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"
 LONGEST = 1200
 
 
-class Broken(Exception):
+class NotRunError(Exception):
     """A suite did not run, so that nothing is proven."""
 
 
@@ -38,7 +38,7 @@ def run(
     """Run the suite, or only some of its tests, and return how they ended.
 
     Raises:
-        Broken: pytest could not run it, or nothing was captured.
+        NotRunError: pytest could not run it, or nothing was captured.
     """
     work = CACHE / "runs"
     work.mkdir(parents=True, exist_ok=True)
@@ -72,14 +72,16 @@ def run(
             check=False,
         )
     if done.returncode not in (0, 1):
-        raise Broken(f"{name}: pytest ended with {done.returncode}, see {output}")
+        raise NotRunError(f"{name}: pytest ended with {done.returncode}, see {output}")
     found = endings.read(log.read_text().splitlines())
     found.seconds = time.monotonic() - clock
+    if not found.endings:
+        raise NotRunError(f"{name}: no test ran, see {output}")
     if mode != "plain":
         with contextlib.closing(sqlite3.connect(root / "dataio.sqlite")) as store:
             (found.calls,) = store.execute("SELECT count(*) FROM requests").fetchone()
         if not found.calls and not only:
-            raise Broken(f"{name}: nothing was captured")
+            raise NotRunError(f"{name}: nothing was captured")
     if not keep:
         shutil.rmtree(root, ignore_errors=True)
     return found
