@@ -3,12 +3,13 @@
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-fork  with urllib3-future in urllib3's place
-# make conformance  requests' own tests: plainly, under the hook, mounted; outcomes compared
+# make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
+# make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long test-fork conformance lint clean
+.PHONY: demo test test-long test-fork conformance conformance-oldest lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,7 +32,10 @@ test-fork:
 	.venv-fork/bin/python -m pytest -q tests/test_coverage.py
 
 conformance: $(VENV)/.installed
-	$(BIN)/python -m tests.conformance.suites requests --mount
+	$(BIN)/python -m tests.conformance --end newest
+
+conformance-oldest: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance --end oldest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -145,23 +145,32 @@ def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple
 
 
 def split_url(url: str) -> tuple[str, bytes]:
-    """Return the normalised endpoint of a URL and its raw query.
-
-    Raises:
-        ValueError: the port is no number.
-    """
+    """Return the normalised endpoint of a URL and its raw query."""
     if "://" not in url:
         # No URL: a name that means something to the source's fetcher, and only to it.
         return url, b""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # No client can use it, and which says so and how is not ours to decide.
+        return _split_unusable(url)
     scheme = parts.scheme.lower()
     host = normal_host(parts.hostname or "")
-    port = parts.port
     if port is not None and port != _DEFAULT_PORTS.get(scheme):
         host = f"{host}:{port}"
     query = parts.query.encode("utf-8", "surrogateescape")
     path = normal_escapes(parts.path, _PATH_SAFE) or "/"
     return f"{scheme}://{host}{path}", query
+
+
+def _split_unusable(url: str) -> tuple[str, bytes]:
+    """Return a URL without userinfo and fragment, as it is, and its raw query."""
+    start, _, query = url.partition("#")[0].partition("?")
+    scheme, _, rest = start.partition("://")
+    authority, slash, path = rest.partition("/")
+    endpoint = f"{scheme.lower()}://{authority.rpartition('@')[2]}{slash}{path}"
+    return endpoint, query.encode("utf-8", "surrogateescape")
 
 
 def normal_host(host: str) -> str:

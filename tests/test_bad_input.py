@@ -24,6 +24,7 @@ from mxm_dataio import (
     Status,
     Store,
     StoreError,
+    mount,
 )
 from tests.servers import RawServer, answer, responder
 
@@ -199,6 +200,31 @@ def test_whatever_is_odd_about_a_call_goes_to_the_program(
                 pool.request("GET", "http://[bad/")
             with pytest.raises(TypeError):
                 pool.urlopen("POST", server.url, body=12345, retries=False)
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1:-1", "127.0.0.1:99999", "u:secret@127.0.0.1:x"])
+def test_a_url_with_an_unusable_port_is_refused_by_requests(
+    host: str, mounted: bool, tmp_path: Path
+) -> None:
+    """As in a redirect to one: requests 2.28 on urllib3 1.26.0 follows it that far."""
+    prepared = requests.Request("GET", "http://127.0.0.1/").prepare()
+    prepared.url = f"http://{host}/"
+    with requests.Session() as plain, pytest.raises(requests.exceptions.InvalidURL) as without:
+        plain.send(prepared)
+    with IngestSession("s", tmp_path, hook=not mounted) as ingest, requests.Session() as session:
+        if mounted:
+            mount(session, ingest)
+        with pytest.raises(requests.exceptions.InvalidURL) as within:
+            session.send(prepared)
+    assert str(within.value) == str(without.value)
+    assert ingest.session is not None
+    assert ingest.session.status is Status.COMPLETE
+    with Store(tmp_path) as store:
+        calls = list(store.requests(ingest.session.id))
+    # The hook is at urllib3's pool, and no pool was made.
+    assert [call.status for call in calls] == [Status.FAILED] * mounted
+    assert b"secret" not in (tmp_path / "dataio.sqlite").read_bytes()
 
 
 def test_keyboard_interrupt_is_on_record_and_not_replayed(tmp_path: Path) -> None:

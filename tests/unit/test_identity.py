@@ -415,6 +415,18 @@ def test_another_body_member_is_another_call() -> None:
     assert unsent.params_hash() != identity.params_hash()
 
 
-def test_a_port_that_is_no_number_raises() -> None:
-    with pytest.raises(ValueError, match="Port could not"):
-        identify("GET", "http://example.com:http/")
+@pytest.mark.parametrize(
+    ("url", "endpoint", "params"),
+    [
+        ("HTTP://u:pw@example.com:-1", "http://example.com:-1", []),
+        ("http://example.com:x/a?b=1#c", "http://example.com:x/a", [["b", "1"]]),
+        ("http://example.com:99999/", "http://example.com:99999/", []),
+        ("http://u@[bad/?b=1", "http://[bad/", [["b", "1"]]),
+    ],
+)
+def test_a_url_no_client_can_use_identifies_all_the_same(
+    url: str, endpoint: str, params: list[Any]
+) -> None:
+    """Its client refuses it, in its own words; the record of that must not get in their way."""
+    identity = identify("GET", url)
+    assert (identity.endpoint, identity.params) == (endpoint, params)
