@@ -408,6 +408,29 @@ class IngestSession:
         unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
         return (*self._problems, *([unseen] if unseen else []))
 
+    def outside(self, method: str, url: str) -> None:
+        """Note a request that went past what is captured: on a connection without a pool.
+
+        Raises:
+            ReplayMissError: in replay, where it would reach the network.
+        """
+        if self.mode is Mode.OFF:
+            return
+        shown = self.redaction.url(url)
+        if self.mode is Mode.REPLAY:
+            error = ReplayMissError(
+                f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
+                "replayed: make it through a pool or requests, and leave urlopen in place",
+                method=method,
+                url=shown,
+            )
+            with self._lock:
+                self.misses.append(error)
+            raise error
+        self.problem(
+            StoreError(f"coverage: {method} {shown} was not recorded: it went past urllib3's pools")
+        )
+
     def _report_misses(self, exc: BaseException | None) -> None:
         if not self.misses or isinstance(exc, ReplayMissError):
             return

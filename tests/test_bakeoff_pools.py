@@ -15,7 +15,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, Store
 from tests.harness import EXACT, SOURCE, observe, outcome
 from tests.servers import Connection, RawServer, Request, answer, responder, tls_server
 from tests.ways import HOOK, HOWS, MOUNT, Opener, wire_ways
@@ -399,9 +399,22 @@ def test_a_connection_without_a_pool_is_left_alone(server: RawServer, tmp_path: 
             connection.close()
 
     plain = work()
-    with IngestSession(SOURCE, tmp_path, redaction=EXACT):
+    with (
+        pytest.warns(DataIOWarning, match=r"GET http://127.0.0.1:\d+/echo\?x=1 was not recorded"),
+        IngestSession(SOURCE, tmp_path, redaction=EXACT) as ingest,
+    ):
         recorded = work()
     assert recorded == plain
     assert server.connections == 2
     first, second = server.requests[:2], server.requests[2:]
     assert [request.raw for request in first] == [request.raw for request in second]
+    # What can't be captured is said; in replay, which is offline, it is refused.
+    assert ingest.session is not None
+    assert ingest.session.status is Status.INCOMPLETE
+    assert [said.partition(" ")[0] for said in ingest.session.warnings] == ["coverage:"] * 2
+    with (
+        pytest.raises(ReplayMissError, match="past urllib3's pools"),
+        IngestSession(SOURCE, tmp_path, "replay"),
+    ):
+        work()
+    assert server.hits == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store, mount
+from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, Store, mount
 from tests.servers import RawServer, answer, responder
 
 REPOSITORY = Path(__file__).parent.parent
@@ -305,11 +306,32 @@ class TestPatches:
         self, cls: type, name: str, server: Any, tmp_path: Path
     ) -> None:
         _, mine, undo = self.patch(cls, name)
-        with IngestSession("s", tmp_path):
+        ingest = IngestSession("s", tmp_path)
+        # With the patch the hook on pools goes, and the session says so: calls go past it.
+        unhooked = name == "urlopen"
+        says: Any = contextlib.nullcontext()
+        if unhooked:
+            says = pytest.warns(DataIOWarning, match="n.2 was not recorded")
+        with says, ingest:
             requests.get(f"{server.url}/n?1")
             undo()
             assert requests.get(f"{server.url}/n?2").text == "/n?2"
         assert vars(cls).get(name) is not mine, "its undoing is lost"
+        assert ingest.session is not None
+        assert (ingest.session.status is Status.INCOMPLETE) is unhooked
+
+    def test_replay_does_not_go_out_where_the_hook_is_undone(
+        self, server: RawServer, tmp_path: Path
+    ) -> None:
+        with IngestSession("s", tmp_path):
+            requests.get(f"{server.url}/n?1")
+        _, _, undo = self.patch(connectionpool.HTTPConnectionPool, "urlopen")
+        with IngestSession("s", tmp_path, "replay") as ingest:
+            undo()
+            with pytest.raises(ReplayMissError):
+                requests.get(f"{server.url}/n?1")
+            ingest.misses.clear()
+        assert server.hits == 1
 
     def test_by_unittest_mock(self, server: RawServer, tmp_path: Path) -> None:
         own = connectionpool.HTTPConnectionPool.urlopen

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..api import IngestSession
 from ..asking import Collector, collector
-from ..errors import StoreError
+from ..errors import DataIOError, StoreError
 from ..identity import Identity
 from ..models import Exchange, Failure, Headers, Peer, Request, Response, Status, Timings
 from ..payloads import Spool
@@ -27,6 +27,8 @@ from .framing import ChunkParser, MessageParser
 
 # The attribute that an attempt takes on its connection.
 ON_CONNECTION = "_dataio_attempt"
+# The attribute of a connection over recorded bytes, which reaches no one.
+REPLAYS = "_dataio_replays"
 # Identity of an upload that the connection never took to its end.
 UNSENT = {"unsent": True}
 
@@ -338,9 +340,12 @@ class Call:
             if self._begin_settling():
                 try:
                     self._record()
-                except BaseException as exc:
-                    if not isinstance(exc, Exception):
-                        self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
+                except DataIOError:
+                    raise
+                except Exception as exc:
+                    self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc!r}"))
+                except BaseException:
+                    self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
                     raise
                 finally:
                     self._end_settling()

@@ -115,6 +115,7 @@ class _Connection(Connection):  # type: ignore[misc]
     """urllib3's own connection over recorded bytes: the response is built by urllib3 itself."""
 
     recorded: io.RawIOBase
+    _dataio_replays = True
 
     def connect(self) -> None:
         self.sock = _Socket(self.recorded)

@@ -21,9 +21,10 @@ from typing import Any
 
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from ..api import active
 from ..models import Peer
 from .bases import Pool
-from .call import ON_CONNECTION, Attempt, Call
+from .call import ON_CONNECTION, REPLAYS, Attempt, Call
 
 # The call under way in this context; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
@@ -117,12 +118,28 @@ def _putrequest(original: Method) -> Method:
     @functools.wraps(original)
     def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         call = current.get()
-        if call is not None:
+        if call is None:
+            _outside(self, method, url)
+        else:
             _begin(self, call, method, url).suspended = True
             current.set(None)
         return original(self, method, url, *args, **kwargs)
 
     return putrequest
+
+
+def _outside(connection: Any, method: str, url: str) -> None:
+    """Tell the active session of a request that belongs to no call.
+
+    It was made past urllib3's pools, or the program has undone the hook on them: by putting back
+    what stood in ``urlopen`` before a patch of its own.
+    """
+    ingest = active()
+    if ingest is None or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
+        return
+    host = f"[{connection.host}]" if ":" in connection.host else connection.host
+    scheme = "https" if connection.default_port == 443 else "http"
+    ingest.outside(method, absolute(url, f"{scheme}://{host}:{connection.port}"))
 
 
 def _begin(connection: Any, call: Call, method: str, url: str) -> Attempt:
