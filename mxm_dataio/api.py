@@ -179,7 +179,7 @@ class IngestSession:
         self._lookup: Lookup | None = None
         self._recorder: Recorder | None = None
         self._problems: list[str] = []
-        self._raised: DataIOWarning | None = None
+        self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
         self._tokens: list[Any] = []
         self._asking = Asking(self)
@@ -376,9 +376,9 @@ class IngestSession:
         self._asking.close()
         self._end(exc)
         self._report_misses(exc)
-        warning, self._raised = self._raised, None
-        if warning is not None and exc is None:
-            raise warning
+        unsaid, self._unsaid = self._unsaid, None
+        if unsaid is not None and exc is None:
+            warnings.warn(unsaid, stacklevel=3)
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
@@ -610,15 +610,15 @@ class IngestSession:
         if self.strict:
             raise exc
         if first:
+            warning = self._warning(text)
             try:
-                warnings.warn(
-                    f"{text}; session {self.source!r} is incomplete from here on",
-                    DataIOWarning,
-                    stacklevel=3,
-                )
-            except DataIOWarning as warning:
+                warnings.warn(warning, stacklevel=3)
+            except DataIOWarning:
                 # Where warnings are errors it is the session that fails, not the program's call.
-                self._raised = DataIOWarning(*warning.args)
+                self._unsaid = warning
+
+    def _warning(self, text: str) -> DataIOWarning:
+        return DataIOWarning(f"{text}; session {self.source!r} is incomplete from here on")
 
     def incomplete(self, text: str) -> bool:
         """Mark the session incomplete, without a word now; say whether this is the first reason."""

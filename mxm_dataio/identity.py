@@ -17,7 +17,8 @@ The SHA-256 of the RFC 8785 canonical JSON of one document:
   ``{"sha256": hex}``. What does not parse as it claims, what has no canonical form (a key
   twice, an integer beyond 2^53), and forms or JSON above 1 MiB are ``sha256``.
 - **headers**: ``[name, value]`` pairs, sorted: ``accept`` (``*/*`` counts as absent, RFC 9110
-  §12.5.1), ``range``, and those that a stored answer's ``Vary`` names.
+  §12.5.1), ``range``, and those that a stored answer's ``Vary`` names. A header that names the
+  operation of one URL (``SOAPAction``, ``X-Amz-Target``) counts as if the answer named it.
 
 Ignored and redacted names leave the document, in JSON at any depth. Test vectors:
 ``tests/vectors/params_hash.json``.
@@ -43,6 +44,8 @@ VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
 _STEP = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
+_OPERATION = ("soapaction", "x-amz-target")
 # UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -87,6 +90,11 @@ class Identity:
     def params_hash(self, vary: Iterable[str] = ()) -> str:
         """Return the lowercase hex SHA-256 of :meth:`document`."""
         return hashlib.sha256(self.document(vary)).hexdigest()
+
+    def counting(self, vary: Iterable[str]) -> tuple[str, ...]:
+        """Return the sorted names of the headers that count where answers vary on ``vary``."""
+        operation = [name for name in _OPERATION if name in self.all_headers]
+        return tuple(sorted({*vary, *operation}))
 
     def with_body(self, body: Any) -> Identity:
         """Return this identity with another body member."""

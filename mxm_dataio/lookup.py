@@ -81,11 +81,14 @@ class Lookup:
         store = self._store
         base = identity.params_hash()
         variants = store.catalog.variants(self._source, base)
-        hashes = [identity.params_hash(names) for names in variants] if variants else []
+        counting = {identity.counting(names) for names in variants}
+        hashes = sorted(identity.params_hash(names) for names in counting)
+        if (plain := identity.counting(())) not in counting:
+            hashes.append(identity.params_hash(plain) if plain else base)
         place: tuple[str, str] | None = None
         params_hash = base
         with self._lock:
-            for candidate in (*hashes, base):
+            for candidate in hashes:
                 found = self._place(candidate)
                 if found is not None and (place is None or found > place):
                     place, params_hash = found, candidate

@@ -62,7 +62,8 @@ class Recorder:
         clean = [(self._clean(response), spool) for response, spool in attempts]
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1][0] if clean else None
-        vary = vary_names(answer.header("Vary") if answer else None, self._redaction.headers)
+        names = vary_names(answer.header("Vary") if answer else None, self._redaction.headers)
+        vary = identity.counting(names)
         document = identity.document(vary)
         params_hash = hashlib.sha256(document).hexdigest()
         session = self._session

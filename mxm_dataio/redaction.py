@@ -31,8 +31,8 @@ SECRET_NAMES = frozenset(
     auth_token authtoken authorization client_secret clientsecret crumb id_token jwt oauth_token
     oauth_signature oauth_nonce oauth_timestamp passphrase passwd password private_key pwd
     refresh_token secret secret_key secretkey session_token sessionid sig signature
-    subscription-key token userpass awsaccesskeyid x-amz-credential x-amz-security-token
-    x-amz-signature x-goog-credential x-goog-signature
+    subscription-key token userpass awsaccesskeyid x-amz-credential x-amz-date
+    x-amz-security-token x-amz-signature x-goog-credential x-goog-date x-goog-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
 
@@ -120,7 +120,7 @@ class Redaction:
         if media == "application/x-www-form-urlencoded":
             text = body.decode("latin-1")
             return "&".join(self._field(field) for field in text.split("&")).encode("latin-1")
-        if is_json(media):
+        if _json_like(media):
             return self._json(body)
         if media == "multipart/form-data":
             return _PART.sub(self._part, body)
@@ -173,7 +173,12 @@ def has_fields(content_type: str) -> bool:
     """Say whether bodies of this media type have named fields to redact."""
     media = media_type(content_type)
     named = ("application/x-www-form-urlencoded", "multipart/form-data")
-    return media in named or is_json(media)
+    return media in named or _json_like(media)
+
+
+def _json_like(media: str) -> bool:
+    """Say whether a media type is JSON, also under a name of its owner's (``x-amz-json-1.1``)."""
+    return is_json(media) or "json" in media.partition("/")[2]
 
 
 DEFAULT = Redaction()

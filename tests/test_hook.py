@@ -553,3 +553,23 @@ def test_order_within_a_session_and_exhaustion(tmp_path: Path) -> None:
             texts(4, exhausted="error")
         with pytest.raises(ReplayMissError):
             texts(1, as_of="2024-12-31")
+
+
+@pytest.mark.parametrize("name", ["X-Amz-Target", "SOAPAction"])
+def test_operations_of_one_url_are_told_apart(name: str, tmp_path: Path) -> None:
+    with RawServer(
+        responder({"/": lambda request: answer(200, (request.header(name) or "none").encode())})
+    ) as server:
+
+        def ask(operation: str | None) -> str:
+            headers = {name: operation} if operation else {}
+            return requests.post(server.url, b"{}", headers=headers).text
+
+        with IngestSession("s", tmp_path):
+            assert [ask(one) for one in ("Describe", "Scan", None)] == ["Describe", "Scan", "none"]
+        with IngestSession("s", tmp_path, "replay") as ingest:
+            assert [ask(one) for one in ("Scan", None, "Describe")] == ["Scan", "none", "Describe"]
+            with pytest.raises(ReplayMissError):
+                ask("Delete")
+            ingest.misses.clear()
+        assert server.hits == 3

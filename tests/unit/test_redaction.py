@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mxm_dataio import redaction
 from mxm_dataio.redaction import (
     DEFAULT,
     NOTHING,
@@ -234,6 +235,13 @@ def test_json_without_secrets_stays_to_the_byte(tree: object) -> None:
 def test_a_secret_under_a_repeated_json_key_goes() -> None:
     body = f'{{"token": "{SECRET}", "token": null}}'.encode()
     assert SECRET.encode() not in DEFAULT.body(body, "application/json")
+
+
+@pytest.mark.parametrize("media", ["application/x-amz-json-1.1", "text/json", "application/a+json"])
+def test_json_under_other_names_is_json(media: str) -> None:
+    body = json.dumps({"AuthParameters": {"PASSWORD": SECRET}}).encode()
+    assert SECRET.encode() not in DEFAULT.body(body, f"{media}; charset=utf-8")
+    assert redaction.has_fields(media)
 
 
 def test_other_bodies_stay() -> None:
