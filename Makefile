@@ -4,12 +4,13 @@
 # make test-long  the long forms of the tests
 # make test-fork  with urllib3-future in urllib3's place
 # make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
+# make bakeoff  our own three-way tests on each Python and each end that is supported
 # make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long test-fork conformance conformance-oldest lint clean
+.PHONY: demo test test-long test-fork conformance conformance-oldest bakeoff lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ conformance: $(VENV)/.installed
 
 conformance-oldest: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance --end oldest
+
+bakeoff: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance.bakeoff
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

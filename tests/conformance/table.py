@@ -38,17 +38,17 @@ def table(results: list[Result]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def placed(text: str, new: str) -> str:
+def placed(text: str, new: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """Return a text with the table between its markers.
 
     Raises:
         ValueError: the text lacks the markers.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"has no {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+        raise ValueError(f"has no {begin_mark} … {end_mark}")
+    return f"{before}{begin}\n{new}\n{end}{after}"
 
 
 def main(arguments: list[str] | None = None, folder: Path = RESULTS) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import results, table
+from tests.conformance import bakeoff, results, table
 from tests.conformance.endings import Difference, Run, differences, excuse, mask, read
 from tests.conformance.suites import ENDS, REQUIREMENTS, SUITES, Suite
 
@@ -287,3 +287,41 @@ def test_a_file_without_the_markers_is_refused(folder: Path, tmp_path: Path) -> 
 def test_no_results_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert table.main([], tmp_path / "none") == 1
     assert "no results" in capsys.readouterr().err
+
+
+# -- the bake-off's table --------------------------------------------------------------------
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.test_hook" name="a"/>
+<testcase classname="tests.test_hook.TestMiss" name="b"><skipped message="x"/></testcase>
+<testcase classname="tests.clients.test_aws" name="c"><failure message="x">no</failure></testcase>
+<testcase classname="tests.test_wire" name="d"><error message="x">no</error></testcase>
+</testsuite></testsuites>"""
+
+
+def test_outcomes_are_counted_by_module(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(REPORT)
+    assert bakeoff.counted(tmp_path / "report.xml") == {
+        "test_hook": {"passed": 1, "skipped": 1},
+        "clients.test_aws": {"failure": 1},
+        "test_wire": {"error": 1},
+    }
+
+
+def test_a_failure_is_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(REPORT)
+    lines = bakeoff.table({"here": bakeoff.counted(tmp_path / "report.xml")}).splitlines()
+    assert lines[:2] == ["| behaviours | here |", "| --- | ---: |"]
+    cells = dict(line.strip("| ").split(" | ") for line in lines[2:])
+    assert cells["the hook and mounted sessions"] == "1 (1 skipped)"
+    assert cells["real clients"] == cells["pools and connections"] == "**1 fail**"
+    assert cells["redirects and retries"] == "-"
+
+
+def test_every_three_way_test_is_in_a_row() -> None:
+    named = {module for row in bakeoff.ROWS.values() for module in row}
+    tests = Path(__file__).parents[1]
+    files = [*tests.glob("test_bakeoff*.py"), *tests.glob("clients/test_*.py")]
+    assert {file.relative_to(tests).with_suffix("").as_posix() for file in files} <= {
+        module.replace(".", "/") for module in named
+    }
