@@ -427,9 +427,13 @@ class IngestSession:
             with self._lock:
                 self.misses.append(error)
             raise error
-        self.problem(
-            StoreError(f"coverage: {method} {shown} was not recorded: it went past urllib3's pools")
-        )
+        text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
+        first = self.incomplete(text)
+        if self.strict:
+            raise StoreError(text)
+        if first:
+            # At the end: the program may look at the warnings of its own calls.
+            self._unsaid = self._warning(text)
 
     def _report_misses(self, exc: BaseException | None) -> None:
         if not self.misses or isinstance(exc, ReplayMissError):

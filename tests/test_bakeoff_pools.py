@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -418,3 +420,16 @@ def test_a_connection_without_a_pool_is_left_alone(server: RawServer, tmp_path: 
     ):
         work()
     assert server.hits == 4
+
+
+def test_the_program_s_own_warnings_are_its_alone(server: RawServer, tmp_path: Path) -> None:
+    connection = HTTPConnection(server.host, server.port)
+    ingest = IngestSession(SOURCE, tmp_path).open()
+    with warnings.catch_warnings(record=True) as caught, contextlib.closing(connection):
+        warnings.simplefilter("always")
+        connection.request("GET", "/echo")
+        connection.getresponse().read()
+        warnings.warn("its own", UserWarning, stacklevel=1)
+    with pytest.warns(DataIOWarning, match="past urllib3's pools"):
+        ingest.close()
+    assert [str(one.message) for one in caught] == ["its own"]

@@ -23,6 +23,7 @@ from ..utils import dotted
 _BUILT_IN = frozenset({"builtins", "socket", "ssl", "zlib"})
 # requests is only loaded if the program does so, PySocks if urllib3 does.
 _MODULES = _BUILT_IN | {
+    "_queue",
     "http.client",
     "requests.exceptions",
     "socks",

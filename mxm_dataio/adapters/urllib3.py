@@ -23,7 +23,7 @@ from ..utils import after_fork, instant, new_id
 from .bases import Connection, Pool, TLSConnection
 from .call import UNSENT, Call, header_pairs, view
 from .replay import replay
-from .wire import current, tapped
+from .wire import current, hooked, tapped
 
 _CONDITIONS = frozenset(
     {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"}
@@ -341,6 +341,11 @@ class Hook(Patches):
         for name, method in tapped(TLSConnection, own=True).items():
             self.replace(TLSConnection, name, method)
         self.replace(Pool, "urlopen", _urlopen(Pool.urlopen))
+        hooked.set()
+
+    def _put_back(self) -> None:
+        hooked.clear()
+        super()._put_back()
 
 
 HOOK = Hook()

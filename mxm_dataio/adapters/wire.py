@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import inspect
 import io
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +32,13 @@ from .call import ON_CONNECTION, REPLAYS, Attempt, Call
 # generator or a resolver fetches meanwhile are calls of their own.
 current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
 
+# Set while the hook stands, whole: what then comes to the taps without a call went past it.
+hooked = threading.Event()
+
 Method = Callable[..., Any]
 
+# urllib3's own, from below the wrappers that name it so.
+_URLOPEN = inspect.unwrap(Pool.urlopen).__code__
 _OWN_MAKERS = (None, Pool._new_conn, HTTPSConnectionPool._new_conn)
 
 
@@ -134,12 +141,27 @@ def _outside(connection: Any, method: str, url: str) -> None:
     It was made past urllib3's pools, or the program has undone the hook on them: by putting back
     what stood in ``urlopen`` before a patch of its own.
     """
-    ingest = active()
+    ingest = active() if hooked.is_set() else None
     if ingest is None or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
+        return
+    if _begun_before():
         return
     host = f"[{connection.host}]" if ":" in connection.host else connection.host
     scheme = "https" if connection.default_port == 443 else "http"
     ingest.outside(method, absolute(url, f"{scheme}://{host}:{connection.port}"))
+
+
+def _begun_before() -> bool:
+    """Say whether this is within a pool's call that was under way when the hook came."""
+    if getattr(vars(Pool)["urlopen"], "__code__", None) is _URLOPEN:
+        # The hook is gone from there.
+        return False
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is _URLOPEN:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _begin(connection: Any, call: Call, method: str, url: str) -> Attempt:
@@ -235,8 +257,9 @@ class _Sending:
             self._block = memoryview(data)
             self.data = data
         except TypeError:
-            # http.client finds out in the same way, and then iterates.
-            self.data = self._each() if isinstance(data, Iterable) else data
+            # http.client finds out in the same way, and then iterates; text is refused.
+            iterates = isinstance(data, Iterable) and not isinstance(data, str)
+            self.data = self._each() if iterates else data
 
     def _each(self) -> Iterator[Any]:
         for block in self._given:
