@@ -3,6 +3,9 @@
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-fork  with urllib3-future in urllib3's place
+# make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
+#             (minutes; ARGS=--full takes an hour, ARGS=--help lists the options)
+# make bench-quick  the short form, without the others; fails on a twofold loss
 # make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
 # make bakeoff  our own three-way tests on each Python and each end that is supported
 # make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
@@ -10,7 +13,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long test-fork conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test test-long test-fork bench bench-quick conformance conformance-oldest bakeoff lint clean
+
+help:
+	@sed -n 's/^# //p' Makefile
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +38,17 @@ test-fork:
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check urllib3-future
 	.venv-fork/bin/python -m pytest -q tests/test_coverage.py
 
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m tests.benchmarks --plot .cache/bench/bench.png $(ARGS)
+
+bench-quick: $(VENV)/.installed
+	$(BIN)/python -m tests.benchmarks --quick
+
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance --end newest
 
@@ -48,4 +65,4 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .venv-fork demo-data build dist
+	rm -rf $(VENV) .venv-fork .venv-bench .cache/bench demo-data build dist
