@@ -70,12 +70,14 @@ def test_ruins_piece_by_piece(name: str, tmp_path: Path) -> None:
     with RawServer(ruin(name)) as server:
 
         def work() -> Any:
+            # A connection for each: the server closes it, and when that is noticed is left to luck.
             url, seen = f"{server.url}/{name}", []
-            with requests.Session() as session:
-                for size in (3, None):
+            for size in (3, None):
+                with requests.Session() as session:
                     response = session.get(url, stream=True)
                     seen.append(pieces([], response.iter_content(size)))
                     seen.append(outcome(lambda again=response: again.content))
+            with requests.Session() as session:
                 seen.append(pieces([], session.get(url, stream=True).iter_lines(4)))
             with urllib3.PoolManager() as pool:
                 raw = pool.request("GET", url, preload_content=False)
