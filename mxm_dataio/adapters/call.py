@@ -425,18 +425,22 @@ class Call:
         return None
 
     def _identity(self, upload: Spool | None) -> Identity:
+        if upload is not None:
+            return identify_streamed(self.ingest, self.method, self.url, self.headers, upload)
+        identity = self.ingest.identify(self.method, self.url, self.headers, self._body)
         if self.streams and not any(attempt.sent_all for attempt in self.attempts):
-            return self.identify(None).with_body(UNSENT)
-        return self.identify(upload)
+            return identity.with_body(UNSENT)
+        return identity
 
-    def identify(self, upload: Spool | None) -> Identity:
-        """Return the call's identity, with a streamed body from its spool."""
-        if upload is None:
-            return self.ingest.identify(self.method, self.url, self.headers, self._body)
-        if upload.file is None:
-            return self.ingest.identify(self.method, self.url, self.headers, upload.content())
-        with mmap(upload.file.fileno(), 0, access=ACCESS_READ) as content:
-            return self.ingest.identify(self.method, self.url, self.headers, content)
+
+def identify_streamed(
+    ingest: IngestSession, method: str, url: str, headers: Headers, upload: Spool
+) -> Identity:
+    """Return the identity of a call whose body was a stream, from the spool that took it."""
+    if upload.file is None:
+        return ingest.identify(method, url, headers, upload.content())
+    with mmap(upload.file.fileno(), 0, access=ACCESS_READ) as content:
+        return ingest.identify(method, url, headers, content)
 
 
 def _sent_headers(attempt: Attempt | None) -> Headers:

@@ -217,7 +217,7 @@ def _replay(
             exc.request = request
         raise
     response.request = request
-    if _sends_chunks(request):
+    if _SENDS_CHUNKS and _in_chunks(request):
         response.raw.retries = None
     return response
 
@@ -365,19 +365,16 @@ def _in_chunks(request: requests.PreparedRequest) -> bool:
     return not (request.body is None or "Content-Length" in request.headers)
 
 
-def _sends_chunks(request: requests.PreparedRequest) -> bool:
-    """Say whether requests sends a body itself; urllib3 then counts no retries for it."""
-    version = tuple(int(part) for part in requests.__version__.split(".")[:2])
-    return version < (2, 29) and _in_chunks(request)
+# Whether this requests sends such a body itself; urllib3 then counts no retries for it.
+_SENDS_CHUNKS = tuple(int(part) for part in requests.__version__.split(".")[:2]) < (2, 29)
 
 
 def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         ingest = active()
-        if ingest is None or ingest.mode is Mode.OFF or wire.current.get() is not None:
-            return original(self, request, *args, **kwargs)
-        if not _in_chunks(request) or args:
+        within = wire.current.get() is not None
+        if ingest is None or within or args or not _in_chunks(request):
             return original(self, request, *args, **kwargs)
         # Not through self.send, which may be a subclass's that has led here.
         return capture(self, ingest, request, kwargs, functools.partial(original, self))

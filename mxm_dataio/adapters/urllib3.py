@@ -10,20 +10,18 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 import urllib3
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
 from ..api import IngestSession, active
 from ..asking import collector
-from ..identity import Identity, split_url
+from ..identity import Identity
 from ..models import Exchange, Headers, Mode, Request
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..store import Store
 from ..utils import after_fork, instant, new_id
 from .bases import Connection, Pool, TLSConnection
-from .call import UNSENT, Call, header_pairs, view
+from .call import UNSENT, Call, header_pairs, identify_streamed, view
 from .replay import replay
-from .wire import current, hooked, tapped
+from .wire import bracketed, current, hooked, tapped
 
 _CONDITIONS = frozenset(
     {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"}
@@ -78,9 +76,6 @@ class Plan:
     def _decide(self) -> None:
         ingest = self.ingest
         streams = not isinstance(self.body, (bytes, type(None)))
-        if ingest.mode is Mode.OFF or _refused(self.url):
-            self.passes = True
-            return
         if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
             # Of a stream nothing is known before it is sent, and it can be sent only once.
             return
@@ -126,9 +121,7 @@ class Plan:
         try:
             for part in body_parts(self.body, _text_coding(self._chunked)):
                 spool.write(part)
-            probe = Call(self.ingest, self.method, self.url, self.headers, self.body)
-            self.ingest.settled(probe)
-            return probe.identify(spool)
+            return identify_streamed(self.ingest, self.method, self.url, self.headers, spool)
         finally:
             spool.discard()
 
@@ -155,18 +148,6 @@ class Plan:
             return False
         call.revalidated = self.stored
         return True
-
-
-def _refused(url: str) -> bool:
-    """Say that urllib3 will make no call of a URL: its complaint is the program's, unrecorded."""
-    try:
-        split_url(url)
-    except ValueError:
-        try:
-            parse_url(url)
-        except LocationParseError:
-            return True
-    return False
 
 
 def body_parts(body: Any, coding: str) -> Any:
@@ -205,9 +186,7 @@ def url_of(pool: Any, url: str) -> str:
     """Return the absolute URL of a call of ``pool.urlopen(method, url)``."""
     if "://" in url.partition("?")[0]:
         return url
-    host = pool.host or ""
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
+    host = bracketed(pool.host or "")
     port = f":{pool.port}" if pool.port else ""
     path = url if url.startswith("/") else f"/{url}"
     return f"{pool.scheme}://{host}{port}{path}"

@@ -1,9 +1,9 @@
 """The tap: urllib3's connections, with every byte passing by.
 
-The same four methods of a connection class are replaced in two ways: :func:`capturing` makes a
-subclass for a mounted adapter's pools, :func:`tapped` yields replacements for the process-wide
-hook. Below ``http.client``'s parser the answer is seen by a raw stream under its buffered
-reader: one Python call for each ``recv``, whichever way the body is read.
+The same methods of a connection class (:data:`TAPS`) are replaced in two ways: :func:`capturing`
+makes a subclass for a mounted adapter's pools, :func:`tapped` yields replacements for the
+process-wide hook. Below ``http.client``'s parser the answer is seen by a raw stream under its
+buffered reader: one Python call for each ``recv``, whichever way the body is read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from ..api import active
 from ..models import Peer
 from .bases import Pool
-from .call import ON_CONNECTION, REPLAYS, Attempt, Call
+from .call import ON_CONNECTION, REPLAYS, Attempt, Call, view
 
 # The call under way in this context; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
@@ -146,9 +146,9 @@ def _outside(connection: Any, method: str, url: str) -> None:
         return
     if _begun_before():
         return
-    host = f"[{connection.host}]" if ":" in connection.host else connection.host
     scheme = "https" if connection.default_port == 443 else "http"
-    ingest.outside(method, absolute(url, f"{scheme}://{host}:{connection.port}"))
+    base = f"{scheme}://{bracketed(connection.host)}:{connection.port}"
+    ingest.outside(method, absolute(url, base))
 
 
 def _begun_before() -> bool:
@@ -280,7 +280,7 @@ class _Sending:
         """Tell the attempt of the block that went out last."""
         block, self._block = self._block, b""
         if len(block):
-            self._attempt.sent(memoryview(block).cast("B"))
+            self._attempt.sent(view(block))
 
 
 def _send(original: Method) -> Method:
@@ -342,7 +342,7 @@ def _peer(connection: Any) -> Peer:
     name = _fact(lambda: carrier.getpeername())
     if isinstance(name, tuple):
         host, port = name[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = f"{bracketed(host)}:{port}"
     else:
         address = name and str(name)
     version = cipher = certificate = None
@@ -359,6 +359,11 @@ def _fact(ask: Callable[[], Any]) -> Any:
         return ask()
     except (OSError, AttributeError, TypeError, ValueError, NotImplementedError):
         return None
+
+
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def absolute(url: str, base: str) -> str:
@@ -400,7 +405,6 @@ def capturing(cls: type) -> type:
     if getattr(cls, "_dataio_taps", False):
         return cls
     members = {**tapped(cls, own=False), "_dataio_taps": True}
-    # http.client's request() serves request_chunked() in urllib3 2; one tap is enough.
     made = type(cls.__name__, (cls,), members)
     made.__module__, made.__qualname__ = cls.__module__, cls.__qualname__
     return made
