@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -75,6 +76,8 @@ class Pending(Protocol):
 # Filled by the package's __init__, the one place that knows both this layer and the adapters.
 interceptors: list[Callable[[], Interceptor]] = []
 http_fetchers: list[Callable[[IngestSession], HTTPFetcher]] = []
+
+_SHARED_SECONDS = 1.0
 
 _context: ContextVar[IngestSession | None] = ContextVar("mxm_dataio_session", default=None)
 _stack: list[IngestSession] = []
@@ -277,7 +280,8 @@ class IngestSession:
             self._check_session()
             return
         try:
-            self.store = Store(root)
+            # Others that share this root as a cache are to find what is new in it.
+            self.store = Store(root, delay=_SHARED_SECONDS if self.mode is Mode.AUTO else None)
         except IntegrityError:
             raise
         except StoreError as exc:
@@ -383,24 +387,42 @@ class IngestSession:
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
-        status = Status.COMPLETE
-        if self.misses or (raised is not None and not isinstance(raised, SystemExit)):
-            status = Status.FAILED
-        if self._problems:
-            status = Status.INCOMPLETE
-        self.session = replace(
-            self.session, status=status, ended_at=utc_now(), warnings=self._warnings()
-        )
+        store = self.store if self._recorder is not None else None
         self._lookup = self._recorder = None
         _open.discard(self)
         try:
-            if self.store is not None and not self.store.readonly:
-                self.store.end(self.session)
+            if store is not None:
+                store.settle()
         except (StoreError, OSError) as exc:
-            self.session = replace(self.session, status=Status.INCOMPLETE)
             self.problem(exc)
         finally:
-            self._close_store()
+            self.session = replace(
+                self.session,
+                status=self._ended(raised),
+                ended_at=utc_now(),
+                warnings=self._warnings(),
+            )
+            self._end_store(store)
+
+    def _ended(self, raised: BaseException | None) -> Status:
+        if self._problems:
+            return Status.INCOMPLETE
+        if self.misses or (raised is not None and not isinstance(raised, SystemExit)):
+            return Status.FAILED
+        return Status.COMPLETE
+
+    def _end_store(self, store: Store | None) -> None:
+        try:
+            if store is not None and self.session is not None:
+                store.end(self.session)
+        except (StoreError, OSError) as exc:
+            if self.session is not None:
+                self.session = replace(self.session, status=Status.INCOMPLETE)
+            self.problem(exc)
+        finally:
+            # What could not be moved has been told of, and waits.
+            with contextlib.suppress(StoreError):
+                self._close_store()
 
     def _warnings(self) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
@@ -571,7 +593,7 @@ class IngestSession:
                 self._lost(request, "the store could not be opened")
             return
         try:
-            exchange = self._recorder.record(
+            self._recorder.record(
                 request,
                 identity,
                 attempts,
@@ -579,14 +601,17 @@ class IngestSession:
                 kind=into.kind if into else "",
                 stored=stored,
             )
+            if into is not None:
+                into.last = stored or self._stored(request.id)
         except Exception as exc:
             if isinstance(exc, DataIOError):
                 self.problem(exc)
             else:
                 self._lost(request, repr(exc))
-            return
-        if into is not None:
-            into.last = stored or exchange
+
+    def _stored(self, request_id: str) -> Exchange | None:
+        store = self.store
+        return store.exchange(request_id) if store is not None else None
 
     def served(
         self, stored: Exchange, call: Request, identity: Identity, into: Collector | None

@@ -182,6 +182,8 @@ class Asking:
                 url=asked.endpoint,
                 status_code=result.status_code,
                 head=head,
+                checksum=spool.checksum,
+                size=spool.size,
                 complete=True,
                 started_at=started,
                 timings=Timings(total=seconds),

@@ -12,11 +12,12 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from . import rows
+from .entries import Entry
 from .errors import IntegrityError, StoreError
 from .models import Exchange, Request, Session
 
@@ -69,6 +70,15 @@ MIGRATIONS: tuple[str, ...] = (
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
+_PUT_REQUEST = (
+    f"INSERT INTO requests ({rows.REQUEST}) VALUES ({', '.join('?' * 21)}) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+_PUT_RESPONSE = (
+    f"INSERT INTO responses ({rows.RESPONSE}) VALUES ({', '.join('?' * 21)}) "
+    "ON CONFLICT (request_id, sequence) DO NOTHING"
+)
+
 
 class Catalog(Protocol):
     """Where found are kept; SQLite here, other places behind the same methods."""
@@ -80,8 +90,8 @@ class Catalog(Protocol):
             durable: on return every row written so far survives a power cut.
         """
 
-    def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
-        """Write a call and its attempts, whole or not at all."""
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Write calls and their attempts, all or none; one that is there already stays."""
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
@@ -303,24 +313,20 @@ class SQLiteCatalog:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
 
-    def put(self, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
-        """Write a call and its attempts in one transaction."""
-        request = exchange.request
-        row = rows.request_row(request)
-        attempts = [rows.response_row(response) for response in exchange.responses]
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Write calls and their attempts in one transaction."""
         with self._use() as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
-                db.execute(f"INSERT INTO requests ({rows.REQUEST}) VALUES ({_marks(21)})", row)
-                for attempt in attempts:
-                    db.execute(
-                        f"INSERT INTO responses ({rows.RESPONSE}) VALUES ({_marks(21)})", attempt
-                    )
-                if vary:
-                    db.execute(
-                        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
-                        (request.base_hash, request.source, ",".join(vary)),
-                    )
+                db.executemany(_PUT_REQUEST, [entry.request for entry in entries])
+                attempts = [row for entry in entries for row in entry.responses]
+                db.executemany(_PUT_RESPONSE, attempts)
+                for entry in entries:
+                    if entry.vary:
+                        db.execute(
+                            "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                            (entry.base_hash, entry.source, ",".join(entry.vary)),
+                        )
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:

@@ -141,24 +141,41 @@ class PayloadFolder:
             spool.discard()
             return checksum
         if spool.temporary is None:
-            temporary = self.folder / f".{new_id()}.tmp"
-            try:
-                with os.fdopen(_create(temporary), "wb", buffering=0) as file:
-                    _write_all(file, spool.content())
-                temporary.replace(target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-                raise
+            self._write(target, spool.content())
             spool.discard()
         else:
             spool.temporary.replace(target)
             spool.moved()
+        self._put(checksum)
+        return checksum
+
+    def keep(self, checksum: str, content: bytes) -> None:
+        """Keep bytes whose checksum is known.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        target = self.path(checksum)
+        if not self._holds(target, checksum, len(content)):
+            self._write(target, content)
+            self._put(checksum)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        temporary = self.folder / f".{new_id()}.tmp"
+        try:
+            with os.fdopen(_create(temporary), "wb", buffering=0) as file:
+                _write_all(file, content)
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+    def _put(self, checksum: str) -> None:
         if len(self._unsynced) < _SINGLE_SYNCS:
             self._unsynced.append(checksum)
         else:
             self._unlisted = True
-        return checksum
 
     def _holds(self, target: Path, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""

@@ -21,6 +21,10 @@ from .models import (
     Timings,
 )
 
+Row = tuple[Any, ...]
+# Where a response's row has its head, the one column of bytes.
+HEAD = 5
+
 SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
     "warnings"

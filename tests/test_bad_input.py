@@ -180,9 +180,10 @@ def test_a_database_that_breaks_amid_the_session(server: RawServer, tmp_path: Pa
                 assert requests.get(server.url).content == b"hello"
     told = [w for w in caught if issubclass(w.category, DataIOWarning)]
     assert len(told) == 1, "one warning, not one a call"
+    assert "3 recorded calls wait in" in str(told[0].message)
     assert ingest.session is not None
     assert ingest.session.status is Status.INCOMPLETE
-    assert len(ingest.session.warnings) == 3
+    assert len(list((tmp_path / "journal").iterdir())) == 1, "nothing recorded is lost"
 
 
 def test_whatever_is_odd_about_a_call_goes_to_the_program(

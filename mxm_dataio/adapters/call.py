@@ -187,7 +187,7 @@ class Attempt:
 
     def response(self) -> Response:
         """Return the attempt as it is stored."""
-        parser = self.parser
+        parser, spool = self.parser, self.spool if self.answered else None
         chunks = parser.chunks if parser else None
         failure = self.body_failure or self.failure
         return Response(
@@ -197,6 +197,8 @@ class Attempt:
             url=self.url,
             status_code=parser.status if parser else None,
             head=bytes(parser.head) if parser else b"",
+            checksum=spool.checksum if spool is not None else None,
+            size=spool.size if spool is not None else 0,
             complete=bool(parser and parser.complete),
             closed_by_peer=bool(parser and parser.eof),
             framing=chunks.framing() if chunks else None,

@@ -85,7 +85,7 @@ class Jobs:
         """Fill this project's store: one call that was made, and others like it."""
         from dataclasses import replace
 
-        from mxm_dataio import IngestSession, mount
+        from mxm_dataio import Exchange, IngestSession, mount
         from mxm_dataio.utils import new_id
 
         with (
@@ -114,7 +114,10 @@ class Jobs:
                 response = replace(like.responses[0], request_id=request.id, url=url)
                 spool = store.spool(len(body))
                 spool.write(body)
-                store.record(request, [(response, spool)])
+                held: dict[str, bytes] = {}
+                store.take(spool, held)
+                response = replace(response, checksum=spool.checksum, size=spool.size)
+                store.append(Exchange(request, (response,)), (), held)
         return {"count": self._contestant.stored(Path(folder))}
 
     def replay_some(self, folder: str, base: str, numbers: Sequence[int]) -> dict[str, float]:

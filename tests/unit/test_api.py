@@ -431,7 +431,7 @@ def test_strict_raises_on_a_bad_root(bad_root: Path) -> None:
 
 
 def lose(root: Path) -> None:
-    (root / "responses").rmdir()
+    (root / "journal").write_bytes(b"in the way")
 
 
 def test_a_store_that_fails_half_way_warns_once_and_marks_the_session(root: Path) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio import catalog as module
 from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog
+from mxm_dataio.entries import Entry
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.heads import parse_head
 from mxm_dataio.models import (
@@ -61,10 +62,14 @@ def call(id: str, held: Session, params_hash: str = "h", **more: Any) -> Exchang
     return Exchange(replace(base, **more), ())
 
 
+def store(catalog: SQLiteCatalog, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
+    catalog.put([Entry.of(exchange, vary, {})])
+
+
 def put(catalog: SQLiteCatalog, held: Session, *ids: str, params_hash: str = "h") -> None:
     catalog.put_session(held)
     for id in ids:
-        catalog.put(call(id, held, params_hash))
+        store(catalog, call(id, held, params_hash))
 
 
 def ids(*exchanges: Exchange | None) -> list[str | None]:
@@ -137,7 +142,7 @@ def test_every_field_of_a_call_comes_back(
         replace(response, request_id=request_.id, sequence=number)
         for number, response in enumerate(attempts, 1)
     )
-    shared.put(Exchange(request_, placed[::-1]))
+    store(shared, Exchange(request_, placed[::-1]))
     assert shared.exchange(request_.id) == Exchange(request_, placed)
 
 
@@ -150,7 +155,7 @@ def test_headers_come_back_from_the_head(
     head = b"HTTP/1.1 200 Very  OK\r\n"
     head += b"".join(name.encode() + b": " + value + b"\r\n" for name, value in pairs) + b"\r\n"
     id = new_id()
-    shared.put(Exchange(Request(id, "s", "x", "e"), (Response(id, head=head),)))
+    store(shared, Exchange(Request(id, "s", "x", "e"), (Response(id, head=head),)))
     stored = shared.exchange(id)
     assert stored is not None
     (response,) = stored.responses
@@ -231,7 +236,7 @@ def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
     held = session("s1")
     catalog.put_session(held)
     for number, vary in enumerate([("accept",), ("accept", "cookie"), ("accept",), ()]):
-        catalog.put(call(f"r{number}", held, f"h{number}", base_hash="base"), vary)
+        store(catalog, call(f"r{number}", held, f"h{number}", base_hash="base"), vary)
     assert set(catalog.variants("src", "base")) == {("accept",), ("accept", "cookie")}
     assert catalog.variants("src", "h1") == []
     assert catalog.variants("other", "base") == []
@@ -240,7 +245,7 @@ def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
 def test_similar_and_with_hash(catalog: SQLiteCatalog) -> None:
     put(catalog, session("s1"), "r1", "r2")
     put(catalog, session("s2", source="else"), "r3")
-    catalog.put(call("r4", session("s1"), "other", endpoint="elsewhere"))
+    store(catalog, call("r4", session("s1"), "other", endpoint="elsewhere"))
     assert [one.id for one in catalog.similar("src", "e", 1)] == ["r2", "r4"]
     assert {one.id for one in catalog.with_hash("h", 9)} == {"r1", "r2", "r3"}
     assert len(catalog.with_hash("h", 2)) == 2
@@ -275,13 +280,23 @@ def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
         assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step], (sql, plan)
 
 
-def test_a_call_is_stored_whole_or_not_at_all(catalog: SQLiteCatalog) -> None:
-    twice = (Response("r1", 1), Response("r1", 1))
+def test_calls_are_stored_all_or_none(catalog: SQLiteCatalog) -> None:
+    held = session("s1")
+    broken = Exchange(call("r2", held).request, (Response("r2", method=None),))  # type: ignore[arg-type]
     with pytest.raises(StoreError):
-        catalog.put(Exchange(call("r1", session("s1")).request, twice))
-    assert catalog.exchange("r1") is None
-    put(catalog, session("s1"), "r1")
+        catalog.put([Entry.of(call("r1", held), ("a",), {}), Entry.of(broken, (), {})])
+    assert (catalog.exchange("r1"), catalog.exchange("r2")) == (None, None)
+    assert catalog.variants("src", "h") == []
+    put(catalog, held, "r1")
     assert catalog.exchange("r1") is not None
+
+
+def test_a_call_that_is_there_already_stays(catalog: SQLiteCatalog) -> None:
+    held = session("s1")
+    first = Exchange(call("r1", held).request, (Response("r1"),))
+    store(catalog, first)
+    store(catalog, Exchange(call("r1", held, "other").request, (Response("r1", url="u"),)))
+    assert catalog.exchange("r1") == first
 
 
 # -- the file --------------------------------------------------------------------------------
@@ -474,7 +489,7 @@ def test_a_damaged_row_is_an_integrity_error(
 ) -> None:
     with closing(SQLiteCatalog(path)) as made:
         made.put_session(session("s1"))
-        made.put(Exchange(call("r1", session("s1")).request, (Response("r1"),)))
+        store(made, Exchange(call("r1", session("s1")).request, (Response("r1"),)))
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"UPDATE {table} SET {column} = ?", (value,))
         db.commit()

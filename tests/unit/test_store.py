@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -46,16 +45,26 @@ def record(
         id, held.id, held.source, "e", root_id=held.root_id, as_of=held.as_of,
         params_hash="h", base_hash="h",
     )  # fmt: skip
-    attempts = []
+    waiting: dict[str, bytes] = {}
+    responses = []
     for number, content in enumerate(bodies, 1):
         spool = store.spool(limit)
         spool.write(content)
-        attempts.append((Response(id, number), spool))
-    body = None
+        store.take(spool, waiting)
+        responses.append(Response(id, number, checksum=spool.checksum, size=len(content)))
     if upload is not None:
-        body = store.spool(limit)
-        body.write(upload)
-    return store.record(request, attempts, body=body)
+        spool = store.spool(limit)
+        spool.write(upload)
+        store.take(spool, waiting)
+        request = replace(request, body_checksum=spool.checksum, body_size=spool.size)
+    store.append(Exchange(request, tuple(responses)), (), waiting)
+    return Exchange(
+        request,
+        tuple(
+            replace(one, bytes_path=store.root / "responses" / f"{one.checksum}.bin")
+            for one in responses
+        ),
+    )
 
 
 def write_many(root: Path, count: int, mark: str) -> None:
@@ -118,15 +127,6 @@ def test_damage_is_told_not_served(store: Store) -> None:
         store.open(response)
     with pytest.raises(IntegrityError, match="none/1"):
         store.open(Response("none"))
-
-
-def test_a_refused_record_is_a_store_error_and_leaves_no_rows(root: Path, store: Store) -> None:
-    shutil.rmtree(root / "responses")
-    held = session()
-    with pytest.raises(StoreError, match="was not recorded") as caught:
-        record(store, held, b"abc")
-    assert caught.value.path == root / "responses"
-    assert store.requests(held.id) == []
 
 
 def test_a_root_below_a_file_is_a_store_error(tmp_path: Path) -> None:

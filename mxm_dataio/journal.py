@@ -1,0 +1,189 @@
+"""Calls on their way into the catalog: files to which a call is one ``write()``.
+
+A commit and a file for each payload cost more than everything else that recording does. So a
+call is first appended, whole, to a journal of its process, ``journal/<id>.journal``; a process
+that is killed leaves it behind, and the next that opens the store takes in what it holds. What
+is in a journal is as safe from ``kill -9`` as what is in the catalog; neither survives a power
+cut before a sync.
+
+A file is the line :data:`MAGIC`, then entries: the lengths of document and bytes and the CRC-32
+of both, 32 bits each, little-endian; the document, JSON in UTF-8; the bytes that it tells the
+lengths of, heads and payloads one behind the other. An entry that was broken off ends the file.
+
+While its owner lives it holds a lock on the file (``flock``), which ends with the process
+however that ends. A journal shows under its name only once it is locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from .entries import Entry
+from .errors import IntegrityError
+from .utils import new_id
+
+MAGIC = b"mxm-dataio journal 1\n"
+_SUFFIX = ".journal"
+_LENGTHS = struct.Struct("<III")
+# Beyond this an entry is none of ours: payloads above 64 KiB are never in one.
+_LARGEST = 1 << 30
+
+
+class Journal:
+    """A journal that this process writes.
+
+    Args:
+        folder: where; made if absent.
+
+    Raises:
+        OSError: it can't be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.path = folder / f"{new_id()}{_SUFFIX}"
+        hidden = self.path.with_suffix(".tmp")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = os.open(hidden, flags, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._end = os.write(self._file, MAGIC)
+            hidden.rename(self.path)
+        except BaseException:
+            os.close(self._file)
+            with contextlib.suppress(OSError):
+                hidden.unlink()
+            raise
+        self.entries: list[Entry] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._end
+
+    def append(self, entry: Entry) -> None:
+        """Write an entry; one caller at a time.
+
+        Raises:
+            OSError: the disk refused; nothing of the entry is left.
+            UnicodeEncodeError: see :meth:`Entry.encode`.
+        """
+        document, content = entry.encode()
+        check = zlib.crc32(content, zlib.crc32(document))
+        data = _LENGTHS.pack(len(document), len(content), check) + document + content
+        try:
+            written = os.write(self._file, data)
+            while written < len(data):
+                # A disk that is full takes a part, and refuses the next.
+                written += os.write(self._file, memoryview(data)[written:])
+        except BaseException:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._end += written
+        self.entries.append(entry)
+
+    def remove(self) -> None:
+        """Delete the file: the catalog holds what it held."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and leave it to the next that opens the store."""
+        # A child forked meanwhile has the same lock open, and would keep it.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        os.close(self._file)
+
+    def abandon(self) -> None:
+        """Let go of the parent's file, in a forked child."""
+        os.close(self._file)
+
+
+class Left(NamedTuple):
+    """A journal of another process.
+
+    Attributes:
+        gone: its owner is; nothing more comes, and it is this process's to remove.
+    """
+
+    path: Path
+    gone: bool
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield what is written so far.
+
+        Raises:
+            IntegrityError: it is no journal of ours, or damaged other than by being broken off.
+        """
+        with contextlib.suppress(FileNotFoundError), _open(self.path) as file:
+            yield from _read(self.path, file)
+
+    def remove(self) -> None:
+        """Delete it."""
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+
+    def put_aside(self) -> Path:
+        """Keep it under a name that is not looked for, and return that."""
+        aside = self.path.with_suffix(".damaged")
+        self.path.rename(aside)
+        return aside
+
+
+@contextlib.contextmanager
+def left(folder: Path) -> Iterator[list[Left]]:
+    """Yield the journals of a folder, oldest first, those of the dead locked meanwhile."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            with contextlib.suppress(FileNotFoundError):
+                file = stack.enter_context(_open(path))
+                gone = True
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    gone = False
+                found.append(Left(path, gone))
+        yield found
+
+
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+
+def _read(path: Path, file: BinaryIO) -> Iterator[Entry]:
+    magic = file.read(len(MAGIC))
+    if magic != MAGIC:
+        if MAGIC.startswith(magic):
+            return
+        raise _damaged(path, "it is no journal of this release")
+    while len(lengths := file.read(_LENGTHS.size)) == _LENGTHS.size:
+        document_size, content_size, check = _LENGTHS.unpack(lengths)
+        remaining = os.fstat(file.fileno()).st_size - file.tell()
+        if document_size + content_size > min(remaining, _LARGEST):
+            # Broken off, or not written to its end yet.
+            return
+        document, content = file.read(document_size), file.read(content_size)
+        if zlib.crc32(content, zlib.crc32(document)) != check:
+            raise _damaged(path, f"the entry before byte {file.tell()} is not as it was written")
+        try:
+            entry = Entry.decode(document, content)
+        except (ValueError, TypeError, LookupError, AttributeError) as exc:
+            raise _damaged(path, f"the entry before byte {file.tell()}: {exc!r}") from exc
+        yield entry
+
+
+def _damaged(path: Path, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"the journal {path} is damaged ({why}); the calls before that were taken in, those "
+        "behind it are to be recorded again",
+        path=path,
+    )
