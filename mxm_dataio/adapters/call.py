@@ -36,6 +36,26 @@ UNSENT = {"unsent": True}
 class Attempt:
     """One try on the wire. Fed by the taps; never raises into the program's own reading."""
 
+    # What most attempts never change.
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
+    peer = Peer()
+    requested = False
+    suspended = False
+    busy = False
+    done = False
+    sent_head = b""
+    sent_all = False
+    upload: Spool | None = None
+    spool: Spool | None = None
+    parser: MessageParser | None = None
+    failure: Failure | None = None
+    body_failure: Failure | None = None
+    _upload_chunks: ChunkParser | None = None
+    _connection: weakref.ref[Any] | None = None
+
     def __init__(self, call: Call, sequence: int) -> None:
         self.call = call
         self.sequence = sequence
@@ -43,24 +63,6 @@ class Attempt:
         self.url = call.url
         self.started = time.time()
         self._clock = time.perf_counter()
-        self.connect: float | None = None
-        self.tls: float | None = None
-        self.first_byte: float | None = None
-        self.total: float | None = None
-        self.peer = Peer()
-        self.requested = False
-        self.suspended = False
-        self.busy = False
-        self.sent_head = b""
-        self.sent_all = False
-        self.upload: Spool | None = None
-        self._upload_chunks: ChunkParser | None = None
-        self.spool: Spool | None = None
-        self.parser: MessageParser | None = None
-        self.failure: Failure | None = None
-        self.body_failure: Failure | None = None
-        self.done = False
-        self._connection: weakref.ref[Any] | None = None
 
     def hold_on(self, connection: Any) -> None:
         """Be on a connection from connect to answer, since that is what lives so long."""
@@ -82,15 +84,14 @@ class Attempt:
 
     def sent(self, data: Any) -> None:
         """Take what went out: first the head, then the body under its transfer coding."""
+        streams = self.call.streams
         if not self.sent_head:
             # botocore's connections send a body of bytes together with the head.
             head, end, data = bytes(data).partition(b"\r\n\r\n")
             self.sent_head = head + end
-            if self.call.streams and b"transfer-encoding: chunked" in self.sent_head.lower():
+            if streams and b"transfer-encoding: chunked" in self.sent_head.lower():
                 self._upload_chunks = ChunkParser(self._keep_upload)
-        if not data:
-            return
-        if not self.call.streams or self.done:
+        if not streams or not data or self.done:
             return
         try:
             if self._upload_chunks is not None:
@@ -147,7 +148,7 @@ class Attempt:
         if self.done or parser is None:
             return
         if self.first_byte is None:
-            self.first_byte = self.elapsed()
+            self.first_byte = time.perf_counter() - self._clock
         try:
             parser.feed(data)
         except Exception as exc:
@@ -177,7 +178,7 @@ class Attempt:
         """Nothing more will come."""
         if not self.done:
             self.done = True
-            self.total = self.elapsed()
+            self.total = time.perf_counter() - self._clock
             self.call.advance()
 
     @property
@@ -219,6 +220,13 @@ class Call:
         conditions: headers to add on the wire, for revalidation.
     """
 
+    revalidated: Exchange | None = None
+    _duration: float | None = None
+    _failure: Failure | None = None
+    _status: Status | None = None
+    _over = False
+    _settled = False
+
     def __init__(
         self,
         ingest: IngestSession,
@@ -239,16 +247,10 @@ class Call:
         self.conditions = conditions
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
-        self.revalidated: Exchange | None = None
         self._started = time.time()
         self._clock = time.perf_counter()
-        self._duration: float | None = None
-        self._failure: Failure | None = None
         # What the program is handling as it makes the call is no part of what goes wrong in it.
         self._outside = sys.exception()
-        self._status: Status | None = None
-        self._over = False
-        self._settled = False
         self._lock = threading.RLock()
         if not ingest.pend(self):
             # It ended a moment ago, in another thread, and takes no more.
@@ -262,7 +264,8 @@ class Call:
             if earlier.parser is None:
                 earlier.done = True
         attempt = Attempt(self, len(self.attempts) + 1)
-        attempt.done = self._settled
+        if self._settled:
+            attempt.done = True
         self.attempts.append(attempt)
         return attempt
 
@@ -333,7 +336,7 @@ class Call:
 
     def advance(self) -> None:
         """Settle, if nothing is outstanding."""
-        if self._over and all(attempt.done for attempt in self.attempts):
+        if self._over and all([attempt.done for attempt in self.attempts]):
             self.settle()
 
     def settle(self) -> None:
@@ -450,8 +453,8 @@ def _sent_headers(attempt: Attempt | None) -> Headers:
     if attempt is None or not attempt.sent_head:
         return ()
     lines = attempt.sent_head.decode("latin-1").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if line)
-    return tuple((name, value.strip()) for name, _, value in pairs)
+    pairs = [line.partition(":") for line in lines if line]
+    return tuple([(name, value.strip()) for name, _, value in pairs])
 
 
 def view(data: Any) -> memoryview:
@@ -464,8 +467,10 @@ def header_pairs(headers: Any) -> Headers:
     if not headers:
         return ()
     items: Iterable[tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
-    return tuple((_text(name), _text(value)) for name, value in items)
+    return tuple([(_text(name), _text(value)) for name, value in items])
 
 
 def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)

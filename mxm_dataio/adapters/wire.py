@@ -293,13 +293,16 @@ def _send(original: Method) -> Method:
             # http.client connects within the first send; that send is tapped, the tunnel's
             # are not.
             self.connect()
-        sending = _Sending(data, attempt)
+        sending = None if type(data) is bytes else _Sending(data, attempt)
         attempt.busy = True
         try:
-            result = original(self, sending.data)
+            result = original(self, data if sending is None else sending.data)
         finally:
             attempt.busy = False
-        sending.sent()
+        if sending is None:
+            attempt.sent(data)
+        else:
+            sending.sent()
         return result
 
     return send
