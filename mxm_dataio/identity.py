@@ -35,12 +35,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from mmap import MADV_DONTNEED, mmap
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .utils import NotCanonicalError, canonical_json, is_json, media_type
+from .utils import NotCanonicalError, canonical_filled, canonical_json, is_json, media_type
 
 VERSION = 1
+# The document but for its values; RFC 8785 §3.2.3 sorts the names.
+_DOCUMENT = f'{{"body":%s,"endpoint":%s,"headers":%s,"method":%s,"params":%s,"v":{VERSION}}}'
 PARSED_BODY_LIMIT = 1 << 20
 _STEP = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -50,7 +53,16 @@ _OPERATION = ("soapaction", "x-amz-target")
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|([^A-Za-z0-9._~-])")
+# A URL that is its own normal form, up to its query: no upper case, userinfo or default port
+# before the path, nothing in it that is or wants to be encoded, ASCII without "#" behind it.
+_NORMAL = re.compile(
+    r"(https?://[a-z0-9._-]+"
+    r"(?::(?!(?:80|443)/)[1-9][0-9]*)?"
+    r"/[A-Za-z0-9._~/!$&'()*+,;=:@-]*)"
+    r"(?:\?([\x21\x22\x24-\x7e]*))?"
+)
+_FIRST = itemgetter(0)
 
 Pair = tuple[bytes, bytes]
 
@@ -76,15 +88,13 @@ class Identity:
         headers = dict(self.headers)
         for name in vary:
             headers[name] = self.all_headers.get(name, "")
-        return canonical_json(
-            {
-                "v": VERSION,
-                "method": self.method,
-                "endpoint": self.endpoint,
-                "params": self.params,
-                "body": self.body,
-                "headers": sorted([name, value] for name, value in headers.items()),
-            }
+        return canonical_filled(
+            _DOCUMENT,
+            self.body,
+            self.endpoint,
+            sorted(headers.items()),
+            self.method,
+            self.params,
         )
 
     def params_hash(self, vary: Iterable[str] = ()) -> str:
@@ -124,12 +134,14 @@ def identify(
         ignore_headers: lower-case names of headers that never count.
     """
     endpoint, query = split_url(url)
-    pairs = form_pairs(query) + [(_utf8(n), _utf8(v)) for n, v in params]
+    pairs = form_pairs(query)
+    pairs += [(_utf8(n), _utf8(v)) for n, v in params]
     joined: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
         if key not in ignore_headers:
-            joined[key] = f"{joined[key]}, {value.strip()}" if key in joined else value.strip()
+            text = value.strip()
+            joined[key] = f"{joined[key]}, {text}" if key in joined else text
     if joined.get("accept") == "*/*":
         del joined["accept"]
     counted = {name: joined[name] for name in ("accept", "range") if joined.get(name)}
@@ -154,6 +166,14 @@ def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple
 
 def split_url(url: str) -> tuple[str, bytes]:
     """Return the normalised endpoint of a URL and its raw query."""
+    normal = _NORMAL.fullmatch(url)
+    if normal is not None:
+        endpoint, query = normal.groups("")
+        return endpoint, query.encode("ascii")
+    return _split_general(url)
+
+
+def _split_general(url: str) -> tuple[str, bytes]:
     if "://" not in url:
         # No URL: a name that means something to the source's fetcher, and only to it.
         return url, b""
@@ -222,16 +242,18 @@ def normal_escapes(text: str, safe: frozenset[int]) -> str:
 def form_pairs(query: bytes) -> list[Pair]:
     """Return the decoded pairs of an ``application/x-www-form-urlencoded`` text, in order."""
     pairs = []
-    for field in query.split(b"&"):
+    for field in query.replace(b"+", b" ").split(b"&"):
         if field:
-            name, _, value = field.replace(b"+", b" ").partition(b"=")
-            pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
+            name, _, value = field.partition(b"=")
+            if b"%" in field:
+                name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+            pairs.append((name, value))
     return pairs
 
 
 def _sorted_pairs(pairs: Iterable[Pair], ignore: Collection[str]) -> list[Any]:
-    kept = [pair for pair in pairs if _name(pair[0]) not in ignore] if ignore else list(pairs)
-    return [[_text(name), _text(value)] for name, value in sorted(kept, key=lambda pair: pair[0])]
+    kept = [pair for pair in pairs if _name(pair[0]) not in ignore] if ignore else pairs
+    return [[_text(name), _text(value)] for name, value in sorted(kept, key=_FIRST)]
 
 
 def _name(name: bytes) -> str:

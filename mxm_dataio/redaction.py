@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from .models import Headers
@@ -35,6 +36,8 @@ SECRET_NAMES = frozenset(
     x-amz-security-token x-amz-signature x-goog-credential x-goog-date x-goog-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
+# The values of these are redacted as URLs are.
+_HOLDS_URL = frozenset({"location", "referer", "content-location"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,10 @@ class Redaction:
 
     def header_pairs(self, pairs: Iterable[tuple[str, str]]) -> Headers:
         """Return header pairs without secret values."""
-        return tuple((name, self._header_value(name.lower(), value)) for name, value in pairs)
+        return tuple([(name, self._header_value(name.lower(), value)) for name, value in pairs])
 
     def _header_value(self, name: str, value: str) -> str:
-        if name in ("location", "referer", "content-location"):
+        if name in _HOLDS_URL:
             return self.url(value)
         if name not in self.headers:
             return value
@@ -75,6 +78,8 @@ class Redaction:
 
         Lines without a secret stay as they are, to the byte; so does the line end.
         """
+        if not _lines_of(frozenset(self.headers)).search(head.decode("latin-1").lower()):
+            return head
         lines = head.split(b"\n")
         folded = False
         for index, line in enumerate(lines[1:], 1):
@@ -83,10 +88,11 @@ class Redaction:
                 continue
             name, colon, value = line.partition(b":")
             folded = False
-            if not colon:
+            key = name.decode("latin-1").strip().lower()
+            if not colon or (key not in self.headers and key not in _HOLDS_URL):
                 continue
             before = value.decode("latin-1").rstrip("\r")
-            after = self._header_value(name.decode("latin-1").strip().lower(), before.strip())
+            after = self._header_value(key, before.strip())
             if after != before.strip():
                 folded = True
                 end = b"\r" if line.endswith(b"\r") else b""
@@ -98,6 +104,8 @@ class Redaction:
 
         Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
         """
+        if "=" not in url and "@" not in url:
+            return url
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
         scheme, slashes, rest = base.partition("//")
@@ -111,7 +119,8 @@ class Redaction:
 
     def _field(self, field: str) -> str:
         name, equals, _ = field.partition("=")
-        secret = equals and unquote_plus(name).lower() in self.names
+        plain = unquote_plus(name) if "%" in name or "+" in name else name
+        secret = equals and plain.lower() in self.names
         return f"{name}={PLACEHOLDER}" if secret else field
 
     def body(self, body: bytes, content_type: str) -> bytes:
@@ -121,7 +130,7 @@ class Redaction:
             text = body.decode("latin-1")
             return "&".join(self._field(field) for field in text.split("&")).encode("latin-1")
         if _json_like(media):
-            return self._json(body)
+            return body if self._names_nothing(body) else self._json(body)
         if media == "multipart/form-data":
             return _PART.sub(self._part, body)
         return body
@@ -131,6 +140,19 @@ class Redaction:
         name = match["name"].decode("utf-8", "replace").lower()
         secret = name in self.names
         return match["head"] + PLACEHOLDER.encode() if secret else match.group()
+
+    def _names_nothing(self, body: bytes) -> bool:
+        """Say whether a JSON text clearly holds no secret name, without parsing it.
+
+        In UTF-8 without an escape, each of its strings is what stands between two quotes.
+        """
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        # UTF-16 and UTF-32, which JSON may come in too, have NULs around the quotes.
+        plain = "\\" not in text and "\0" not in text
+        return plain and self.names.isdisjoint(text.lower().split('"'))
 
     def _json(self, body: bytes) -> bytes:
         hits = 0
@@ -179,6 +201,13 @@ def has_fields(content_type: str) -> bool:
 def _json_like(media: str) -> bool:
     """Say whether a media type is JSON, also under a name of its owner's (``x-amz-json-1.1``)."""
     return is_json(media) or "json" in media.partition("/")[2]
+
+
+@lru_cache(maxsize=16)
+def _lines_of(headers: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds, in the lower-case text of a head, a line that redaction may touch."""
+    names = "|".join(re.escape(name) for name in sorted(headers | _HOLDS_URL))
+    return re.compile(rf"\n[^\S\n]*(?:{names})[^\S\n]*:")
 
 
 DEFAULT = Redaction()

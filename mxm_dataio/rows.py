@@ -116,8 +116,8 @@ def _pairs(value: Iterable[Iterable[str]]) -> Headers:
     return tuple((name, text) for name, text in value)
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+# Made once: json.dumps makes another at each call that asks for separators.
+_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _dump_failure(failure: Failure | None) -> str | None:

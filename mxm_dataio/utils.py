@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from json.encoder import encode_basestring
 from typing import Any
 
 _lock = threading.Lock()
@@ -52,8 +52,8 @@ def utc_now() -> str:
 
 def instant(seconds: float) -> str:
     """Return seconds since the epoch as ISO 8601 in UTC with microseconds, ``…Z``."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat("T", "microseconds")
+    return f"{text[:-6]}Z"
 
 
 def parse_instant(text: str) -> float:
@@ -121,53 +121,60 @@ def canonical_json(value: Any) -> bytes:
         NotCanonicalError: a number beyond IEEE 754 doubles' exact integers, not finite, a lone
             surrogate, a key that is not text, or a type that JSON does not have.
     """
-    out: list[str] = []
+    return canonical_filled("%s", value)
+
+
+def canonical_filled(form: str, *values: Any) -> bytes:
+    """Return a canonical text in which each ``%s`` is filled with a value's canonical JSON.
+
+    Raises:
+        NotCanonicalError: as :func:`canonical_json` does.
+    """
     try:
-        _write(value, out)
-        return "".join(out).encode("utf-8")
+        return (form % tuple(map(_form, values))).encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as exc:
         raise NotCanonicalError(str(exc)) from None
 
 
-def _write(value: Any, out: list[str]) -> None:
+def _form(value: Any) -> str:
     if isinstance(value, str):
-        out.append(_string(value))
-    elif value is None:
-        out.append("null")
-    elif value is True:
-        out.append("true")
-    elif value is False:
-        out.append("false")
-    elif isinstance(value, int):
+        return encode_basestring(value)
+    if isinstance(value, (list, tuple)):
+        # Loops, not comprehensions, of which each counts against the limit of recursion (3.11).
+        items = []
+        for item in value:
+            items.append(encode_basestring(item) if isinstance(item, str) else _form(item))
+        return f"[{','.join(items)}]"
+    if isinstance(value, dict):
+        members = []
+        for key in _sorted_keys(value):
+            item = value[key]
+            text = encode_basestring(item) if isinstance(item, str) else _form(item)
+            members.append(f"{encode_basestring(key)}:{text}")
+        return f"{{{','.join(members)}}}"
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, int):
         if abs(value) > 2**53:
             raise NotCanonicalError(f"{value} is beyond the integers that a double holds exactly")
-        out.append(str(value))
-    elif isinstance(value, float):
-        out.append(_number(value))
-    elif isinstance(value, (list, tuple)):
-        out.append("[")
-        for index, item in enumerate(value):
-            if index:
-                out.append(",")
-            _write(item, out)
-        out.append("]")
-    elif isinstance(value, dict):
-        out.append("{")
-        if not all(isinstance(key, str) for key in value):
-            raise NotCanonicalError("an object's keys are text")
-        # RFC 8785 §3.2.3: by UTF-16 code units, which big-endian bytes sort alike.
-        for index, key in enumerate(sorted(value, key=lambda k: k.encode("utf-16-be"))):
-            if index:
-                out.append(",")
-            out.append(_string(key))
-            out.append(":")
-            _write(value[key], out)
-        out.append("}")
-    else:
-        raise NotCanonicalError(f"JSON has no {type(value).__name__}")
+        return str(value)
+    if isinstance(value, float):
+        return _number(value)
+    raise NotCanonicalError(f"JSON has no {type(value).__name__}")
 
 
-_string = json.JSONEncoder(ensure_ascii=False).encode
+def _sorted_keys(value: dict[Any, Any]) -> list[str]:
+    """Return keys by their UTF-16 code units (RFC 8785 §3.2.3), which ASCII sorts alike."""
+    try:
+        ascii_only = "".join(value).isascii()
+    except TypeError:
+        raise NotCanonicalError("an object's keys are text") from None
+    # As big-endian bytes, code units sort alike too.
+    return sorted(value, key=None if ascii_only else lambda key: key.encode("utf-16-be"))
 
 
 def _number(value: float) -> str:

@@ -7,6 +7,7 @@ payload recorded has to be the one the program gets. (That client takes only the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ..models import Framing
@@ -245,7 +246,7 @@ class MessageParser:
             self.eof = True
             if not self._head_done and b"\n" in self.head and not self.held:
                 # http.client takes the end of the stream for the end of the headers.
-                self._end_head()
+                self._end_head(_status(self.head))
             if self._head_done and self.chunks is None and self.length is None:
                 self.complete = True
 
@@ -256,41 +257,43 @@ class MessageParser:
         if self.held:
             return None
         while True:
-            end = _end_of_head(self.head, start)
-            if end < 0:
+            end = _END.search(self.head, start)
+            if end is None:
                 if len(self.head) > _HEAD_LIMIT:
                     self._head_done = True
                     self.length = None
                 return None
-            rest = memoryview(bytes(self.head[end:]))
-            del self.head[end:]
-            if _status(self.head) != 100:
+            data = data[len(data) - (len(self.head) - end.end()) :]
+            del self.head[end.end() :]
+            status = _status(self.head)
+            if status != 100:
                 break
             # http.client skips "100 Continue" and nothing else; so is it dropped here.
             self.head.clear()
-            self.head += rest
+            self.head += data
             start = 0
-        self._end_head()
-        return rest
+        self._end_head(status)
+        return data
 
-    def _end_head(self) -> None:
+    def _end_head(self, status: int | None) -> None:
         self._head_done = True
-        self.status = _status(self.head)
-        coding, length = _header(self.head, b"transfer-encoding"), None
-        if coding is not None and coding.lower() == b"chunked":
+        self.status = status
+        # Of repeats the first counts, as for email.message.Message.get.
+        fields = {name.lower(): value for name, value in reversed(_FIELD.findall(self.head))}
+        length = None
+        if fields.get(b"transfer-encoding", b"").strip().lower() == b"chunked":
             self.chunks = ChunkParser(self._sink)
         else:
-            text = _header(self.head, b"content-length")
+            text = fields.get(b"content-length", b"").strip()
             try:
                 length = int(text) if text else None
             except ValueError:
                 length = None
             if length is not None and length < 0:
                 length = None
-        status = self.status or 0
         if self._method == "HEAD":
             length, self.chunks = 0, None
-        elif status in (204, 304) or 100 <= status < 200:
+        elif status in (204, 304) or 100 <= (status or 0) < 200:
             # Chunks are read even here, against RFC 9112 §6.3: so http.client does.
             length = 0
         self.length = length
@@ -298,10 +301,12 @@ class MessageParser:
         self.complete = length == 0 and self.chunks is None
 
 
-def _end_of_head(head: bytearray, start: int) -> int:
-    """Return where the empty line ends that closes the head, or -1."""
-    ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := head.find(mark, start)) >= 0]
-    return min(ends) if ends else -1
+# The end of a head: its last line's, and the empty line.
+_END = re.compile(rb"\n\r?\n")
+# The headers that frame a body, each on its line behind the first, and what bytes.strip strips.
+_FIELD = re.compile(
+    rb"\n[ \t\r\f\v]*(content-length|transfer-encoding)[ \t\r\f\v]*:([^\n]*)", re.IGNORECASE
+)
 
 
 def _status(head: bytearray) -> int | None:
@@ -312,12 +317,3 @@ def _status(head: bytearray) -> int | None:
         return int(parts[1])
     except ValueError:
         return None
-
-
-def _header(head: bytearray, name: bytes) -> bytes | None:
-    """Return the first value of a header, as ``email.message.Message.get`` does."""
-    for line in bytes(head).split(b"\n")[1:]:
-        key, colon, value = line.partition(b":")
-        if colon and key.strip().lower() == name:
-            return value.strip()
-    return None

@@ -108,6 +108,54 @@ def test_messages_are_framed_as_http_client_frames_them(
     assert parser.complete is (complete or parser.length is None)
 
 
+def first_value(head: bytes, name: bytes) -> bytes | None:
+    """A header as ``email.message.Message.get`` has it: of the first line of that name."""
+    for line in head.split(b"\n")[1:]:
+        key, colon, value = line.partition(b":")
+        if colon and key.strip().lower() == name:
+            return value.strip()
+    return None
+
+
+field_lines = st.tuples(
+    st.sampled_from([b"", b"", b" ", b"\t\r", b"\x0b\x0c", b"\x1c", b"X", b"\xa0"]),
+    st.sampled_from([b"Content-Length", b"TRANSFER-ENCODING", b"content-lengt", b"X", b""]),
+    st.sampled_from([b":", b":", b" :", b"\r\t:", b"", b"::"]),
+    st.sampled_from([b"3", b" 3 ", b"03", b"+3", b"-3", b"1_0", b"", b"x", b"\xb2", b"3, 3"])
+    | st.sampled_from([b"chunked", b" Chunked \t", b"gzip, chunked", b"identity"]),
+    st.sampled_from([b"\r\n", b"\r\n", b"\n", b"\r\r\n", b" \r\n"]),
+).map(b"".join)
+field_lines = field_lines.filter(lambda line: line not in (b"\r\n", b"\n"))
+
+
+@given(
+    st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 304\n", b"HTTP/1.0 x\r\n", b"HTTP/\r\n"]),
+    st.lists(field_lines, max_size=5),
+    st.sampled_from([b"\r\n", b"\n"]),
+    st.integers(1, 70),
+)
+def test_a_body_is_framed_by_the_first_header_of_its_name(
+    start: bytes, lines: list[bytes], end: bytes, step: int
+) -> None:
+    head = start + b"".join(lines) + end
+    payload = bytearray()
+    parser = MessageParser("GET", payload.extend)
+    wire = head + b"3\r\nabc\r\n0\r\n\r\n"
+    for at in range(0, len(wire), step):
+        parser.feed(memoryview(wire[at : at + step]))
+    assert bytes(parser.head) == head
+    chunked = (first_value(head, b"transfer-encoding") or b"").lower() == b"chunked"
+    assert (parser.chunks is not None) == chunked
+    try:
+        length = int(first_value(head, b"content-length") or b"x")
+    except ValueError:
+        length = -1
+    expected = None if chunked or length < 0 else length
+    assert parser.length == (0 if parser.status == 304 else expected)
+    whole = b"abc" if chunked else wire[len(head) :][: parser.length]
+    assert bytes(payload) == whole
+
+
 @given(step=st.integers(1, 70))
 def test_a_status_line_read_elsewhere_is_told(step: int) -> None:
     payload = bytearray()

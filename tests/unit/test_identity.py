@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import pytest
 from hypothesis import example, given
@@ -16,13 +17,17 @@ from hypothesis import strategies as st
 
 from mxm_dataio.identity import (
     PARSED_BODY_LIMIT,
+    VERSION,
     Identity,
+    _split_general,
     body_member,
+    form_pairs,
     identify,
     normal_escapes,
+    split_url,
     vary_names,
 )
-from mxm_dataio.utils import canonical_json
+from mxm_dataio.utils import NotCanonicalError, canonical_json
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "vectors" / "params_hash.json").read_text("ascii")
@@ -124,7 +129,67 @@ def test_params_count_as_those_of_the_query(pairs: list[tuple[str, str]]) -> Non
     assert apart.params_hash() == query_hash((n.encode(), v.encode()) for n, v in pairs)
 
 
+@given(st.text("ab%+&=6fF\xe9", max_size=12).map(str.encode))
+def test_form_pairs_are_decoded_field_by_field(query: bytes) -> None:
+    fields = [field.split(b"=", 1) for field in query.split(b"&") if field]
+    assert form_pairs(query) == [
+        (
+            unquote_to_bytes(name.replace(b"+", b" ")),
+            unquote_to_bytes(b"".join(value).replace(b"+", b" ")),
+        )
+        for name, *value in fields
+    ]
+
+
 # -- the endpoint ----------------------------------------------------------------------------
+
+
+def piece(plain: str, odd: str) -> st.SearchStrategy[str]:
+    """A piece of a URL: of plain characters, or with odd ones among them."""
+    return st.text(plain, max_size=6) | st.text(plain + odd, max_size=6)
+
+
+anything = ' \t\r\n\x00\x1f\x7f\x80\xa0\xe9\u3002\uff0f\ud800%#?/\\@:[]<>"^`{|}'
+urls = st.tuples(
+    st.sampled_from(
+        ["http", "https", "http", "https", "HTTP", "httpx", "ftp", " http", "ht\ntp", ""]
+    ),
+    st.sampled_from(["://", "://", "://", ":", "//", ""]),
+    st.sampled_from(["", "", "", "u@", "u:p@"]),
+    st.sampled_from(["h", "a-b_c.example", "127.0.0.1", "a.", "A", "", "[::1]", "b\xfc"])
+    | piece("ab1.-_", anything),
+    st.sampled_from(["", ":", ":80", ":443", ":8080", ":080", ":0", ":65535", ":65536", ":-1"])
+    | st.integers(0, 99_999).map(":{}".format)
+    | st.just(":\u0661"),
+    st.sampled_from(["", "/", "//", "/a", "\\"]) | piece("/aZ09._~!$&'()*+,;=:@-", anything),
+    st.sampled_from(["", "?", "??"]) | piece("?a=1&+%!\"$'", anything),
+    st.sampled_from(["", "", "#", "#a", "\n"]),
+).map("".join)
+
+
+@given(urls)
+@example("http://h:80/")
+@example("http://h/\n")
+@example("http://h/?\n")
+@example("http://h/?a#b")
+@example("http://h:65535/")
+@example("http://h:65536/")
+@example(f"http://h:{'9' * 5000}/")
+def test_a_url_in_normal_form_is_split_as_any_other(url: str) -> None:
+    try:
+        expected = _split_general(url)
+    except ValueError as exc:
+        with pytest.raises(type(exc)):
+            split_url(url)
+    else:
+        assert split_url(url) == expected
+
+
+@pytest.mark.parametrize("port", ["", *(f":{n}" for n in (1, 79, 800, 8080, 44300, 59999, 64999))])
+def test_the_normal_form_is_known(port: str) -> None:
+    url = f"http://a-b.example{port}/v1/~me;v=1/"
+    assert split_url(f"{url}?a=%31&b") == _split_general(f"{url}?a=%31&b") == (url, b"a=%31&b")
+
 
 labels = st.one_of(
     st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True),
@@ -172,6 +237,18 @@ def test_normal_escapes_is_idempotent(text: str) -> None:
     once = normal_escapes(text, PATH_SAFE)
     assert normal_escapes(once, PATH_SAFE) == once
     assert once.isascii()
+
+
+@given(st.text(st.sampled_from("%aAfF012e~/ :\x00\n\xe9?#"), max_size=12) | st.text(max_size=12))
+def test_escapes_are_normalised_byte_by_byte(text: str) -> None:
+    rest, out = text.encode("utf-8", "surrogateescape"), ""
+    while rest:
+        escaped = re.match(rb"%[0-9A-Fa-f]{2}", rest)
+        byte = int(rest[1:3], 16) if escaped else rest[0]
+        bare = byte in (UNRESERVED if escaped else PATH_SAFE)
+        out += chr(byte) if bare else f"%{byte:02X}"
+        rest = rest[3 if escaped else 1 :]
+    assert normal_escapes(text, PATH_SAFE) == out
 
 
 @given(st.sets(st.sampled_from(["Accept", "X-A", "x-b", "ORIGIN"])), st.data())
@@ -405,6 +482,48 @@ def test_a_document_is_its_own_canonical_form(
     assert canonical_json(json.loads(document)) == document
     assert hashlib.sha256(document).hexdigest() == identity.params_hash(names)
     assert set(json.loads(document)) == {"v", "method", "endpoint", "params", "body", "headers"}
+
+
+texts = st.text(max_size=6) | st.sampled_from(["%s", "\ud800", "\U0001f600", '"\\', "\u2028\x00"])
+params = st.lists(
+    st.lists(texts | st.binary(max_size=3).map(lambda b: {"hex": b.hex()}), min_size=2, max_size=2)
+)
+bodies = (
+    st.none()
+    | st.fixed_dictionaries({"form": params})
+    | st.fixed_dictionaries({"json": json_values | st.dictionaries(texts, texts | st.integers())})
+)
+named = st.dictionaries(texts, texts, max_size=3)
+
+
+@given(texts, texts, params, bodies, named, named, st.lists(texts, max_size=3))
+@example("GET", "http://h/%s", [["%s", "%%"]], {"json": [{"%d": 2**60}]}, {}, {}, [])
+def test_a_document_is_the_canonical_json_of_its_members(
+    method: str,
+    endpoint: str,
+    pairs: list[Any],
+    body: Any,
+    headers: dict[str, str],
+    all_headers: dict[str, str],
+    vary: list[str],
+) -> None:
+    counted = headers | {name: all_headers.get(name, "") for name in vary}
+    members = {
+        "v": VERSION,
+        "method": method,
+        "endpoint": endpoint,
+        "params": pairs,
+        "body": body,
+        "headers": sorted([name, value] for name, value in counted.items()),
+    }
+    identity = Identity(method, endpoint, pairs, body, headers, all_headers)
+    try:
+        expected = canonical_json(members)
+    except NotCanonicalError:
+        with pytest.raises(NotCanonicalError):
+            identity.document(vary)
+    else:
+        assert identity.document(vary) == expected
 
 
 def test_another_body_member_is_another_call() -> None:

@@ -120,6 +120,62 @@ def test_a_planted_secret_never_survives_in_a_head(
     assert kept == around * 2
 
 
+def line_by_line(redaction: Redaction, head: bytes) -> bytes:
+    """What :meth:`Redaction.head` is defined to return."""
+    first, *rest = head.split(b"\n")
+    out, folded = [first], False
+    for line in rest:
+        text = line.decode("latin-1")
+        end = "\r" if text.endswith("\r") else ""
+        if folded and text.startswith((" ", "\t")):
+            out.append(b" " + b"\r" * (len(text) - len(text.rstrip("\r"))))
+            continue
+        name, colon, value = text.partition(":")
+        before = value.rstrip("\r").strip()
+        ((_, after),) = redaction.header_pairs([(name.strip(), before)])
+        folded = bool(colon) and after != before
+        out.append(f"{name}: {after}{end}".encode("latin-1") if folded else line)
+    return b"\n".join(out)
+
+
+MINE = Redaction(headers=frozenset({"x-mine", "x.ab", "x++", "x-\xe9", "", "a b", "a:b"}))
+blanks = st.text(" \t\r\x0b\x0c\x1c\x1f\x85\xa0", max_size=2)
+header_names = (
+    st.sampled_from(
+        ["X", "Location", "REFERER", "Set-Cookie", "cookie", "Authorization", "X-API-Key"]
+    )
+    | st.sampled_from(
+        ["x-mine", "X.ab", "xyab", "X++", "X-\xc9", "", "a b", "a:b", "Cookie2", "ACookie"]
+    )
+    | st.text("aA-\xb5\xdf\xe9:", max_size=3)
+)
+header_values = st.sampled_from(
+    ["", "a", "a=b; Path=/", "Basic x", "/a?b=1", "/a?token=1", "http://u:p@h/", "\xff\x00", ":"]
+)
+head_lines = st.tuples(
+    blanks,
+    header_names,
+    blanks,
+    st.sampled_from([":", ":", ":", ""]),
+    blanks,
+    header_values,
+    blanks,
+).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(head_lines, st.sampled_from(["\r\n", "\r\n", "\n", "\r\r\n", "\r", ""]))),
+    st.sampled_from(["", "\n", "HTTP/1.1 200 OK\r\n", "Cookie: a\n"]),
+    st.sampled_from([DEFAULT, NOTHING, MINE]),
+)
+def test_any_head_is_redacted_line_by_line(
+    lines: list[tuple[str, str]], first: str, redaction: Redaction
+) -> None:
+    head = (first + "".join(line + end for line, end in lines)).encode("latin-1")
+    assert redaction.head(head) == line_by_line(redaction, head)
+
+
 # -- URLs ------------------------------------------------------------------------------------
 
 
@@ -153,6 +209,12 @@ def test_a_planted_secret_never_survives_in_a_url(
     assert after.startswith(f"https://h.example/{word}?{word}={value}&")
     assert after.endswith("&z=1")
     assert DEFAULT.url(after) == after
+
+
+@pytest.mark.parametrize("field", ["my+key", "MY%20key", "m%79+KEY", "my key"])
+def test_a_secret_name_is_known_in_any_encoding(field: str) -> None:
+    mine = Redaction(names=frozenset({"my key"}))
+    assert mine.url(f"/?{field}={SECRET}") == f"/?{field}={PLACEHOLDER}"
 
 
 @pytest.mark.parametrize("url", [f"http://h/#access_token={SECRET}", f"/cb#a=1&token={SECRET}"])
@@ -230,6 +292,56 @@ def test_a_planted_secret_never_survives_in_json(
 def test_json_without_secrets_stays_to_the_byte(tree: object) -> None:
     body = json.dumps(tree, indent=3).encode()
     assert DEFAULT.body(body, "application/json") == body
+
+
+# "K" is the Kelvin sign, whose lower case is "k"; of "\u03a3" it depends on what stands beside it.
+odd_names = st.sampled_from(
+    ["Token", "to\u212aen", "\u03a3\u03a3", "a\u03c3\u03c2", "a'\u03a3", 'a"b', "\\"]
+)
+GREEK = Redaction(
+    names=frozenset(
+        {
+            "token",
+            "\u03c3\u03c2",
+            "\u03c3\u03c3",
+            "a\u03c3\u03c2",
+            "a'\u03c2",
+            "a'\u03c3",
+            'a"b',
+            "",
+        }
+    )
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.recursive(
+        leaves | odd_names,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(words | names | odd_names | st.just(""), inner, max_size=3)
+        ),
+    ),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"]),
+    st.sampled_from([b"", b"", b"x", b'"', b"\0", b"\xff"]),
+    st.sampled_from([DEFAULT, GREEK]),
+)
+def test_json_is_redacted_as_it_parses(
+    tree: object, escaped: bool, encoding: str, tail: bytes, redaction: Redaction
+) -> None:
+    body = json.dumps(tree, ensure_ascii=escaped).encode(encoding) + tail
+    assert redaction.body(body, "application/json") == redaction._json(body)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+)
+@pytest.mark.parametrize("name", ["token", "TOKEN", "to\u212aen", r"\u0074oken"])
+def test_a_secret_goes_from_json_in_any_encoding(encoding: str, name: str) -> None:
+    body = f'{{"{name}": "{SECRET}"}}'.encode(encoding)
+    assert SECRET not in DEFAULT.body(body, "application/json").decode()
 
 
 def test_a_secret_under_a_repeated_json_key_goes() -> None:

@@ -167,6 +167,7 @@ def test_canonical_json_reads_back_and_is_its_own_form(value: Any) -> None:
         {"\udfff": 1},
         {1: 2},
         {None: 1},
+        {"a": 1, 2: 3},
         b"bytes",
         {1, 2},
         1j,
@@ -266,6 +267,17 @@ def test_an_instant_reads_back(moment: datetime) -> None:
     assert INSTANT.fullmatch(text)
     assert datetime.fromisoformat(text) == moment
     assert instant(parse_instant(text)) == text
+
+
+@given(st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
+def test_an_instant_is_its_calendar_date_and_time(moment: datetime) -> None:
+    # From a double, which far off 1970 holds no microseconds.
+    nearest = datetime.fromtimestamp(moment.timestamp(), UTC)
+    assert instant(moment.timestamp()) == nearest.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_an_instant_of_the_first_millennium_has_a_year_of_four_digits() -> None:
+    assert as_of_text(datetime(325, 6, 19)) == "0325-06-19T00:00:00.000000Z"
 
 
 @given(moments, moments)
