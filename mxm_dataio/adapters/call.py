@@ -336,7 +336,7 @@ class Call:
 
     def advance(self) -> None:
         """Settle, if nothing is outstanding."""
-        if self._over and all([attempt.done for attempt in self.attempts]):
+        if self._over and all(attempt.done for attempt in self.attempts):
             self.settle()
 
     def settle(self) -> None:
