@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 from . import config, coverage
 from . import redaction as redacting
 from .asking import Asking, Collector
+from .entries import CapturedAttempt, CapturedCall
 from .errors import (
     ConfigError,
     DataIOError,
@@ -564,9 +565,9 @@ class IngestSession:
 
     def record(
         self,
-        request: Request,
+        call: CapturedCall,
         identity: Identity,
-        attempts: Sequence[tuple[Response, Spool | None]],
+        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
         *,
         body: bytes | Spool | None = None,
         into: Collector | None = None,
@@ -575,7 +576,7 @@ class IngestSession:
         """Redact and store a call. A failure warns and marks the session, unless ``strict``.
 
         Args:
-            request: with what the wire knows: id, method, url, headers, times, status, failure.
+            call: as the adapter saw it.
             identity: of the call, before redaction took anything away.
             attempts: in their order, each with its body's spool.
             body: the request's body as it was sent.
@@ -590,11 +591,11 @@ class IngestSession:
         if self._recorder is None:
             # A session that is over has taken what it takes.
             if self.is_open:
-                self._lost(request, "the store could not be opened")
+                self._lost(call, "the store could not be opened")
             return
         try:
             self._recorder.record(
-                request,
+                call,
                 identity,
                 attempts,
                 body=body,
@@ -602,19 +603,19 @@ class IngestSession:
                 stored=stored,
             )
             if into is not None:
-                into.last = stored or self._stored(request.id)
+                into.last = stored or self._stored(call.id)
         except Exception as exc:
             if isinstance(exc, DataIOError):
                 self.problem(exc)
             else:
-                self._lost(request, repr(exc))
+                self._lost(call, repr(exc))
 
     def _stored(self, request_id: str) -> Exchange | None:
         store = self.store
         return store.exchange(request_id) if store is not None else None
 
     def served(
-        self, stored: Exchange, call: Request, identity: Identity, into: Collector | None
+        self, stored: Exchange, call: CapturedCall, identity: Identity, into: Collector | None
     ) -> None:
         """Note that a call was answered from the store.
 
@@ -623,14 +624,11 @@ class IngestSession:
         if into is not None:
             into.last = stored
         if self.mode is Mode.AUTO:
-            self.record(replace(call, status=Status.COMPLETE), identity, (), stored=stored)
+            self.record(call, identity, (), stored=stored)
 
-    def _lost(self, request: Request, why: str) -> None:
-        self.problem(
-            StoreError(
-                f"{request.method} {self.redaction.url(request.url)} was not recorded: {why}"
-            )
-        )
+    def _lost(self, call: CapturedCall, why: str) -> None:
+        shown = f"{call.method} {self.redaction.url(call.url)}"
+        self.problem(StoreError(f"{shown} was not recorded: {why}"))
 
     def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""

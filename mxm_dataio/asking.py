@@ -11,18 +11,19 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
+from .entries import CapturedAttempt, CapturedCall
 from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
-from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status, Timings
+from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
 from .redaction import Redaction
 from .registry import fetcher_for
 from .store import Store
-from .utils import dotted, utc_now
+from .utils import dotted, instant
 
 
 class Collector:
@@ -60,16 +61,16 @@ class Ingest(Protocol):
     def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
 
     def served(
-        self, stored: Exchange, call: Request, identity: Identity, into: Collector | None
+        self, stored: Exchange, call: CapturedCall, identity: Identity, into: Collector | None
     ) -> None: ...
 
     def spool(self) -> Spool: ...
 
     def record(
         self,
-        request: Request,
+        call: CapturedCall,
         identity: Identity,
-        attempts: Sequence[tuple[Response, Spool | None]],
+        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
         *,
         into: Collector | None = None,
     ) -> None: ...
@@ -147,11 +148,12 @@ class Asking:
         ingest = self._ingest
         pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
         identity = ingest.identify(asked.method, asked.endpoint, params=pairs)
-        started, clock = utc_now(), time.perf_counter()
-        asked = replace(asked, started_at=started, url=asked.endpoint)
+        started, clock = time.time(), time.perf_counter()
+        asked = replace(asked, started_at=instant(started), url=asked.endpoint)
+        call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
         if isinstance(decision, Serve):
-            ingest.served(decision.stored, asked, identity, gathered)
+            ingest.served(decision.stored, call, identity, gathered)
             return self._replayed(decision.stored)
         if ingest.mode is Mode.REPLAY:
             raise ingest.miss(identity, asked.endpoint)
@@ -166,7 +168,7 @@ class Asking:
             failure = Failure(dotted(type(exc)), ingest.redaction.text(str(exc)))
             if ingest.mode is not Mode.OFF:
                 ingest.record(
-                    replace(asked, duration=seconds, status=Status.FAILED, failure=failure),
+                    call._replace(duration=seconds, status=Status.FAILED, failure=failure),
                     identity, (), into=gathered,
                 )  # fmt: skip
             raise _fetch_error(asked, failure) from exc
@@ -176,22 +178,20 @@ class Asking:
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()
             spool.write(result.content)
-            response = Response(
-                request_id=asked.id,
-                method=asked.method,
-                url=asked.endpoint,
+            attempt = CapturedAttempt(
+                asked.method,
+                asked.endpoint,
+                started,
                 status_code=result.status_code,
-                head=head,
                 checksum=spool.checksum,
                 size=spool.size,
                 complete=True,
-                started_at=started,
-                timings=Timings(total=seconds),
+                total=seconds,
+                head=head,
             )
             ingest.record(
-                replace(asked, duration=seconds, status=Status.COMPLETE),
-                identity, [(response, spool)], into=gathered,
-            )  # fmt: skip
+                call._replace(duration=seconds), identity, [(attempt, spool)], into=gathered
+            )
         return _answer(gathered) or self._unstored_answer(asked, result)
 
     def _replayed(self, stored: Exchange) -> Response:

@@ -318,15 +318,13 @@ class SQLiteCatalog:
         with self._use() as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(_PUT_REQUEST, [entry.request for entry in entries])
-                attempts = [row for entry in entries for row in entry.responses]
+                db.executemany(_PUT_REQUEST, map(rows.request_row, entries))
+                attempts = (row for entry in entries for row in rows.response_rows(entry))
                 db.executemany(_PUT_RESPONSE, attempts)
-                for entry in entries:
-                    if entry.vary:
-                        db.execute(
-                            "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
-                            (entry.base_hash, entry.source, ",".join(entry.vary)),
-                        )
+                db.executemany(
+                    "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                    (rows.variant_row(entry) for entry in entries if entry.vary),
+                )
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:

@@ -24,8 +24,20 @@ def fetched_head(status_code: int | None, reason: str | None, headers: Headers) 
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
 
 
+def given_head(headers: Headers) -> bytes:
+    """Return headers that never went out, in the form of a head."""
+    if not headers:
+        return b""
+    # What was refused for a line break in it must not look like two lines here.
+    lines = [f"{name}: {value}".replace("\r", " ").replace("\n", " ") for name, value in headers]
+    return "\r\n".join(["- ", *lines, "", ""]).encode("utf-8", "replace")
+
+
 def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
-    """Return HTTP version, reason phrase and header pairs of a head as it came off the wire."""
+    """Return HTTP version, reason phrase and header pairs of a head as it was on the wire.
+
+    The first line of a request's may be empty.
+    """
     if not head:
         return "", None, ()
     # A head that a fetcher gave is text of ours; one off the wire is bytes (RFC 9112 §5).

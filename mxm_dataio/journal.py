@@ -7,7 +7,7 @@ is in a journal is as safe from ``kill -9`` as what is in the catalog; neither s
 cut before a sync.
 
 A file is the line :data:`MAGIC`, then entries: the lengths of document and bytes and the CRC-32
-of both, 32 bits each, little-endian; the document, JSON in UTF-8; the bytes that it tells the
+of both, 32 bits each, little-endian; the document, JSON in ASCII; the bytes that it tells the
 lengths of, heads and payloads one behind the other. An entry that was broken off ends the file.
 
 While its owner lives it holds a lock on the file (``flock``), which ends with the process
@@ -73,7 +73,6 @@ class Journal:
 
         Raises:
             OSError: the disk refused; nothing of the entry is left.
-            UnicodeEncodeError: see :meth:`Entry.encode`.
         """
         document, content = entry.encode()
         check = zlib.crc32(content, zlib.crc32(document))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -129,8 +129,7 @@ class Timings:
     total: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """The other end, as the socket knew it; a certificate by the SHA-256 of its DER form."""
 
     address: str | None = None
@@ -189,7 +188,7 @@ class Response:
     failure: Failure | None = None
     started_at: str = ""
     timings: Timings = Timings()
-    peer: Peer = Peer()
+    peer: Peer = Peer()  # noqa: RUF009 - a tuple, as immutable as a dataclass that is frozen
 
     @property
     def id(self) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
+from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
-from .heads import parse_head
+from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
-from .models import Exchange, Headers, Request, Response, Session
-from .params import mapping
+from .models import Exchange, Session
 from .payloads import Spool
 from .redaction import Redaction, has_fields
 from .store import Store
@@ -35,15 +33,17 @@ class Recorder:
         self, store: Store, session: Session, redaction: Redaction, spool_limit: int
     ) -> None:
         self._store = store
-        self._session = session
+        self._session = InSession(session.id, session.root_id, session.source, session.as_of)
+        self._kind = session.kind
+        self._last_head = (b"", b"")
         self._redaction = redaction
         self._spool_limit = spool_limit
 
     def record(
         self,
-        request: Request,
+        call: CapturedCall,
         identity: Identity,
-        attempts: Sequence[tuple[Response, Spool | None]],
+        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
         *,
         body: bytes | Spool | None = None,
         kind: str = "",
@@ -52,9 +52,9 @@ class Recorder:
         """Redact and store a call. On return it survives the process, however that ends.
 
         Args:
-            request: with what the wire knows: id, method, url, headers, times, status, failure.
+            call: as the adapter saw it.
             identity: of the call, before redaction took anything away.
-            attempts: in their order, each with its checksum and size and its body's spool.
+            attempts: in their order, each with its body's spool.
             body: the request's body as it was sent.
             kind: the call's label.
             stored: the exchange that answered in the source's place.
@@ -62,49 +62,37 @@ class Recorder:
         Raises:
             StoreError: disk or database refused.
         """
-        clean = tuple([self._clean(response) for response, _ in attempts])
+        redaction = self._redaction
+        clean = tuple([self._clean(attempt) for attempt, _ in attempts])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
-        document = identity.document(vary)
-        params_hash = hashlib.sha256(document).hexdigest()
-        session = self._session
+        upload = self._clean_body(body, call.head) if body else None
         held: dict[str, bytes] = {}
-        upload = self._clean_body(body, request.headers)
         try:
             for _, spool in attempts:
                 if spool is not None:
                     self._store.take(spool, held)
             if upload is not None:
                 self._store.take(upload, held)
-            row = Request(
-                id=request.id,
-                session_id=session.id,
-                root_id=session.root_id,
-                source=session.source,
-                as_of=session.as_of,
-                kind=kind or session.kind,
-                method=request.method,
-                endpoint=identity.endpoint,
-                params=mapping(identity.params),
-                params_hash=params_hash,
-                base_hash=identity.params_hash() if vary else params_hash,
-                identity=document.decode("utf-8"),
-                url=self._redaction.url(request.url),
-                headers=self._redaction.header_pairs(request.headers),
-                body_checksum=upload.checksum if upload is not None else None,
-                body_size=upload.size if upload is not None else 0,
-                started_at=request.started_at,
-                duration=request.duration,
-                status=request.status,
-                failure=request.failure,
-                served_from=stored.request.id if stored else None,
+            self._store.append(
+                Entry(
+                    call._replace(url=redaction.url(call.url), head=self._request_head(call.head)),
+                    self._session,
+                    kind or self._kind,
+                    identity.document(vary).decode("utf-8"),
+                    vary,
+                    identity.params_hash() if vary else None,
+                    upload.checksum if upload is not None else None,
+                    upload.size if upload is not None else 0,
+                    stored.request.id if stored else None,
+                    clean,
+                    held,
+                )
             )
-            self._store.append(Exchange(row, clean), vary, held)
-        except (OSError, ValueError) as exc:
-            why = getattr(exc, "strerror", None) or exc
+        except OSError as exc:
             raise StoreError(
-                f"{request.method} {self._redaction.url(request.url)} was not recorded: {why} "
+                f"{call.method} {redaction.url(call.url)} was not recorded: {exc.strerror or exc} "
                 f"({self._store.root}); free space or make the folder writable",
                 path=self._store.root,
             ) from exc
@@ -119,13 +107,24 @@ class Recorder:
         values = [value for name, value in parse_head(head)[2] if name.lower() == "vary"]
         return vary_names(",".join(values), self._redaction.headers)
 
-    def _clean(self, response: Response) -> Response:
-        head, url = self._redaction.head(response.head), self._redaction.url(response.url)
-        if head == response.head and url == response.url:
-            return response
-        return replace(response, head=head, url=url)
+    def _clean(self, attempt: CapturedAttempt) -> CapturedAttempt:
+        head, url = self._redaction.head(attempt.head), self._redaction.url(attempt.url)
+        if head == attempt.head and url == attempt.url:
+            return attempt
+        return attempt._replace(head=head, url=url)
 
-    def _clean_body(self, body: bytes | Spool | None, headers: Headers) -> Spool | None:
+    def _request_head(self, head: bytes) -> bytes:
+        """Return a request's head without secrets; the URL in its first line goes whole."""
+        if not head.startswith(FETCHED):
+            head = head[head.find(b"\r\n") :]
+        # Most calls of a program have the same.
+        last = self._last_head
+        if last[0] != head:
+            self._last_head = last = (head, self._redaction.head(head))
+        return last[1]
+
+    def _clean_body(self, body: bytes | Spool, head: bytes) -> Spool | None:
+        headers = parse_head(head)[2]
         content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
         if isinstance(body, Spool):
             if body.file is not None and (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
 from typing import Any
 
+from .entries import Entry
 from .heads import parse_head
 from .models import (
     Failure,
@@ -20,10 +22,8 @@ from .models import (
     Status,
     Timings,
 )
-
-Row = tuple[Any, ...]
-# Where a response's row has its head, the one column of bytes.
-HEAD = 5
+from .params import mapping
+from .utils import instant
 
 SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
@@ -50,16 +50,17 @@ def session_row(session: Session) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def request_row(request: Request) -> tuple[Any, ...]:
-    """Return a request's row."""
-    return (
-        request.id, request.session_id, request.root_id, request.source, request.as_of,
-        request.kind, request.method, request.endpoint, _dump(request.params), request.url,
-        request.params_hash,
-        request.base_hash if request.base_hash != request.params_hash else None,
-        request.identity, _dump(request.headers), request.body_checksum, request.body_size,
-        request.started_at, request.duration, request.status, _dump_failure(request.failure),
-        request.served_from,
+def request_row(entry: Entry) -> tuple[Any, ...]:
+    """Return the row of a call."""
+    call, session = entry.call, entry.session
+    document = json.loads(entry.identity)
+    params_hash = hashlib.sha256(entry.identity.encode("utf-8")).hexdigest()
+    return _sound(
+        call.id, session.id, session.root_id, session.source, session.as_of,
+        entry.kind, call.method, document["endpoint"], _dump(mapping(document["params"])), call.url,
+        params_hash, entry.base_hash, entry.identity, _dump(parse_head(call.head)[2]),
+        entry.body_checksum, entry.body_size, instant(call.started), call.duration, call.status,
+        _dump_failure(call.failure), entry.served_from,
     )  # fmt: skip
 
 
@@ -75,17 +76,22 @@ def to_request(row: tuple[Any, ...]) -> Request:
     )  # fmt: skip
 
 
-def response_row(response: Response) -> tuple[Any, ...]:
-    """Return an attempt's row."""
-    timings, peer = response.timings, response.peer
-    return (
-        response.request_id, response.sequence, response.method, response.url,
-        response.status_code, response.head, response.checksum, response.size,
-        response.complete, response.closed_by_peer, _dump_framing(response.framing),
-        _dump_failure(response.failure), response.started_at,
-        timings.connect, timings.tls, timings.first_byte, timings.total,
-        peer.address, peer.tls_version, peer.tls_cipher, peer.tls_certificate,
-    )  # fmt: skip
+def response_rows(entry: Entry) -> list[tuple[Any, ...]]:
+    """Return the rows of a call's attempts."""
+    return [
+        _sound(
+            entry.call.id, sequence, one.method, one.url, one.status_code, one.head, one.checksum,
+            one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
+            _dump_failure(one.failure), instant(one.started), one.connect, one.tls,
+            one.first_byte, one.total, *one.peer,
+        )
+        for sequence, one in enumerate(entry.attempts, 1)
+    ]  # fmt: skip
+
+
+def variant_row(entry: Entry) -> tuple[Any, ...]:
+    """Return the row of what the answer varies on."""
+    return entry.base_hash, entry.session.source, ",".join(entry.vary)
 
 
 def to_response(row: tuple[Any, ...]) -> Response:
@@ -110,6 +116,18 @@ def to_session(row: tuple[Any, ...]) -> Session:
         ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])),
     )  # fmt: skip
     return session
+
+
+def _sound(*row: Any) -> tuple[Any, ...]:
+    """Return a row of which SQLite takes every text: half a surrogate pair has no UTF-8."""
+    return tuple(
+        [
+            value.encode("utf-8", "backslashreplace").decode("utf-8")
+            if type(value) is str and not value.isascii()
+            else value
+            for value in row
+        ]
+    )
 
 
 def _pairs(value: Iterable[Iterable[str]]) -> Headers:

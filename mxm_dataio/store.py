@@ -126,19 +126,14 @@ class Store:
         else:
             held[spool.checksum] = spool.content()
 
-    def append(self, exchange: Exchange, vary: tuple[str, ...], held: dict[str, bytes]) -> None:
+    def append(self, entry: Entry) -> None:
         """Record a call whose payloads were taken.
 
         When this returns, the call survives the end of the process, however it ends.
 
-        Args:
-            vary: header names that the answer varies on.
-            held: its small payloads.
-
         Raises:
-            OSError, ValueError: the disk refused, or what can't be stored.
+            OSError: the disk refused.
         """
-        entry = Entry.of(exchange, vary, held)
         with self._lock:
             journal = self._journal
             if journal is None:

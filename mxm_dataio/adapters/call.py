@@ -17,11 +17,13 @@ from typing import Any
 
 from ..api import IngestSession
 from ..asking import Collector, collector
+from ..entries import CapturedAttempt, CapturedCall
 from ..errors import DataIOError, StoreError
+from ..heads import given_head, parse_head
 from ..identity import Identity
-from ..models import Exchange, Failure, Headers, Peer, Request, Response, Status, Timings
+from ..models import Exchange, Failure, Headers, Peer, Status
 from ..payloads import Spool
-from ..utils import instant, new_id
+from ..utils import new_id
 from . import failures
 from .framing import ChunkParser, MessageParser
 
@@ -113,7 +115,8 @@ class Attempt:
         if self._upload_chunks is not None:
             return self._upload_chunks.done
         size = self.upload.size if self.upload is not None else 0
-        length = next((v for n, v in _sent_headers(self) if n.lower() == "content-length"), "")
+        headers = parse_head(self.sent_head)[2]
+        length = next((v for n, v in headers if n.lower() == "content-length"), "")
         return size >= int(length) if length.isdecimal() else True
 
     # -- the answer ----------------------------------------------------------------------
@@ -186,27 +189,27 @@ class Attempt:
         """A whole head came."""
         return self.parser is not None and self.parser.head_done
 
-    def response(self) -> Response:
-        """Return the attempt as it is stored."""
+    def captured(self) -> CapturedAttempt:
+        """Return the attempt as it is recorded."""
         parser, spool = self.parser, self.spool if self.answered else None
         chunks = parser.chunks if parser else None
-        failure = self.body_failure or self.failure
-        return Response(
-            request_id=self.call.id,
-            sequence=self.sequence,
-            method=self.method,
-            url=self.url,
-            status_code=parser.status if parser else None,
-            head=bytes(parser.head) if parser else b"",
-            checksum=spool.checksum if spool is not None else None,
-            size=spool.size if spool is not None else 0,
-            complete=bool(parser and parser.complete),
-            closed_by_peer=bool(parser and parser.eof),
-            framing=chunks.framing() if chunks else None,
-            failure=failure,
-            started_at=instant(self.started),
-            timings=Timings(self.connect, self.tls, self.first_byte, self.total),
-            peer=self.peer,
+        return CapturedAttempt(
+            self.method,
+            self.url,
+            self.started,
+            parser.status if parser else None,
+            spool.checksum if spool is not None else None,
+            spool.size if spool is not None else 0,
+            bool(parser and parser.complete),
+            bool(parser and parser.eof),
+            chunks.framing() if chunks else None,
+            self.body_failure or self.failure,
+            self.connect,
+            self.tls,
+            self.first_byte,
+            self.total,
+            self.peer,
+            bytes(parser.head) if parser else b"",
         )
 
 
@@ -389,7 +392,7 @@ class Call:
     def _record(self) -> None:
         upload = self._upload()
         identity = self._identity(upload)
-        attempts = [(a.response(), a.spool if a.answered else None) for a in self.attempts]
+        attempts = [(a.captured(), a.spool if a.answered else None) for a in self.attempts]
         last = self.attempts[-1] if self.attempts else None
         status = self._status
         if not self._over:
@@ -398,21 +401,17 @@ class Call:
         if status is None:
             complete = last is None or bool(last.parser and last.parser.complete)
             status = Status.COMPLETE if complete else Status.PARTIAL
-        request = Request(
-            id=self.id,
-            session_id="",
-            source="",
-            endpoint="",
-            method=self.method.upper(),
-            url=self.url,
-            headers=_sent_headers(last) or self.headers,
-            started_at=instant(self._started),
-            duration=self._duration,
-            status=status,
-            failure=self._failure,
-        )
         self.ingest.record(
-            request,
+            CapturedCall(
+                self.id,
+                self.method.upper(),
+                self.url,
+                self._started,
+                status,
+                self._duration,
+                self._failure,
+                (last.sent_head if last is not None else b"") or given_head(self.headers),
+            ),
             identity,
             attempts,
             body=self._body or upload,
@@ -446,15 +445,6 @@ def identify_streamed(
         return ingest.identify(method, url, headers, upload.content())
     with mmap(upload.file.fileno(), 0, access=ACCESS_READ) as content:
         return ingest.identify(method, url, headers, content)
-
-
-def _sent_headers(attempt: Attempt | None) -> Headers:
-    """Return the request's headers as they went out."""
-    if attempt is None or not attempt.sent_head:
-        return ()
-    lines = attempt.sent_head.decode("latin-1").split("\r\n")[1:]
-    pairs = [line.partition(":") for line in lines if line]
-    return tuple([(name, value.strip()) for name, _, value in pairs])
 
 
 def view(data: Any) -> memoryview:

@@ -314,6 +314,8 @@ def _status(head: bytearray) -> int | None:
     if len(parts) < 2 or not parts[0].startswith(b"HTTP/"):
         return None
     try:
-        return int(parts[1])
+        status = int(parts[1])
     except ValueError:
         return None
+    # Others http.client refuses.
+    return status if 100 <= status <= 999 else None

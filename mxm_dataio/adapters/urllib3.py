@@ -13,11 +13,13 @@ import urllib3
 
 from ..api import IngestSession, active
 from ..asking import collector
+from ..entries import CapturedCall
+from ..heads import given_head
 from ..identity import Identity
-from ..models import Exchange, Headers, Mode, Request
+from ..models import Exchange, Headers, Mode
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..store import Store
-from ..utils import after_fork, instant, new_id
+from ..utils import after_fork, new_id
 from .bases import Connection, Pool, TLSConnection
 from .call import UNSENT, Call, header_pairs, identify_streamed, view
 from .replay import replay
@@ -94,18 +96,11 @@ class Plan:
                 pass
             case Serve(stored):
                 self.serve = stored
-                request = Request(
-                    id=new_id(),
-                    session_id="",
-                    source="",
-                    endpoint="",
-                    method=self.method.upper(),
-                    url=self.url,
-                    headers=self.headers,
-                    started_at=instant(time.time()),
-                    duration=0.0,
+                head = given_head(self.headers)
+                call = CapturedCall(
+                    new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
                 )
-                ingest.served(stored, request, identity, collector())
+                ingest.served(stored, call, identity, collector())
             case Revalidate(stored, conditions):
                 self.stored, self._conditions = stored, conditions
             case Miss():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 import resource
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from .contestants import SOURCE, Answers, Client, Clients, Contestant, item
@@ -83,9 +82,8 @@ class Jobs:
 
     def fill(self, folder: str, base: str, count: int) -> dict[str, float]:
         """Fill this project's store: one call that was made, and others like it."""
-        from dataclasses import replace
-
-        from mxm_dataio import Exchange, IngestSession, mount
+        from mxm_dataio import IngestSession, mount
+        from mxm_dataio.entries import CapturedAttempt, CapturedCall
         from mxm_dataio.utils import new_id
 
         with (
@@ -95,29 +93,16 @@ class Jobs:
             session.get(filled(base, 0))
             store = ingest.store
             assert store is not None
-            like = next(store.exchanges(ingest.id))
+            like = next(store.exchanges(ingest.id)).responses[0]
             session.close()
             for number in range(1, count):
-                url, body = filled(base, number), item(number)
-                identity = ingest.identify("GET", url, like.request.headers, None)
-                document = identity.document()
-                digest = hashlib.sha256(document).hexdigest()
-                request = replace(
-                    like.request,
-                    id=new_id(),
-                    url=url,
-                    endpoint=identity.endpoint,
-                    identity=document.decode(),
-                    params_hash=digest,
-                    base_hash=digest,
+                url, spool = filled(base, number), ingest.spool()
+                spool.write(item(number))
+                attempt = CapturedAttempt(
+                    "GET", url, time(), 200, spool.checksum, spool.size, True, head=like.head
                 )
-                response = replace(like.responses[0], request_id=request.id, url=url)
-                spool = store.spool(len(body))
-                spool.write(body)
-                held: dict[str, bytes] = {}
-                store.take(spool, held)
-                response = replace(response, checksum=spool.checksum, size=spool.size)
-                store.append(Exchange(request, (response,)), (), held)
+                call = CapturedCall(new_id(), "GET", url, time(), duration=0.001)
+                ingest.record(call, ingest.identify("GET", url), [(attempt, spool)])
         return {"count": self._contestant.stored(Path(folder))}
 
     def replay_some(self, folder: str, base: str, numbers: Sequence[int]) -> dict[str, float]:

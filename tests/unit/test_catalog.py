@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 import re
 import shutil
 import sqlite3
@@ -10,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio import catalog as module
 from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog
-from mxm_dataio.entries import Entry
+from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.heads import parse_head
 from mxm_dataio.models import (
@@ -35,7 +37,7 @@ from mxm_dataio.models import (
     Status,
     Timings,
 )
-from mxm_dataio.utils import new_id
+from mxm_dataio.utils import instant, new_id
 
 
 @pytest.fixture
@@ -54,22 +56,27 @@ def session(id: str, as_of: str = "2025-01-01", source: str = "src") -> Session:
     return Session(id, source, Mode.RECORD, as_of, Status.COMPLETE, "t", root_id=id)
 
 
-def call(id: str, held: Session, params_hash: str = "h", **more: Any) -> Exchange:
-    base = Request(
-        id, held.id, held.source, "e", root_id=held.root_id, as_of=held.as_of,
-        params_hash=params_hash, base_hash=params_hash,
+def call(id: str, held: Session, name: str = "h", *attempts: CapturedAttempt, **more: Any) -> Entry:
+    """Return an entry whose identity is a name."""
+    base = Entry(
+        CapturedCall(id, "GET", "u", 0.0),
+        InSession(held.id, held.root_id, held.source, held.as_of),
+        "", identity(name), (), None, None, 0, None, attempts, {},
     )  # fmt: skip
-    return Exchange(replace(base, **more), ())
+    return base._replace(**more)
 
 
-def store(catalog: SQLiteCatalog, exchange: Exchange, vary: tuple[str, ...] = ()) -> None:
-    catalog.put([Entry.of(exchange, vary, {})])
+def identity(name: str) -> str:
+    return json.dumps({"endpoint": name, "params": [["n", name]]})
 
 
-def put(catalog: SQLiteCatalog, held: Session, *ids: str, params_hash: str = "h") -> None:
+H = hashlib.sha256(identity("h").encode()).hexdigest()
+
+
+def put(catalog: SQLiteCatalog, held: Session, *ids: str, name: str = "h") -> None:
     catalog.put_session(held)
     for id in ids:
-        store(catalog, call(id, held, params_hash))
+        catalog.put([call(id, held, name)])
 
 
 def ids(*exchanges: Exchange | None) -> list[str | None]:
@@ -99,18 +106,32 @@ sessions = st.builds(
     st.none() | text, text, st.none() | text, text, st.integers(0, 1 << 31),
     st.lists(odd, max_size=2).map(tuple),
 )  # fmt: skip
-requests = st.builds(
-    Request, st.uuids().map(str), text, text, text, text, st.dictionaries(odd, data, max_size=2),
-    st.text(min_size=1, max_size=5), text, text, text, headers, text,
-    st.text(min_size=1, max_size=5), st.none() | text, st.integers(0, 1 << 60), text, numbers,
-    st.sampled_from(Status), failures, st.none() | text, text,
+instants = st.floats(0, 4e9)
+documents = st.fixed_dictionaries(
+    {
+        "endpoint": text,
+        "params": st.lists(st.tuples(text, text | st.just({"hex": "ff"})), max_size=3),
+        "body": data,
+    }
+)
+heads = st.lists(
+    st.tuples(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.text("a:;ÿ~", max_size=9)),
+    max_size=3,
+)
+calls = st.builds(
+    CapturedCall, st.uuids().map(str), st.text("ABC", min_size=1), odd, instants,
+    st.sampled_from(Status), numbers, failures, st.just(b""),
 )  # fmt: skip
-responses = st.builds(
-    Response, st.just(""), st.just(1), text, text, st.none() | st.integers(0, 999),
-    size=st.integers(0, 1 << 60), checksum=st.none() | text, complete=st.booleans(),
-    closed_by_peer=st.booleans(), framing=framings, failure=failures, started_at=text,
-    timings=st.builds(Timings, numbers, numbers, numbers, numbers),
-    peer=st.builds(Peer, *[st.none() | text] * 4),
+attempts_ = st.builds(
+    CapturedAttempt, st.text("ABC", min_size=1), odd, instants, st.none() | st.integers(100, 999),
+    st.none() | text, st.integers(0, 1 << 60), st.booleans(), st.booleans(), framings, failures,
+    numbers, numbers, numbers, numbers, st.builds(Peer, *[st.none() | text] * 4), st.just(b""),
+)  # fmt: skip
+entries = st.builds(
+    Entry, calls, st.builds(InSession, text, text, text, text), text, documents.map(json.dumps),
+    st.just(()), st.none() | text, st.none() | text, st.integers(0, 1 << 60), st.none() | text,
+    st.lists(attempts_, max_size=3).map(tuple),
+    st.dictionaries(st.text("0123456789abcdef", min_size=1), st.binary(), max_size=3),
 )  # fmt: skip
 roundtrip = settings(max_examples=150, deadline=None)
 
@@ -132,18 +153,67 @@ def test_every_field_of_a_session_comes_back(shared: SQLiteCatalog, one: Session
     assert shared.session(one.id) == again
 
 
+def storable(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
 @roundtrip
-@given(request_=requests, attempts=st.lists(responses, max_size=3))
+@given(entry=entries, pairs=heads)
 def test_every_field_of_a_call_comes_back(
-    shared: SQLiteCatalog, request_: Request, attempts: list[Response]
+    shared: SQLiteCatalog, entry: Entry, pairs: list[tuple[str, str]]
 ) -> None:
-    request_ = replace(request_, id=new_id())
-    placed = tuple(
-        replace(response, request_id=request_.id, sequence=number)
-        for number, response in enumerate(attempts, 1)
+    head = "".join(f"\r\n{name}: {value}" for name, value in pairs).encode("latin-1")
+    made = entry.call._replace(id=new_id(), head=head + b"\r\n\r\n")
+    entry = entry._replace(call=made)
+    shared.put([entry])
+    document = json.loads(entry.identity)
+    params: dict[str, Any] = {}
+    for name, value in document["params"]:
+        params.setdefault(name, []).append(value)
+    params_hash = hashlib.sha256(entry.identity.encode()).hexdigest()
+    request = Request(
+        id=made.id,
+        session_id=entry.session.id,
+        root_id=entry.session.root_id,
+        source=entry.session.source,
+        as_of=entry.session.as_of,
+        kind=entry.kind,
+        method=made.method,
+        endpoint=document["endpoint"],
+        params={k: v if len(v) > 1 else v[0] for k, v in params.items()},
+        params_hash=params_hash,
+        base_hash=entry.base_hash or params_hash,
+        identity=entry.identity,
+        url=storable(made.url),
+        headers=tuple((name, value) for name, value in pairs),
+        body_checksum=entry.body_checksum,
+        body_size=entry.body_size,
+        started_at=instant(made.started),
+        duration=made.duration,
+        status=made.status,
+        failure=made.failure,
+        served_from=entry.served_from,
     )
-    store(shared, Exchange(request_, placed[::-1]))
-    assert shared.exchange(request_.id) == Exchange(request_, placed)
+    responses = tuple(
+        Response(
+            request_id=made.id,
+            sequence=number,
+            method=one.method,
+            url=storable(one.url),
+            status_code=one.status_code,
+            checksum=one.checksum,
+            size=one.size,
+            complete=one.complete,
+            closed_by_peer=one.closed_by_peer,
+            framing=one.framing,
+            failure=one.failure,
+            started_at=instant(one.started),
+            timings=Timings(one.connect, one.tls, one.first_byte, one.total),
+            peer=one.peer,
+        )
+        for number, one in enumerate(entry.attempts, 1)
+    )
+    assert shared.exchange(made.id) == Exchange(request, responses)
 
 
 @roundtrip
@@ -155,7 +225,7 @@ def test_headers_come_back_from_the_head(
     head = b"HTTP/1.1 200 Very  OK\r\n"
     head += b"".join(name.encode() + b": " + value + b"\r\n" for name, value in pairs) + b"\r\n"
     id = new_id()
-    store(shared, Exchange(Request(id, "s", "x", "e"), (Response(id, head=head),)))
+    shared.put([call(id, session("s"), "h", CapturedAttempt("GET", "u", 0.0, head=head))])
     stored = shared.exchange(id)
     assert stored is not None
     (response,) = stored.responses
@@ -166,11 +236,10 @@ def test_headers_come_back_from_the_head(
 
 
 def test_the_round_trips_cover_every_field() -> None:
-    derived = {"request_id", "sequence", "reason", "http_version", "headers", "head", "bytes_path"}
-    given = {"method", "url", "status_code", "size", "checksum", "complete", "closed_by_peer"}
-    given |= {"framing", "failure", "started_at", "timings", "peer"}
-    assert {field.name for field in fields(Response)} == derived | given
-    assert [len(fields(one)) for one in (Session, Request, Framing, Failure)] == [12, 21, 3, 3]
+    """What a strategy leaves at its default could be lost unseen."""
+    for made, count in ((CapturedCall, 7), (CapturedAttempt, 15), (Entry, 11), (InSession, 4)):
+        # Of the first two the head is apart.
+        assert len(made._fields) - ("head" in made._fields) == count
 
 
 @pytest.mark.parametrize(
@@ -194,19 +263,19 @@ def test_newest_is_by_as_of_then_by_session(catalog: SQLiteCatalog) -> None:
     put(catalog, session("s1", "2025-01-02"), "r1")
     put(catalog, session("s3", "2025-01-01"), "r3")
     put(catalog, session("s2", "2025-01-02"), "r2")
-    put(catalog, session("s9", "2025-01-09"), "r9", params_hash="other")
+    put(catalog, session("s9", "2025-01-09"), "r9", name="other")
     put(catalog, session("s8", "2025-01-08", source="else"), "r8")
-    assert catalog.newest("src", "h", "~") == ("2025-01-02", "s2")
-    assert catalog.newest("src", "h", "2025-01-01~") == ("2025-01-01", "s3")
-    assert catalog.newest("src", "h", "2024-12-31~") is None
+    assert catalog.newest("src", H, "~") == ("2025-01-02", "s2")
+    assert catalog.newest("src", H, "2025-01-01~") == ("2025-01-01", "s3")
+    assert catalog.newest("src", H, "2024-12-31~") is None
     assert catalog.newest("src", "none", "~") is None
-    assert catalog.newest("else", "h", "~") == ("2025-01-08", "s8")
+    assert catalog.newest("else", H, "~") == ("2025-01-08", "s8")
 
 
 def test_an_instant_counts_to_its_day(catalog: SQLiteCatalog) -> None:
     put(catalog, session("s1", "2025-01-02T23:59:59.000000Z"), "r1")
-    assert catalog.newest("src", "h", "2025-01-02~") is not None
-    assert catalog.newest("src", "h", "2025-01-02T23:00:00.000000Z") is None
+    assert catalog.newest("src", H, "2025-01-02~") is not None
+    assert catalog.newest("src", H, "2025-01-02T23:00:00.000000Z") is None
 
 
 def test_nth_walks_a_session_and_its_children_in_order(catalog: SQLiteCatalog) -> None:
@@ -214,14 +283,14 @@ def test_nth_walks_a_session_and_its_children_in_order(catalog: SQLiteCatalog) -
     put(catalog, parent, "r1", "r4")
     put(catalog, replace(session("s2"), root_id="s1", parent_id="s1"), "r2")
     put(catalog, session("s3"), "r3")
-    put(catalog, parent, "r5", params_hash="other")
+    put(catalog, parent, "r5", name="other")
     seen, after = [], ""
-    while found := catalog.nth("src", "h", "s1", after):
+    while found := catalog.nth("src", H, "s1", after):
         after = found.request.id
         seen.append(after)
     assert seen == ["r1", "r2", "r4"]
-    assert ids(catalog.last("src", "h", "s1"), catalog.last("src", "h", "s3")) == ["r4", "r3"]
-    assert ids(catalog.last("src", "h", "s9"), catalog.last("no", "h", "s1")) == [None, None]
+    assert ids(catalog.last("src", H, "s1"), catalog.last("src", H, "s3")) == ["r4", "r3"]
+    assert ids(catalog.last("src", H, "s9"), catalog.last("no", H, "s1")) == [None, None]
 
 
 def test_exchanges_come_in_order_beyond_one_step(catalog: SQLiteCatalog) -> None:
@@ -236,7 +305,7 @@ def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
     held = session("s1")
     catalog.put_session(held)
     for number, vary in enumerate([("accept",), ("accept", "cookie"), ("accept",), ()]):
-        store(catalog, call(f"r{number}", held, f"h{number}", base_hash="base"), vary)
+        catalog.put([call(f"r{number}", held, f"h{number}", base_hash="base", vary=vary)])
     assert set(catalog.variants("src", "base")) == {("accept",), ("accept", "cookie")}
     assert catalog.variants("src", "h1") == []
     assert catalog.variants("other", "base") == []
@@ -245,10 +314,10 @@ def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
 def test_similar_and_with_hash(catalog: SQLiteCatalog) -> None:
     put(catalog, session("s1"), "r1", "r2")
     put(catalog, session("s2", source="else"), "r3")
-    store(catalog, call("r4", session("s1"), "other", endpoint="elsewhere"))
-    assert [one.id for one in catalog.similar("src", "e", 1)] == ["r2", "r4"]
-    assert {one.id for one in catalog.with_hash("h", 9)} == {"r1", "r2", "r3"}
-    assert len(catalog.with_hash("h", 2)) == 2
+    put(catalog, session("s1"), "r4", name="other")
+    assert [one.id for one in catalog.similar("src", "h", 1)] == ["r2", "r4"]
+    assert {one.id for one in catalog.with_hash(H, 9)} == {"r1", "r2", "r3"}
+    assert len(catalog.with_hash(H, 2)) == 2
 
 
 def test_sessions_are_listed_oldest_first(catalog: SQLiteCatalog) -> None:
@@ -264,13 +333,13 @@ def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
     put(catalog, session("s1"), *[f"r{number}" for number in range(50)])
     asked: list[str] = []
     catalog._db.set_trace_callback(asked.append)
-    catalog.variants("src", "h")
-    catalog.newest("src", "h", "2025-01-01~")
-    catalog.nth("src", "h", "s1", "r1")
-    catalog.last("src", "h", "s1")
+    catalog.variants("src", H)
+    catalog.newest("src", H, "2025-01-01~")
+    catalog.nth("src", H, "s1", "r1")
+    catalog.last("src", H, "s1")
     catalog.exchange("r1")
     catalog.session("s1")
-    catalog.with_hash("h", 5)
+    catalog.with_hash(H, 5)
     list(catalog.exchanges("s1"))
     catalog._db.set_trace_callback(None)
     assert len(asked) > 10
@@ -282,20 +351,21 @@ def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
 
 def test_calls_are_stored_all_or_none(catalog: SQLiteCatalog) -> None:
     held = session("s1")
-    broken = Exchange(call("r2", held).request, (Response("r2", method=None),))  # type: ignore[arg-type]
+    broken = call("r2", held, "h", CapturedAttempt(None, "u", 0.0))  # type: ignore[arg-type]
     with pytest.raises(StoreError):
-        catalog.put([Entry.of(call("r1", held), ("a",), {}), Entry.of(broken, (), {})])
+        catalog.put([call("r1", held, base_hash=H, vary=("a",)), broken])
     assert (catalog.exchange("r1"), catalog.exchange("r2")) == (None, None)
-    assert catalog.variants("src", "h") == []
+    assert catalog.variants("src", H) == []
     put(catalog, held, "r1")
     assert catalog.exchange("r1") is not None
 
 
 def test_a_call_that_is_there_already_stays(catalog: SQLiteCatalog) -> None:
     held = session("s1")
-    first = Exchange(call("r1", held).request, (Response("r1"),))
-    store(catalog, first)
-    store(catalog, Exchange(call("r1", held, "other").request, (Response("r1", url="u"),)))
+    catalog.put([call("r1", held, "h", CapturedAttempt("GET", "first", 0.0))])
+    first = catalog.exchange("r1")
+    catalog.put([call("r1", held, "other", CapturedAttempt("GET", "second", 0.0))])
+    assert first is not None
     assert catalog.exchange("r1") == first
 
 
@@ -466,7 +536,7 @@ def test_damage_behind_the_first_page_is_an_integrity_error(path: Path) -> None:
     path.write_bytes(content)
     with closing(SQLiteCatalog(path, readonly=True)) as damaged:
         for look_up in (
-            lambda: damaged.newest("src", "h", "~"),
+            lambda: damaged.newest("src", H, "~"),
             lambda: damaged.exchange("r1"),
             lambda: damaged.session("s1"),
         ):
@@ -489,7 +559,7 @@ def test_a_damaged_row_is_an_integrity_error(
 ) -> None:
     with closing(SQLiteCatalog(path)) as made:
         made.put_session(session("s1"))
-        store(made, Exchange(call("r1", session("s1")).request, (Response("r1"),)))
+        made.put([call("r1", session("s1"), "h", CapturedAttempt("GET", "u", 0.0))])
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"UPDATE {table} SET {column} = ?", (value,))
         db.commit()

@@ -12,7 +12,7 @@ from mxm_dataio import models
 from mxm_dataio.models import Exchange, Failure, Mode, Request, Response, Status
 
 CLASSES = [one for one in vars(models).values() if dataclasses.is_dataclass(one)]
-NAMES = {"Session", "Failure", "Request", "Timings", "Peer", "Framing", "Response", "Exchange"}
+NAMES = {"Session", "Failure", "Request", "Timings", "Framing", "Response", "Exchange"}
 ANY: dict[str, Any] = {"bytes": b"x", "Mode": Mode.RECORD, "Status": Status.RUNNING}
 
 

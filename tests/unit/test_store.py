@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -15,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.models import Exchange, Mode, Request, Response, Session, Status
+from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 
@@ -37,34 +40,34 @@ def session(pid: int = 0, status: Status = Status.COMPLETE) -> Session:
     return Session(id, "src", Mode.RECORD, "2025-01-01", status, "t", root_id=id, pid=pid)
 
 
+DOCUMENT = json.dumps({"endpoint": "e", "params": []})
+H = hashlib.sha256(DOCUMENT.encode()).hexdigest()
+
+
 def record(
     store: Store, held: Session, *bodies: bytes, upload: bytes | None = None, limit: int = 4
-) -> Exchange:
-    id = new_id()
-    request = Request(
-        id, held.id, held.source, "e", root_id=held.root_id, as_of=held.as_of,
-        params_hash="h", base_hash="h",
-    )  # fmt: skip
+) -> str:
+    """Record a call and return its id."""
     waiting: dict[str, bytes] = {}
-    responses = []
-    for number, content in enumerate(bodies, 1):
+
+    def take(content: bytes) -> str:
         spool = store.spool(limit)
         spool.write(content)
         store.take(spool, waiting)
-        responses.append(Response(id, number, checksum=spool.checksum, size=len(content)))
-    if upload is not None:
-        spool = store.spool(limit)
-        spool.write(upload)
-        store.take(spool, waiting)
-        request = replace(request, body_checksum=spool.checksum, body_size=spool.size)
-    store.append(Exchange(request, tuple(responses)), (), waiting)
-    return Exchange(
-        request,
-        tuple(
-            replace(one, bytes_path=store.root / "responses" / f"{one.checksum}.bin")
-            for one in responses
-        ),
-    )
+        return spool.checksum
+
+    attempts = [
+        CapturedAttempt("GET", "u", 0.0, checksum=take(content), size=len(content))
+        for content in bodies
+    ]
+    made = CapturedCall(new_id(), "GET", "u", 0.0)
+    entry = Entry(
+        made, InSession(held.id, held.root_id, held.source, held.as_of), "", DOCUMENT, (), None,
+        take(upload) if upload is not None else None, len(upload or b""), None,
+        tuple(attempts), waiting,
+    )  # fmt: skip
+    store.append(entry)
+    return made.id
 
 
 def write_many(root: Path, count: int, mark: str) -> None:
@@ -80,16 +83,18 @@ def write_many(root: Path, count: int, mark: str) -> None:
 def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> None:
     held = session()
     store.begin(held)
-    made = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
+    id = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
     store.end(held)
-    with Store(root, readonly=True) as again:
-        assert again.exchange(made.request.id) == made
+    with Store(root) as again:
+        made = again.exchange(id)
+        assert made is not None
+        assert made.request.params_hash == H
         assert list(again.exchanges(held.id)) == [made]
         assert again.requests(held.id) == [made.request]
-        assert again.responses(made.request.id) == list(made.responses)
-        assert again.last("src", "h", held.id) == made
-        assert again.nth("src", "h", held.id, "") == made
-        assert again.nth("src", "h", held.id, made.request.id) is None
+        assert again.responses(id) == list(made.responses)
+        assert again.last("src", H, held.id) == made
+        assert again.nth("src", H, held.id, "") == made
+        assert again.nth("src", H, held.id, id) is None
         assert again.session(held.id) == held
         assert [again.open(one).read() for one in made.responses] == [
             b"", b"first", b"second attempt",
@@ -119,8 +124,7 @@ def test_the_root_is_its_owner_s_alone(root: Path, store: Store) -> None:
 
 
 def test_damage_is_told_not_served(store: Store) -> None:
-    made = record(store, session(), b"content")
-    (response,) = made.responses
+    (response,) = store.responses(record(store, session(), b"content"))
     assert response.bytes_path is not None
     response.bytes_path.write_bytes(b"Content")
     with pytest.raises(IntegrityError, match=response.bytes_path.name):
@@ -167,7 +171,7 @@ def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
             path.chmod(0o500)
         try:
             done = subprocess.run(
-                [sys.executable, "-c", script, root, made.request.id],
+                [sys.executable, "-c", script, root, made],
                 capture_output=True,
                 text=True,
             )
