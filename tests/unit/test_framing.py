@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mxm_dataio.adapters.framing import ChunkParser, MessageParser, encode
@@ -134,6 +134,7 @@ field_lines = field_lines.filter(lambda line: line not in (b"\r\n", b"\n"))
     st.sampled_from([b"\r\n", b"\n"]),
     st.integers(1, 70),
 )
+@example(b"HTTP/1.1 200 OK\r\n", [b"Content-Length: 3\r\n", b"content-length: 4\n"], b"\n", 9)
 def test_a_body_is_framed_by_the_first_header_of_its_name(
     start: bytes, lines: list[bytes], end: bytes, step: int
 ) -> None:
