@@ -157,7 +157,9 @@ def identify(
 
 def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple[str, ...]:
     """Return the lower-case, sorted names of a ``Vary`` header; ``*`` names nothing usable."""
-    names = {name.strip().lower() for name in (value or "").split(",")}
+    if not value:
+        return ()
+    names = {name.strip().lower() for name in value.split(",")}
     return tuple(sorted(names - {"", "*"} - set(ignore_headers)))
 
 
