@@ -39,11 +39,9 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .utils import NotCanonicalError, canonical_filled, canonical_json, is_json, media_type
+from .utils import NotCanonicalError, canonical_json, canonical_object, is_json, media_type
 
 VERSION = 1
-# The document but for its values; RFC 8785 §3.2.3 sorts the names.
-_DOCUMENT = f'{{"body":%s,"endpoint":%s,"headers":%s,"method":%s,"params":%s,"v":{VERSION}}}'
 PARSED_BODY_LIMIT = 1 << 20
 _STEP = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -88,13 +86,13 @@ class Identity:
         headers = dict(self.headers)
         for name in vary:
             headers[name] = self.all_headers.get(name, "")
-        return canonical_filled(
-            _DOCUMENT,
-            self.body,
-            self.endpoint,
-            sorted(headers.items()),
-            self.method,
-            self.params,
+        return canonical_object(
+            ("body", self.body),
+            ("endpoint", self.endpoint),
+            ("headers", sorted(headers.items())),
+            ("method", self.method),
+            ("params", self.params),
+            ("v", VERSION),
         )
 
     def params_hash(self, vary: Iterable[str] = ()) -> str:
@@ -157,7 +155,9 @@ def identify(
 
 def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple[str, ...]:
     """Return the lower-case, sorted names of a ``Vary`` header; ``*`` names nothing usable."""
-    names = {name.strip().lower() for name in (value or "").split(",")}
+    if not value:
+        return ()
+    names = {name.strip().lower() for name in value.split(",")}
     return tuple(sorted(names - {"", "*"} - set(ignore_headers)))
 
 

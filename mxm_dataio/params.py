@@ -37,10 +37,8 @@ def texts(value: Any) -> list[str]:
 
 def mapping(pairs: Iterable[Sequence[Any]]) -> dict[str, Any]:
     """Return pairs as a mapping, repeats as lists."""
-    named = [(n if isinstance(n, str) else json.dumps(n), value) for n, value in pairs]
-    out: dict[str, Any] = dict(named)
-    if len(out) < len(named):
-        for name in out:
-            values = [value for other, value in named if other == name]
-            out[name] = values if len(values) > 1 else values[0]
-    return out
+    out: dict[str, Any] = {}
+    for name, value in pairs:
+        key = name if isinstance(name, str) else json.dumps(name)
+        out.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in out.items()}

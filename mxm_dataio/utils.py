@@ -121,50 +121,67 @@ def canonical_json(value: Any) -> bytes:
         NotCanonicalError: a number beyond IEEE 754 doubles' exact integers, not finite, a lone
             surrogate, a key that is not text, or a type that JSON does not have.
     """
-    return canonical_filled("%s", value)
-
-
-def canonical_filled(form: str, *values: Any) -> bytes:
-    """Return a canonical text in which each ``%s`` is filled with a value's canonical JSON.
-
-    Raises:
-        NotCanonicalError: as :func:`canonical_json` does.
-    """
+    out: list[str] = []
     try:
-        return (form % tuple(map(_form, values))).encode("utf-8")
+        _write(value, out)
+        return "".join(out).encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as exc:
         raise NotCanonicalError(str(exc)) from None
 
 
-def _form(value: Any) -> str:
+def canonical_object(*members: tuple[str, Any]) -> bytes:
+    """Return the canonical JSON of an object whose members stand in their canonical order.
+
+    Args:
+        members: name and value; names are of plain ASCII, with nothing to escape.
+
+    Raises:
+        NotCanonicalError: as :func:`canonical_json` does.
+    """
+    out: list[str] = []
+    mark = "{"
+    try:
+        for name, value in members:
+            out.append(f'{mark}"{name}":')
+            _write(value, out)
+            mark = ","
+        out.append("}")
+        return "".join(out).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError) as exc:
+        raise NotCanonicalError(str(exc)) from None
+
+
+def _write(value: Any, out: list[str]) -> None:
     if isinstance(value, str):
-        return encode_basestring(value)
-    if isinstance(value, (list, tuple)):
-        # Loops, not comprehensions, of which each counts against the limit of recursion (3.11).
-        items = []
+        out.append(encode_basestring(value))
+    elif isinstance(value, (list, tuple)):
+        mark = "["
         for item in value:
-            items.append(encode_basestring(item) if isinstance(item, str) else _form(item))
-        return f"[{','.join(items)}]"
-    if isinstance(value, dict):
-        members = []
+            out.append(mark)
+            _write(item, out)
+            mark = ","
+        out.append("]" if value else "[]")
+    elif isinstance(value, dict):
+        mark = "{"
         for key in _sorted_keys(value):
-            item = value[key]
-            text = encode_basestring(item) if isinstance(item, str) else _form(item)
-            members.append(f"{encode_basestring(key)}:{text}")
-        return f"{{{','.join(members)}}}"
-    if value is None:
-        return "null"
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, int):
+            out.append(f"{mark}{encode_basestring(key)}:")
+            _write(value[key], out)
+            mark = ","
+        out.append("}" if value else "{}")
+    elif value is None:
+        out.append("null")
+    elif value is True:
+        out.append("true")
+    elif value is False:
+        out.append("false")
+    elif isinstance(value, int):
         if abs(value) > 2**53:
             raise NotCanonicalError(f"{value} is beyond the integers that a double holds exactly")
-        return str(value)
-    if isinstance(value, float):
-        return _number(value)
-    raise NotCanonicalError(f"JSON has no {type(value).__name__}")
+        out.append(str(value))
+    elif isinstance(value, float):
+        out.append(_number(value))
+    else:
+        raise NotCanonicalError(f"JSON has no {type(value).__name__}")
 
 
 def _sorted_keys(value: dict[Any, Any]) -> list[str]:

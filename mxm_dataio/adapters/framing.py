@@ -16,6 +16,8 @@ Sink = Callable[[bytes | memoryview], None]
 
 # Guards against a server that never ends a line; http.client gives up far earlier.
 _LINE_LIMIT = 1 << 20
+# Bytes looked at for the end of a line at a time: more than most have, no copy of what follows.
+_LOOK = 64
 _HEAD_LIMIT = 8 << 20
 _ODD_LIMIT = 4096
 _RUNS_LIMIT = 65536
@@ -60,7 +62,7 @@ class ChunkParser:
 
     def _line(self, data: memoryview) -> tuple[bytes | None, memoryview]:
         """Return a line, end included, once it is whole, and the rest."""
-        piece = bytes(data[: _LINE_LIMIT + 1])
+        piece = bytes(data[:_LOOK])
         end = piece.find(b"\n") + 1
         taken = end or len(piece)
         self._between += piece[:taken]

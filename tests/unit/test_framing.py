@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mxm_dataio.adapters.framing import ChunkParser, MessageParser, encode
@@ -16,6 +16,7 @@ CHUNKED = [
     b"5;name=value\r\nhello\r\n00A ; x\r\n0123456789\r\n1\r\n!\r\n0;last\r\nX-Trailer: 1\r\n\r\n",
     b"3\r\nabc\r\n3\r\ndef\r\n3\r\nghi\r\n2\r\njk\r\n0\r\n\r\n",
     b"A\n0123456789\r\n0\n\n",
+    b"1;%s\r\nx\r\n0;%s\r\nX-Trailer: %s\r\n\r\n" % (b"a" * 62, b"b" * 200, b"c" * 51),
     b"2\r\nokXX2\r\nok\r\n0\r\n\r\n",
     b"4\r\ngood\r\nzz\r\nbad\r\n0\r\n\r\n",
     b"-5\r\nhello\r\n",
@@ -47,7 +48,7 @@ def joined(parser: ChunkParser, payload: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("wire", CHUNKED)
-@given(cuts=st.lists(st.integers(0, 60), max_size=8))
+@given(cuts=st.lists(st.integers(0, 60) | st.integers(0, 360), max_size=8))
 def test_chunked_coding_round_trips_however_it_arrives(wire: bytes, cuts: list[int]) -> None:
     assert joined(*fed(wire, cuts)) == wire
 
@@ -134,6 +135,7 @@ field_lines = field_lines.filter(lambda line: line not in (b"\r\n", b"\n"))
     st.sampled_from([b"\r\n", b"\n"]),
     st.integers(1, 70),
 )
+@example(b"HTTP/1.1 200 OK\r\n", [b"Content-Length: 3\r\n", b"content-length: 4\n"], b"\n", 9)
 def test_a_body_is_framed_by_the_first_header_of_its_name(
     start: bytes, lines: list[bytes], end: bytes, step: int
 ) -> None:

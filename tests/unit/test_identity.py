@@ -448,6 +448,13 @@ def test_json_that_python_will_not_read_is_a_digest(content: bytes) -> None:
     assert posted(content, JSON).body == {"sha256": hashlib.sha256(content).hexdigest()}
 
 
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_json_of_seven_hundred_levels_has_a_document(start: bytes, end: bytes) -> None:
+    identity = posted(start * 700 + b"1" + end * 700, JSON)
+    assert "json" in identity.body
+    assert (start * 700 + b"1" + end * 700) in identity.document()
+
+
 # -- the document ----------------------------------------------------------------------------
 
 

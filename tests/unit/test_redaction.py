@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import redaction
@@ -169,6 +169,8 @@ head_lines = st.tuples(
     st.sampled_from(["", "\n", "HTTP/1.1 200 OK\r\n", "Cookie: a\n"]),
     st.sampled_from([DEFAULT, NOTHING, MINE]),
 )
+@example([("Location: /a?token=1", "\r\n")], "HTTP/1.1 302 Found\r\n", DEFAULT)
+@example([("\x85COOKIE\xa0:a", "\n")], "\n", DEFAULT)
 def test_any_head_is_redacted_line_by_line(
     lines: list[tuple[str, str]], first: str, redaction: Redaction
 ) -> None:
