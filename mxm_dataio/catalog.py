@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from . import rows
-from .entries import Entry
+from .entries import Entry, InSession
 from .errors import IntegrityError, StoreError
-from .models import Exchange, Request, Session
+from .models import Exchange, Mode, Request, Session, Status
 
 _T = TypeVar("_T")
 
@@ -32,35 +32,38 @@ _BUSY_SECONDS = 60.0
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE sessions (
-        id TEXT PRIMARY KEY, root_id TEXT NOT NULL, parent_id TEXT, source TEXT NOT NULL,
-        kind TEXT NOT NULL, mode TEXT NOT NULL, as_of TEXT NOT NULL, status TEXT NOT NULL,
-        started_at TEXT NOT NULL, ended_at TEXT, pid INTEGER NOT NULL, host TEXT NOT NULL,
-        warnings TEXT NOT NULL
-    ) WITHOUT ROWID;
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root_id TEXT NOT NULL,
+        parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
+        as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
+        pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL
+    );
     CREATE INDEX sessions_by_root ON sessions (root_id);
 
+    CREATE TABLE heads (number INTEGER PRIMARY KEY, content BLOB NOT NULL UNIQUE);
+
     CREATE TABLE requests (
-        id TEXT PRIMARY KEY, session_id TEXT NOT NULL REFERENCES sessions (id),
-        root_id TEXT NOT NULL, source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL,
-        method TEXT NOT NULL, endpoint TEXT NOT NULL, params TEXT NOT NULL, url TEXT NOT NULL,
-        params_hash TEXT NOT NULL, base_hash TEXT, identity TEXT NOT NULL,
-        headers TEXT NOT NULL, body_checksum TEXT, body_size INTEGER NOT NULL,
-        started_at TEXT NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        session INTEGER NOT NULL REFERENCES sessions (number),
+        root INTEGER NOT NULL REFERENCES sessions (number),
+        source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL,
+        endpoint TEXT NOT NULL, identity TEXT NOT NULL, url TEXT, params_hash TEXT NOT NULL,
+        base_hash TEXT, head, body_checksum TEXT, body_size INTEGER NOT NULL,
+        started REAL NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
         served_from TEXT
     );
-    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root_id, id);
-    CREATE INDEX requests_by_session ON requests (session_id, id);
-    CREATE INDEX requests_by_endpoint ON requests (source, endpoint, id);
+    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root, id);
+    CREATE INDEX requests_by_session ON requests (session, id);
+    CREATE INDEX requests_by_endpoint ON requests (endpoint);
 
     CREATE TABLE responses (
-        request_id TEXT NOT NULL REFERENCES requests (id), sequence INTEGER NOT NULL,
-        method TEXT NOT NULL, url TEXT NOT NULL, status_code INTEGER, head BLOB NOT NULL,
+        request INTEGER NOT NULL REFERENCES requests (number), sequence INTEGER NOT NULL,
+        method TEXT, url TEXT, status_code INTEGER, head BLOB NOT NULL,
         checksum TEXT, size INTEGER NOT NULL, complete INTEGER NOT NULL,
-        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started_at TEXT NOT NULL,
+        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
         connect REAL, tls REAL, first_byte REAL, total REAL,
         peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT,
-        PRIMARY KEY (request_id, sequence)
-    ) WITHOUT ROWID;
+        PRIMARY KEY (request, sequence)
+    );
 
     CREATE TABLE variants (
         base_hash TEXT NOT NULL, source TEXT NOT NULL, vary TEXT NOT NULL,
@@ -70,14 +73,17 @@ MIGRATIONS: tuple[str, ...] = (
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
-_PUT_REQUEST = (
-    f"INSERT INTO requests ({rows.REQUEST}) VALUES ({', '.join('?' * 21)}) "
-    "ON CONFLICT (id) DO NOTHING"
+_PUT_SESSION = (
+    f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 13)}) ON CONFLICT (id) "
+    "DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
 )
-_PUT_RESPONSE = (
-    f"INSERT INTO responses ({rows.RESPONSE}) VALUES ({', '.join('?' * 21)}) "
-    "ON CONFLICT (request_id, sequence) DO NOTHING"
+_NUMBER = "(SELECT number FROM sessions WHERE id = ?)"
+_OF_ROOT = (
+    "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
+    f"AND q.root = {_NUMBER}"
 )
+_REMEMBERED_HEADS = 256
 
 
 class Catalog(Protocol):
@@ -144,6 +150,8 @@ class SQLiteCatalog:
         self.readonly = readonly
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        # Heads of requests met so far, and their numbers once they were met twice.
+        self._heads: dict[bytes, int] = {}
         self._db = self._open()
         _catalogs.add(self)
 
@@ -300,15 +308,13 @@ class SQLiteCatalog:
 
     def put_session(self, session: Session, *, durable: bool = False) -> None:
         """Write a session's row, or write it anew."""
-        row = rows.session_row(session)
-        insert = f"INSERT OR REPLACE INTO sessions ({rows.SESSION}) VALUES ({_marks(13)})"
         with self._use() as db:
             if durable:
                 # This commit's sync takes every earlier one with it: they are in the same WAL,
                 # or a checkpoint has synced them into the database.
                 db.execute("PRAGMA synchronous=FULL")
             try:
-                db.execute(insert, row)
+                db.execute(_PUT_SESSION, rows.session_row(session))
             finally:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
@@ -318,18 +324,47 @@ class SQLiteCatalog:
         with self._use() as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(_PUT_REQUEST, map(rows.request_row, entries))
+                numbers = _Numbers(db)
+                db.executemany(
+                    rows.PUT_REQUEST,
+                    [
+                        rows.request_row(entry, *numbers.of(entry.session), self._head(db, entry))
+                        for entry in entries
+                    ],
+                )
                 attempts = (row for entry in entries for row in rows.response_rows(entry))
-                db.executemany(_PUT_RESPONSE, attempts)
+                db.executemany(rows.PUT_RESPONSE, attempts)
                 db.executemany(
                     "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
                     (rows.variant_row(entry) for entry in entries if entry.vary),
                 )
                 db.execute("COMMIT")
             except BaseException:
+                self._heads.clear()
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+
+    def _head(self, db: sqlite3.Connection, entry: Entry) -> bytes | int:
+        """Return a request's head, or its number among those that many have.
+
+        Most calls of a program have the same; but one that names each call in a header has
+        none twice, and is to cost no more than its own bytes.
+        """
+        head = entry.call.head
+        if not head:
+            return head
+        number = self._heads.get(head)
+        if number is None:
+            if len(self._heads) >= _REMEMBERED_HEADS:
+                self._heads.clear()
+            self._heads[head] = 0
+            return head
+        if not number:
+            db.execute("INSERT OR IGNORE INTO heads (content) VALUES (?)", (head,))
+            found = db.execute("SELECT number FROM heads WHERE content = ?", (head,)).fetchone()
+            number = self._heads[head] = int(found[0])
+        return number
 
     def close(self) -> None:
         """Close the connection, if it is this process's own."""
@@ -360,23 +395,20 @@ class SQLiteCatalog:
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
-        return self._first(f"SELECT {rows.REQUEST} FROM requests WHERE id = ?", request_id)
+        return self._first("q.id = ?", request_id)
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return a session's calls in their order, read in steps so that memory stays flat."""
         after = ""
         while True:
-            found = self._all(
-                f"SELECT {rows.REQUEST} FROM requests WHERE session_id = ? AND id > ? "
-                "ORDER BY id LIMIT 256",
-                session_id,
-                after,
+            found = self._requests(
+                f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
             )
             for row in found:
                 yield self._with_responses(row)
             if not found:
                 return
-            after = found[-1][0]
+            after = found[-1][1]
 
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""
@@ -388,13 +420,13 @@ class SQLiteCatalog:
     def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
 
-        Newest by as-of, then by start: ids ascend with time. A call that was broken off
+        Newest by as-of, then by when they came into this store. A call that was broken off
         (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
         """
         found = self._all(
-            "SELECT as_of, root_id FROM requests WHERE params_hash = ? AND source = ? "
-            "AND as_of <= ? AND status <> 'interrupted' "
-            "ORDER BY as_of DESC, root_id DESC LIMIT 1",
+            "SELECT as_of, (SELECT id FROM sessions WHERE number = root) FROM requests "
+            "WHERE params_hash = ? AND source = ? AND as_of <= ? AND status <> 'interrupted' "
+            "ORDER BY as_of DESC, root DESC LIMIT 1",
             params_hash,
             source,
             bound,
@@ -404,49 +436,46 @@ class SQLiteCatalog:
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's first call with this hash whose id is greater than ``after``."""
         return self._first(
-            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
-            "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? AND id > ? "
-            "AND status <> 'interrupted' ORDER BY id LIMIT 1",
+            f"{_OF_ROOT} AND q.id > ? AND q.status <> 'interrupted' ORDER BY q.id LIMIT 1",
             params_hash, source, root_id, root_id, after,
         )  # fmt: skip
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
         return self._first(
-            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? AND source = ? "
-            "AND as_of = (SELECT as_of FROM sessions WHERE id = ?) AND root_id = ? "
-            "AND status <> 'interrupted' ORDER BY id DESC LIMIT 1",
+            f"{_OF_ROOT} AND q.status <> 'interrupted' ORDER BY q.id DESC LIMIT 1",
             params_hash, source, root_id, root_id,
         )  # fmt: skip
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
-        found = self._all(
-            f"SELECT {rows.REQUEST} FROM requests WHERE source = ? AND endpoint = ? "
-            "ORDER BY id DESC LIMIT ?",
+        found = self._requests(
+            "q.source = ? AND q.endpoint = ? ORDER BY q.number DESC LIMIT ?",
             source, endpoint, limit,
         )  # fmt: skip
-        found += self._all(f"SELECT {rows.REQUEST} FROM requests ORDER BY id DESC LIMIT ?", limit)
+        found += self._requests("TRUE ORDER BY q.number DESC LIMIT ?", limit)
         return [self._decoded(rows.to_request, row) for row in found]
 
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
-        found = self._all(
-            f"SELECT {rows.REQUEST} FROM requests WHERE params_hash = ? LIMIT ?", params_hash, limit
-        )
+        found = self._requests("q.params_hash = ? LIMIT ?", params_hash, limit)
         return [self._decoded(rows.to_request, row) for row in found]
 
-    def _first(self, sql: str, *values: Any) -> Exchange | None:
-        found = self._all(sql, *values)
+    def _requests(self, where: str, *values: Any) -> list[rows.Row]:
+        return self._all(f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {where}", *values)
+
+    def _first(self, where: str, *values: Any) -> Exchange | None:
+        found = self._requests(where, *values)
         return self._with_responses(found[0]) if found else None
 
-    def _with_responses(self, row: tuple[Any, ...]) -> Exchange:
+    def _with_responses(self, row: rows.Row) -> Exchange:
         found = self._all(
-            f"SELECT {rows.RESPONSE} FROM responses WHERE request_id = ? ORDER BY sequence", row[0]
+            f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
         )
+        request = self._decoded(rows.to_request, row)
         return Exchange(
-            self._decoded(rows.to_request, row),
-            tuple(self._decoded(rows.to_response, r) for r in found),
+            request,
+            tuple(self._decoded(lambda r: rows.to_response(r, request), one) for one in found),
         )
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
@@ -454,7 +483,7 @@ class SQLiteCatalog:
             return decode(row)
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise IntegrityError(
-                f"the record {row[0]} in {self.path} is damaged ({exc}); restore the database "
+                f"the record {row[1]} in {self.path} is damaged ({exc}); restore the database "
                 "from a copy or record the call again",
                 path=self.path,
             ) from exc
@@ -501,5 +530,29 @@ def _patiently(action: Any) -> None:
             time.sleep(0.01)
 
 
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+class _Numbers:
+    """The numbers of sessions' rows, during one transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._known: dict[InSession, tuple[int, int]] = {}
+
+    def of(self, session: InSession) -> tuple[int, int]:
+        """Return the numbers of a session and of its root."""
+        numbers = self._known.get(session)
+        if numbers is None:
+            root = self._number(session.root_id, session)
+            own = root if session.id == session.root_id else self._number(session.id, session)
+            numbers = self._known[session] = (own, root)
+        return numbers
+
+    def _number(self, session_id: str, session: InSession) -> int:
+        found = self._db.execute(f"SELECT {_NUMBER}", (session_id,)).fetchone()[0]
+        if found is not None:
+            return int(found)
+        # Its process could not write the row as it began: what its calls say of it has to do.
+        row = Session(
+            session_id, session.source, Mode.RECORD, session.as_of, Status.INTERRUPTED, "",
+            root_id=session.root_id,
+        )  # fmt: skip
+        return int(self._db.execute(_PUT_SESSION, rows.session_row(row)).lastrowid or 0)

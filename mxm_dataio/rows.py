@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from typing import Any
 
 from .entries import Entry
@@ -13,7 +12,6 @@ from .heads import parse_head
 from .models import (
     Failure,
     Framing,
-    Headers,
     Mode,
     Peer,
     Request,
@@ -29,19 +27,36 @@ SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
     "warnings"
 )
+# What is read of a request, and from where.
 REQUEST = (
-    "id, session_id, root_id, source, as_of, kind, method, endpoint, params, url, params_hash, "
-    "base_hash, identity, headers, body_checksum, body_size, started_at, duration, status, "
-    "failure, served_from"
+    "q.number, q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, "
+    "q.url, q.params_hash, q.base_hash, coalesce(h.content, q.head), q.body_checksum, "
+    "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
+)
+REQUESTS = (
+    "requests q JOIN sessions s ON s.number = q.session JOIN sessions r ON r.number = q.root "
+    "LEFT JOIN heads h ON h.number = q.head"
 )
 RESPONSE = (
-    "request_id, sequence, method, url, status_code, head, checksum, size, complete, "
-    "closed_by_peer, framing, failure, started_at, connect, tls, first_byte, total, peer, "
-    "tls_version, tls_cipher, tls_certificate"
+    "sequence, method, url, status_code, head, checksum, size, complete, closed_by_peer, framing, "
+    "failure, started, connect, tls, first_byte, total, peer, tls_version, tls_cipher, "
+    "tls_certificate"
+)
+PUT_REQUEST = (
+    "INSERT INTO requests (id, session, root, source, as_of, kind, method, endpoint, identity, "
+    "url, params_hash, base_hash, head, body_checksum, body_size, started, duration, status, "
+    f"failure, served_from) VALUES ({', '.join('?' * 20)}) ON CONFLICT (id) DO NOTHING"
+)
+PUT_RESPONSE = (
+    f"INSERT INTO responses (request, {RESPONSE}) "
+    f"VALUES ((SELECT number FROM requests WHERE id = ?), {', '.join('?' * 20)}) "
+    "ON CONFLICT (request, sequence) DO NOTHING"
 )
 
+Row = tuple[Any, ...]
 
-def session_row(session: Session) -> tuple[Any, ...]:
+
+def session_row(session: Session) -> Row:
     """Return a session's row."""
     return (
         session.id, session.root_id, session.parent_id, session.source, session.kind,
@@ -50,65 +65,95 @@ def session_row(session: Session) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def request_row(entry: Entry) -> tuple[Any, ...]:
-    """Return the row of a call."""
-    call, session = entry.call, entry.session
-    document = json.loads(entry.identity)
+def request_row(entry: Entry, session: int, root: int, head: bytes | int) -> Row:
+    """Return the row of a call.
+
+    Args:
+        session, root: numbers of the sessions' rows.
+        head: the request's, or the number under which it is kept for many.
+    """
+    call = entry.call
     params_hash = hashlib.sha256(entry.identity.encode("utf-8")).hexdigest()
+    endpoint, identity = _parts(entry.identity)
     return _sound(
-        call.id, session.id, session.root_id, session.source, session.as_of,
-        entry.kind, call.method, document["endpoint"], _dump(mapping(document["params"])), call.url,
-        params_hash, entry.base_hash, entry.identity, _dump(parse_head(call.head)[2]),
-        entry.body_checksum, entry.body_size, instant(call.started), call.duration, call.status,
-        _dump_failure(call.failure), entry.served_from,
+        call.id, session, root, entry.session.source, entry.session.as_of, entry.kind,
+        call.method, endpoint, identity, call.url if call.url != endpoint else None,
+        params_hash, entry.base_hash, head or None, entry.body_checksum, entry.body_size,
+        call.started, call.duration, call.status, _dump_failure(call.failure), entry.served_from,
     )  # fmt: skip
 
 
-def to_request(row: tuple[Any, ...]) -> Request:
+def to_request(row: Row) -> Request:
     """Return the request of a row; raises as malformed content does."""
+    identity, params = _whole(row[8], row[9])
     return Request(
-        id=row[0], session_id=row[1], root_id=row[2], source=row[3], as_of=row[4], kind=row[5],
-        method=row[6], endpoint=row[7], params=json.loads(row[8]), url=row[9],
-        params_hash=row[10], base_hash=row[11] or row[10], identity=row[12],
-        headers=_pairs(json.loads(row[13])), body_checksum=row[14], body_size=row[15],
-        started_at=row[16], duration=row[17], status=Status(row[18]),
+        id=row[1], session_id=row[2], root_id=row[3], source=row[4], as_of=row[5], kind=row[6],
+        method=row[7], endpoint=row[8], params=mapping(json.loads(params)),
+        url=row[8] if row[10] is None else row[10],
+        params_hash=row[11], base_hash=row[12] or row[11], identity=identity,
+        headers=parse_head(row[13] or b"")[2], body_checksum=row[14], body_size=row[15],
+        started_at=instant(row[16]), duration=row[17], status=Status(row[18]),
         failure=_load_failure(row[19]), served_from=row[20],
     )  # fmt: skip
 
 
-def response_rows(entry: Entry) -> list[tuple[Any, ...]]:
+def _parts(document: str) -> tuple[str, str]:
+    """Return the endpoint of an identity document, and the document without it.
+
+    What stands before and behind the endpoint is kept on two lines: canonical JSON has no line
+    break, and its last ``"endpoint"`` that headers follow is the document's own.
+    """
+    endpoint: str = json.loads(document)["endpoint"]
+    before, middle, behind = document.rpartition(f',"endpoint":{_text(endpoint)},"headers":')
+    return endpoint, f"{before}\n{behind}" if middle else document
+
+
+def _whole(endpoint: str, parts: str) -> tuple[str, str]:
+    """Return an identity document and its parameters, as JSON."""
+    before, line, behind = parts.partition("\n")
+    document = f'{before},"endpoint":{_text(endpoint)},"headers":{behind}' if line else parts
+    # A text within the parameters would have its quotes escaped.
+    params = document.rpartition(',"params":')[2].rpartition(',"v":')[0]
+    return document, params
+
+
+def response_rows(entry: Entry) -> list[Row]:
     """Return the rows of a call's attempts."""
+    call = entry.call
     return [
         _sound(
-            entry.call.id, sequence, one.method, one.url, one.status_code, one.head, one.checksum,
+            call.id, sequence, one.method if one.method != call.method else None,
+            one.url if one.url != call.url else None, one.status_code, one.head, one.checksum,
             one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
-            _dump_failure(one.failure), instant(one.started), one.connect, one.tls,
-            one.first_byte, one.total, *one.peer,
+            _dump_failure(one.failure), one.started, one.connect, one.tls, one.first_byte,
+            one.total, *one.peer,
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
 
 
-def variant_row(entry: Entry) -> tuple[Any, ...]:
+def variant_row(entry: Entry) -> Row:
     """Return the row of what the answer varies on."""
     return entry.base_hash, entry.session.source, ",".join(entry.vary)
 
 
-def to_response(row: tuple[Any, ...]) -> Response:
+def to_response(row: Row, request: Request) -> Response:
     """Return the attempt of a row; raises as malformed content does."""
-    version, reason, headers = parse_head(row[5])
+    version, reason, headers = parse_head(row[4])
     return Response(
-        request_id=row[0], sequence=row[1], method=row[2], url=row[3], status_code=row[4],
-        head=row[5], checksum=row[6], size=row[7], complete=bool(row[8]),
-        closed_by_peer=bool(row[9]), framing=_load_framing(row[10]),
-        failure=_load_failure(row[11]), started_at=row[12],
-        timings=Timings(row[13], row[14], row[15], row[16]),
-        peer=Peer(row[17], row[18], row[19], row[20]),
+        request_id=request.id, sequence=row[0],
+        method=request.method if row[1] is None else row[1],
+        url=request.url if row[2] is None else row[2], status_code=row[3], head=row[4],
+        checksum=row[5], size=row[6], complete=bool(row[7]), closed_by_peer=bool(row[8]),
+        framing=_load_framing(row[9]),
+        failure=_load_failure(row[10]), started_at=instant(row[11]),
+        timings=Timings(row[12], row[13], row[14], row[15]),
+        peer=Peer(row[16], row[17], row[18], row[19]),
         http_version=version, reason=reason, headers=headers,
     )  # fmt: skip
 
 
-def to_session(row: tuple[Any, ...]) -> Session:
+def to_session(row: Row) -> Session:
     """Return the session of a row; raises as malformed content does."""
     session = Session(
         id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
@@ -118,7 +163,7 @@ def to_session(row: tuple[Any, ...]) -> Session:
     return session
 
 
-def _sound(*row: Any) -> tuple[Any, ...]:
+def _sound(*row: Any) -> Row:
     """Return a row of which SQLite takes every text: half a surrogate pair has no UTF-8."""
     return tuple(
         [
@@ -130,12 +175,9 @@ def _sound(*row: Any) -> tuple[Any, ...]:
     )
 
 
-def _pairs(value: Iterable[Iterable[str]]) -> Headers:
-    return tuple((name, text) for name, text in value)
-
-
 # Made once: json.dumps makes another at each call that asks for separators.
 _dump = json.JSONEncoder(separators=(",", ":")).encode
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _dump_failure(failure: Failure | None) -> str | None:

@@ -113,7 +113,7 @@ def _turn(
         "limit": _memory() // 2 if _is_peer(key) else 0,
     }
     bench.settle()
-    with bench.folder() as folder:
+    with bench.folder(large=True) as folder:
         try:
             taken = _asked(
                 bench, key, "record_body", 2, folder=str(folder), digest=digest, **options

@@ -78,14 +78,19 @@ class Bench:
     _names: Iterator[int] = field(default_factory=itertools.count)
 
     @contextlib.contextmanager
-    def folder(self) -> Iterator[Path]:
-        """Make an empty folder, and remove it at the end."""
+    def folder(self, *, large: bool = False) -> Iterator[Path]:
+        """Make an empty folder, and remove it at the end if what is in it is large.
+
+        Others stay until the run ends: ext4 takes no inode again that was deleted in the last
+        minutes, and with thousands of those to look past a new file costs ten times as much.
+        """
         path = self.root / f"work-{next(self._names)}"
         path.mkdir()
         try:
             yield path
         finally:
-            shutil.rmtree(path)
+            if large:
+                shutil.rmtree(path)
 
     def settle(self) -> None:
         """Have the disk done with what came before, so that no turn waits for another's."""

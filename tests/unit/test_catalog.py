@@ -25,6 +25,7 @@ from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.heads import parse_head
+from mxm_dataio.identity import identify
 from mxm_dataio.models import (
     Exchange,
     Failure,
@@ -37,7 +38,7 @@ from mxm_dataio.models import (
     Status,
     Timings,
 )
-from mxm_dataio.utils import instant, new_id
+from mxm_dataio.utils import canonical_json, instant, new_id
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def call(id: str, held: Session, name: str = "h", *attempts: CapturedAttempt, **
 
 
 def identity(name: str) -> str:
-    return json.dumps({"endpoint": name, "params": [["n", name]]})
+    return identify("GET", name, params=[("n", name)]).document().decode()
 
 
 H = hashlib.sha256(identity("h").encode()).hexdigest()
@@ -107,13 +108,25 @@ sessions = st.builds(
     st.lists(odd, max_size=2).map(tuple),
 )  # fmt: skip
 instants = st.floats(0, 4e9)
+# Texts that look like parts of a document, too.
+tricky = text | st.sampled_from(['","endpoint":"e","headers":', ',"params":[],"v":1', "\n"])
 documents = st.fixed_dictionaries(
     {
-        "endpoint": text,
-        "params": st.lists(st.tuples(text, text | st.just({"hex": "ff"})), max_size=3),
-        "body": data,
+        "body": st.recursive(
+            st.none() | tricky,
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.sampled_from(["endpoint", "headers", "params", "x"]), inner)
+            ),
+            max_leaves=4,
+        ),
+        "endpoint": tricky,
+        "headers": st.lists(st.tuples(tricky, tricky), max_size=2),
+        "method": tricky,
+        "params": st.lists(st.tuples(tricky, tricky | st.just({"hex": "ff"})), max_size=3),
+        "v": st.just(1),
     }
-)
+).map(lambda document: canonical_json(document).decode())
 heads = st.lists(
     st.tuples(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.text("a:;ÿ~", max_size=9)),
     max_size=3,
@@ -128,7 +141,7 @@ attempts_ = st.builds(
     numbers, numbers, numbers, numbers, st.builds(Peer, *[st.none() | text] * 4), st.just(b""),
 )  # fmt: skip
 entries = st.builds(
-    Entry, calls, st.builds(InSession, text, text, text, text), text, documents.map(json.dumps),
+    Entry, calls, st.builds(InSession, text, text, text, text), text, documents,
     st.just(()), st.none() | text, st.none() | text, st.integers(0, 1 << 60), st.none() | text,
     st.lists(attempts_, max_size=3).map(tuple),
     st.dictionaries(st.text("0123456789abcdef", min_size=1), st.binary(), max_size=3),
@@ -351,7 +364,7 @@ def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
 
 def test_calls_are_stored_all_or_none(catalog: SQLiteCatalog) -> None:
     held = session("s1")
-    broken = call("r2", held, "h", CapturedAttempt(None, "u", 0.0))  # type: ignore[arg-type]
+    broken = call("r2", held, "h", CapturedAttempt("GET", "u", 0.0, size=None))  # type: ignore[arg-type]
     with pytest.raises(StoreError):
         catalog.put([call("r1", held, base_hash=H, vary=("a",)), broken])
     assert (catalog.exchange("r1"), catalog.exchange("r2")) == (None, None)
@@ -547,7 +560,7 @@ def test_damage_behind_the_first_page_is_an_integrity_error(path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [
-        ("requests", "params", "{"),
+        ("requests", "identity", "{"),
         ("requests", "status", "nonsense"),
         ("responses", "framing", "[1]"),
         ("responses", "failure", "3"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import signal
@@ -19,6 +18,7 @@ import pytest
 
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.identity import identify
 from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
@@ -40,7 +40,7 @@ def session(pid: int = 0, status: Status = Status.COMPLETE) -> Session:
     return Session(id, "src", Mode.RECORD, "2025-01-01", status, "t", root_id=id, pid=pid)
 
 
-DOCUMENT = json.dumps({"endpoint": "e", "params": []})
+DOCUMENT = identify("GET", "e").document().decode()
 H = hashlib.sha256(DOCUMENT.encode()).hexdigest()
 
 
