@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import rows
 from .entries import Entry, InSession
@@ -83,7 +83,49 @@ _OF_ROOT = (
     "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
     f"AND q.root = {_NUMBER}"
 )
+# Calls that came after one, and what tells whether a look-up for one would find just it.
+_FOLLOWING = f"""
+    SELECT {rows.REQUEST},
+        (SELECT max(p.id) FROM requests p WHERE p.params_hash = q.params_hash
+            AND p.source = q.source AND p.as_of = q.as_of AND p.root = q.root AND p.id < q.id
+            AND p.status <> 'interrupted'),
+        q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
+            AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
+            ORDER BY n.as_of DESC, n.root DESC LIMIT 1),
+        q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
+            WHERE b.params_hash = q.base_hash AND b.source = q.source),
+        (SELECT group_concat(v.vary, ' ') FROM variants v
+            WHERE v.base_hash = coalesce(q.base_hash, q.params_hash) AND v.source = q.source)
+    FROM {rows.REQUESTS}
+    WHERE q.session = (SELECT session FROM requests WHERE id = :after) AND q.id > :after
+        AND q.source = :source AND q.as_of = r.as_of AND q.status <> 'interrupted'
+    ORDER BY q.id LIMIT :limit
+"""
 _REMEMBERED_HEADS = 256
+
+
+class Following(NamedTuple):
+    """A call that came after another, not yet decoded.
+
+    Attributes:
+        params_hash, base_hash, as_of, root_id: the request's.
+        after: id of the call with the same hash before it in its root session, or empty.
+        newest: no newer session holds the hash.
+        plainly: calls are held whose hash is this one's ``base_hash``.
+        vary: what answers of this base hash vary on, one name list a text.
+        request, responses: the rows.
+    """
+
+    params_hash: str
+    base_hash: str
+    as_of: str
+    root_id: str
+    after: str
+    newest: bool
+    plainly: bool
+    vary: tuple[str, ...]
+    request: rows.Row
+    responses: list[rows.Row]
 
 
 class Catalog(Protocol):
@@ -122,6 +164,15 @@ class Catalog(Protocol):
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
+
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
@@ -447,6 +498,31 @@ class SQLiteCatalog:
             params_hash, source, root_id, root_id,
         )  # fmt: skip
 
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+        # The one counts other connections' commits, the other what this one changes.
+        number = self._all("PRAGMA data_version")[0][0]
+        return self._pid, number, self._db.total_changes
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+        with self._use() as db:
+            found = db.execute(
+                _FOLLOWING, {"source": source, "after": after, "bound": bound, "limit": limit}
+            ).fetchall()
+            numbers = ", ".join(str(row[0]) for row in found)
+            responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
+            for number, *row in db.execute(
+                f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({numbers}) "
+                "ORDER BY request, sequence"
+            ):
+                responses[number].append(tuple(row))
+        return [_following(row, responses[row[0]]) for row in found]
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
+        return self._exchange(found.request, found.responses)
+
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
         found = self._requests(
@@ -472,10 +548,13 @@ class SQLiteCatalog:
         found = self._all(
             f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
         )
+        return self._exchange(row, found)
+
+    def _exchange(self, row: rows.Row, responses: Sequence[rows.Row]) -> Exchange:
         request = self._decoded(rows.to_request, row)
         return Exchange(
             request,
-            tuple(self._decoded(lambda r: rows.to_response(r, request), one) for one in found),
+            tuple([self._decoded(lambda r: rows.to_response(r, request), r) for r in responses]),
         )
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
@@ -514,6 +593,22 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
+
+
+def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
+    *request, after, newest, plainly, vary = row
+    return Following(
+        params_hash=row[11],
+        base_hash=row[12] or row[11],
+        as_of=row[5],
+        root_id=row[3],
+        after=after or "",
+        newest=bool(newest),
+        plainly=bool(plainly),
+        vary=tuple(vary.split(" ")) if vary else (),
+        request=tuple(request),
+        responses=responses,
     )
 
 

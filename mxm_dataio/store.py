@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from .catalog import SQLiteCatalog
+from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, left
@@ -283,12 +283,12 @@ class Store:
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
-        return self._placed(self.catalog.exchange(request_id))
+        return self._placed_if_any(self.catalog.exchange(request_id))
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return the calls of a session in the order in which they were made."""
         for exchange in self.catalog.exchanges(session_id):
-            yield self._place(exchange)
+            yield self.placed(exchange)
 
     def requests(self, session_id: str) -> list[Request]:
         """Return a session's requests in their order."""
@@ -301,11 +301,15 @@ class Store:
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's next call with this hash behind the call ``after``."""
-        return self._placed(self.catalog.nth(source, params_hash, root_id, after))
+        return self._placed_if_any(self.catalog.nth(source, params_hash, root_id, after))
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
-        return self._placed(self.catalog.last(source, params_hash, root_id))
+        return self._placed_if_any(self.catalog.last(source, params_hash, root_id))
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return a call that was read ahead, not yet :meth:`placed`."""
+        return self._catalog.decoded(found)
 
     def open(self, response: Response) -> BinaryIO:
         """Return the verified payload of an attempt.
@@ -317,10 +321,11 @@ class Store:
             raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
         return self.payloads.open(response.checksum, response.size)
 
-    def _placed(self, exchange: Exchange | None) -> Exchange | None:
-        return self._place(exchange) if exchange else None
+    def _placed_if_any(self, exchange: Exchange | None) -> Exchange | None:
+        return self.placed(exchange) if exchange else None
 
-    def _place(self, exchange: Exchange) -> Exchange:
+    def placed(self, exchange: Exchange) -> Exchange:
+        """Return a call with the paths of its attempts' payloads."""
         return Exchange(
             exchange.request,
             tuple(
