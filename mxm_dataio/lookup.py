@@ -99,8 +99,6 @@ class Lookup:
     def _settles(self, found: Following) -> bool:
         """Settle which session answers a hash; say whether it is this call's."""
         place = found.as_of, found.root_id
-        if self._root_id is not None:
-            return found.root_id == self._root_id
         return self._places.setdefault(found.params_hash, place) == place
 
     def _look_up(self, identity: Identity, base: str) -> Exchange | None:
