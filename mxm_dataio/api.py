@@ -391,9 +391,11 @@ class IngestSession:
         store = self.store if self._recorder is not None else None
         self._lookup = self._recorder = None
         _open.discard(self)
+        settled = False
         try:
             if store is not None:
                 store.settle()
+            settled = True
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
@@ -403,7 +405,7 @@ class IngestSession:
                 ended_at=utc_now(),
                 warnings=self._warnings(),
             )
-            self._end_store(store)
+            self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
         if self._problems:
@@ -412,10 +414,10 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None) -> None:
+    def _end_store(self, store: Store | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
-                store.end(self.session)
+                store.end(self.session, settled=settled)
         except (StoreError, OSError) as exc:
             if self.session is not None:
                 self.session = replace(self.session, status=Status.INCOMPLETE)

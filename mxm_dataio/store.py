@@ -259,9 +259,13 @@ class Store:
         self._take_in()
         self.payloads.sync()
 
-    def end(self, session: Session) -> None:
-        """Write the row of a session that ended, and sync: what is settled survives a power cut."""
-        self._catalog.put_session(session, durable=True)
+    def end(self, session: Session, *, settled: bool = True) -> None:
+        """Write the row of a session that ended, and sync: what is settled survives a power cut.
+
+        Args:
+            settled: all its calls are in their place; it is sealed.
+        """
+        self._catalog.put_session(session, durable=True, sealed=settled)
 
     # -- reading -----------------------------------------------------------------------------
 
