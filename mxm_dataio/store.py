@@ -101,8 +101,10 @@ class Store:
             self.move()
         finally:
             with self._lock:
-                for journal in self._journals():
+                for journal in self._waiting():
                     journal.close()
+                if self._journal is not None and not self._journal.entries:
+                    self._journal.remove()
                 self._full, self._journal = [], None
             self._catalog.close()
 
@@ -159,9 +161,9 @@ class Store:
             StoreError: disk or database refused; the calls wait in the journal.
         """
         with self._lock:
-            waiting = sum(len(journal.entries) for journal in self._journals()) - self._moved
+            waiting = sum(len(journal.entries) for journal in self._waiting()) - self._moved
             try:
-                while self._journals():
+                while self._waiting():
                     self._move(_FULL)
             except (StoreError, OSError) as exc:
                 raise StoreError(
@@ -175,8 +177,10 @@ class Store:
         with contextlib.suppress(StoreError, OSError):
             self._move(count)
 
-    def _journals(self) -> list[Journal]:
-        return [*self._full, self._journal] if self._journal is not None else self._full
+    def _waiting(self) -> list[Journal]:
+        """Return the journals that hold calls, the oldest first."""
+        journal = self._journal
+        return [*self._full, journal] if journal is not None and journal.entries else self._full
 
     def _move(self, count: int) -> None:
         """Move the oldest calls, and delete their journal when it has no more."""
@@ -189,9 +193,9 @@ class Store:
             self._moved = 0
             if self._full:
                 del self._full[0]
+                journal.remove()
             else:
-                self._journal = None
-            journal.remove()
+                journal.clear()
 
     def _place_entries(self, catalog: SQLiteCatalog, entries: list[Entry]) -> None:
         for entry in entries:
@@ -202,7 +206,7 @@ class Store:
     def _take_in(self) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far."""
         with left(self.root / JOURNAL) as found:
-            own = {journal.path for journal in self._journals()}
+            own = {journal.path for journal in (*self._full, self._journal) if journal}
             others = [journal for journal in found if journal.path not in own]
             if not others:
                 return
@@ -272,7 +276,7 @@ class Store:
     @property
     def catalog(self) -> SQLiteCatalog:
         """The catalog, once it has what this process has recorded."""
-        if self._full or self._journal is not None:
+        if self._waiting():
             self.move()
         return self._catalog
 
@@ -343,8 +347,9 @@ def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
         store._lock = threading.RLock()
-        for journal in store._journals():
-            journal.abandon()
+        for journal in (*store._full, store._journal):
+            if journal is not None:
+                journal.abandon()
         store._full, store._journal, store._moved = [], None, 0
 
 
