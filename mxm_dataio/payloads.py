@@ -117,6 +117,8 @@ class PayloadFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # What every name begins with: a Path made for each opening costs more than the opening.
+        self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
         self._unsynced: list[str] = []
         self._unlisted = False
@@ -200,32 +202,42 @@ class PayloadFolder:
         Raises:
             IntegrityError: the file is missing or holds other bytes; it is named.
         """
-        path = self.path(checksum)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as exc:
-            raise IntegrityError(
-                f"the payload {path} can't be opened ({exc.strerror}); restore the file from a "
-                "copy or record the call again",
-                path=path,
-            ) from exc
+        descriptor = self._descriptor(checksum)
+        if size <= _WHOLE:
+            try:
+                content = _read(descriptor, size)
+            except OSError as exc:
+                raise self._unreadable(checksum, exc) from exc
+            finally:
+                os.close(descriptor)
+            if len(content) != size or hashlib.sha256(content).hexdigest() != checksum:
+                raise _damaged(self.path(checksum))
+            return io.BytesIO(content)
         file = os.fdopen(descriptor, "rb", buffering=0)
         try:
             if os.fstat(descriptor).st_size != size:
-                raise _damaged(path)
-            if size <= _WHOLE:
-                content = file.read()
-                if hashlib.sha256(content).hexdigest() != checksum:
-                    raise _damaged(path)
-                file.close()
-                return io.BytesIO(content)
+                raise _damaged(self.path(checksum))
             if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                raise _damaged(path)
+                raise _damaged(self.path(checksum))
             file.seek(0)
             return file
         except BaseException:
             file.close()
             raise
+
+    def _descriptor(self, checksum: str) -> int:
+        try:
+            return os.open(f"{self._names}{checksum}.bin", os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as exc:
+            raise self._unreadable(checksum, exc) from exc
+
+    def _unreadable(self, checksum: str, exc: OSError) -> IntegrityError:
+        path = self.path(checksum)
+        return IntegrityError(
+            f"the payload {path} can't be opened ({exc.strerror}); restore the file from a "
+            "copy or record the call again",
+            path=path,
+        )
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""
@@ -239,6 +251,15 @@ class PayloadFolder:
             _sync(self.path(checksum))
         if pending:
             _sync(self.folder)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """Return what a file holds, up to one byte more than it should."""
+    content = os.read(descriptor, size + 1)
+    # Some file systems give less at once; of the rest, nothing is at the end.
+    while len(content) < size and (more := os.read(descriptor, size + 1 - len(content))):
+        content += more
+    return content
 
 
 def _damaged(path: Path) -> StoreError:

@@ -7,6 +7,8 @@ does works here, and everything that went wrong goes wrong alike.
 
 from __future__ import annotations
 
+import http.client
+import inspect
 import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ from ..store import Store
 from . import failures
 from .bases import Connection
 from .framing import encode
+from .plain import read_plainly
 
 _STEP = 1 << 16
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
@@ -92,7 +95,7 @@ def _chunked(response: Response) -> bool:
 class _Socket:
     """As much of a socket as ``http.client`` asks of one."""
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     def makefile(self, *_args: object, **_kwargs: object) -> io.BufferedReader:
@@ -155,29 +158,73 @@ def respond(
         )
 
     payload = store.open(response) if response.checksum else io.BytesIO()
+    if isinstance(payload, io.BytesIO):
+        socket = _Socket(payload)
+        read = read_plainly(response, method, socket)
+        if read is not None:
+            return _wrapped(read, socket, pool, method, url, response_kw)
     connection = _Connection("replay")
     connection.recorded = RecordedRaw(response, payload, beyond)
-    if hasattr(urllib3.HTTPResponse, "from_httplib"):
-        # urllib3 1.26 makes its response from http.client's in the pool.
+    if _OLD:
         connection.request(method, "/", headers=_HEADERS)
-        old: urllib3.HTTPResponse = urllib3.HTTPResponse.from_httplib(
-            connection.getresponse(),
-            pool=pool,
-            connection=None,
-            request_method=method,
-            **response_kw,
-        )
-        return old
-    request_kw = {
-        name: value
-        for name, value in response_kw.items()
-        if name in ("preload_content", "decode_content", "enforce_content_length")
-    }
-    connection.request(method, url, headers=_HEADERS, **request_kw)
+        return _old_wrapped(connection.getresponse(), pool, method, response_kw)
+    connection.request(method, url, headers=_HEADERS, **_new_kw(response_kw))
     made: urllib3.HTTPResponse = connection.getresponse()
+    made._pool = pool
+    return made
+
+
+# urllib3 1.26 makes its response of http.client's in the pool, 2.x in the connection.
+_OLD = hasattr(urllib3.HTTPResponse, "from_httplib")
+# Some came with minor versions of 2.x.
+_PARAMETERS = inspect.signature(urllib3.HTTPResponse).parameters
+
+
+def _wrapped(
+    read: http.client.HTTPResponse,
+    socket: _Socket,
+    pool: Any,
+    method: str,
+    url: str,
+    response_kw: dict[str, Any],
+) -> urllib3.HTTPResponse:
+    """Return urllib3's response over http.client's, made as urllib3 makes it."""
+    if _OLD:
+        return _old_wrapped(read, pool, method, response_kw)
+    more: dict[str, Any] = {}
+    if "version_string" in _PARAMETERS:
+        more["version_string"] = "HTTP/1.1"
+    if "sock_shutdown" in _PARAMETERS:
+        more["sock_shutdown"] = socket.shutdown
+    made = urllib3.HTTPResponse(
+        body=read,
+        headers=urllib3.HTTPHeaderDict(read.msg.items()),
+        status=read.status,
+        version=read.version,
+        reason=read.reason,
+        original_response=read,
+        request_method=method,
+        request_url=url,
+        **_new_kw(response_kw),
+        **more,
+    )
     # Set from outside by urllib3's own pool too; it is what error messages name.
     made._pool = pool
     return made
+
+
+def _old_wrapped(
+    read: http.client.HTTPResponse, pool: Any, method: str, response_kw: dict[str, Any]
+) -> urllib3.HTTPResponse:
+    cls: Any = urllib3.HTTPResponse
+    made: urllib3.HTTPResponse = cls.from_httplib(
+        read, pool=pool, connection=None, request_method=method, **response_kw
+    )
+    return made
+
+
+def _new_kw(response_kw: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in response_kw.items() if name != "request_url"}
 
 
 def replay(

@@ -199,6 +199,26 @@ def test_what_is_opened_was_checked(
         folder.open(checksum, 0)
 
 
+def test_a_file_system_may_give_less_at_once(
+    folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksum, read = put(folder, b"hello"), os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, count: read(descriptor, min(count, 2)))
+    with folder.open(checksum, 5) as file:
+        assert file.read() == b"hello"
+    folder.path(checksum).write_bytes(b"hello!")
+    with pytest.raises(IntegrityError, match=checksum):
+        folder.open(checksum, 5)
+
+
+def test_what_cannot_be_read_is_no_error_of_the_network(folder: PayloadFolder) -> None:
+    path = folder.path("0" * 64)
+    path.mkdir()
+    with pytest.raises(IntegrityError, match="directory") as caught:
+        folder.open("0" * 64, 1)
+    assert caught.value.path == path
+
+
 def test_a_missing_payload_is_named(folder: PayloadFolder) -> None:
     with pytest.raises(IntegrityError, match=f"{'0' * 64}.bin") as caught:
         folder.open("0" * 64, 1)
