@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from .drain import Drain
 from .errors import IntegrityError, StoreError
 from .utils import new_id
 
@@ -35,64 +36,106 @@ class Payloads(Protocol):
 
 
 class Spool:
-    """Bytes on their way into the store: digested as they come, in memory up to a limit.
+    """Bytes on their way into the store: in memory up to a limit, then in a temporary file.
 
     One writer at a time. :meth:`discard` gives back the temporary file.
     """
 
-    __slots__ = ("_digest", "_file", "_folder", "_limit", "_parts", "_path", "size")
+    __slots__ = ("_drain", "_file", "_folder", "_parts", "_path", "_room")
 
     def __init__(self, folder: Path | None, limit: int) -> None:
-        self.size = 0
-        self._digest = hashlib.sha256()
         self._parts: list[bytes] = []
         self._folder = folder
-        self._limit = limit
+        self._room = limit
+        self._drain: Drain | None = None
         self._file: BinaryIO | None = None
         self._path: Path | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return sum(map(len, self._parts)) if self._drain is None else self._drain.size
+
     def write(self, data: bytes | memoryview) -> None:
-        """Take bytes; the buffer may be reused after the call."""
-        self._digest.update(data)
-        self.size += len(data)
-        if self._file is not None:
-            _write_all(self._file, data)
+        """Take bytes; the buffer may be reused after the call.
+
+        Raises:
+            OSError: the disk refused these bytes or earlier ones.
+        """
+        if self._drain is not None:
+            self._drain.write(data)
             return
         self._parts.append(bytes(data))
-        if self.size > self._limit and self._folder is not None:
-            self._path = self._folder / f".{new_id()}.tmp"
+        self._room -= len(data)
+        if self._room < 0 and self._folder is not None:
+            self._move(self._folder)
+
+    def _move(self, folder: Path) -> None:
+        """Go on in a temporary file."""
+        if self._file is None:
+            self._path = folder / f".{new_id()}.tmp"
             self._file = os.fdopen(_create(self._path), "w+b", buffering=0)
-            for part in self._parts:
-                _write_all(self._file, part)
-            self._parts.clear()
+        drain = Drain(self._file)
+        for part in self._parts:
+            drain.write(part)
+        self._drain = drain
+        self._parts = []
 
     @property
     def checksum(self) -> str:
-        """Lowercase hex SHA-256 of the bytes so far."""
-        return self._digest.hexdigest()
+        """Lowercase hex SHA-256 of the bytes so far.
+
+        Raises:
+            OSError: the disk refused some of them.
+        """
+        drain = self._drain
+        if drain is None:
+            return hashlib.sha256(self._whole()).hexdigest()
+        drain.finish()
+        return drain.checksum()
 
     @property
     def file(self) -> BinaryIO | None:
-        """The temporary file, once the bytes outgrew memory."""
-        return self._file
+        """The temporary file with all the bytes, once they outgrew memory."""
+        return self._file if self._finished() is not None else None
 
     @property
     def temporary(self) -> Path | None:
         """That file's path."""
-        return self._path
+        return self._path if self._finished() is not None else None
 
     def content(self) -> bytes:
         """Return all the bytes."""
-        if self._file is not None:
-            self._file.seek(0)
-            return self._file.read()
+        if (file := self.file) is not None:
+            file.seek(0)
+            return file.read()
+        return self._whole()
+
+    def _whole(self) -> bytes:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
 
     def discard(self) -> None:
-        """Let go of memory and of the temporary file."""
-        self._parts.clear()
+        """Let go of memory and of the temporary file; what comes yet goes nowhere."""
+        drain, self._drain = self._drain, None
+        if drain is not None:
+            drain.abandon()
+        self._drop()
+
+    def forget(self) -> None:
+        """Leave the temporary file to the parent process, in a child that was forked amid it."""
+        self._path = self._drain = None
+        self._drop()
+
+    def moved(self) -> None:
+        """Forget the temporary file, which now has its lasting name."""
+        self._path = None
+        self.discard()
+
+    def _drop(self) -> None:
+        self._folder = None
+        self._parts = []
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -101,15 +144,10 @@ class Spool:
                 self._path.unlink()
             self._path = None
 
-    def forget(self) -> None:
-        """Leave the temporary file to another process, which still writes it."""
-        self._path = None
-        self.discard()
-
-    def moved(self) -> None:
-        """Forget the temporary file, which now has its lasting name."""
-        self._path = None
-        self.discard()
+    def _finished(self) -> Drain | None:
+        if self._drain is not None:
+            self._drain.finish()
+        return self._drain
 
 
 class PayloadFolder:
