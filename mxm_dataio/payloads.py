@@ -1,20 +1,30 @@
-"""Content-addressed payload files: ``responses/<sha256>.bin``, one for each distinct body."""
+"""Content-addressed payload files: ``responses/<sha256>.bin``, one for each distinct body.
+
+Up to a size a payload is read and checked at once. A larger one is checked block by block as it is
+read, by ``<sha256>.prefixes`` beside it (see :mod:`.prefixes`, which says why so), so that its
+first byte does not wait for its last. Neither way is a byte served that was not checked. Without
+that file the payload is hashed whole first; it is written before the payload, so one without a
+payload is what a killed process left.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
-from .drain import Drain
-from .errors import IntegrityError, StoreError
+from .drain import BLOCK, Drain
+from .errors import IntegrityError
+from .prefixes import Prefixes, room
 from .utils import new_id
+from .verified import VerifiedFile
 
-# Files up to this size are verified and served from one read.
-_WHOLE = 8 << 20
+# Payloads up to this size are verified and served from one read.
+_WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
 
@@ -29,7 +39,10 @@ class Payloads(Protocol):
         """Return where the payload's bytes lie, whether they do or not."""
 
     def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return the verified payload, to be read from its start."""
+        """Return the payload, to be read once, from its start; verified as it is read."""
+
+    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
+        """Read the whole payload and check it, and what lies beside it if asked."""
 
     def sync(self) -> None:
         """Return when everything put so far would survive a power cut."""
@@ -94,6 +107,17 @@ class Spool:
         drain.finish()
         return drain.checksum()
 
+    def prefixes(self) -> Prefixes:
+        """Return the digests of the beginnings of the bytes so far.
+
+        Raises:
+            OSError: the disk refused some of them.
+        """
+        drain = self._finished()
+        if drain is None:
+            return Prefixes.of(io.BytesIO(self._whole()), BLOCK)[0]
+        return Prefixes(BLOCK, drain.size, drain.prefixes())
+
     @property
     def file(self) -> BinaryIO | None:
         """The temporary file with all the bytes, once they outgrew memory."""
@@ -156,7 +180,7 @@ class PayloadFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._verified: set[str] = set()
-        self._unsynced: list[str] = []
+        self._unsynced: list[Path] = []
         self._unlisted = False
 
     def create(self) -> None:
@@ -167,6 +191,10 @@ class PayloadFolder:
         """Return the path of a payload; the name is our own digest, never the server's text."""
         return self.folder / f"{checksum}.bin"
 
+    def prefixes_path(self, checksum: str) -> Path:
+        """Return the path of what a large payload is checked by."""
+        return self.folder / f"{checksum}.prefixes"
+
     def put(self, spool: Spool) -> str:
         """Keep a spool's bytes under their checksum; the same bytes twice are one file.
 
@@ -175,28 +203,44 @@ class PayloadFolder:
         """
         checksum = spool.checksum
         target = self.path(checksum)
-        if self._holds(target, checksum, spool.size):
+        held = self._holds(target, checksum, spool.size)
+        if spool.size > _WHOLE and not (held and self._prefixes(checksum, spool.size)):
+            self._keep_prefixes(checksum, spool.prefixes())
+        if held:
             spool.discard()
             return checksum
         if spool.temporary is None:
-            temporary = self.folder / f".{new_id()}.tmp"
-            try:
-                with os.fdopen(_create(temporary), "wb", buffering=0) as file:
-                    _write_all(file, spool.content())
-                temporary.replace(target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-                raise
+            self._write(target, spool.content())
             spool.discard()
         else:
             spool.temporary.replace(target)
             spool.moved()
+        self._put(target)
+        return checksum
+
+    def _keep_prefixes(self, checksum: str, prefixes: Prefixes) -> None:
+        path = self.prefixes_path(checksum)
+        # Without them the payload is no less kept, and only later at its first byte.
+        with contextlib.suppress(OSError):
+            self._write(path, prefixes.encode())
+            self._put(path)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        temporary = self.folder / f".{new_id()}.tmp"
+        try:
+            with os.fdopen(_create(temporary), "wb", buffering=0) as file:
+                _write_all(file, content)
+            temporary.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+    def _put(self, path: Path) -> None:
         if len(self._unsynced) < _SINGLE_SYNCS:
-            self._unsynced.append(checksum)
+            self._unsynced.append(path)
         else:
             self._unlisted = True
-        return checksum
 
     def _holds(self, target: Path, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""
@@ -207,7 +251,7 @@ class PayloadFolder:
             return False
         if checksum not in self._verified:
             try:
-                self.open(checksum, size).close()
+                self.verify(checksum, size)
             except IntegrityError:
                 return False
             if len(self._verified) >= _REMEMBERED:
@@ -216,11 +260,66 @@ class PayloadFolder:
         return True
 
     def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return a payload that was checked against its checksum a moment ago.
+        """Return a payload, to be read once, from its start. No byte comes that is not checked.
 
         Raises:
-            IntegrityError: the file is missing or holds other bytes; it is named.
+            IntegrityError: the file is missing or holds other bytes; it is named. Reading a large
+                one raises this too, before the block that is damaged.
         """
+        file = self._opened(checksum, size)
+        try:
+            if size <= _WHOLE:
+                content = self._read(file, checksum)
+                file.close()
+                return io.BytesIO(content)
+            prefixes = self._prefixes(checksum, size) or self._hashed(file, checksum)
+            damaged = functools.partial(_damaged, self.path(checksum))
+            return cast(BinaryIO, VerifiedFile(file, checksum, prefixes, damaged))
+        except BaseException:
+            file.close()
+            raise
+
+    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
+        """Read the whole payload and check it.
+
+        Args:
+            beside: check its prefixes too, if there are any.
+
+        Raises:
+            IntegrityError: the payload is missing or holds other bytes, or the prefixes do,
+                and then the payload is sound; the file is named.
+        """
+        with self._opened(checksum, size) as file:
+            prefixes = self._hashed(file, checksum)
+        path = self.prefixes_path(checksum)
+        if beside and (path.is_symlink() or path.exists()):
+            held = self._prefixes(checksum, size)
+            if held is None or (held.block == prefixes.block and held != prefixes):
+                raise IntegrityError(
+                    f"{path} is damaged; the payload beside it is sound, and is hashed before its "
+                    "first byte is served: remove the file or record the call again",
+                    path=path,
+                )
+
+    def _read(self, file: BinaryIO, checksum: str) -> bytes:
+        try:
+            content = file.read()
+        except OSError as exc:
+            raise _damaged(self.path(checksum)) from exc
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise _damaged(self.path(checksum))
+        return content
+
+    def _hashed(self, file: BinaryIO, checksum: str) -> Prefixes:
+        try:
+            prefixes, found = Prefixes.of(file, BLOCK)
+        except OSError as exc:
+            raise _damaged(self.path(checksum)) from exc
+        if found != checksum:
+            raise _damaged(self.path(checksum))
+        return prefixes
+
+    def _opened(self, checksum: str, size: int) -> BinaryIO:
         path = self.path(checksum)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -231,22 +330,19 @@ class PayloadFolder:
                 path=path,
             ) from exc
         file = os.fdopen(descriptor, "rb", buffering=0)
-        try:
-            if os.fstat(descriptor).st_size != size:
-                raise _damaged(path)
-            if size <= _WHOLE:
-                content = file.read()
-                if hashlib.sha256(content).hexdigest() != checksum:
-                    raise _damaged(path)
-                file.close()
-                return io.BytesIO(content)
-            if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                raise _damaged(path)
-            file.seek(0)
-            return file
-        except BaseException:
+        if os.fstat(descriptor).st_size != size:
             file.close()
-            raise
+            raise _damaged(path)
+        return file
+
+    def _prefixes(self, checksum: str, size: int) -> Prefixes | None:
+        """Return what a large payload is checked by, if it is there and sound."""
+        try:
+            descriptor = os.open(self.prefixes_path(checksum), os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as file:
+                return Prefixes.decode(file.read(room(size)), size)
+        except OSError:
+            return None
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""
@@ -256,13 +352,13 @@ class PayloadFolder:
             self._unlisted = False
             os.sync()
             return
-        for checksum in pending:
-            _sync(self.path(checksum))
+        for path in pending:
+            _sync(path)
         if pending:
             _sync(self.folder)
 
 
-def _damaged(path: Path) -> StoreError:
+def _damaged(path: Path) -> IntegrityError:
     return IntegrityError(
         f"the payload {path} does not hold the bytes of its name; it is damaged and was not "
         "served: restore the file from a copy or record the call again",

@@ -155,14 +155,24 @@ class Store:
         return self._placed(self.catalog.last(source, params_hash, root_id))
 
     def open(self, response: Response) -> BinaryIO:
-        """Return the verified payload of an attempt.
+        """Return the payload of an attempt, to be read once, from its start.
+
+        Raises:
+            IntegrityError: it is missing or damaged; the file is named. Of a large one, reading
+                raises this too: a block is checked before it is handed out.
+        """
+        return self.payloads.open(*_kept(response))
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt.
+
+        Args:
+            beside: check also what lies beside the payload to serve it sooner.
 
         Raises:
             IntegrityError: it is missing or damaged; the file is named.
         """
-        if response.checksum is None:
-            raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
-        return self.payloads.open(response.checksum, response.size)
+        self.payloads.verify(*_kept(response), beside=beside)
 
     def _placed(self, exchange: Exchange | None) -> Exchange | None:
         return self._place(exchange) if exchange else None
@@ -177,6 +187,12 @@ class Store:
                 for response in exchange.responses
             ),
         )
+
+
+def _kept(response: Response) -> tuple[str, int]:
+    if response.checksum is None:
+        raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
+    return response.checksum, response.size
 
 
 def _as_it_is(session: Session) -> Session:

@@ -16,7 +16,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store, mount
+from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, Store, mount
+from mxm_dataio.verified import VerifiedFile
 from tests.servers import RawServer, answer, responder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -179,3 +180,64 @@ def test_a_disk_that_fills_up_amid_a_big_body_spares_the_program(
         assert own_threads() == []
         assert ingest.store is not None
         assert list(ingest.store.payloads.folder.iterdir()) == []
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def came(url: str, into: bytearray) -> None:
+    with requests.get(url, stream=True, timeout=60) as response:
+        for piece in response.iter_content(1 << 16):
+            into += piece
+
+
+def came_pooled(url: str, into: bytearray) -> None:
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", url, preload_content=False, timeout=60)
+        while piece := response.read(1 << 16):
+            into += piece
+
+
+@pytest.mark.parametrize("path", ["big", "chunked"])
+@pytest.mark.parametrize("read", [came, came_pooled])
+@pytest.mark.parametrize("at", [0, SIZE // 2, SIZE - 1])
+def test_damage_on_the_disk_is_met_before_a_wrong_byte_is(
+    server: RawServer, tmp_path: Path, at: int, read: Callable[[str, bytearray], None], path: str
+) -> None:
+    url = f"{server.url}/{path}"
+    with IngestSession("s", tmp_path) as ingest:
+        assert streamed(url) == DIGEST
+        assert ingest.store is not None
+        payload = ingest.store.payloads.path(DIGEST)
+    with payload.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([BODY[at] ^ 4]))
+    before, got = server.hits, bytearray()
+    with IngestSession("s", tmp_path, "replay"), pytest.raises(IntegrityError) as caught:
+        read(url, got)
+    assert caught.value.path == payload
+    assert at - (1 << 20) < len(got) <= at
+    assert got == BODY[: len(got)]
+    with IngestSession("s", tmp_path, "replay"), pytest.raises(IntegrityError):
+        at_once(url)
+    assert server.hits == before
+
+
+def test_the_first_byte_waits_for_no_other(
+    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with IngestSession("s", tmp_path):
+        assert streamed(f"{server.url}/big") == DIGEST
+    taken, real = [0], VerifiedFile._advance
+
+    def advance(file: VerifiedFile) -> None:
+        taken[0] += 1
+        real(file)
+
+    monkeypatch.setattr(VerifiedFile, "_advance", advance)
+    with (
+        IngestSession("s", tmp_path, "replay"),
+        requests.get(f"{server.url}/big", stream=True, timeout=60) as response,
+    ):
+        assert next(response.iter_content(1)) == BODY[:1]
+        assert taken == [1]
