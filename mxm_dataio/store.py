@@ -114,10 +114,11 @@ class Store:
         """Return an empty spool whose temporary file, if it needs one, lies in this store."""
         return Spool(self.payloads.folder, limit)
 
-    def take(self, spool: Spool, held: dict[str, bytes]) -> None:
+    def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
         """Take a call's payload: a large one into its file, a small one for the journal.
 
         Args:
+            checksum: the payload's.
             held: checksum → content of the call's small ones; added to.
 
         Raises:
@@ -126,7 +127,7 @@ class Store:
         if spool.size > _HELD or spool.file is not None:
             self.payloads.put(spool)
         else:
-            held[spool.checksum] = spool.content()
+            held[checksum] = spool.content()
 
     def append(self, entry: Entry) -> None:
         """Record a call whose payloads were taken.
@@ -316,14 +317,24 @@ class Store:
         return self._placed(self.catalog.last(source, params_hash, root_id))
 
     def open(self, response: Response) -> BinaryIO:
-        """Return the verified payload of an attempt.
+        """Return the payload of an attempt, to be read once, from its start.
+
+        Raises:
+            IntegrityError: it is missing or damaged; the file is named. Of a large one, reading
+                raises this too: a block is checked before it is handed out.
+        """
+        return self.payloads.open(*_kept(response))
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt.
+
+        Args:
+            beside: check also what lies beside the payload to serve it sooner.
 
         Raises:
             IntegrityError: it is missing or damaged; the file is named.
         """
-        if response.checksum is None:
-            raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
-        return self.payloads.open(response.checksum, response.size)
+        self.payloads.verify(*_kept(response), beside=beside)
 
     def _placed(self, exchange: Exchange | None) -> Exchange | None:
         return self._place(exchange) if exchange else None
@@ -354,6 +365,12 @@ def _after_fork() -> None:
 
 
 after_fork(_after_fork)
+
+
+def _kept(response: Response) -> tuple[str, int]:
+    if response.checksum is None:
+        raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
+    return response.checksum, response.size
 
 
 def _as_it_is(session: Session) -> Session:
