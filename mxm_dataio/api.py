@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -34,6 +34,7 @@ from .errors import (
 )
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
+from .interception import Interceptor, http_fetchers, interceptors
 from .lookup import Lookup
 from .misses import miss_error, swallowed
 from .models import (
@@ -54,16 +55,6 @@ from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
 
 
-class Interceptor(Protocol):
-    """What sees the calls of the whole process while a session is active."""
-
-    def install(self) -> None:
-        """Start; counted, so that sessions may overlap."""
-
-    def uninstall(self) -> None:
-        """Stop, and leave no trace after the last."""
-
-
 class Pending(Protocol):
     """A call whose body the program may still be reading."""
 
@@ -73,10 +64,6 @@ class Pending(Protocol):
     def forget(self) -> None:
         """Leave the call to the parent, in a forked child."""
 
-
-# Filled by the package's __init__, the one place that knows both this layer and the adapters.
-interceptors: list[Callable[[], Interceptor]] = []
-http_fetchers: list[Callable[[IngestSession], HTTPFetcher]] = []
 
 _SHARED_SECONDS = 1.0
 
@@ -241,13 +228,16 @@ class IngestSession:
         made = []
         for make in interceptors if self._hook else ():
             try:
-                made.append(make())
+                interceptor = make()
             except ConfigError as exc:
                 try:
                     self.blind(str(exc))
                 except DataIOError:
                     self._close_store()
                     raise
+            else:
+                if interceptor is not None:
+                    made.append(interceptor)
         return made
 
     def blind(self, why: str) -> None:
@@ -391,9 +381,11 @@ class IngestSession:
         store = self.store if self._recorder is not None else None
         self._lookup = self._recorder = None
         _open.discard(self)
+        settled = False
         try:
             if store is not None:
                 store.settle()
+            settled = True
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
@@ -403,7 +395,7 @@ class IngestSession:
                 ended_at=utc_now(),
                 warnings=self._warnings(),
             )
-            self._end_store(store)
+            self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
         if self._problems:
@@ -412,10 +404,10 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None) -> None:
+    def _end_store(self, store: Store | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
-                store.end(self.session)
+                store.end(self.session, settled=settled)
         except (StoreError, OSError) as exc:
             if self.session is not None:
                 self.session = replace(self.session, status=Status.INCOMPLETE)

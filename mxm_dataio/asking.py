@@ -205,7 +205,7 @@ class Asking:
                 stored.request, stored.request.failure or Failure("", "no answer came")
             )
         if self._ingest.store is not None:
-            self._ingest.store.open(answer).close()
+            self._ingest.store.verify(answer)
         return answer
 
     def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:

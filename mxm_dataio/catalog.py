@@ -13,10 +13,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import rows
+from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import IntegrityError, StoreError
 from .models import Exchange, Mode, Request, Session, Status
@@ -35,7 +37,8 @@ MIGRATIONS: tuple[str, ...] = (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root_id TEXT NOT NULL,
         parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
         as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
-        pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL
+        pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL,
+        head BLOB, count INTEGER NOT NULL DEFAULT 0, seal BLOB, leaf INTEGER UNIQUE
     );
     CREATE INDEX sessions_by_root ON sessions (root_id);
 
@@ -47,9 +50,9 @@ MIGRATIONS: tuple[str, ...] = (
         root INTEGER NOT NULL REFERENCES sessions (number),
         source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL,
         endpoint TEXT NOT NULL, identity TEXT NOT NULL, url TEXT, params_hash TEXT NOT NULL,
-        base_hash TEXT, head, body_checksum TEXT, body_size INTEGER NOT NULL,
+        base_hash TEXT, vary TEXT, head, body_checksum TEXT, body_size INTEGER NOT NULL,
         started REAL NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
-        served_from TEXT
+        served_from TEXT, hash BLOB NOT NULL
     );
     CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root, id);
     CREATE INDEX requests_by_session ON requests (session, id);
@@ -77,6 +80,7 @@ _PUT_SESSION = (
     f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 13)}) ON CONFLICT (id) "
     "DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
+    + " WHERE seal IS NULL"
 )
 _NUMBER = "(SELECT number FROM sessions WHERE id = ?)"
 _OF_ROOT = (
@@ -131,11 +135,12 @@ class Following(NamedTuple):
 class Catalog(Protocol):
     """Where found are kept; SQLite here, other places behind the same methods."""
 
-    def put_session(self, session: Session, *, durable: bool = False) -> None:
-        """Write a session's row, or write it anew.
+    def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
+        """Write a session's row, or write it anew, unless it is sealed.
 
         Args:
             durable: on return every row written so far survives a power cut.
+            sealed: the session ended and all its calls are here; see :mod:`mxm_dataio.chain`.
         """
 
     def put(self, entries: Sequence[Entry]) -> None:
@@ -357,52 +362,54 @@ class SQLiteCatalog:
 
     # -- writing -----------------------------------------------------------------------------
 
-    def put_session(self, session: Session, *, durable: bool = False) -> None:
-        """Write a session's row, or write it anew."""
+    def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
+        """Write a session's row, or write it anew, unless it is sealed."""
         with self._use() as db:
             if durable:
                 # This commit's sync takes every earlier one with it: they are in the same WAL,
                 # or a checkpoint has synced them into the database.
                 db.execute("PRAGMA synchronous=FULL")
             try:
-                db.execute(_PUT_SESSION, rows.session_row(session))
+                with _transaction(db):
+                    db.execute(_PUT_SESSION, rows.session_row(session))
+                    if sealed:
+                        _seal(db, session.id)
             finally:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Write calls and their attempts in one transaction."""
-        with self._use() as db:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                numbers = _Numbers(db)
-                db.executemany(
-                    rows.PUT_REQUEST,
-                    [
-                        rows.request_row(entry, *numbers.of(entry.session), self._head(db, entry))
-                        for entry in entries
-                    ],
-                )
-                attempts = (row for entry in entries for row in rows.response_rows(entry))
-                db.executemany(rows.PUT_RESPONSE, attempts)
-                db.executemany(
-                    "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
-                    (rows.variant_row(entry) for entry in entries if entry.vary),
-                )
-                db.execute("COMMIT")
-            except BaseException:
-                self._heads.clear()
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        """Write calls and their attempts in one transaction, and chain them to those before."""
+        try:
+            with self._use() as db, _transaction(db):
+                links = _Links(db)
+                for entry in entries:
+                    row, attempts = rows.request_row(entry), rows.response_rows(entry)
+                    link = links.of(entry.session)
+                    link_hash = record_hash(link.head, row, attempts)
+                    placed = rows.placed(row, link.own, link.root, self._head(db, row[13]))
+                    done = db.execute(rows.PUT_REQUEST, (*placed, link_hash))
+                    if not done.rowcount:
+                        continue
+                    number = done.lastrowid
+                    db.executemany(rows.PUT_RESPONSE, [(number, *one) for one in attempts])
+                    if entry.vary:
+                        db.execute(
+                            "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                            (entry.base_hash, entry.session.source, ",".join(entry.vary)),
+                        )
+                    link.head, link.count = link_hash, link.count + 1
+                links.put()
+        except BaseException:
+            self._heads.clear()
+            raise
 
-    def _head(self, db: sqlite3.Connection, entry: Entry) -> bytes | int:
+    def _head(self, db: sqlite3.Connection, head: bytes | None) -> bytes | int | None:
         """Return a request's head, or its number among those that many have.
 
         Most calls of a program have the same; but one that names each call in a header has
         none twice, and is to cost no more than its own bytes.
         """
-        head = entry.call.head
         if not head:
             return head
         number = self._heads.get(head)
@@ -625,29 +632,79 @@ def _patiently(action: Any) -> None:
             time.sleep(0.01)
 
 
-class _Numbers:
-    """The numbers of sessions' rows, during one transaction."""
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _seal(db: sqlite3.Connection, session_id: str) -> None:
+    """Seal a session, and make it the next leaf of the store's tree."""
+    head, count, sealed, *columns = db.execute(
+        f"SELECT head, count, seal, {rows.SESSION} FROM sessions WHERE id = ?", (session_id,)
+    ).fetchone()
+    if sealed is None:
+        db.execute(
+            "UPDATE sessions SET seal = ?, "
+            "leaf = (SELECT coalesce(max(leaf) + 1, 0) FROM sessions) WHERE id = ?",
+            (seal(head or START, count, columns), session_id),
+        )
+
+
+@dataclass(slots=True)
+class _Link:
+    """Where a session's chain ends, and the numbers of its row and of its root's."""
+
+    own: int
+    root: int
+    head: bytes
+    count: int
+
+
+class _Links:
+    """The chains of sessions, during one transaction."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: dict[InSession, tuple[int, int]] = {}
+        self._known: dict[InSession, _Link] = {}
 
-    def of(self, session: InSession) -> tuple[int, int]:
-        """Return the numbers of a session and of its root."""
-        numbers = self._known.get(session)
-        if numbers is None:
-            root = self._number(session.root_id, session)
-            own = root if session.id == session.root_id else self._number(session.id, session)
-            numbers = self._known[session] = (own, root)
-        return numbers
+    def of(self, session: InSession) -> _Link:
+        """Return where a session's chain ends."""
+        link = self._known.get(session)
+        if link is None:
+            root, *_ = self._row(session.root_id, session)
+            own, head, count = self._row(session.id, session)
+            link = self._known[session] = _Link(own, root, head or START, count)
+        return link
 
-    def _number(self, session_id: str, session: InSession) -> int:
-        found = self._db.execute(f"SELECT {_NUMBER}", (session_id,)).fetchone()[0]
-        if found is not None:
-            return int(found)
-        # Its process could not write the row as it began: what its calls say of it has to do.
-        row = Session(
-            session_id, session.source, Mode.RECORD, session.as_of, Status.INTERRUPTED, "",
-            root_id=session.root_id,
-        )  # fmt: skip
-        return int(self._db.execute(_PUT_SESSION, rows.session_row(row)).lastrowid or 0)
+    def put(self) -> None:
+        """Write where they end now."""
+        self._db.executemany(
+            "UPDATE sessions SET head = ?, count = ? WHERE number = ?",
+            [(link.head, link.count, link.own) for link in self._known.values()],
+        )
+
+    def _row(self, session_id: str, session: InSession) -> tuple[int, bytes | None, int]:
+        found = self._found(session_id)
+        if found is None:
+            # Its process could not write the row as it began: what its calls say has to do.
+            row = Session(
+                session_id, session.source, Mode.RECORD, session.as_of, Status.INTERRUPTED, "",
+                root_id=session.root_id,
+            )  # fmt: skip
+            self._db.execute(_PUT_SESSION, rows.session_row(row))
+            found = self._found(session_id)
+        assert found is not None
+        return found
+
+    def _found(self, session_id: str) -> tuple[int, bytes | None, int] | None:
+        found: tuple[int, bytes | None, int] | None = self._db.execute(
+            "SELECT number, head, count FROM sessions WHERE id = ?", (session_id,)
+        ).fetchone()
+        return found

@@ -88,6 +88,12 @@ class Journal:
         self._end += written
         self.entries.append(entry)
 
+    def clear(self) -> None:
+        """Begin anew: the catalog holds what this held."""
+        os.ftruncate(self._file, len(MAGIC))
+        self._end = len(MAGIC)
+        self.entries = []
+
     def remove(self) -> None:
         """Delete the file: the catalog holds what it held."""
         with contextlib.suppress(FileNotFoundError):

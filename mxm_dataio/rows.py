@@ -44,16 +44,19 @@ RESPONSE = (
     "failure, started, connect, tls, first_byte, total, peer, tls_version, tls_cipher, "
     "tls_certificate"
 )
+# A call as its hash covers it: by ids, not by the numbers that stand for them here.
+CHAINED = (
+    "q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, q.url, "
+    "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
+    "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
+)
 PUT_REQUEST = (
     "INSERT INTO requests (id, session, root, source, as_of, kind, method, endpoint, identity, "
-    "url, params_hash, base_hash, head, body_checksum, body_size, started, duration, status, "
-    f"failure, served_from) VALUES ({', '.join('?' * 20)}) ON CONFLICT (id) DO NOTHING"
+    "url, params_hash, base_hash, vary, head, body_checksum, body_size, started, duration, "
+    f"status, failure, served_from, hash) VALUES ({', '.join('?' * 22)}) "
+    "ON CONFLICT (id) DO NOTHING"
 )
-PUT_RESPONSE = (
-    f"INSERT INTO responses (request, {RESPONSE}) "
-    f"VALUES ((SELECT number FROM requests WHERE id = ?), {', '.join('?' * 20)}) "
-    "ON CONFLICT (request, sequence) DO NOTHING"
-)
+PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 21)})"
 
 Row = tuple[Any, ...]
 
@@ -67,22 +70,28 @@ def session_row(session: Session) -> Row:
     )  # fmt: skip
 
 
-def request_row(entry: Entry, session: int, root: int, head: bytes | int) -> Row:
-    """Return the row of a call.
+def request_row(entry: Entry) -> Row:
+    """Return the columns of a call that its hash covers."""
+    call = entry.call
+    params_hash = hashlib.sha256(entry.identity.encode("utf-8")).hexdigest()
+    endpoint, identity = _parts(entry.identity)
+    return _sound(
+        call.id, entry.session.id, entry.session.root_id, entry.session.source,
+        entry.session.as_of, entry.kind, call.method, endpoint, identity,
+        call.url if call.url != endpoint else None, params_hash, entry.base_hash,
+        ",".join(entry.vary) or None, call.head or None, entry.body_checksum, entry.body_size,
+        call.started, call.duration, call.status, _dump_failure(call.failure), entry.served_from,
+    )  # fmt: skip
+
+
+def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
+    """Return a call's columns as they are kept.
 
     Args:
         session, root: numbers of the sessions' rows.
         head: the request's, or the number under which it is kept for many.
     """
-    call = entry.call
-    params_hash = hashlib.sha256(entry.identity.encode("utf-8")).hexdigest()
-    endpoint, identity = _parts(entry.identity)
-    return _sound(
-        call.id, session, root, entry.session.source, entry.session.as_of, entry.kind,
-        call.method, endpoint, identity, call.url if call.url != endpoint else None,
-        params_hash, entry.base_hash, head or None, entry.body_checksum, entry.body_size,
-        call.started, call.duration, call.status, _dump_failure(call.failure), entry.served_from,
-    )  # fmt: skip
+    return (row[0], session, root, *row[3:13], head, *row[14:])
 
 
 def to_request(row: Row) -> Request:
@@ -126,11 +135,11 @@ def _whole(endpoint: str, parts: str) -> tuple[str, str]:
 
 
 def response_rows(entry: Entry) -> list[Row]:
-    """Return the rows of a call's attempts."""
+    """Return the columns of a call's attempts."""
     call = entry.call
     return [
         _sound(
-            call.id, sequence, one.method if one.method != call.method else None,
+            sequence, one.method if one.method != call.method else None,
             one.url if one.url != call.url else None, one.status_code, one.head, one.checksum,
             one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
             _dump_failure(one.failure), one.started, one.connect, one.tls, one.first_byte,
@@ -138,11 +147,6 @@ def response_rows(entry: Entry) -> list[Row]:
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
-
-
-def variant_row(entry: Entry) -> Row:
-    """Return the row of what the answer varies on."""
-    return entry.base_hash, entry.session.source, ",".join(entry.vary)
 
 
 def to_response(row: Row, request: Request) -> Response:

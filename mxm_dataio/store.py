@@ -101,8 +101,10 @@ class Store:
             self.move()
         finally:
             with self._lock:
-                for journal in self._journals():
+                for journal in self._waiting():
                     journal.close()
+                if self._journal is not None and not self._journal.entries:
+                    self._journal.remove()
                 self._full, self._journal = [], None
             self._catalog.close()
 
@@ -112,10 +114,11 @@ class Store:
         """Return an empty spool whose temporary file, if it needs one, lies in this store."""
         return Spool(self.payloads.folder, limit)
 
-    def take(self, spool: Spool, held: dict[str, bytes]) -> None:
+    def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
         """Take a call's payload: a large one into its file, a small one for the journal.
 
         Args:
+            checksum: the payload's.
             held: checksum → content of the call's small ones; added to.
 
         Raises:
@@ -124,7 +127,7 @@ class Store:
         if spool.size > _HELD or spool.file is not None:
             self.payloads.put(spool)
         else:
-            held[spool.checksum] = spool.content()
+            held[checksum] = spool.content()
 
     def append(self, entry: Entry) -> None:
         """Record a call whose payloads were taken.
@@ -159,9 +162,9 @@ class Store:
             StoreError: disk or database refused; the calls wait in the journal.
         """
         with self._lock:
-            waiting = sum(len(journal.entries) for journal in self._journals()) - self._moved
+            waiting = sum(len(journal.entries) for journal in self._waiting()) - self._moved
             try:
-                while self._journals():
+                while self._waiting():
                     self._move(_FULL)
             except (StoreError, OSError) as exc:
                 raise StoreError(
@@ -175,8 +178,10 @@ class Store:
         with contextlib.suppress(StoreError, OSError):
             self._move(count)
 
-    def _journals(self) -> list[Journal]:
-        return [*self._full, self._journal] if self._journal is not None else self._full
+    def _waiting(self) -> list[Journal]:
+        """Return the journals that hold calls, the oldest first."""
+        journal = self._journal
+        return [*self._full, journal] if journal is not None and journal.entries else self._full
 
     def _move(self, count: int) -> None:
         """Move the oldest calls, and delete their journal when it has no more."""
@@ -189,9 +194,9 @@ class Store:
             self._moved = 0
             if self._full:
                 del self._full[0]
+                journal.remove()
             else:
-                self._journal = None
-            journal.remove()
+                journal.clear()
 
     def _place_entries(self, catalog: SQLiteCatalog, entries: list[Entry]) -> None:
         for entry in entries:
@@ -202,7 +207,7 @@ class Store:
     def _take_in(self) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far."""
         with left(self.root / JOURNAL) as found:
-            own = {journal.path for journal in self._journals()}
+            own = {journal.path for journal in (*self._full, self._journal) if journal}
             others = [journal for journal in found if journal.path not in own]
             if not others:
                 return
@@ -259,16 +264,20 @@ class Store:
         self._take_in()
         self.payloads.sync()
 
-    def end(self, session: Session) -> None:
-        """Write the row of a session that ended, and sync: what is settled survives a power cut."""
-        self._catalog.put_session(session, durable=True)
+    def end(self, session: Session, *, settled: bool = True) -> None:
+        """Write the row of a session that ended, and sync: what is settled survives a power cut.
+
+        Args:
+            settled: all its calls are in their place; it is sealed.
+        """
+        self._catalog.put_session(session, durable=True, sealed=settled)
 
     # -- reading -----------------------------------------------------------------------------
 
     @property
     def catalog(self) -> SQLiteCatalog:
         """The catalog, once it has what this process has recorded."""
-        if self._full or self._journal is not None:
+        if self._waiting():
             self.move()
         return self._catalog
 
@@ -312,14 +321,24 @@ class Store:
         return self._catalog.decoded(found)
 
     def open(self, response: Response) -> BinaryIO:
-        """Return the verified payload of an attempt.
+        """Return the payload of an attempt, to be read once, from its start.
+
+        Raises:
+            IntegrityError: it is missing or damaged; the file is named. Of a large one, reading
+                raises this too: a block is checked before it is handed out.
+        """
+        return self.payloads.open(*_kept(response))
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt.
+
+        Args:
+            beside: check also what lies beside the payload to serve it sooner.
 
         Raises:
             IntegrityError: it is missing or damaged; the file is named.
         """
-        if response.checksum is None:
-            raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
-        return self.payloads.open(response.checksum, response.size)
+        self.payloads.verify(*_kept(response), beside=beside)
 
     def _placed_if_any(self, exchange: Exchange | None) -> Exchange | None:
         return self.placed(exchange) if exchange else None
@@ -344,12 +363,19 @@ def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
         store._lock = threading.RLock()
-        for journal in store._journals():
-            journal.abandon()
+        for journal in (*store._full, store._journal):
+            if journal is not None:
+                journal.abandon()
         store._full, store._journal, store._moved = [], None, 0
 
 
 after_fork(_after_fork)
+
+
+def _kept(response: Response) -> tuple[str, int]:
+    if response.checksum is None:
+        raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
+    return response.checksum, response.size
 
 
 def _as_it_is(session: Session) -> Session:

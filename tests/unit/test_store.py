@@ -53,8 +53,9 @@ def record(
     def take(content: bytes) -> str:
         spool = store.spool(limit)
         spool.write(content)
-        store.take(spool, waiting)
-        return spool.checksum
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
 
     attempts = [
         CapturedAttempt("GET", "u", 0.0, checksum=take(content), size=len(content))
