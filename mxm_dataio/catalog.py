@@ -1,7 +1,9 @@
 """The found: SQLite in WAL mode, with a schema version and forward migrations of its own.
 
-One connection a process, under a lock. A forked child opens its own and never touches its
-parent's: SQLite's locks belong to the process that took them (sqlite.org/howtocorrupt.html §2.6).
+One connection a process, under a lock, and none across a fork. SQLite's locks belong to the
+process that took them (sqlite.org/howtocorrupt.html §2.6), but what it knows of them is in memory,
+by file: a child would take its parent's lock on the database, held for as long as the parent's
+connection is open, for its own, and write to a log that the parent deletes at its end.
 """
 
 from __future__ import annotations
@@ -90,8 +92,12 @@ class Catalog(Protocol):
             durable: on return every row written so far survives a power cut.
         """
 
-    def put(self, entries: Sequence[Entry]) -> None:
-        """Write calls and their attempts, all or none; one that is there already stays."""
+    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
+        """Write calls and their attempts, all or none; one that is there already stays.
+
+        Args:
+            wait: for another process that writes, not raise at once.
+        """
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
@@ -144,7 +150,9 @@ class SQLiteCatalog:
         self.readonly = readonly
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._db = self._open()
+        self._closed = False
+        # None: let go for a fork, and opened again when it is used.
+        self._db: sqlite3.Connection | None = self._open()
         _catalogs.add(self)
 
     # -- opening -----------------------------------------------------------------------------
@@ -165,11 +173,11 @@ class SQLiteCatalog:
                 raise self._refusal(sqlite3.DatabaseError("file is not a database"))
             if existed or self.readonly:
                 # A look that can't change a file which may not be ours.
-                db = self._open_readonly()
+                db = self._look()
                 if self.readonly:
                     return db
                 db.close()
-            return self._open_writable(existed)
+            return self._open_writable()
         except sqlite3.DatabaseError as exc:
             raise self._refusal(exc) from exc
         except OSError as exc:
@@ -179,11 +187,25 @@ class SQLiteCatalog:
                 path=self.path,
             ) from exc
 
-    def _open_writable(self, existed: bool) -> sqlite3.Connection:
+    def _look(self) -> sqlite3.Connection:
+        """Return a connection that changes nothing."""
+        try:
+            return self._open_readonly()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        # A process was killed as it made or migrated the file, before the WAL, and who comes next
+        # has to undo that. Not unless the file is ours, which shows without it.
+        location = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        for database, uri in ((location, True), (self.path.as_posix(), False)):
+            with contextlib.closing(self._connect(database, uri=uri)) as db:
+                self._version(db)
+        return self._open_readonly()
+
+    def _open_writable(self) -> sqlite3.Connection:
         db = self._connect(self.path.as_posix())
         try:
-            self._version(db)
-            if not existed:
+            if self._version(db) == 0:
                 # For its owner alone, before anything is in it; the WAL takes after it.
                 self.path.chmod(0o600)
             self._migrate(db)
@@ -209,10 +231,11 @@ class SQLiteCatalog:
         location = self.path.absolute().as_uri()
         try:
             return self._checked(f"{location}?mode=ro")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as exc:
             # A WAL database in a folder that may not be written needs this; without a WAL
             # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
-            if not self.readonly or Path(f"{self.path}-wal").exists():
+            hot = exc.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+            if not self.readonly or hot or Path(f"{self.path}-wal").exists():
                 raise
             return self._checked(f"{location}?mode=ro&immutable=1")
 
@@ -289,8 +312,12 @@ class SQLiteCatalog:
             _ORPHANS.append(self._db)
             self._lock = threading.RLock()
             self._pid = os.getpid()
-            self._db = self._open()
+            self._db = None
         with self._lock:
+            if self._closed:
+                raise StoreError(f"the database {self.path} was closed", path=self.path)
+            if self._db is None:
+                self._db = self._open()
             try:
                 yield self._db
             except sqlite3.DatabaseError as exc:
@@ -313,11 +340,11 @@ class SQLiteCatalog:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
         """Write calls and their attempts in one transaction."""
         with self._use() as db:
             try:
-                db.execute("BEGIN IMMEDIATE")
+                self._begin(db, wait)
                 db.executemany(_PUT_REQUEST, map(rows.request_row, entries))
                 attempts = (row for entry in entries for row in rows.response_rows(entry))
                 db.executemany(_PUT_RESPONSE, attempts)
@@ -331,11 +358,26 @@ class SQLiteCatalog:
                     db.execute("ROLLBACK")
                 raise
 
+    def _begin(self, db: sqlite3.Connection, wait: bool) -> None:
+        if not wait:
+            db.execute("PRAGMA busy_timeout=0")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        finally:
+            if not wait:
+                db.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000:.0f}")
+
     def close(self) -> None:
         """Close the connection, if it is this process's own."""
         if self._pid == os.getpid():
             with self._lock:
-                self._db.close()
+                self._closed = True
+                self._let_go()
+
+    def _let_go(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -460,25 +502,29 @@ class SQLiteCatalog:
             ) from exc
 
 
-# Connections of a parent process: kept, so that no finalizer closes them in the child.
-_ORPHANS: list[sqlite3.Connection] = []
+# Connections of a parent process that could not be let go: kept, so that no finalizer closes them
+# in the child.
+_ORPHANS: list[sqlite3.Connection | None] = []
 
-# SQLite counts in memory which of a process's connections holds which lock on a file. Forked amid
-# a transaction of another thread, a child would inherit a count that never falls, and wait for
-# ever: so forking waits for what is under way.
 _catalogs: weakref.WeakSet[SQLiteCatalog] = weakref.WeakSet()
 _forking = threading.local()
 _FORK_SECONDS = 5.0
 
 
 def _before_fork() -> None:
-    locks = [catalog._lock for catalog in list(_catalogs)]
-    _forking.held = [lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)]
+    """Let go of every connection, once what is under way on it in other threads is over."""
+    found = [catalog for catalog in list(_catalogs) if catalog._pid == os.getpid()]
+    _forking.held = [c for c in found if c._lock.acquire(timeout=_FORK_SECONDS)]
+    for catalog in _forking.held:
+        # Forked by a signal's handler amid a transaction of this very thread, it has to stay.
+        if catalog._db is not None and not catalog._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                catalog._let_go()
 
 
 def _after_fork() -> None:
-    for lock in _forking.held:
-        lock.release()
+    for catalog in _forking.held:
+        catalog._lock.release()
     _forking.held = []
 
 
