@@ -167,8 +167,11 @@ class Store:
             elif self._full and not count % _STEP_EVERY:
                 self._move_some(_STEP)
 
-    def move(self) -> None:
+    def move(self, *, wait: bool = True) -> None:
         """Move every recorded call from the journal to the catalog and to its payloads' files.
+
+        Args:
+            wait: for another process that writes to the database.
 
         Raises:
             StoreError: disk or database refused; the calls wait in the journal.
@@ -177,7 +180,7 @@ class Store:
             waiting = sum(len(journal.entries) for journal in self._journals()) - self._moved
             try:
                 while self._journals():
-                    self._move(_FULL)
+                    self._move(_FULL, wait=wait)
             except Exception as exc:
                 raise StoreError(
                     f"{waiting} recorded calls wait in {self.root / JOURNAL}, as they could not be "
@@ -320,9 +323,17 @@ class Store:
 
     @property
     def catalog(self) -> SQLiteCatalog:
-        """The catalog, once it has what this process has recorded."""
+        """The catalog, once it has what this process has recorded.
+
+        It may lack some of that where the root is shared as a cache (``delay``), and another
+        process writes to it: the program's call does not wait for that, and fetches once more.
+        """
         if self._full or self._journal is not None:
-            self.move()
+            if self._delay is None:
+                self.move()
+            else:
+                with contextlib.suppress(StoreError):
+                    self.move(wait=False)
         return self._catalog
 
     def session(self, session_id: str) -> Session | None:
@@ -336,13 +347,18 @@ class Store:
 
     def _as_it_is(self, session: Session) -> Session:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
-        if session.status is Status.RUNNING and not locks.is_held(self._mark(session.id)):
+        if session.status is not Status.RUNNING or locks.is_held(self._mark(session.id)):
+            return session
+        # It may have ended since its row was read: that is written first.
+        session = self._catalog.session(session.id) or session
+        if session.status is Status.RUNNING:
             return replace(session, status=Status.INTERRUPTED)
         return session
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
-        return self._placed(self.catalog.exchange(request_id))
+        self.move()
+        return self._placed(self._catalog.exchange(request_id))
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return the calls of a session in the order in which they were made."""

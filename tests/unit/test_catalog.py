@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import json
@@ -695,3 +696,30 @@ def test_another_program_s_is_not_undone(path: Path) -> None:
     with pytest.raises(IntegrityError, match="another program"):
         SQLiteCatalog(path)
     assert {one: one.read_bytes() for one in path.parent.iterdir()} == files
+
+
+def test_a_file_that_another_process_is_making_is_not_taken_for_a_foreign_one(path: Path) -> None:
+    class Slow(sqlite3.Connection):
+        """Lets another process make the tables between two looks."""
+
+        met = 0
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if "sqlite_master" in sql:
+                self.met += 1
+                with (
+                    closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
+                    contextlib.suppress(sqlite3.OperationalError),
+                ):
+                    other.executescript(
+                        f"BEGIN; CREATE TABLE sessions (id); PRAGMA user_version=1; "
+                        f"PRAGMA application_id={module.APPLICATION_ID}; COMMIT"
+                    )
+            return super().execute(sql, *values)
+
+    with (
+        closing(SQLiteCatalog(path.with_name("any"))) as catalog,
+        closing(sqlite3.connect(path, factory=Slow, isolation_level=None)) as db,
+    ):
+        assert catalog._version(db) == 0
+        assert db.met == 1
