@@ -43,15 +43,17 @@ def release(file: int) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether the maker of a file still holds its lock."""
+    """Say whether the maker of a file still holds its lock; if it can't be told, it does."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
     try:
         # Shared: two who ask at once do not take each other for the maker.
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return True
     finally:
         os.close(file)

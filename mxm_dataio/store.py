@@ -84,11 +84,7 @@ class Store:
         self._catalog = SQLiteCatalog(self.root / DATABASE, readonly=readonly)
         _stores.add(self)
         try:
-            try:
-                self._take_in()
-            except StoreError as exc:
-                # It hinders no reading or recording, and nothing is lost.
-                warnings.warn(str(exc), DataIOWarning, stacklevel=2)
+            self._take_in()
         except BaseException:
             self._catalog.close()
             raise
@@ -231,31 +227,31 @@ class Store:
     def _take_in(self) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far.
 
-        Raises:
-            StoreError: not all of it could be; it waits for the next opening.
+        What can't be is warned of: it waits for the next opening, and hinders no other.
         """
         problem: Exception | None = None
         try:
             with left(self.root / JOURNAL) as found:
                 own = {journal.path for journal in (*self._full, self._journal) if journal}
-                others = [journal for journal in found if journal.path not in own]
-                for journal in others:
+                for journal in found:
                     try:
-                        self._take_in_one(journal)
+                        if journal.path not in own:
+                            self._take_in_one(journal)
                     except Exception as exc:
-                        # One that can't be is not in the others' way.
                         problem = exc
+        except OSError as exc:
+            problem = exc
+        with contextlib.suppress(OSError):
             for path in (self.root / RUNNING).glob("*.lock"):
                 if not locks.is_held(path):
                     path.unlink(missing_ok=True)
-        except OSError as exc:
-            problem = problem or exc
         if problem is not None:
-            raise StoreError(
+            warnings.warn(
                 f"recorded calls wait in {self.root / JOURNAL} and can't be moved to their place "
                 f"({problem}): open the store where it can be written",
-                path=self.root / JOURNAL,
-            ) from problem
+                DataIOWarning,
+                stacklevel=4,
+            )
 
     def _take_in_one(self, journal: Left) -> None:
         if not self.readonly:
@@ -299,6 +295,8 @@ class Store:
 
     def settle(self) -> None:
         """Move what waits to its place, of children too that ended without a word, and sync it.
+
+        Of others' what can't be moved is only warned of: it is no part of the session.
 
         Raises:
             StoreError, OSError: disk or database refused; the calls wait in the journal.

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError, catalog, journal
+from mxm_dataio import DataIOWarning, IngestSession, Status, Store, catalog, journal
 from mxm_dataio import payloads as payloads_module
 from mxm_dataio import store as store_module
 from tests.servers import RawServer, answer, responder
@@ -332,6 +332,8 @@ def test_a_root_that_may_not_be_written(program: Program, user: str) -> None:
             with Store(root, readonly=True) as store:
                 assert len(store.requests(store.sessions()[0].id)) == 1
 
+        # Of a session that was killed, with nothing left to move.
+        (root / "running" / "gone.lock").touch()
         if user == "another":
             for path in root.rglob("*"):
                 path.chmod(path.stat().st_mode | 0o444)
@@ -539,7 +541,7 @@ def test_what_one_dead_process_left_is_not_in_the_others_way(
         IngestSession("s", tmp_path) as ingest,
     ):
         program.call()
-    assert ended(ingest) is Status.INCOMPLETE
+    assert ended(ingest) is Status.COMPLETE
     monkeypatch.undo()
     assert len(recorded(tmp_path)) == 3
 
@@ -555,5 +557,5 @@ def test_a_store_that_can_t_be_looked_through_is_said_to_be_so(
     monkeypatch.setattr(store_module, "left", refuse)
     with pytest.warns(DataIOWarning, match="Too many open files"):
         store = Store(tmp_path)
-    with store, pytest.raises(StoreError, match="Too many open files"):
+    with store, pytest.warns(DataIOWarning, match="Too many open files"):
         store.settle()

@@ -157,6 +157,7 @@ class Harness:
             mounted=pick.random() < 0.4,
             spool_limit=pick.choice((1_000, 66_000, 1 << 20)),
             children=pick.choice((0, 0, 0, 0, 1, 2)),
+            torn=pick.random() < 0.2,
             full=pick.choice((4, 16)) if small else 0,
             step=pick.choice((1, 5)),
             every=pick.choice((1, 3)),
@@ -182,10 +183,7 @@ class Harness:
                     os.close(other.pipe)
             try:
                 os.setpgid(0, 0)
-                live(
-                    victim.life, root.path, self._origin,
-                    lambda line: os.write(out, f"{line}\n".encode()) and None,
-                )  # fmt: skip
+                live(victim.life, root.path, self._origin, _teller(out))
             finally:
                 os._exit(1)
         os.close(out)
@@ -261,6 +259,16 @@ class Harness:
             print(f"round {self._round - 1} on {root.path}: {json.dumps(plan)}", file=sys.stderr)
             for problem in self.found.problems[:20]:
                 print(f"  {problem}", file=sys.stderr)
+
+
+def _teller(pipe: int) -> Callable[[str], None]:
+    # As it is now: the victim may be one whose journals are torn.
+    write = os.write
+
+    def tell(line: str) -> None:
+        write(pipe, f"{line}\n".encode())
+
+    return tell
 
 
 def _take(victim: Victim, data: bytes) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mxm_dataio import Exchange, Session, Status, Store
+from mxm_dataio import Exchange, Session, Status, Store, StoreError
 
 from .source import CUT, REFUSED, Asked
 
@@ -104,7 +104,10 @@ def _check_source(store: Store, told: Told, sessions: list[Session], found: Foun
             if url not in told.asked:
                 found.problems.append(f"{url} was never asked for")
                 continue
-            wrong = _wrong(store, exchange, told.read.get(url))
+            try:
+                wrong = _wrong(store, exchange, told.read.get(url))
+            except StoreError as exc:
+                wrong = str(exc)
             if wrong:
                 found.problems.append(f"{url}: {wrong}")
             else:

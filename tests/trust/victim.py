@@ -12,6 +12,7 @@ import hashlib
 import os
 import random
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ class Life:
         calls: how many calls each makes in a session, before that ends and the next begins.
         mounted: mounted sessions in place of the hook.
         children: processes forked amid its first session, that record too.
+        torn: journals are written in halves, as a kill amid ``write()`` leaves them.
         full, step, every: the store's ``_FULL``, ``_STEP`` and ``_STEP_EVERY``; 0 as they are.
     """
 
@@ -51,6 +53,7 @@ class Life:
     mounted: bool
     spool_limit: int
     children: int
+    torn: bool
     full: int
     step: int
     every: int
@@ -60,6 +63,8 @@ def live(life: Life, root: Path, origin: str, tell: Callable[[str], None]) -> No
     """Record sessions one after the other, for ever; in a process of its own."""
     if life.full:
         store._FULL, store._STEP, store._STEP_EVERY = life.full, life.step, life.every
+    if life.torn:
+        os.write = _by_halves(os.write)  # type: ignore[assignment]
     # What waits in auto mode is moved when others come; here at each of them.
     api._SHARED_SECONDS = 0.0
     warnings.simplefilter("error", DataIOWarning)
@@ -71,6 +76,17 @@ def live(life: Life, root: Path, origin: str, tell: Callable[[str], None]) -> No
             number += 1
     except BaseException:
         tell("trouble " + traceback.format_exc()[-2000:].replace("\n", " | "))
+
+
+def _by_halves(write: Callable[[int, bytes], int]) -> Callable[[int, bytes], int]:
+    def halved(file: int, data: bytes) -> int:
+        if len(data) < 100:
+            return write(file, data)
+        count = write(file, data[: len(data) // 2])
+        time.sleep(0.0005)
+        return count
+
+    return halved
 
 
 def _session(life: Life, number: int, root: Path, origin: str, tell: Callable[[str], None]) -> None:
