@@ -204,7 +204,10 @@ def _replay(
     pool = _Pool(store, stored, str(request.url))
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
-        url = HTTPAdapter.request_url(adapter, request, kwargs.get("proxies"))
+        proxies = kwargs.get("proxies")
+        url = request.path_url
+        if proxies or url.startswith("//"):
+            url = HTTPAdapter.request_url(adapter, request, proxies)
         raw = pool.urlopen(
             str(request.method),
             url,
