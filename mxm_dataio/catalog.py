@@ -309,6 +309,21 @@ class SQLiteCatalog:
             except sqlite3.DatabaseError as exc:
                 raise self._refusal(exc) from exc
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees the database as it is now, whatever is written meanwhile.
+
+        Raises:
+            IntegrityError: the database is damaged, now or while it is used.
+        """
+        try:
+            with contextlib.closing(self._open_readonly()) as db:
+                db.execute("BEGIN")
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                yield db
+        except sqlite3.DatabaseError as exc:
+            raise self._refusal(exc) from exc
+
     # -- writing -----------------------------------------------------------------------------
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
@@ -389,6 +404,26 @@ class SQLiteCatalog:
         """Return a session."""
         found = self._all(f"SELECT {rows.SESSION} FROM sessions WHERE id = ?", session_id)
         return self._decoded(rows.to_session, found[0]) if found else None
+
+    def ids(self, prefix: str) -> list[str]:
+        """Return the ids of the first sessions, three at most, whose id begins so."""
+        found = self._all(
+            "SELECT id FROM sessions WHERE id >= ? AND substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
+            prefix, len(prefix), prefix,
+        )  # fmt: skip
+        return [id for (id,) in found]
+
+    def leaves(self) -> list[tuple[int, str, bytes]]:
+        """Return leaf, id and seal of each sealed session, in the order of the leaves."""
+        return self._all("SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL ORDER BY leaf")
+
+    def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
+        """Return what a sealed session's seal covers: head, count, and the session's columns."""
+        found = self._all(
+            f"SELECT head, count, {rows.SESSION} FROM sessions WHERE id = ? AND seal NOT NULL",
+            session_id,
+        )
+        return (found[0][0] or START, found[0][1], list(found[0][2:])) if found else None
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""

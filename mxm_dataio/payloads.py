@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -226,6 +227,27 @@ class PayloadFolder:
         except BaseException:
             file.close()
             raise
+
+    def verify(self, checksum: str, size: int) -> None:
+        """Read the whole payload and check it.
+
+        Raises:
+            IntegrityError: the file is missing or holds other bytes; it is named.
+        """
+        path = self.path(checksum)
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if os.fstat(file.fileno()).st_size != size or found != checksum:
+                    raise _damaged(path)
+        except OSError as exc:
+            raise _damaged(path) from exc
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files of the folder, each with the checksum that its name begins with."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as found:
+            for entry in found:
+                yield entry.name.partition(".")[0], Path(entry.path)
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""

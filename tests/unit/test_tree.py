@@ -1,4 +1,4 @@
-"""The tree: the vectors that certificate transparency's logs are tested with, and the RFC's text."""
+"""The tree: certificate transparency's test vectors, and the definitions of the RFC."""
 
 from __future__ import annotations
 
