@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 
 # "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
 APPLICATION_ID = 0x6D786D64
+# What a damaged database raises. A message of SQLite's with bytes of it need not be text.
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 _SMALLEST = 512
 _BUSY_SECONDS = 60.0
 
@@ -183,7 +185,7 @@ class SQLiteCatalog:
                     return db
                 db.close()
             return self._open_writable(existed)
-        except sqlite3.DatabaseError as exc:
+        except DAMAGED as exc:
             raise self._refusal(exc) from exc
         except OSError as exc:
             raise StoreError(
@@ -279,14 +281,15 @@ class SQLiteCatalog:
             db.execute("ROLLBACK")
             raise
 
-    def _refusal(self, exc: sqlite3.DatabaseError) -> StoreError:
+    def _refusal(self, exc: Exception) -> StoreError:
         if "not a database" in str(exc):
             return IntegrityError(
                 f"{self.path} is damaged or no SQLite database; it was left as it is: move it away "
                 "or give another root",
                 path=self.path,
             )
-        if type(exc) is not sqlite3.DatabaseError:
+        text = "decode to UTF-8" in str(exc)
+        if isinstance(exc, sqlite3.Error) and type(exc) is not sqlite3.DatabaseError and not text:
             # Its subclasses are of use and circumstance; the class itself is for corruption.
             return StoreError(f"the database {self.path}: {exc}", path=self.path)
         return IntegrityError(
@@ -306,7 +309,7 @@ class SQLiteCatalog:
         with self._lock:
             try:
                 yield self._db
-            except sqlite3.DatabaseError as exc:
+            except DAMAGED as exc:
                 raise self._refusal(exc) from exc
 
     @contextlib.contextmanager
@@ -321,7 +324,7 @@ class SQLiteCatalog:
                 db.execute("BEGIN")
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 yield db
-        except sqlite3.DatabaseError as exc:
+        except DAMAGED as exc:
             raise self._refusal(exc) from exc
 
     # -- writing -----------------------------------------------------------------------------
@@ -423,7 +426,12 @@ class SQLiteCatalog:
             f"SELECT head, count, {rows.SESSION} FROM sessions WHERE id = ? AND seal NOT NULL",
             session_id,
         )
-        return (found[0][0] or START, found[0][1], list(found[0][2:])) if found else None
+        if not found:
+            return None
+        head, count, *columns = found[0]
+        if not isinstance(head, bytes | None):
+            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return head or START, count, columns
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""

@@ -6,6 +6,7 @@ its file may have been written by another hand.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -113,13 +114,19 @@ class Ledger:
             f"SELECT number, head, count, seal, leaf, {rows.SESSION} FROM sessions "
             "WHERE number IN (SELECT number FROM chosen) ORDER BY number"
         )
-        return [Held._make([*row[:5], row[5:]]) for row in found]
+        return [
+            Held(
+                number, None if head is None else _bytes(head), records, seal, leaf, tuple(columns)
+            )
+            for number, head, records, seal, leaf, *columns in found
+        ]
 
-    def leaves(self) -> list[tuple[int, str, bytes | None]]:
+    def leaves(self) -> list[tuple[int, str, bytes]]:
         """Return leaf, id and seal of every session that has a leaf, in their order."""
-        return self._db.execute(
+        found = self._db.execute(
             "SELECT leaf, id, seal FROM sessions WHERE leaf NOT NULL ORDER BY leaf"
-        ).fetchall()
+        )
+        return [(leaf, id, _bytes(sealed)) for leaf, id, sealed in found]
 
     def calls(self, session: int) -> Iterator[Call]:
         """Yield a session's calls in the order in which they were chained."""
@@ -129,7 +136,9 @@ class Ledger:
                 f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence",
                 (number,),
             )
-            yield Call(number, link, tuple(columns), [rows.chained_attempt(a) for a in attempts])
+            yield Call(
+                number, _bytes(link), tuple(columns), [rows.chained_attempt(a) for a in attempts]
+            )
 
     def exact(self, number: int) -> Exact:
         """Return the name of a call."""
@@ -182,8 +191,8 @@ class Ledger:
             self._db.execute(f"{kept} EXCEPT {of_calls}").fetchall(),
         )
 
-    def payloads(self) -> Iterator[Payload]:
-        """Yield the payloads that the records name, each once."""
+    def gather(self) -> int:
+        """Gather the payloads that the records name, and return how many bytes they have."""
         chosen = "SELECT number FROM chosen"
         self._db.execute(
             "CREATE TEMP TABLE named (checksum PRIMARY KEY, smallest, largest, uses, request)"
@@ -195,19 +204,25 @@ class Ledger:
             "UNION ALL SELECT body_checksum, body_size, number FROM requests "
             f"WHERE body_checksum NOT NULL AND session IN ({chosen})) GROUP BY checksum"
         )
+        return int(self._db.execute("SELECT total(largest) FROM named").fetchone()[0])
+
+    def payloads(self) -> Iterator[Payload]:
+        """Yield what was gathered, each once."""
         for row in self._db.execute("SELECT * FROM named ORDER BY request, checksum"):
             yield Payload(*row)
 
-    def payload_bytes(self) -> int:
-        """Return the size of all that :meth:`payloads` yields, once that has begun."""
-        return int(self._db.execute("SELECT total(largest) FROM named").fetchone()[0])
-
     def names(self, checksum: str) -> bool:
-        """Say whether :meth:`payloads` has yielded this one."""
+        """Say whether one was gathered."""
         found = self._db.execute("SELECT 1 FROM named WHERE checksum = ?", (checksum,))
         return found.fetchone() is not None
 
 
+def _bytes(value: object) -> bytes:
+    """Return a hash; of what is none, one that is no record's."""
+    return value if isinstance(value, bytes) else b""
+
+
+@functools.cache
 def _schema() -> list[rows.Row]:
     with sqlite3.connect(":memory:") as db:
         for migration in MIGRATIONS:

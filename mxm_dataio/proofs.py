@@ -152,12 +152,11 @@ def include(store: Store, session_id: str) -> Inclusion:
             f"session {session_id} is not sealed: only one that has ended can be proved",
             path=store.root,
         )
+    seals = _seals(store)
     head, count, columns = found
     leaf = next(leaf for leaf, id, _ in store.catalog.leaves() if id == session_id)
-    seals = _seals(store)
-    proof = Inclusion(
-        Head.of(seals), leaf, head, count, tuple(columns), tuple(tree.inclusion_proof(leaf, seals))
-    )
+    path = tuple(tree.inclusion_proof(leaf, seals))
+    proof = Inclusion(Head.of(seals), leaf, head, count, tuple(columns), path)
     return _holding(proof, store)
 
 
@@ -190,9 +189,10 @@ def _holding(proof: _Proof, store: Store) -> _Proof:
 
 def _seals(store: Store) -> list[bytes]:
     leaves = store.catalog.leaves()
-    if [leaf for leaf, _, _ in leaves] != list(range(len(leaves))):
+    whole = [leaf for leaf, _, _ in leaves] == list(range(len(leaves)))
+    if not whole or not all(isinstance(sealed, bytes) for _, _, sealed in leaves):
         raise IntegrityError(
-            f"the tree of the store {store.root} has gaps: mxm-dataio verify tells what is missing",
+            f"the tree of the store {store.root} has gaps: mxm-dataio verify tells what is wrong",
             path=store.root,
         )
     return [sealed for _, _, sealed in leaves]

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import sqlite3
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import rows
+from .catalog import DAMAGED
 from .chain import START, predecessor, record_hash, seal
 from .errors import IntegrityError, StoreError
 from .journal import left
@@ -196,7 +196,7 @@ class _Work:
         ):  # fmt: skip
             try:
                 step(ledger)
-            except sqlite3.DatabaseError as exc:
+            except DAMAGED as exc:
                 # What one step could not read need not keep the others from theirs.
                 self.found(f"the database can't be read: {exc}", path=self.store.root / DATABASE)
 
@@ -400,7 +400,7 @@ class _Work:
                     id,
                 )
             expected = leaf + 1 if isinstance(leaf, int) else expected + 1
-        seals = [sealed if isinstance(sealed, bytes) else b"" for _, _, sealed in leaves]
+        seals = [sealed for _, _, sealed in leaves]
         self.head = Head.of(seals)
         for head in self.against:
             if head.size > len(seals):
@@ -419,17 +419,20 @@ class _Work:
     def _payloads(self, ledger: Ledger) -> None:
         waiting: deque[Future[tuple[list[Payload], list[tuple[Payload, str]]]]] = deque()
         threads = min(_THREADS, os.cpu_count() or 1)
-        named = ledger.payloads()
+        total = ledger.gather()
         with ThreadPoolExecutor(threads) as pool:
-            for batch in _batches(named):
+            for batch in _batches(ledger.payloads()):
                 waiting.append(pool.submit(self._check, batch))
                 if len(waiting) > 2 * threads:
-                    self._take(ledger, waiting.popleft())
+                    self._take(ledger, waiting.popleft(), total)
             while waiting:
-                self._take(ledger, waiting.popleft())
+                self._take(ledger, waiting.popleft(), total)
 
     def _take(
-        self, ledger: Ledger, done: Future[tuple[list[Payload], list[tuple[Payload, str]]]]
+        self,
+        ledger: Ledger,
+        done: Future[tuple[list[Payload], list[tuple[Payload, str]]]],
+        total: int,
     ) -> None:
         batch, wrong = done.result()
         self.payloads += len(batch)
@@ -442,7 +445,7 @@ class _Work:
                 ledger.exact(payload.request),
                 self.store.payloads.folder / f"{payload.checksum}.bin",
             )
-        self.progress("bytes", self.size, ledger.payload_bytes())
+        self.progress("bytes", self.size, total)
 
     def _check(self, batch: list[Payload]) -> tuple[list[Payload], list[tuple[Payload, str]]]:
         wrong = [(payload, what) for payload in batch if (what := self._wrong(payload))]

@@ -566,3 +566,24 @@ def test_a_store_is_verified_while_it_is_written(root: Path) -> None:
         assert verify(store).calls == 9
         end(store, held, Status.FAILED)
     assert verify_root(root).ok
+
+
+@pytest.mark.parametrize("value", ["'text'", "7", "1.5", "x''", "x'ff'"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        "sessions.head", "sessions.count", "sessions.seal", "sessions.leaf", "sessions.id",
+        "sessions.warnings", "sessions.status", "requests.hash", "requests.identity",
+        "requests.endpoint", "requests.url", "requests.head", "requests.vary", "requests.id",
+        "requests.served_from", "requests.body_checksum", "requests.body_size",
+        "responses.checksum", "responses.size", "responses.complete", "responses.head",
+        "responses.framing", "variants.vary", "heads.content",
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type(root: Path, column: str, value: str) -> None:
+    table, name = column.split(".")
+    sql(root, f"UPDATE {table} SET {name} = {value} WHERE rowid = (SELECT max(rowid) FROM {table})"
+        if table != "variants" else f"UPDATE variants SET vary = {value}")  # fmt: skip
+    found = verify_root(root)
+    assert not found.ok
+    assert "Error" not in str(found)
