@@ -1,230 +1,229 @@
-"""What is made of a plain head without parsing it is what ``http.client`` makes of it."""
+"""What is made of a plain head without parsing it is what ``http.client`` and urllib3 make."""
 
 from __future__ import annotations
 
-import http.client
+import hashlib
 import io
+from dataclasses import replace
+from http.client import HTTPMessage, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.adapters import replay
-from mxm_dataio.adapters.plain import read_plainly
-from mxm_dataio.models import Framing, Response
-from tests.harness import Raised, outcome
+from mxm_dataio.adapters.bases import Connection
+from mxm_dataio.adapters.plain import is_plain, read_plainly
+from mxm_dataio.heads import parse_head
+from mxm_dataio.models import Failure, Framing, Response
+from mxm_dataio.store import Store
 
 BODY = b"0123456789"
-SOUND = b"Content-Length: 10\r\nContent-Type: text/plain"
+OS_ERROR = {"exception": ["builtins", "OSError"], "args": [5, "broken"], "state": {}}
+HEADERS = [
+    "Content-Length: 10", "content-length:10", "Content-Length: 3", "Content-Length: +10",
+    "Content-Length: 1_0", "Content-Length: ten", "Content-Length: -1", "Content-Length:",
+    "Content-Length: 10, 10", "Content-Length: 10, 11",
+    "Transfer-Encoding: chunked", "Transfer-Encoding: Chunked", "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding:", "Connection: close", "connection: Keep-Alive", "Connection: upgrade",
+    "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Connection:",
+    "Content-Type: text/html; charset=x", "Content-Type: multipart/mixed", "Content-Type: text",
+    "Content-Type: Multipart/byteranges; boundary=b", "content-type: \xa0message/http",
+    "Content-Type: message/delivery-status", "Content-Encoding: identity",
+    "Set-Cookie: a=b; Path=/", "Set-Cookie: c=d", "X:\t tab \t here", "X-Empty:", "X: a:b",
+    "X: trailing ", "X: trailing\t", " folded: line", "\tfolded", "No colon", ": nameless",
+    "Spaced : name", "From nobody", "From: a@b", "X: \xe4", "\xe4: x", "X: \x00", "X: \x0b",
+    "X: \x1c", "X: a\rY: b", "X: \x85", "X: \x7f", "", "HTTP/1.1 200 OK",
+]  # fmt: skip
+STATUS_LINES = [
+    "HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 404 Not Found", "HTTP/1.1 204 No Content",
+    "HTTP/1.1 304 Not Modified", "HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1  200 OK",
+    "HTTP/1.1 200  Two  blanks", "HTTP/1.1 200 OK ", "HTTP/1.1 999 Odd", "HTTP/1.2 200 OK",
+    "HTTP/0.9 200 OK", "HTTP/1.1 200 \xfc", "HTTP/1.1 101 Switching Protocols",
+]  # fmt: skip
+
+lines = st.one_of(
+    st.sampled_from(HEADERS),
+    st.text(st.characters(max_codepoint=255, exclude_characters="\n"), max_size=12),
+    st.builds(
+        "{}:{}{}".format,
+        st.sampled_from(["X", "x-y", "!#$%&'*+-.^_`|~", "Content-Length", "Connection"]),
+        st.sampled_from(["", " ", "\t ", "  "]),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12),
+    ),
+)
+heads = st.builds(
+    lambda first, more, end: (end.join([first, *more]) + end * 2).encode("latin-1"),
+    st.sampled_from(STATUS_LINES),
+    st.lists(lines, max_size=6),
+    st.sampled_from(["\r\n"] * 8 + ["\n"]),
+)
+methods = st.sampled_from(["GET", "GET", "HEAD", "head", "POST"])
 
 
-class Wire:
-    """A socket with some bytes to read."""
-
+class Sock:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._data))
+    def makefile(self, _mode: str) -> Any:
+        return io.BufferedReader(io.BytesIO(self._data))  # type: ignore[type-var]
 
 
-def stored(head: bytes, **more: Any) -> Response:
-    status = head.partition(b"\r")[0].split()[1:2]
-    code = int(status[0]) if status and status[0].isdigit() else None
-    known: dict[str, Any] = {
-        "status_code": code, "head": head, "checksum": "x", "size": len(BODY), "complete": True,
-        "closed_by_peer": True,
-    }  # fmt: skip
-    return Response("id", **known | more)
+def attempt(head: bytes, body: bytes = BODY) -> Response:
+    version, reason, headers = parse_head(head)
+    return Response(
+        request_id="r",
+        url="http://host/x",
+        status_code=int(head.split()[1]),
+        reason=reason,
+        http_version=version,
+        headers=headers,
+        head=head,
+        checksum=hashlib.sha256(body).hexdigest(),
+        size=len(body),
+        complete=True,
+    )
 
 
-def plainly(head: bytes, method: str = "GET", **more: Any) -> http.client.HTTPResponse | None:
-    return read_plainly(stored(head, **more), method, Wire(BODY))
+def shown(thing: Any, seen: tuple[Any, ...] = ()) -> Any:
+    """Return all that an object holds, as values."""
+    if any(thing is one for one in seen):
+        return "again"
+    if isinstance(thing, (HTTPResponse, HTTPMessage, urllib3.HTTPResponse)):
+        held = {k: shown(v, (*seen, thing)) for k, v in vars(thing).items()}
+        return type(thing), held, getattr(thing, "closed", None)
+    if isinstance(thing, urllib3._collections.HTTPHeaderDict):
+        return type(thing), list(thing.iteritems())
+    if isinstance(thing, list):
+        return [shown(one, seen) for one in thing]
+    if isinstance(thing, (str, int, bytes, tuple, type(None))):
+        return thing
+    return "callable" if callable(thing) else type(thing).__name__
 
 
-def parsed(head: bytes, method: str = "GET") -> http.client.HTTPResponse:
-    made = http.client.HTTPResponse(Wire(head + BODY), method=method)  # type: ignore[arg-type]
-    made.begin()
+@given(heads, methods)
+def test_a_plain_head_is_what_http_client_makes_of_it(head: bytes, method: str) -> None:
+    response = attempt(head)
+    if not is_plain(response):
+        return
+    parsed = HTTPResponse(Sock(head + BODY), method=method)  # type: ignore[arg-type]
+    parsed.begin()
+    made = read_plainly(response, method, Sock(BODY))
+    assert shown(made) == shown(parsed)
+    assert made.getheaders() == parsed.getheaders()
+
+
+def test_ordinary_heads_are_plain() -> None:
+    for line in STATUS_LINES[:7]:
+        head = f"{line}\r\nContent-Type: a/b; c=d\r\nContent-Length: 10\r\nDate: now\r\n\r\n"
+        assert is_plain(attempt(head.encode()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [h for h in HEADERS if h[:1] in "\t :\xe4" or h[-1:] in " \t" or "\x00" in h or "/http" in h],
+)
+def test_other_heads_are_not(line: str) -> None:
+    assert not is_plain(attempt(f"HTTP/1.1 200 OK\r\nA: b\r\n{line}\r\n\r\n".encode("latin-1")))
+
+
+def test_nor_are_those_that_http_client_refuses() -> None:
+    many = "".join(f"A{number}: b\r\n" for number in range(100))
+    assert not is_plain(attempt(f"HTTP/1.1 200 OK\r\n{many}\r\n".encode()))
+    assert not is_plain(attempt(f"HTTP/1.1 200 OK\r\nA: {'b' * 65536}\r\n\r\n".encode()))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    root: Path = tmp_path_factory.mktemp("root")
+    made = Store(root)
+    spool = made.spool(100)
+    spool.write(BODY)
+    made.payloads.put(spool)
     return made
 
 
-def facts(made: http.client.HTTPResponse) -> dict[str, Any]:
-    """Return every attribute, those of the headers too."""
-    found = {**vars(made)}
-    assert isinstance(found.pop("fp"), io.BufferedReader)
-    assert found["headers"] is found["msg"]
-    assert type(made.msg) is http.client.HTTPMessage
-    found["headers"] = found["msg"] = vars(made.msg)
-    return found
+def answer(
+    store: Store, response: Response, method: str, response_kw: dict[str, Any], steps: list[Any]
+) -> list[Any]:
+    try:
+        raw = replay.respond(store, response, "pool", method, "/x", response_kw)
+    except Exception as exc:
+        return [type(exc), str(exc)]
+    said = [shown(raw)]
+    for name, *args in steps:
+        try:
+            found = getattr(raw, name)(*args)
+            said.append(list(found) if name in ("stream", "read_chunked") else found)
+        except Exception as exc:
+            said.append((type(exc), str(exc)))
+        said.append(shown(raw))
+    return said
 
 
-def head_of(line: bytes, *fields: bytes) -> bytes:
-    return b"\r\n".join([line, *fields, b"", b""])
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        head_of(b"HTTP/1.1 200 OK", SOUND),
-        head_of(b"HTTP/1.1 404 Not  Found ", b"content-length:10", b"X: a", b"x:\tb \t", b"Y:"),
-        head_of(b"HTTP/1.1 299", SOUND, b"Set-Cookie: a=1; Path=/", b"Set-Cookie: b=\xe9"),
-        head_of(b"HTTP/1.1 500 ", SOUND, b"Connection: Close", b"Connection: keep-alive"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"Connection: keep-alive", b"Connection: close"),
-        head_of(b"HTTP/1.1 200 OK", b"Server: x"),
-        head_of(b"HTTP/1.1 200 OK"),
-    ],
+STEPS: list[tuple[Any, ...]] = [
+    ("read",), ("read", 3), ("read", 0), ("read", 100), ("read1",), ("read1", 4),
+    ("stream",), ("stream", 4), ("read_chunked",), ("readline",), ("readlines",),
+    ("readinto", bytearray(4)), ("close",), ("drain_conn",), ("isclosed",), ("tell",),
+    ("flush",), ("fileno",), ("shutdown",), ("release_conn",), ("geturl",), ("getheader", "x"),
+    ("info",),
+]  # fmt: skip
+steps = st.lists(st.sampled_from(STEPS), max_size=4)
+response_kws = st.fixed_dictionaries(
+    {},
+    optional={
+        "preload_content": st.booleans(),
+        "decode_content": st.booleans(),
+        "enforce_content_length": st.booleans(),
+    },
 )
-def test_plain_heads_need_no_parser(head: bytes) -> None:
-    made = plainly(head)
-    assert made is not None
-    assert facts(made) == facts(parsed(head))
-    assert made.read() == BODY
-    assert made.isclosed()
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        head_of(b"HTTP/1.0 200 OK", SOUND),
-        head_of(b"HTTP/1.1 101 Switching", SOUND),
-        head_of(b"HTTP/1.1 204 No Content", b"X: y"),
-        head_of(b"HTTP/1.1 304 Not Modified", SOUND),
-        head_of(b"HTTP/1.1 1000 OK", SOUND),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"Transfer-Encoding: chunked"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"Content-Length: 10"),
-        head_of(b"HTTP/1.1 200 OK", b"Content-Length: 11"),
-        head_of(b"HTTP/1.1 200 OK", b"Content-Length: +10"),
-        head_of(b"HTTP/1.1 200 OK", b"Content-Length: 010"),
-        head_of(b"HTTP/1.1 200 OK", b"Content-Length: 10", b"Content-Type: multipart/mixed"),
-        head_of(b"HTTP/1.1 200 OK", b"Content-Length: 10", b"Content-Type: \xa0Message/http"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b" folded"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"no colon"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b": no name"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"space in: name"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"X: a\rb"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"X: a\nY: b"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"X: a\x0bb"),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"X: a\x85b"),
-        head_of(b"HTTP/1.1 200 \xa0OK", SOUND),
-        head_of(b"HTTP/1.1 200 OK", SOUND, *[b"X: y"] * 99),
-        head_of(b"HTTP/1.1 200 OK", SOUND, b"X: " + b"y" * 65536),
-        head_of(b"HTTP/1.1 200 OK", SOUND)[:-2],
-        b"",
-    ],
+# How the body came, and ended.
+ends = st.sampled_from(
+    [{}] * 4
+    + [
+        {"closed_by_peer": True},
+        {"complete": False, "closed_by_peer": True},
+        {"complete": False},
+        {"complete": False, "failure": Failure("builtins.OSError", "", OS_ERROR)},
+        {"framing": Framing(((4, 2), (2, 1)), {}, b"\r\n0\r\n\r\n")},
+        {"framing": Framing(((10, 1),), {}, b"\r\n"), "closed_by_peer": True},
+    ]
 )
-def test_other_heads_do(head: bytes) -> None:
-    assert plainly(head) is None
 
 
-def test_so_does_what_is_not_whole_or_plain() -> None:
-    head, to_close = head_of(b"HTTP/1.1 200 OK", SOUND), head_of(b"HTTP/1.1 200 OK")
-    assert plainly(head, closed_by_peer=False) is not None
-    assert plainly(to_close, closed_by_peer=False) is None
-    assert plainly(head, "HEAD") is None
-    assert plainly(head, complete=False) is None
-    assert plainly(head, framing=Framing()) is None
-    assert plainly(head, status_code=201) is None
-
-
-def test_programs_that_watch_http_client_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    head = head_of(b"HTTP/1.1 200 OK", SOUND)
-    with monkeypatch.context() as patch:
-        patch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-        assert plainly(head) is None
-    with monkeypatch.context() as patch:
-        patch.setattr(http.client.HTTPConnection, "response_class", object)
-        assert plainly(head) is None
-    assert plainly(head) is not None
-
-
-class Payloads:
-    """A store of one payload."""
-
-    def open(self, _response: Response) -> io.BytesIO:
-        return io.BytesIO(BODY)
-
-
-def wrapped(made: urllib3.HTTPResponse) -> dict[str, Any]:
-    """Return every attribute of urllib3's response."""
-    found = {**vars(made)}
-    assert found.pop("_fp") is found["_original_response"]
-    found["_original_response"] = facts(found["_original_response"])
-    found["headers"] = list(made.headers.items())
-    return {
-        name: value
-        if isinstance(value, (bool, int, str, bytes, list, dict, type(None)))
-        else getattr(value, "__qualname__", type(value).__qualname__)
-        for name, value in found.items()
-    }
-
-
-@pytest.mark.parametrize("options", [{}, {"preload_content": False, "decode_content": False}])
-@pytest.mark.parametrize("fields", [[SOUND, b"Set-Cookie: a=1", b"Set-Cookie: b=2"], []])
-def test_urllib3_makes_the_same_of_both(
-    fields: list[bytes], options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+@given(head=heads, end=ends, method=methods, response_kw=response_kws, steps=steps)
+def test_both_ways_lead_to_the_same_response(
+    store: Store,
+    head: bytes,
+    end: dict[str, Any],
+    method: str,
+    response_kw: dict[str, Any],
+    steps: list[Any],
 ) -> None:
-    def made() -> dict[str, Any]:
-        answer = replay.respond(store, response, None, "GET", "/x?y", dict(options))
-        if not options:
-            assert answer.data == BODY
-            answer._fp.fp = io.BufferedReader(io.BytesIO())  # type: ignore[union-attr]
-            answer._original_response.fp = answer._fp.fp  # type: ignore[union-attr]
-        return wrapped(answer)
-
-    store: Any = Payloads()
-    response = stored(head_of(b"HTTP/1.1 200 OK", *fields))
-    plain = made()
-    monkeypatch.setattr(replay, "read_plainly", lambda *_: None)
-    assert plain == made()
+    response = replace(attempt(head), **end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "is_plain", lambda _response: False)
+        parsed = answer(store, response, method, response_kw, steps)
+    assert answer(store, response, method, response_kw, steps) == parsed
 
 
-_name = st.sampled_from(
-    ["Content-Length", "content-length", "Content-Type", "Connection", "connection", "Set-Cookie",
-     "Keep-Alive", "Transfer-Encoding", "X-Any", "From", "Proxy-Connection"]
-)  # fmt: skip
-_value = st.one_of(
-    st.sampled_from(
-        ["10", "5", " 10", "close", "Close, x", "keep-alive", "a=1; Path=/", "text/html", "chunked",
-         "multipart/mixed; boundary=x", "message/rfc822", "", "\u00e9\u00a0", "a\r\n b", "a\rb"]
-    ),
-    st.text(st.characters(max_codepoint=255), max_size=8),
-)  # fmt: skip
-_line = st.builds(
-    lambda name, space, value: f"{name}:{space}{value}",
-    st.one_of(_name, st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=5)),
-    st.sampled_from(["", " ", "\t ", " "]),
-    _value,
-)
-_status = st.sampled_from(
-    ["HTTP/1.1 200 OK", "HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 404  Not Found ",
-     "HTTP/1.1 204 No", "HTTP/1.0 200 OK", "HTTP/1.1 301 \u00e9"]
-)  # fmt: skip
-
-
-@settings(max_examples=500, deadline=None)
-@given(
-    status=_status,
-    lines=st.lists(_line, max_size=6),
-    length=st.booleans(),
-    method=st.sampled_from(["GET", "POST", "HEAD"]),
-)
-def test_whatever_is_made_is_what_http_client_makes(
-    status: str, lines: list[str], length: bool, method: str
+def test_what_the_program_does_to_connections_still_tells(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if length:
-        lines = [*lines, "Content-Length: 10"]
-    head = "\r\n".join([status, *lines, "", ""]).encode("latin-1")
-    made = plainly(head, method)
-    if made is None:
-        return
-    live = outcome(lambda: parsed(head, method))
-    assert not isinstance(live, Raised)
-    assert facts(made) == facts(live)
-    assert [made.read(3), made.read1(2), made.read()] == [live.read(3), live.read1(2), live.read()]
-    assert facts_after(made) == facts_after(live)
+    response = attempt(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+    monkeypatch.setattr(Connection, "debuglevel", 1)
+    replay.respond(store, response, "pool", "GET", "/x", {})
+    assert "header: Content-Length: 10" in capsys.readouterr().out
 
+    class Own(HTTPResponse):
+        pass
 
-def facts_after(made: http.client.HTTPResponse) -> tuple[Any, ...]:
-    return made.isclosed(), made.closed, made.length, made.getheaders()
+    monkeypatch.setattr(Connection, "debuglevel", 0)
+    monkeypatch.setattr(Connection, "response_class", Own)
+    raw = replay.respond(store, response, "pool", "GET", "/x", {"preload_content": False})
+    assert type(raw._original_response) is Own

@@ -22,7 +22,7 @@ from ..store import Store
 from . import failures
 from .bases import Connection
 from .framing import encode
-from .plain import read_plainly
+from .plain import is_plain, read_plainly
 
 _STEP = 1 << 16
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
@@ -35,10 +35,16 @@ class RecordedRaw(io.RawIOBase):
         response: the attempt.
         payload: its body, verified, at the start.
         beyond: called when a read goes past what was recorded of a body the program broke off.
+        head: begin with the head, not behind it.
     """
 
     def __init__(
-        self, response: Response, payload: BinaryIO, beyond: Callable[[int], BaseException]
+        self,
+        response: Response,
+        payload: BinaryIO,
+        beyond: Callable[[int], BaseException],
+        *,
+        head: bool = True,
     ) -> None:
         self._response = response
         self._payload = payload
@@ -47,7 +53,7 @@ class RecordedRaw(io.RawIOBase):
         if response.framing is not None or _chunked(response):
             self._pieces = encode(response.framing, response.size)
         self._pieces.reverse()
-        self._ready = memoryview(response.head)
+        self._ready = memoryview(response.head if head else b"")
         self._left = 0
 
     def readable(self) -> bool:
@@ -85,6 +91,16 @@ class RecordedRaw(io.RawIOBase):
         if not self.closed:
             self._payload.close()
             super().close()
+
+
+def _bare(response: Response) -> bool:
+    """Say that an answer ended well, and nothing but its payload is behind its head."""
+    return (
+        response.complete
+        and response.failure is None
+        and response.framing is None
+        and not _chunked(response)
+    )
 
 
 def _chunked(response: Response) -> bool:
@@ -158,11 +174,12 @@ def respond(
         )
 
     payload = store.open(response) if response.checksum else io.BytesIO()
-    if isinstance(payload, io.BytesIO):
-        socket = _Socket(payload)
-        read = read_plainly(response, method, socket)
-        if read is not None:
-            return _wrapped(read, socket, pool, method, url, response_kw)
+    if is_plain(response):
+        body: Any = payload
+        if not (isinstance(payload, io.BytesIO) and _bare(response)):
+            body = RecordedRaw(response, payload, beyond, head=False)
+        read = read_plainly(response, method, _Socket(body))
+        return _wrapped(read, pool, method, url, response_kw)
     connection = _Connection("replay")
     connection.recorded = RecordedRaw(response, payload, beyond)
     if _OLD:
@@ -176,13 +193,22 @@ def respond(
 
 # urllib3 1.26 makes its response of http.client's in the pool, 2.x in the connection.
 _OLD = hasattr(urllib3.HTTPResponse, "from_httplib")
-# Some came with minor versions of 2.x.
-_PARAMETERS = inspect.signature(urllib3.HTTPResponse).parameters
+
+
+def _shutdown(_how: int) -> None:
+    """Nothing to shut."""
+
+
+# What a response is told of its connection; it asks for more with minor versions of 2.x.
+_MORE: dict[str, Any] = {
+    name: value
+    for name, value in {"version_string": "HTTP/1.1", "sock_shutdown": _shutdown}.items()
+    if name in inspect.signature(urllib3.HTTPResponse).parameters
+}
 
 
 def _wrapped(
     read: http.client.HTTPResponse,
-    socket: _Socket,
     pool: Any,
     method: str,
     url: str,
@@ -191,11 +217,6 @@ def _wrapped(
     """Return urllib3's response over http.client's, made as urllib3 makes it."""
     if _OLD:
         return _old_wrapped(read, pool, method, response_kw)
-    more: dict[str, Any] = {}
-    if "version_string" in _PARAMETERS:
-        more["version_string"] = "HTTP/1.1"
-    if "sock_shutdown" in _PARAMETERS:
-        more["sock_shutdown"] = socket.shutdown
     made = urllib3.HTTPResponse(
         body=read,
         # As items() gives them, where there is nothing to be mended.
@@ -207,7 +228,7 @@ def _wrapped(
         request_method=method,
         request_url=url,
         **_new_kw(response_kw),
-        **more,
+        **_MORE,
     )
     # Set from outside by urllib3's own pool too; it is what error messages name.
     made._pool = pool

@@ -18,7 +18,7 @@ from ..store import Store
 from . import failures, wire
 from .call import Attempt, Call
 from .replay import replay
-from .support import require_requests, require_urllib3
+from .support import require_requests, require_urllib3, sends_chunks
 from .urllib3 import Patches, Plan, recorded
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
@@ -205,7 +205,10 @@ def _replay(
     raw = None
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
-        url = HTTPAdapter.request_url(adapter, request, kwargs.get("proxies"))
+        proxies = kwargs.get("proxies")
+        url = request.path_url
+        if proxies or url.startswith("//"):
+            url = HTTPAdapter.request_url(adapter, request, proxies)
         try:
             raw = pool.urlopen(
                 str(request.method),
@@ -399,7 +402,7 @@ def _in_chunks(request: requests.PreparedRequest) -> bool:
 
 
 # Whether this requests sends such a body itself; urllib3 then counts no retries for it.
-_SENDS_CHUNKS = tuple(int(part) for part in requests.__version__.split(".")[:2]) < (2, 29)
+_SENDS_CHUNKS = sends_chunks(requests.__version__)
 
 
 def _chunked_send(original: Any) -> Any:
