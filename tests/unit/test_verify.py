@@ -526,7 +526,7 @@ def test_sessions_that_never_ended_are_noted(root: Path) -> None:
         f"session {running.id} has not ended: chained, not sealed yet",
         f"session {gone.id} is interrupted: its calls are chained, but not sealed",
     )
-    sql(root, f"UPDATE requests SET kind = 'x' WHERE endpoint LIKE '%/of-{gone.pid}'")
+    sql(root, f"UPDATE requests SET kind = 'x' WHERE endpoint LIKE '%/of-{gone.id}'")
     assert about(verify_root(root), request_id(root, f"of-{gone.pid}"))
 
 
