@@ -82,17 +82,22 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
+def _handed_on(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    elif name in _NAMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _NAMES:
         return import_module(f".{name}", __name__)
-    elif name == "__version__":
-        value = _own_version()
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    if name == "__version__":
+        return _own_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# Type checkers have the names above; with this they would take a misspelt one for Any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        value = globals()[name] = _handed_on(name)
+        return value
 
 
 def __dir__() -> list[str]:
@@ -121,13 +126,15 @@ def _hook() -> _interception.Interceptor:
 
 
 def _chunked_hook() -> _interception.Interceptor | None:
-    from .adapters.support import requests_version, require_requests, require_urllib3
+    from .adapters import support
 
-    version = requests_version()
-    if version is None or (version.startswith("2.") and int(version.split(".")[1]) >= 29):
+    version = support.requests_version()
+    if version is None:
         return None
-    require_requests(version)
-    require_urllib3()
+    support.require_requests(version)
+    if not support.sends_chunks(version):
+        return None
+    support.require_urllib3()
     from .adapters.requests import CHUNKED_HOOK
 
     return CHUNKED_HOOK

@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -607,16 +607,24 @@ class IngestSession:
         return store.exchange(request_id) if store is not None else None
 
     def served(
-        self, stored: Exchange, call: CapturedCall, identity: Identity, into: Collector | None
+        self,
+        stored: Exchange,
+        call: Callable[[], CapturedCall],
+        identity: Identity,
+        into: Collector | None,
     ) -> None:
         """Note that a call was answered from the store.
 
         A session that records notes it as a call of its own, so that it replays whole.
+
+        Args:
+            call: makes what is to be noted.
         """
         if into is not None:
-            into.last = stored
+            store = self.store
+            into.last = store.placed(stored) if store is not None else stored
         if self.mode is Mode.AUTO:
-            self.record(call, identity, (), stored=stored)
+            self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
         shown = f"{call.method} {self.redaction.url(call.url)}"

@@ -163,13 +163,14 @@ def test_a_child_forked_amid_a_big_body_does_not_hang_or_harm_it(
         assert store.payloads.path(DIGEST).read_bytes() == BODY
 
 
+@pytest.mark.parametrize("full", [SIZE // 2, SIZE - 20_000], ids=["half-way", "at its end"])
 def test_a_disk_that_fills_up_amid_a_big_body_spares_the_program(
-    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: int
 ) -> None:
     real = os.pwrite
 
     def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
-        if offset > SIZE // 2:
+        if offset > full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(descriptor, data, offset)
 

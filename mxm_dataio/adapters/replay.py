@@ -219,7 +219,8 @@ def _wrapped(
         return _old_wrapped(read, pool, method, response_kw)
     made = urllib3.HTTPResponse(
         body=read,
-        headers=urllib3.HTTPHeaderDict(read.msg.items()),
+        # As items() gives them, where there is nothing to be mended.
+        headers=urllib3.HTTPHeaderDict(read.msg.raw_items()),
         status=read.status,
         version=read.version,
         reason=read.reason,

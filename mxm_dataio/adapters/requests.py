@@ -18,7 +18,7 @@ from ..store import Store
 from . import failures, wire
 from .call import Attempt, Call
 from .replay import replay
-from .support import require_requests, require_urllib3
+from .support import require_requests, require_urllib3, sends_chunks
 from .urllib3 import Patches, Plan, recorded
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
@@ -396,7 +396,7 @@ def _in_chunks(request: requests.PreparedRequest) -> bool:
 
 
 # Whether this requests sends such a body itself; urllib3 then counts no retries for it.
-_SENDS_CHUNKS = tuple(int(part) for part in requests.__version__.split(".")[:2]) < (2, 29)
+_SENDS_CHUNKS = sends_chunks(requests.__version__)
 
 
 def _chunked_send(original: Any) -> Any:

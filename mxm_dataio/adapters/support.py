@@ -55,10 +55,20 @@ def requests_version() -> str | None:
             return None
 
 
+def sends_chunks(version: str) -> bool:
+    """Say whether this version of requests sends a body in chunks past urllib3's ``urlopen``."""
+    return _release(version) < (2, 29)
+
+
 def _require(name: str, version: str, known: dict[int, int]) -> None:
-    major, minor, *_ = [int(part) if part.isdecimal() else -1 for part in [*version.split("."), ""]]
+    major, minor = _release(version)
     if minor < known.get(major, minor + 1):
         raise _refusal(f"{name} {version}")
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor, *_ = [int(part) if part.isdecimal() else -1 for part in [*version.split("."), ""]]
+    return major, minor
 
 
 def _refusal(what: str) -> ConfigError:

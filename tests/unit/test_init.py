@@ -153,10 +153,20 @@ print(f"found:{requests_version()}")
 
 
 @pytest.mark.parametrize(
-    ("version", "hooks"), [("2.28.9", True), ("2.29.0", False), ("2.100.1", False)]
+    ("version", "hooks"),
+    [("2.28.9", True), ("2.29.0", False), ("2.29", False), ("2.100.1", False)],
 )
 def test_only_old_requests_has_its_chunks_seen(
     version: str, hooks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("requests.__version__", version)
     assert (mxm_dataio._chunked_hook() is not None) is hooks
+
+
+@pytest.mark.parametrize("version", ["3.0.0", "2.27.1", "2.x", "unknown"])
+def test_an_unknown_requests_is_refused_as_such(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests.__version__", version)
+    with pytest.raises(mxm_dataio.ConfigError, match=f"calls through requests {version} can't"):
+        mxm_dataio._chunked_hook()
