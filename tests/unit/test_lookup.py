@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -125,12 +125,12 @@ class Rules:
         return (after or None) if self.exhausted is Exhausted.REPEAT else None
 
 
-def record(store: Store, rules: Rules, number: int, what: tuple[int, int, Any, int]) -> None:
+def record(store: Store, rules: Rules, began: str, what: tuple[int, int, Any, int]) -> None:
     where, which, vary, status = what
     call, held = CALLS[which], rules.sessions.all[where]
     names = call.counting(vary)
     one = Held(
-        rules.sessions.id(f"{number:05}"),
+        rules.sessions.id(began),
         held,
         call.params_hash(),
         call.params_hash(names),
@@ -151,15 +151,25 @@ def record(store: Store, rules: Rules, number: int, what: tuple[int, int, Any, i
         rules.variants.setdefault(one.base, set()).add(names)
 
 
-recordings = st.tuples(
+def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from([usual] * 12 + list(others))
+
+
+wild = st.tuples(
     st.sampled_from([0, 0, 0, 0, 1, 2, 2, 3, 4]),
     st.integers(0, len(CALLS) - 1),
     st.sampled_from([(), (), (), ("x",), ("x", "y")]),
     st.sampled_from([0, 1, 1, 1, 1, 1]),
 )
+# One program that makes a few calls over and over.
+calm = st.tuples(mostly(0, 1, 2), st.sampled_from([0, 2, 4, 6]), mostly((), ("x",)), mostly(1, 0))
 # Ask for the call that was recorded so many behind the one asked for last, or record another.
-steps = st.one_of(
-    st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, 0, -1, -7]), st.sampled_from([1]), recordings
+moves = mostly(1, 1, 2, 3, 0, -1, -7)
+recorded = st.lists(calm, min_size=10, max_size=40) | st.lists(wild, min_size=3, max_size=30)
+asked_for = (
+    st.lists(moves | st.just(1) | st.just(1) | calm, min_size=10, max_size=50)
+    | st.lists(mostly(1, 1), min_size=10, max_size=50)
+    | st.lists(moves | wild, min_size=5, max_size=40)
 )
 
 
@@ -169,13 +179,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield made
 
 
+@settings(max_examples=200)
 @given(
-    before=st.lists(recordings, min_size=3, max_size=30),
-    then=st.lists(steps, min_size=5, max_size=40),
+    before=recorded,
+    then=asked_for,
     pinned=st.sampled_from([None, None, "s1", "s3", "s4"]),
     as_of=st.sampled_from([None, None, OLD]),
     exhausted=st.sampled_from(list(Exhausted)),
-    late=st.booleans(),
+    late=st.none() | st.integers(0, 6),
 )
 def test_it_gives_what_the_rules_say(
     store: Store,
@@ -184,7 +195,7 @@ def test_it_gives_what_the_rules_say(
     pinned: str | None,
     as_of: str | None,
     exhausted: Exhausted,
-    late: bool,
+    late: int | None,
 ) -> None:
     sessions = Sessions()
     root = sessions.id(pinned) if pinned else None
@@ -192,17 +203,45 @@ def test_it_gives_what_the_rules_say(
     for one in sessions.all:
         store.begin(one)
     for number, what in enumerate(before):
-        record(store, rules, 2 * number, what)
+        record(store, rules, f"{2 * number:05}", what)
     with Store(store.root, readonly=True) as reader:
         lookup = Lookup(reader, sessions.name, as_of=as_of, root_id=root, exhausted=exhausted)
-        place, number = -1, 2 * len(before)
+        place, number = -1, 0
         for step in then:
             if isinstance(step, tuple):
+                number += 1
                 # One that began earlier than others may be recorded after them.
-                number += 2
-                record(store, rules, number - 9 if late else number, step)
+                began = 2 * len(before) if late is None else 2 * (place + late)
+                record(store, rules, f"{began:05}.{number:05}", step)
                 continue
             place = (place + step) % len(before)
             asked = CALLS[before[place][1]]
             found, _ = lookup.find(asked)
             assert (found.request.id if found else None) == rules.answer(asked)
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 25])
+def test_what_is_recorded_meanwhile_counts(store: Store, count: int) -> None:
+    sessions = Sessions()
+    rules = Rules(sessions, None, "~", Exhausted.REPEAT)
+    for one in sessions.all:
+        store.begin(one)
+    for number in range(40):
+        record(store, rules, f"{number:05}", (0, 0, (), 1))
+    with Store(store.root, readonly=True) as reader:
+        lookup = Lookup(reader, sessions.name)
+
+        def found() -> str | None:
+            exchange, _ = lookup.find(CALLS[0])
+            assert (exchange.request.id if exchange else None) == rules.answer(CALLS[0])
+            return exchange.request.id if exchange else None
+
+        for _ in range(count):
+            found()
+        # It began before the next one, and took longer.
+        record(store, rules, f"{count - 1:05}.late", (0, 0, (), 1))
+        assert found() == sessions.id(f"{count - 1:05}.late")
+        assert found() == sessions.id(f"{count:05}")
+        # Its answer says that others depend on a header, and comes from a newer session.
+        record(store, rules, "99999", (2, 0, ("x",), 1))
+        assert found() == sessions.id("99999")
