@@ -6,34 +6,31 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import api as _api
-from .api import IngestSession
-from .errors import (
-    ConfigError,
-    DataIOError,
-    DataIOWarning,
-    FetchError,
-    IntegrityError,
-    NearMiss,
-    ReplayMissError,
-    StoreError,
-)
-from .fetcher import Fetcher, HTTPFetcher
-from .models import Exchange, FetchResult, Mode, Request, Response, Session, Status
-from .redaction import Redaction
-from .registry import register, unregister
-from .store import Store
+from . import interception as _interception
 
 if TYPE_CHECKING:
     from .adapters.requests import CaptureAdapter, mount
+    from .api import IngestSession
+    from .errors import (
+        ConfigError,
+        DataIOError,
+        DataIOWarning,
+        FetchError,
+        IntegrityError,
+        NearMiss,
+        ReplayMissError,
+        StoreError,
+    )
+    from .fetcher import Fetcher, HTTPFetcher
+    from .models import Exchange, FetchResult, Mode, Request, Response, Session, Status
+    from .redaction import Redaction
+    from .registry import register, unregister
+    from .store import Store
 
-try:
-    __version__ = version("mxm-dataio")
-except PackageNotFoundError:  # a checkout on sys.path
-    __version__ = "0"
+    __version__: str
 
 __all__ = [
     "CaptureAdapter",
@@ -61,17 +58,65 @@ __all__ = [
     "unregister",
 ]
 
+# Module → the names handed on from it. Each is loaded when asked for: a program that imports this
+# package may never open a session, and one that does may never need requests.
+_NAMES = {
+    "adapters.requests": ("CaptureAdapter", "mount"),
+    "api": ("IngestSession",),
+    "errors": (
+        "ConfigError",
+        "DataIOError",
+        "DataIOWarning",
+        "FetchError",
+        "IntegrityError",
+        "NearMiss",
+        "ReplayMissError",
+        "StoreError",
+    ),
+    "fetcher": ("Fetcher", "HTTPFetcher"),
+    "models": ("Exchange", "FetchResult", "Mode", "Request", "Response", "Session", "Status"),
+    "redaction": ("Redaction",),
+    "registry": ("register", "unregister"),
+    "store": ("Store",),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-def __getattr__(name: str) -> Any:
-    # Loaded when asked for: they import requests, which a program may never need.
-    if name in ("CaptureAdapter", "mount"):
-        from .adapters import requests as adapter
 
-        return getattr(adapter, name)
+def _handed_on(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _NAMES:
+        return import_module(f".{name}", __name__)
+    if name == "__version__":
+        return _own_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _hook() -> _api.Interceptor:
+# Type checkers have the names above; with this they would take a misspelt one for Any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        value = globals()[name] = _handed_on(name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mxm-dataio")
+    except PackageNotFoundError:  # a checkout on sys.path
+        return "0"
+
+
+# -- what the adapters offer to a session ----------------------------------------------------
+
+
+def _hook() -> _interception.Interceptor:
     from .adapters.support import require_urllib3
 
     require_urllib3()
@@ -80,11 +125,16 @@ def _hook() -> _api.Interceptor:
     return HOOK
 
 
-def _chunked_hook() -> _api.Interceptor:
-    from .adapters.support import require_requests, require_urllib3
+def _chunked_hook() -> _interception.Interceptor | None:
+    from .adapters import support
 
-    require_requests(_REQUESTS)
-    require_urllib3()
+    version = support.requests_version()
+    if version is None:
+        return None
+    support.require_requests(version)
+    if not support.sends_chunks(version):
+        return None
+    support.require_urllib3()
     from .adapters.requests import CHUNKED_HOOK
 
     return CHUNKED_HOOK
@@ -92,13 +142,10 @@ def _chunked_hook() -> _api.Interceptor:
 
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
+    from .fetcher import HTTPFetcher
 
     return HTTPFetcher(lambda session: mount_on(session, ingest))
 
 
-# The one place that knows both the sessions and the adapters.
-_REQUESTS = version("requests")
-_api.interceptors.append(_hook)
-if not _REQUESTS.startswith("2.") or int(_REQUESTS.split(".")[1]) < 29:
-    _api.interceptors.append(_chunked_hook)
-_api.http_fetchers.append(_http_fetcher)
+_interception.interceptors += [_hook, _chunked_hook]
+_interception.http_fetchers.append(_http_fetcher)

@@ -34,6 +34,7 @@ from .errors import (
 )
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
+from .interception import Interceptor, http_fetchers, interceptors
 from .lookup import Lookup
 from .misses import miss_error, swallowed
 from .models import (
@@ -54,16 +55,6 @@ from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
 
 
-class Interceptor(Protocol):
-    """What sees the calls of the whole process while a session is active."""
-
-    def install(self) -> None:
-        """Start; counted, so that sessions may overlap."""
-
-    def uninstall(self) -> None:
-        """Stop, and leave no trace after the last."""
-
-
 class Pending(Protocol):
     """A call whose body the program may still be reading."""
 
@@ -73,10 +64,6 @@ class Pending(Protocol):
     def forget(self) -> None:
         """Leave the call to the parent, in a forked child."""
 
-
-# Filled by the package's __init__, the one place that knows both this layer and the adapters.
-interceptors: list[Callable[[], Interceptor]] = []
-http_fetchers: list[Callable[[IngestSession], HTTPFetcher]] = []
 
 _SHARED_SECONDS = 1.0
 
@@ -241,13 +228,16 @@ class IngestSession:
         made = []
         for make in interceptors if self._hook else ():
             try:
-                made.append(make())
+                interceptor = make()
             except ConfigError as exc:
                 try:
                     self.blind(str(exc))
                 except DataIOError:
                     self._close_store()
                     raise
+            else:
+                if interceptor is not None:
+                    made.append(interceptor)
         return made
 
     def blind(self, why: str) -> None:
@@ -617,16 +607,24 @@ class IngestSession:
         return store.exchange(request_id) if store is not None else None
 
     def served(
-        self, stored: Exchange, call: CapturedCall, identity: Identity, into: Collector | None
+        self,
+        stored: Exchange,
+        call: Callable[[], CapturedCall],
+        identity: Identity,
+        into: Collector | None,
     ) -> None:
         """Note that a call was answered from the store.
 
         A session that records notes it as a call of its own, so that it replays whole.
+
+        Args:
+            call: makes what is to be noted.
         """
         if into is not None:
-            into.last = stored
+            store = self.store
+            into.last = store.placed(stored) if store is not None else stored
         if self.mode is Mode.AUTO:
-            self.record(call, identity, (), stored=stored)
+            self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
         shown = f"{call.method} {self.redaction.url(call.url)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -61,7 +61,11 @@ class Ingest(Protocol):
     def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
 
     def served(
-        self, stored: Exchange, call: CapturedCall, identity: Identity, into: Collector | None
+        self,
+        stored: Exchange,
+        call: Callable[[], CapturedCall],
+        identity: Identity,
+        into: Collector | None,
     ) -> None: ...
 
     def spool(self) -> Spool: ...
@@ -153,8 +157,8 @@ class Asking:
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
         if isinstance(decision, Serve):
-            ingest.served(decision.stored, call, identity, gathered)
-            return self._replayed(decision.stored)
+            ingest.served(decision.stored, lambda: call, identity, gathered)
+            return self._replayed(gathered.last or decision.stored)
         if ingest.mode is Mode.REPLAY:
             raise ingest.miss(identity, asked.endpoint)
         inner = _collector.set(None)
@@ -201,7 +205,7 @@ class Asking:
                 stored.request, stored.request.failure or Failure("", "no answer came")
             )
         if self._ingest.store is not None:
-            self._ingest.store.open(answer).close()
+            self._ingest.store.verify(answer)
         return answer
 
     def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:

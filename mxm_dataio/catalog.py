@@ -1,7 +1,9 @@
 """The found: SQLite in WAL mode, with a schema version and forward migrations of its own.
 
-One connection a process, under a lock. A forked child opens its own and never touches its
-parent's: SQLite's locks belong to the process that took them (sqlite.org/howtocorrupt.html §2.6).
+One connection a process, under a lock, and none across a fork. SQLite's locks belong to the
+process that took them (sqlite.org/howtocorrupt.html §2.6), but what it knows of them is in memory,
+by file: a child would take its parent's lock on the database, held for as long as the parent's
+connection is open, for its own, and write to a log that the parent deletes at its end.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import rows
 from .chain import START, record_hash, seal
@@ -89,7 +91,49 @@ _OF_ROOT = (
     "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
     f"AND q.root = {_NUMBER}"
 )
+# Calls that came after one, and what tells whether a look-up for one would find just it.
+_FOLLOWING = f"""
+    SELECT {rows.REQUEST},
+        (SELECT max(p.id) FROM requests p WHERE p.params_hash = q.params_hash
+            AND p.source = q.source AND p.as_of = q.as_of AND p.root = q.root AND p.id < q.id
+            AND p.status <> 'interrupted'),
+        q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
+            AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
+            ORDER BY n.as_of DESC, n.root DESC LIMIT 1),
+        q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
+            WHERE b.params_hash = q.base_hash AND b.source = q.source),
+        (SELECT group_concat(v.vary, ' ') FROM variants v
+            WHERE v.base_hash = coalesce(q.base_hash, q.params_hash) AND v.source = q.source)
+    FROM {rows.REQUESTS}
+    WHERE q.session = (SELECT session FROM requests WHERE id = :after) AND q.id > :after
+        AND q.source = :source AND q.as_of = r.as_of AND q.status <> 'interrupted'
+    ORDER BY q.id LIMIT :limit
+"""
 _REMEMBERED_HEADS = 256
+
+
+class Following(NamedTuple):
+    """A call that came after another, not yet decoded.
+
+    Attributes:
+        params_hash, base_hash, as_of, root_id: the request's.
+        after: id of the call with the same hash before it in its root session, or empty.
+        newest: no newer session holds the hash.
+        plainly: calls are held whose hash is this one's ``base_hash``.
+        vary: what answers of this base hash vary on, one name list a text.
+        request, responses: the rows.
+    """
+
+    params_hash: str
+    base_hash: str
+    as_of: str
+    root_id: str
+    after: str
+    newest: bool
+    plainly: bool
+    vary: tuple[str, ...]
+    request: rows.Row
+    responses: list[rows.Row]
 
 
 class Catalog(Protocol):
@@ -103,8 +147,12 @@ class Catalog(Protocol):
             sealed: the session ended and all its calls are here; see :mod:`mxm_dataio.chain`.
         """
 
-    def put(self, entries: Sequence[Entry]) -> None:
-        """Write calls and their attempts, all or none; one that is there already stays."""
+    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
+        """Write calls and their attempts, all or none; one that is there already stays.
+
+        Args:
+            wait: for another process that writes, not raise at once.
+        """
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
@@ -129,6 +177,15 @@ class Catalog(Protocol):
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
+
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
@@ -159,7 +216,11 @@ class SQLiteCatalog:
         self._pid = os.getpid()
         # Heads of requests met so far, and their numbers once they were met twice.
         self._heads: dict[bytes, int] = {}
-        self._db = self._open()
+        self._closed = False
+        # Another for each connection: what one has counted says nothing of the next.
+        self._opened = object()
+        # None: let go for a fork, and opened again when it is used.
+        self._db: sqlite3.Connection | None = self._open()
         _catalogs.add(self)
 
     # -- opening -----------------------------------------------------------------------------
@@ -180,11 +241,11 @@ class SQLiteCatalog:
                 raise self._refusal(sqlite3.DatabaseError("file is not a database"))
             if existed or self.readonly:
                 # A look that can't change a file which may not be ours.
-                db = self._open_readonly()
+                db = self._look()
                 if self.readonly:
                     return db
                 db.close()
-            return self._open_writable(existed)
+            return self._open_writable()
         except DAMAGED as exc:
             raise self._refusal(exc) from exc
         except OSError as exc:
@@ -194,11 +255,25 @@ class SQLiteCatalog:
                 path=self.path,
             ) from exc
 
-    def _open_writable(self, existed: bool) -> sqlite3.Connection:
+    def _look(self) -> sqlite3.Connection:
+        """Return a connection that changes nothing."""
+        try:
+            return self._open_readonly()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        # A process was killed as it made or migrated the file, before the WAL, and who comes next
+        # has to undo that. Not unless the file is ours, which shows without it.
+        location = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+        for database, uri in ((location, True), (self.path.as_posix(), False)):
+            with contextlib.closing(self._connect(database, uri=uri)) as db:
+                self._version(db)
+        return self._open_readonly()
+
+    def _open_writable(self) -> sqlite3.Connection:
         db = self._connect(self.path.as_posix())
         try:
-            self._version(db)
-            if not existed:
+            if self._version(db) == 0:
                 # For its owner alone, before anything is in it; the WAL takes after it.
                 self.path.chmod(0o600)
             self._migrate(db)
@@ -224,10 +299,11 @@ class SQLiteCatalog:
         location = self.path.absolute().as_uri()
         try:
             return self._checked(f"{location}?mode=ro")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as exc:
             # A WAL database in a folder that may not be written needs this; without a WAL
             # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
-            if not self.readonly or Path(f"{self.path}-wal").exists():
+            hot = exc.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+            if not self.readonly or hot or Path(f"{self.path}-wal").exists():
                 raise
             return self._checked(f"{location}?mode=ro&immutable=1")
 
@@ -247,9 +323,11 @@ class SQLiteCatalog:
         return db
 
     def _version(self, db: sqlite3.Connection) -> int:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        application = int(db.execute("PRAGMA application_id").fetchone()[0])
-        tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        # All at one instant: another process may be making the file.
+        with _reading(db):
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            application = int(db.execute("PRAGMA application_id").fetchone()[0])
+            tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         if application != APPLICATION_ID and (tables or application or version):
             raise IntegrityError(
                 f"{self.path} is a database of another program; it was left as it is: give "
@@ -305,8 +383,13 @@ class SQLiteCatalog:
             _ORPHANS.append(self._db)
             self._lock = threading.RLock()
             self._pid = os.getpid()
-            self._db = self._open()
+            self._db = None
         with self._lock:
+            if self._closed:
+                raise StoreError(f"the database {self.path} was closed", path=self.path)
+            if self._db is None:
+                self._db = self._open()
+                self._opened = object()
             try:
                 yield self._db
             except DAMAGED as exc:
@@ -337,7 +420,7 @@ class SQLiteCatalog:
                 # or a checkpoint has synced them into the database.
                 db.execute("PRAGMA synchronous=FULL")
             try:
-                with _transaction(db):
+                with _writing(db):
                     db.execute(_PUT_SESSION, rows.session_row(session))
                     if sealed:
                         _seal(db, session.id)
@@ -345,10 +428,10 @@ class SQLiteCatalog:
                 if durable:
                     db.execute("PRAGMA synchronous=NORMAL")
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
-            with self._use() as db, _transaction(db):
+            with self._use() as db, _writing(db, wait=wait):
                 links = _Links(db)
                 for entry in entries:
                     row, attempts = rows.request_row(entry), rows.response_rows(entry)
@@ -395,7 +478,13 @@ class SQLiteCatalog:
         """Close the connection, if it is this process's own."""
         if self._pid == os.getpid():
             with self._lock:
-                self._db.close()
+                self._closed = True
+                self._let_go()
+
+    def _let_go(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -497,6 +586,32 @@ class SQLiteCatalog:
             params_hash, source, root_id, root_id,
         )  # fmt: skip
 
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+        with self._use() as db:
+            # The one counts other connections' commits, the other what this one changes.
+            number = db.execute("PRAGMA data_version").fetchone()[0]
+            return self._opened, number, db.total_changes
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+        with self._use() as db:
+            found = db.execute(
+                _FOLLOWING, {"source": source, "after": after, "bound": bound, "limit": limit}
+            ).fetchall()
+            numbers = ", ".join(str(row[0]) for row in found)
+            responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
+            for number, *row in db.execute(
+                f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({numbers}) "
+                "ORDER BY request, sequence"
+            ):
+                responses[number].append(tuple(row))
+        return [_following(row, responses[row[0]]) for row in found]
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
+        return self._exchange(found.request, found.responses)
+
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
         found = self._requests(
@@ -522,10 +637,13 @@ class SQLiteCatalog:
         found = self._all(
             f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
         )
+        return self._exchange(row, found)
+
+    def _exchange(self, row: rows.Row, responses: Sequence[rows.Row]) -> Exchange:
         request = self._decoded(rows.to_request, row)
         return Exchange(
             request,
-            tuple(self._decoded(lambda r: rows.to_response(r, request), one) for one in found),
+            tuple([self._decoded(lambda r: rows.to_response(r, request), r) for r in responses]),
         )
 
     def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
@@ -539,25 +657,29 @@ class SQLiteCatalog:
             ) from exc
 
 
-# Connections of a parent process: kept, so that no finalizer closes them in the child.
-_ORPHANS: list[sqlite3.Connection] = []
+# Connections of a parent process that could not be let go: kept, so that no finalizer closes them
+# in the child.
+_ORPHANS: list[sqlite3.Connection | None] = []
 
-# SQLite counts in memory which of a process's connections holds which lock on a file. Forked amid
-# a transaction of another thread, a child would inherit a count that never falls, and wait for
-# ever: so forking waits for what is under way.
 _catalogs: weakref.WeakSet[SQLiteCatalog] = weakref.WeakSet()
 _forking = threading.local()
 _FORK_SECONDS = 5.0
 
 
 def _before_fork() -> None:
-    locks = [catalog._lock for catalog in list(_catalogs)]
-    _forking.held = [lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)]
+    """Let go of every connection, once what is under way on it in other threads is over."""
+    found = [catalog for catalog in list(_catalogs) if catalog._pid == os.getpid()]
+    _forking.held = [c for c in found if c._lock.acquire(timeout=_FORK_SECONDS)]
+    for catalog in _forking.held:
+        # Forked by a signal's handler amid a transaction of this very thread, it has to stay.
+        if catalog._db is not None and not catalog._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                catalog._let_go()
 
 
 def _after_fork() -> None:
-    for lock in _forking.held:
-        lock.release()
+    for catalog in _forking.held:
+        catalog._lock.release()
     _forking.held = []
 
 
@@ -565,6 +687,36 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
     )
+
+
+def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
+    *request, after, newest, plainly, vary = row
+    return Following(
+        params_hash=row[11],
+        base_hash=row[12] or row[11],
+        as_of=row[5],
+        root_id=row[3],
+        after=after or "",
+        newest=bool(newest),
+        plainly=bool(plainly),
+        vary=tuple(vary.split(" ")) if vary else (),
+        request=tuple(request),
+        responses=responses,
+    )
+
+
+@contextlib.contextmanager
+def _reading(db: sqlite3.Connection) -> Iterator[None]:
+    """Read within one transaction, the one under way if there is one."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def _patiently(action: Any) -> None:
@@ -581,9 +733,20 @@ def _patiently(action: Any) -> None:
 
 
 @contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+def _writing(db: sqlite3.Connection, *, wait: bool = True) -> Iterator[None]:
+    """Write within one transaction.
+
+    Args:
+        wait: for another process that writes, not raise at once.
+    """
     try:
-        db.execute("BEGIN IMMEDIATE")
+        if not wait:
+            db.execute("PRAGMA busy_timeout=0")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        finally:
+            if not wait:
+                db.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000:.0f}")
         yield
         db.execute("COMMIT")
     except BaseException:

@@ -8,10 +8,8 @@ with OmegaConf's interpolation, needs ``pip install mxm-dataio[config]``.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -114,6 +112,8 @@ def mode_of(word: str, recorded: bool = False) -> Mode:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean …?`` for the nearest known name, or nothing."""
+    import difflib  # for an error alone
+
     match = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {match[0]!r}?" if match else ""
 
@@ -131,6 +131,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
+            import tomllib  # few sessions have a file of settings
+
             data = tomllib.loads(text)
         elif path.suffix == ".json":
             data = json.loads(text)

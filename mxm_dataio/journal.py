@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from . import locks
 from .entries import Entry
 from .errors import IntegrityError
 from .utils import new_id
@@ -39,6 +40,9 @@ _LARGEST = 1 << 30
 class Journal:
     """A journal that this process writes.
 
+    Attributes:
+        sound: whether an entry may be appended; not behind what a write left that failed.
+
     Args:
         folder: where; made if absent.
 
@@ -49,18 +53,9 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.path = folder / f"{new_id()}{_SUFFIX}"
-        hidden = self.path.with_suffix(".tmp")
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.open(hidden, flags, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._end = os.write(self._file, MAGIC)
-            hidden.rename(self.path)
-        except BaseException:
-            os.close(self._file)
-            with contextlib.suppress(OSError):
-                hidden.unlink()
-            raise
+        self._file = locks.make(self.path, MAGIC)
+        self._end = len(MAGIC)
+        self.sound = True
         self.entries: list[Entry] = []
 
     @property
@@ -72,7 +67,7 @@ class Journal:
         """Write an entry; one caller at a time.
 
         Raises:
-            OSError: the disk refused; nothing of the entry is left.
+            OSError: the disk refused; nothing of the entry is left, or it is not ``sound``.
         """
         document, content = entry.encode()
         check = zlib.crc32(content, zlib.crc32(document))
@@ -83,10 +78,19 @@ class Journal:
                 # A disk that is full takes a part, and refuses the next.
                 written += os.write(self._file, memoryview(data)[written:])
         except BaseException:
-            os.ftruncate(self._file, self._end)
+            try:
+                os.ftruncate(self._file, self._end)
+            except OSError:
+                self.sound = False
             raise
         self._end += written
         self.entries.append(entry)
+
+    def clear(self) -> None:
+        """Begin anew: the catalog holds what this held."""
+        os.ftruncate(self._file, len(MAGIC))
+        self._end = len(MAGIC)
+        self.entries = []
 
     def remove(self) -> None:
         """Delete the file: the catalog holds what it held."""
@@ -96,10 +100,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file and leave it to the next that opens the store."""
-        # A child forked meanwhile has the same lock open, and would keep it.
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-        os.close(self._file)
+        locks.release(self._file)
 
     def abandon(self) -> None:
         """Let go of the parent's file, in a forked child."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 
+from .ahead import Ahead
+from .catalog import Following
 from .errors import NearMiss
 from .identity import Identity
 from .models import Exchange, Exhausted
@@ -51,6 +53,7 @@ class Lookup:
         self._places: dict[str, tuple[str, str]] = {}
         self._served: dict[str, str] = {}
         self._lock = threading.RLock()
+        self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
@@ -78,8 +81,28 @@ class Lookup:
         )
 
     def _find(self, identity: Identity) -> Exchange | None:
-        store = self._store
+        if self._latest:
+            return self._look_up(identity, identity.params_hash())
         base = identity.params_hash()
+        with self._lock:
+            found = self._ahead.find(identity, base, self._served)
+            if found is not None and self._settles(found):
+                exchange: Exchange | None = self._store.decoded(found)
+            else:
+                found, exchange = None, self._look_up(identity, base)
+            if exchange is not None:
+                request = exchange.request
+                self._served[request.params_hash] = request.id
+                self._ahead.answered(request.id, ahead=found is not None)
+            return exchange
+
+    def _settles(self, found: Following) -> bool:
+        """Settle which session answers a hash; say whether it is this call's."""
+        place = found.as_of, found.root_id
+        return self._places.setdefault(found.params_hash, place) == place
+
+    def _look_up(self, identity: Identity, base: str) -> Exchange | None:
+        store = self._store
         variants = store.catalog.variants(self._source, base)
         counting = {identity.counting(names) for names in variants}
         hashes = sorted(identity.params_hash(names) for names in counting)
@@ -101,8 +124,6 @@ class Lookup:
             exchange = store.nth(self._source, params_hash, root_id, after)
             if exchange is None and after and self._exhausted is Exhausted.REPEAT:
                 exchange = store.exchange(after)
-            if exchange is not None:
-                self._served[params_hash] = exchange.request.id
             return exchange
 
     def _place(self, params_hash: str) -> tuple[str, str] | None:

@@ -1,20 +1,31 @@
-"""Content-addressed payload files: ``responses/<sha256>.bin``, one for each distinct body."""
+"""Content-addressed payload files: ``responses/<sha256>.bin``, one for each distinct body.
+
+Up to a size a payload is read and checked at once. A larger one is checked block by block as it is
+read, by ``<sha256>.prefixes`` beside it (see :mod:`.prefixes`, which says why so), so that its
+first byte does not wait for its last. Neither way is a byte served that was not checked. Without
+that file the payload is hashed whole first; it is written before the payload, so one without a
+payload is what a killed process left.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
-from .errors import IntegrityError, StoreError
+from .drain import BLOCK, Drain
+from .errors import IntegrityError
+from .prefixes import Prefixes, room
 from .utils import new_id
+from .verified import VerifiedFile
 
-# Files up to this size are verified and served from one read.
-_WHOLE = 8 << 20
+# Payloads up to this size are verified and served from one read.
+_WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
 
@@ -29,71 +40,127 @@ class Payloads(Protocol):
         """Return where the payload's bytes lie, whether they do or not."""
 
     def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return the verified payload, to be read from its start."""
+        """Return the payload, to be read once, from its start; verified as it is read."""
+
+    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
+        """Read the whole payload and check it, and what lies beside it if asked."""
 
     def sync(self) -> None:
         """Return when everything put so far would survive a power cut."""
 
 
 class Spool:
-    """Bytes on their way into the store: digested as they come, in memory up to a limit.
+    """Bytes on their way into the store: in memory up to a limit, then in a temporary file.
 
     One writer at a time. :meth:`discard` gives back the temporary file.
     """
 
-    __slots__ = ("_digest", "_file", "_folder", "_limit", "_parts", "_path", "size")
+    __slots__ = ("_drain", "_file", "_folder", "_parts", "_path", "_room")
 
     def __init__(self, folder: Path | None, limit: int) -> None:
-        self.size = 0
-        self._digest = hashlib.sha256()
         self._parts: list[bytes] = []
         self._folder = folder
-        self._limit = limit
+        self._room = limit
+        self._drain: Drain | None = None
         self._file: BinaryIO | None = None
         self._path: Path | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return sum(map(len, self._parts)) if self._drain is None else self._drain.size
+
     def write(self, data: bytes | memoryview) -> None:
-        """Take bytes; the buffer may be reused after the call."""
-        self._digest.update(data)
-        self.size += len(data)
-        if self._file is not None:
-            _write_all(self._file, data)
+        """Take bytes; the buffer may be reused after the call.
+
+        Raises:
+            OSError: the disk refused these bytes or earlier ones.
+        """
+        if self._drain is not None:
+            self._drain.write(data)
             return
         self._parts.append(bytes(data))
-        if self.size > self._limit and self._folder is not None:
-            self._path = self._folder / f".{new_id()}.tmp"
+        self._room -= len(data)
+        if self._room < 0 and self._folder is not None:
+            self._move(self._folder)
+
+    def _move(self, folder: Path) -> None:
+        """Go on in a temporary file."""
+        if self._file is None:
+            self._path = folder / f".{new_id()}.tmp"
             self._file = os.fdopen(_create(self._path), "w+b", buffering=0)
-            for part in self._parts:
-                _write_all(self._file, part)
-            self._parts.clear()
+        drain = Drain(self._file)
+        for part in self._parts:
+            drain.write(part)
+        self._drain = drain
+        self._parts = []
 
     @property
     def checksum(self) -> str:
-        """Lowercase hex SHA-256 of the bytes so far."""
-        return self._digest.hexdigest()
+        """Lowercase hex SHA-256 of the bytes so far.
+
+        Raises:
+            OSError: the disk refused some of them.
+        """
+        drain = self._drain
+        if drain is None:
+            return hashlib.sha256(self._whole()).hexdigest()
+        drain.finish()
+        return drain.checksum()
+
+    def prefixes(self) -> Prefixes:
+        """Return the digests of the beginnings of the bytes so far.
+
+        Raises:
+            OSError: the disk refused some of them.
+        """
+        drain = self._finished()
+        if drain is None:
+            return Prefixes.of(io.BytesIO(self._whole()), BLOCK)[0]
+        return Prefixes(BLOCK, drain.size, drain.prefixes())
 
     @property
     def file(self) -> BinaryIO | None:
-        """The temporary file, once the bytes outgrew memory."""
-        return self._file
+        """The temporary file with all the bytes, once they outgrew memory."""
+        return self._file if self._finished() is not None else None
 
     @property
     def temporary(self) -> Path | None:
         """That file's path."""
-        return self._path
+        return self._path if self._finished() is not None else None
 
     def content(self) -> bytes:
         """Return all the bytes."""
-        if self._file is not None:
-            self._file.seek(0)
-            return self._file.read()
+        if (file := self.file) is not None:
+            file.seek(0)
+            return file.read()
+        return self._whole()
+
+    def _whole(self) -> bytes:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
 
     def discard(self) -> None:
-        """Let go of memory and of the temporary file."""
-        self._parts.clear()
+        """Let go of memory and of the temporary file; what comes yet goes nowhere."""
+        drain, self._drain = self._drain, None
+        if drain is not None:
+            drain.abandon()
+        self._drop()
+
+    def forget(self) -> None:
+        """Leave the temporary file to the parent process, in a child that was forked amid it."""
+        self._path = self._drain = None
+        self._drop()
+
+    def moved(self) -> None:
+        """Forget the temporary file, which now has its lasting name."""
+        self._path = None
+        self.discard()
+
+    def _drop(self) -> None:
+        self._folder = None
+        self._parts = []
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -102,15 +169,10 @@ class Spool:
                 self._path.unlink()
             self._path = None
 
-    def forget(self) -> None:
-        """Leave the temporary file to another process, which still writes it."""
-        self._path = None
-        self.discard()
-
-    def moved(self) -> None:
-        """Forget the temporary file, which now has its lasting name."""
-        self._path = None
-        self.discard()
+    def _finished(self) -> Drain | None:
+        if self._drain is not None:
+            self._drain.finish()
+        return self._drain
 
 
 class PayloadFolder:
@@ -118,8 +180,10 @@ class PayloadFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # What every name begins with: a Path made for each opening costs more than the opening.
+        self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
-        self._unsynced: list[str] = []
+        self._unsynced: list[Path] = []
         self._unlisted = False
 
     def create(self) -> None:
@@ -130,6 +194,10 @@ class PayloadFolder:
         """Return the path of a payload; the name is our own digest, never the server's text."""
         return self.folder / f"{checksum}.bin"
 
+    def prefixes_path(self, checksum: str) -> Path:
+        """Return the path of what a large payload is checked by."""
+        return self.folder / f"{checksum}.prefixes"
+
     def put(self, spool: Spool) -> str:
         """Keep a spool's bytes under their checksum; the same bytes twice are one file.
 
@@ -138,7 +206,10 @@ class PayloadFolder:
         """
         checksum = spool.checksum
         target = self.path(checksum)
-        if self._holds(target, checksum, spool.size):
+        held = self._holds(target, checksum, spool.size)
+        if spool.size > _WHOLE and not (held and self._prefixes(checksum, spool.size)):
+            self._keep_prefixes(checksum, spool.prefixes())
+        if held:
             spool.discard()
             return checksum
         if spool.temporary is None:
@@ -147,7 +218,7 @@ class PayloadFolder:
         else:
             spool.temporary.replace(target)
             spool.moved()
-        self._put(checksum)
+        self._put(target)
         return checksum
 
     def keep(self, checksum: str, content: bytes) -> None:
@@ -159,7 +230,14 @@ class PayloadFolder:
         target = self.path(checksum)
         if not self._holds(target, checksum, len(content)):
             self._write(target, content)
-            self._put(checksum)
+            self._put(target)
+
+    def _keep_prefixes(self, checksum: str, prefixes: Prefixes) -> None:
+        path = self.prefixes_path(checksum)
+        # Without them the payload is no less kept, and only later at its first byte.
+        with contextlib.suppress(OSError):
+            self._write(path, prefixes.encode())
+            self._put(path)
 
     def _write(self, target: Path, content: bytes) -> None:
         temporary = self.folder / f".{new_id()}.tmp"
@@ -172,9 +250,9 @@ class PayloadFolder:
                 temporary.unlink()
             raise
 
-    def _put(self, checksum: str) -> None:
+    def _put(self, path: Path) -> None:
         if len(self._unsynced) < _SINGLE_SYNCS:
-            self._unsynced.append(checksum)
+            self._unsynced.append(path)
         else:
             self._unlisted = True
 
@@ -187,7 +265,7 @@ class PayloadFolder:
             return False
         if checksum not in self._verified:
             try:
-                self.open(checksum, size).close()
+                self.verify(checksum, size)
             except IntegrityError:
                 return False
             if len(self._verified) >= _REMEMBERED:
@@ -196,52 +274,95 @@ class PayloadFolder:
         return True
 
     def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return a payload that was checked against its checksum a moment ago.
+        """Return a payload, to be read once, from its start. No byte comes that is not checked.
 
         Raises:
-            IntegrityError: the file is missing or holds other bytes; it is named.
+            IntegrityError: the file is missing or holds other bytes; it is named. Reading a large
+                one raises this too, before the block that is damaged.
         """
-        path = self.path(checksum)
+        if size <= _WHOLE:
+            return self._open_small(checksum, size)
+        file = self._opened(checksum, size)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as exc:
-            raise IntegrityError(
-                f"the payload {path} can't be opened ({exc.strerror}); restore the file from a "
-                "copy or record the call again",
-                path=path,
-            ) from exc
-        file = os.fdopen(descriptor, "rb", buffering=0)
-        try:
-            if os.fstat(descriptor).st_size != size:
-                raise _damaged(path)
-            if size <= _WHOLE:
-                content = file.read()
-                if hashlib.sha256(content).hexdigest() != checksum:
-                    raise _damaged(path)
-                file.close()
-                return io.BytesIO(content)
-            if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                raise _damaged(path)
-            file.seek(0)
-            return file
+            prefixes = self._prefixes(checksum, size) or self._hashed(file, checksum)
+            damaged = functools.partial(_damaged, self.path(checksum))
+            return cast(BinaryIO, VerifiedFile(file, checksum, prefixes, damaged))
         except BaseException:
             file.close()
             raise
 
-    def verify(self, checksum: str, size: int) -> None:
+    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
         """Read the whole payload and check it.
 
+        Args:
+            beside: check its prefixes too, if there are any.
+
         Raises:
-            IntegrityError: the file is missing or holds other bytes; it is named.
+            IntegrityError: the payload is missing or holds other bytes, or the prefixes do,
+                and then the payload is sound; the file is named.
         """
-        path = self.path(checksum)
+        with self._opened(checksum, size) as file:
+            prefixes = self._hashed(file, checksum)
+        path = self.prefixes_path(checksum)
+        if beside and (path.is_symlink() or path.exists()):
+            held = self._prefixes(checksum, size)
+            if held is None or (held.block == prefixes.block and held != prefixes):
+                raise IntegrityError(
+                    f"{path} is damaged; the payload beside it is sound, and is hashed before its "
+                    "first byte is served: remove the file or record the call again",
+                    path=path,
+                )
+
+    def _open_small(self, checksum: str, size: int) -> BinaryIO:
+        descriptor = self._descriptor(checksum)
         try:
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                if os.fstat(file.fileno()).st_size != size or found != checksum:
-                    raise _damaged(path)
+            content = _read(descriptor, size)
         except OSError as exc:
-            raise _damaged(path) from exc
+            raise self._unreadable(checksum, exc) from exc
+        finally:
+            os.close(descriptor)
+        if len(content) != size or hashlib.sha256(content).hexdigest() != checksum:
+            raise _damaged(self.path(checksum))
+        return io.BytesIO(content)
+
+    def _hashed(self, file: BinaryIO, checksum: str) -> Prefixes:
+        try:
+            prefixes, found = Prefixes.of(file, BLOCK)
+        except OSError as exc:
+            raise _damaged(self.path(checksum)) from exc
+        if found != checksum:
+            raise _damaged(self.path(checksum))
+        return prefixes
+
+    def _opened(self, checksum: str, size: int) -> BinaryIO:
+        file = os.fdopen(self._descriptor(checksum), "rb", buffering=0)
+        if os.fstat(file.fileno()).st_size != size:
+            file.close()
+            raise _damaged(self.path(checksum))
+        return file
+
+    def _prefixes(self, checksum: str, size: int) -> Prefixes | None:
+        """Return what a large payload is checked by, if it is there and sound."""
+        try:
+            descriptor = os.open(self.prefixes_path(checksum), os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as file:
+                return Prefixes.decode(file.read(room(size)), size)
+        except OSError:
+            return None
+
+    def _descriptor(self, checksum: str) -> int:
+        try:
+            return os.open(f"{self._names}{checksum}.bin", os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as exc:
+            raise self._unreadable(checksum, exc) from exc
+
+    def _unreadable(self, checksum: str, exc: OSError) -> IntegrityError:
+        path = self.path(checksum)
+        return IntegrityError(
+            f"the payload {path} can't be opened ({exc.strerror}); restore the file from a "
+            "copy or record the call again",
+            path=path,
+        )
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield the files of the folder, each with the checksum that its name begins with."""
@@ -257,13 +378,22 @@ class PayloadFolder:
             self._unlisted = False
             os.sync()
             return
-        for checksum in pending:
-            _sync(self.path(checksum))
+        for path in pending:
+            _sync(path)
         if pending:
             _sync(self.folder)
 
 
-def _damaged(path: Path) -> StoreError:
+def _read(descriptor: int, size: int) -> bytes:
+    """Return what a file holds, up to one byte more than it should."""
+    content = os.read(descriptor, size + 1)
+    # Some file systems give less at once; of the rest, nothing is at the end.
+    while len(content) < size and (more := os.read(descriptor, size + 1 - len(content))):
+        content += more
+    return content
+
+
+def _damaged(path: Path) -> IntegrityError:
     return IntegrityError(
         f"the payload {path} does not hold the bytes of its name; it is damaged and was not "
         "served: restore the file from a copy or record the call again",

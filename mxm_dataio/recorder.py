@@ -69,12 +69,14 @@ class Recorder:
         vary = identity.counting(self._vary(answer.head) if answer else ())
         upload = self._clean_body(body, call.head) if body else None
         held: dict[str, bytes] = {}
+        body_checksum, body_size = None, 0
         try:
-            for _, spool in attempts:
-                if spool is not None:
-                    self._store.take(spool, held)
+            for attempt, spool in attempts:
+                if spool is not None and attempt.checksum is not None:
+                    self._store.take(spool, attempt.checksum, held)
             if upload is not None:
-                self._store.take(upload, held)
+                body_checksum, body_size = upload.checksum, upload.size
+                self._store.take(upload, body_checksum, held)
             self._store.append(
                 Entry(
                     call._replace(url=redaction.url(call.url), head=self._request_head(call.head)),
@@ -83,8 +85,8 @@ class Recorder:
                     identity.document(vary).decode("utf-8"),
                     vary,
                     identity.params_hash() if vary else None,
-                    upload.checksum if upload is not None else None,
-                    upload.size if upload is not None else 0,
+                    body_checksum,
+                    body_size,
                     stored.request.id if stored else None,
                     clean,
                     held,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
 
 from .errors import ConfigError
@@ -55,7 +54,9 @@ def fetcher_for(source: str) -> Fetcher | None:
     with _lock:
         if source in _fetchers:
             return _fetchers[source]
-    for entry in importlib.metadata.entry_points(group=GROUP, name=source):
+    from importlib.metadata import entry_points  # slow to import, for those who look for one
+
+    for entry in entry_points(group=GROUP, name=source):
         try:
             found = entry.load()
             fetcher = found() if isinstance(found, type) else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from .heads import parse_head
 from .models import (
     Failure,
     Framing,
+    Headers,
     Mode,
     Peer,
     Request,
@@ -102,10 +104,16 @@ def to_request(row: Row) -> Request:
         method=row[7], endpoint=row[8], params=mapping(json.loads(params)),
         url=row[8] if row[10] is None else row[10],
         params_hash=row[11], base_hash=row[12] or row[11], identity=identity,
-        headers=parse_head(row[13] or b"")[2], body_checksum=row[14], body_size=row[15],
+        headers=_headers(row[13] or b""), body_checksum=row[14], body_size=row[15],
         started_at=instant(row[16]), duration=row[17], status=Status(row[18]),
         failure=_load_failure(row[19]), served_from=row[20],
     )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _headers(head: bytes) -> Headers:
+    """Return the headers of a request's head; most calls of a program have the same."""
+    return parse_head(head)[2]
 
 
 def _parts(document: str) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from .catalog import SQLiteCatalog
+from . import locks
+from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, left
@@ -24,6 +25,7 @@ from .utils import after_fork
 DATABASE = "dataio.sqlite"
 RESPONSES = "responses"
 JOURNAL = "journal"
+RUNNING = "running"
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
@@ -67,6 +69,8 @@ class Store:
         # Full ones, the oldest first, and how many of its entries are moved.
         self._full: list[Journal] = []
         self._moved = 0
+        # Of the sessions that this process has begun, the locked files that say so.
+        self._running: dict[str, int] = {}
         if not readonly:
             try:
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,9 +105,13 @@ class Store:
             self.move()
         finally:
             with self._lock:
-                for journal in self._journals():
+                for journal in self._waiting():
                     journal.close()
+                if self._journal is not None and not self._journal.entries:
+                    self._journal.remove()
                 self._full, self._journal = [], None
+                for session_id in list(self._running):
+                    self._stop(session_id)
             self._catalog.close()
 
     # -- writing -----------------------------------------------------------------------------
@@ -112,10 +120,11 @@ class Store:
         """Return an empty spool whose temporary file, if it needs one, lies in this store."""
         return Spool(self.payloads.folder, limit)
 
-    def take(self, spool: Spool, held: dict[str, bytes]) -> None:
+    def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
         """Take a call's payload: a large one into its file, a small one for the journal.
 
         Args:
+            checksum: the payload's.
             held: checksum → content of the call's small ones; added to.
 
         Raises:
@@ -124,7 +133,7 @@ class Store:
         if spool.size > _HELD or spool.file is not None:
             self.payloads.put(spool)
         else:
-            held[spool.checksum] = spool.content()
+            held[checksum] = spool.content()
 
     def append(self, entry: Entry) -> None:
         """Record a call whose payloads were taken.
@@ -140,7 +149,12 @@ class Store:
                 journal = self._journal = Journal(self.root / JOURNAL)
             if not journal.entries:
                 self._due = time.monotonic() + (self._delay or 0.0)
-            journal.append(entry)
+            try:
+                journal.append(entry)
+            finally:
+                if not journal.sound:
+                    self._full.append(journal)
+                    self._journal = None
             count = len(journal.entries)
             if count >= _FULL or journal.size >= _FULL_SIZE:
                 if self._full:
@@ -152,18 +166,21 @@ class Store:
             elif self._full and not count % _STEP_EVERY:
                 self._move_some(_STEP)
 
-    def move(self) -> None:
+    def move(self, *, wait: bool = True) -> None:
         """Move every recorded call from the journal to the catalog and to its payloads' files.
+
+        Args:
+            wait: for another process that writes to the database.
 
         Raises:
             StoreError: disk or database refused; the calls wait in the journal.
         """
         with self._lock:
-            waiting = sum(len(journal.entries) for journal in self._journals()) - self._moved
+            waiting = sum(len(journal.entries) for journal in self._waiting()) - self._moved
             try:
-                while self._journals():
-                    self._move(_FULL)
-            except (StoreError, OSError) as exc:
+                while self._waiting():
+                    self._move(_FULL, wait=wait)
+            except Exception as exc:
                 raise StoreError(
                     f"{waiting} recorded calls wait in {self.root / JOURNAL}, as they could not be "
                     f"moved to their place ({exc}); open the store again when it can be written",
@@ -171,61 +188,79 @@ class Store:
                 ) from exc
 
     def _move_some(self, count: int) -> None:
-        """Move calls as others are recorded; what can't be moved now goes on waiting."""
-        with contextlib.suppress(StoreError, OSError):
-            self._move(count)
+        """Move calls as others are recorded; what can't be moved now goes on waiting.
 
-    def _journals(self) -> list[Journal]:
-        return [*self._full, self._journal] if self._journal is not None else self._full
+        So does the rest while another process writes to the database: the program's call does not.
+        """
+        with contextlib.suppress(Exception):
+            self._move(count, wait=False)
 
-    def _move(self, count: int) -> None:
+    def _waiting(self) -> list[Journal]:
+        """Return the journals that hold calls, the oldest first."""
+        journal = self._journal
+        return [*self._full, journal] if journal is not None and journal.entries else self._full
+
+    def _move(self, count: int, *, wait: bool = True) -> None:
         """Move the oldest calls, and delete their journal when it has no more."""
         journal = self._full[0] if self._full else self._journal
         if journal is None:
             return
-        self._place_entries(self._catalog, journal.entries[self._moved : self._moved + count])
+        entries = journal.entries[self._moved : self._moved + count]
+        self._place_entries(self._catalog, entries, wait=wait)
         self._moved += count
         if self._moved >= len(journal.entries):
             self._moved = 0
             if self._full:
                 del self._full[0]
+                journal.remove()
             else:
-                self._journal = None
-            journal.remove()
+                journal.clear()
 
-    def _place_entries(self, catalog: SQLiteCatalog, entries: list[Entry]) -> None:
+    def _place_entries(
+        self, catalog: SQLiteCatalog, entries: list[Entry], *, wait: bool = True
+    ) -> None:
         for entry in entries:
             for checksum, content in entry.payloads.items():
                 self.payloads.keep(checksum, content)
-        catalog.put(entries)
+        catalog.put(entries, wait=wait)
 
     def _take_in(self) -> None:
-        """Take in what other processes have in their journals: the dead, and the living so far."""
-        with left(self.root / JOURNAL) as found:
-            own = {journal.path for journal in self._journals()}
-            others = [journal for journal in found if journal.path not in own]
-            if not others:
-                return
-            catalog = self._catalog
-            try:
-                if self.readonly:
-                    catalog = SQLiteCatalog(self.root / DATABASE)
-                for journal in others:
-                    self._take_in_one(catalog, journal)
-            except (StoreError, OSError) as exc:
-                if not self.readonly:
-                    raise
-                warnings.warn(
-                    f"recorded calls wait in {self.root / JOURNAL} and can't be moved to their "
-                    f"place ({exc}): open the store where it can be written",
-                    DataIOWarning,
-                    stacklevel=4,
-                )
-            finally:
-                if catalog is not self._catalog:
-                    catalog.close()
+        """Take in what other processes have in their journals: the dead, and the living so far.
 
-    def _take_in_one(self, catalog: SQLiteCatalog, journal: Left) -> None:
+        What can't be is warned of: it waits for the next opening, and hinders no other.
+        """
+        problem: Exception | None = None
+        try:
+            with left(self.root / JOURNAL) as found:
+                own = {journal.path for journal in (*self._full, self._journal) if journal}
+                for journal in found:
+                    try:
+                        if journal.path not in own:
+                            self._take_in_one(journal)
+                    except Exception as exc:
+                        problem = exc
+        except OSError as exc:
+            problem = exc
+        with contextlib.suppress(OSError):
+            for path in (self.root / RUNNING).glob("*.lock"):
+                if not locks.is_held(path):
+                    path.unlink(missing_ok=True)
+        if problem is not None:
+            warnings.warn(
+                f"recorded calls wait in {self.root / JOURNAL} and can't be moved to their place "
+                f"({problem}): open the store where it can be written",
+                DataIOWarning,
+                stacklevel=4,
+            )
+
+    def _take_in_one(self, journal: Left) -> None:
+        if not self.readonly:
+            self._take_in_to(self._catalog, journal)
+            return
+        with contextlib.closing(SQLiteCatalog(self.root / DATABASE)) as catalog:
+            self._take_in_to(catalog, journal)
+
+    def _take_in_to(self, catalog: SQLiteCatalog, journal: Left) -> None:
         step: list[Entry] = []
         try:
             for entry in journal.entries():
@@ -246,11 +281,22 @@ class Store:
             journal.remove()
 
     def begin(self, session: Session) -> None:
-        """Write the row of a session that starts."""
+        """Write the row of a session that starts.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        path = self._mark(session.id)
+        # Without it the session shows as interrupted, no more.
+        with self._lock, contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._running[session.id] = locks.make(path)
         self._catalog.put_session(session)
 
     def settle(self) -> None:
         """Move what waits to its place, of children too that ended without a word, and sync it.
+
+        Of others' what can't be moved is only warned of: it is no part of the session.
 
         Raises:
             StoreError, OSError: disk or database refused; the calls wait in the journal.
@@ -266,24 +312,55 @@ class Store:
             settled: all its calls are in their place; it is sealed.
         """
         self._catalog.put_session(session, durable=True, sealed=settled)
+        with self._lock:
+            self._stop(session.id)
+
+    def _mark(self, session_id: str) -> Path:
+        """Return the path of the file that is locked while a session is under way."""
+        return self.root / RUNNING / f"{session_id}.lock"
+
+    def _stop(self, session_id: str) -> None:
+        file = self._running.pop(session_id, None)
+        if file is not None:
+            with contextlib.suppress(OSError):
+                self._mark(session_id).unlink()
+            locks.release(file)
 
     # -- reading -----------------------------------------------------------------------------
 
     @property
     def catalog(self) -> SQLiteCatalog:
-        """The catalog, once it has what this process has recorded."""
-        if self._full or self._journal is not None:
-            self.move()
+        """The catalog, once it has what this process has recorded.
+
+        It may lack some of that where the root is shared as a cache (``delay``), and another
+        process writes to it: the program's call does not wait for that, and fetches once more.
+        """
+        if self._waiting():
+            if self._delay is None:
+                self.move()
+            else:
+                with contextlib.suppress(StoreError):
+                    self.move(wait=False)
         return self._catalog
 
     def session(self, session_id: str) -> Session | None:
         """Return a session by its id."""
         session = self.catalog.session(session_id)
-        return _as_it_is(session) if session else None
+        return self._as_it_is(session) if session else None
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return all sessions, or those of a source, oldest first."""
-        return [_as_it_is(session) for session in self.catalog.sessions(source)]
+        return [self._as_it_is(session) for session in self.catalog.sessions(source)]
+
+    def _as_it_is(self, session: Session) -> Session:
+        """Return the session, ``interrupted`` if its process is gone without having ended it."""
+        if session.status is not Status.RUNNING or locks.is_held(self._mark(session.id)):
+            return session
+        # It may have ended since its row was read: that is written first.
+        session = self._catalog.session(session.id) or session
+        if session.status is Status.RUNNING:
+            return replace(session, status=Status.INTERRUPTED)
+        return session
 
     def session_id(self, prefix: str) -> str:
         """Return the id of the one session whose id begins so.
@@ -305,12 +382,13 @@ class Store:
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
-        return self._placed(self.catalog.exchange(request_id))
+        self.move()
+        return self._placed_if_any(self._catalog.exchange(request_id))
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return the calls of a session in the order in which they were made."""
         for exchange in self.catalog.exchanges(session_id):
-            yield self._place(exchange)
+            yield self.placed(exchange)
 
     def requests(self, session_id: str) -> list[Request]:
         """Return a session's requests in their order."""
@@ -323,26 +401,41 @@ class Store:
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's next call with this hash behind the call ``after``."""
-        return self._placed(self.catalog.nth(source, params_hash, root_id, after))
+        return self._placed_if_any(self.catalog.nth(source, params_hash, root_id, after))
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
-        return self._placed(self.catalog.last(source, params_hash, root_id))
+        return self._placed_if_any(self.catalog.last(source, params_hash, root_id))
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return a call that was read ahead, not yet :meth:`placed`."""
+        return self._catalog.decoded(found)
 
     def open(self, response: Response) -> BinaryIO:
-        """Return the verified payload of an attempt.
+        """Return the payload of an attempt, to be read once, from its start.
+
+        Raises:
+            IntegrityError: it is missing or damaged; the file is named. Of a large one, reading
+                raises this too: a block is checked before it is handed out.
+        """
+        return self.payloads.open(*_kept(response))
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt.
+
+        Args:
+            beside: check also what lies beside the payload to serve it sooner.
 
         Raises:
             IntegrityError: it is missing or damaged; the file is named.
         """
-        if response.checksum is None:
-            raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
-        return self.payloads.open(response.checksum, response.size)
+        self.payloads.verify(*_kept(response), beside=beside)
 
-    def _placed(self, exchange: Exchange | None) -> Exchange | None:
-        return self._place(exchange) if exchange else None
+    def _placed_if_any(self, exchange: Exchange | None) -> Exchange | None:
+        return self.placed(exchange) if exchange else None
 
-    def _place(self, exchange: Exchange) -> Exchange:
+    def placed(self, exchange: Exchange) -> Exchange:
+        """Return a call with the paths of its attempts' payloads."""
         return Exchange(
             exchange.request,
             tuple(
@@ -361,26 +454,19 @@ def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
         store._lock = threading.RLock()
-        for journal in store._journals():
-            journal.abandon()
+        for journal in (*store._full, store._journal):
+            if journal is not None:
+                journal.abandon()
+        for file in store._running.values():
+            os.close(file)
+        store._running = {}
         store._full, store._journal, store._moved = [], None, 0
 
 
 after_fork(_after_fork)
 
 
-def _as_it_is(session: Session) -> Session:
-    """Return the session, ``interrupted`` if its process is gone without having ended it."""
-    if session.status is Status.RUNNING and not _alive(session.pid):
-        return replace(session, status=Status.INTERRUPTED)
-    return session
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def _kept(response: Response) -> tuple[str, int]:
+    if response.checksum is None:
+        raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
+    return response.checksum, response.size

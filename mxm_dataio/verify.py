@@ -473,7 +473,7 @@ class _Work:
                 "recorded"
             )
         try:
-            self.store.payloads.verify(checksum, payload.largest)
+            self.store.payloads.verify(checksum, payload.largest, beside=True)
         except IntegrityError:
             return f"the payload {path.name} was changed: its bytes are not those of its name"
         return None

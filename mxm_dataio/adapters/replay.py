@@ -7,6 +7,8 @@ does works here, and everything that went wrong goes wrong alike.
 
 from __future__ import annotations
 
+import http.client
+import inspect
 import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ from ..store import Store
 from . import failures
 from .bases import Connection
 from .framing import encode
+from .plain import is_plain, read_plainly
 
 _STEP = 1 << 16
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
@@ -32,10 +35,16 @@ class RecordedRaw(io.RawIOBase):
         response: the attempt.
         payload: its body, verified, at the start.
         beyond: called when a read goes past what was recorded of a body the program broke off.
+        head: begin with the head, not behind it.
     """
 
     def __init__(
-        self, response: Response, payload: BinaryIO, beyond: Callable[[int], BaseException]
+        self,
+        response: Response,
+        payload: BinaryIO,
+        beyond: Callable[[int], BaseException],
+        *,
+        head: bool = True,
     ) -> None:
         self._response = response
         self._payload = payload
@@ -44,7 +53,7 @@ class RecordedRaw(io.RawIOBase):
         if response.framing is not None or _chunked(response):
             self._pieces = encode(response.framing, response.size)
         self._pieces.reverse()
-        self._ready = memoryview(response.head)
+        self._ready = memoryview(response.head if head else b"")
         self._left = 0
 
     def readable(self) -> bool:
@@ -84,6 +93,16 @@ class RecordedRaw(io.RawIOBase):
             super().close()
 
 
+def _bare(response: Response) -> bool:
+    """Say that an answer ended well, and nothing but its payload is behind its head."""
+    return (
+        response.complete
+        and response.failure is None
+        and response.framing is None
+        and not _chunked(response)
+    )
+
+
 def _chunked(response: Response) -> bool:
     value = response.header("Transfer-Encoding")
     return response.complete and value is not None and value.lower() == "chunked"
@@ -92,7 +111,7 @@ def _chunked(response: Response) -> bool:
 class _Socket:
     """As much of a socket as ``http.client`` asks of one."""
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     def makefile(self, *_args: object, **_kwargs: object) -> io.BufferedReader:
@@ -155,29 +174,79 @@ def respond(
         )
 
     payload = store.open(response) if response.checksum else io.BytesIO()
+    if is_plain(response):
+        body: Any = payload
+        if not (isinstance(payload, io.BytesIO) and _bare(response)):
+            body = RecordedRaw(response, payload, beyond, head=False)
+        read = read_plainly(response, method, _Socket(body))
+        return _wrapped(read, pool, method, url, response_kw)
     connection = _Connection("replay")
     connection.recorded = RecordedRaw(response, payload, beyond)
-    if hasattr(urllib3.HTTPResponse, "from_httplib"):
-        # urllib3 1.26 makes its response from http.client's in the pool.
+    if _OLD:
         connection.request(method, "/", headers=_HEADERS)
-        old: urllib3.HTTPResponse = urllib3.HTTPResponse.from_httplib(
-            connection.getresponse(),
-            pool=pool,
-            connection=None,
-            request_method=method,
-            **response_kw,
-        )
-        return old
-    request_kw = {
-        name: value
-        for name, value in response_kw.items()
-        if name in ("preload_content", "decode_content", "enforce_content_length")
-    }
-    connection.request(method, url, headers=_HEADERS, **request_kw)
+        return _old_wrapped(connection.getresponse(), pool, method, response_kw)
+    connection.request(method, url, headers=_HEADERS, **_new_kw(response_kw))
     made: urllib3.HTTPResponse = connection.getresponse()
+    made._pool = pool
+    return made
+
+
+# urllib3 1.26 makes its response of http.client's in the pool, 2.x in the connection.
+_OLD = hasattr(urllib3.HTTPResponse, "from_httplib")
+
+
+def _shutdown(_how: int) -> None:
+    """Nothing to shut."""
+
+
+# What a response is told of its connection; it asks for more with minor versions of 2.x.
+_MORE: dict[str, Any] = {
+    name: value
+    for name, value in {"version_string": "HTTP/1.1", "sock_shutdown": _shutdown}.items()
+    if name in inspect.signature(urllib3.HTTPResponse).parameters
+}
+
+
+def _wrapped(
+    read: http.client.HTTPResponse,
+    pool: Any,
+    method: str,
+    url: str,
+    response_kw: dict[str, Any],
+) -> urllib3.HTTPResponse:
+    """Return urllib3's response over http.client's, made as urllib3 makes it."""
+    if _OLD:
+        return _old_wrapped(read, pool, method, response_kw)
+    made = urllib3.HTTPResponse(
+        body=read,
+        # As items() gives them, where there is nothing to be mended.
+        headers=urllib3.HTTPHeaderDict(read.msg.raw_items()),
+        status=read.status,
+        version=read.version,
+        reason=read.reason,
+        original_response=read,
+        request_method=method,
+        request_url=url,
+        **_new_kw(response_kw),
+        **_MORE,
+    )
     # Set from outside by urllib3's own pool too; it is what error messages name.
     made._pool = pool
     return made
+
+
+def _old_wrapped(
+    read: http.client.HTTPResponse, pool: Any, method: str, response_kw: dict[str, Any]
+) -> urllib3.HTTPResponse:
+    cls: Any = urllib3.HTTPResponse
+    made: urllib3.HTTPResponse = cls.from_httplib(
+        read, pool=pool, connection=None, request_method=method, **response_kw
+    )
+    return made
+
+
+def _new_kw(response_kw: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in response_kw.items() if name != "request_url"}
 
 
 def replay(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from importlib.metadata import packages_distributions
 
 from ..errors import ConfigError
 
@@ -36,10 +36,39 @@ def require_requests(version: str) -> None:
     _require("requests", version, _REQUESTS)
 
 
+def requests_version() -> str | None:
+    """Return the version of requests, if possible without importing it; ``None``: there is none.
+
+    It may be imported later in the session, and its calls are to be seen then too.
+    """
+    loaded = getattr(sys.modules.get("requests"), "__version__", None)
+    if loaded is not None:
+        return str(loaded)
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return version("requests")
+    except PackageNotFoundError:  # a program frozen into one file has the modules alone
+        try:
+            return str(import_module("requests").__version__)
+        except ImportError:
+            return None
+
+
+def sends_chunks(version: str) -> bool:
+    """Say whether this version of requests sends a body in chunks past urllib3's ``urlopen``."""
+    return _release(version) < (2, 29)
+
+
 def _require(name: str, version: str, known: dict[int, int]) -> None:
-    major, minor, *_ = [int(part) if part.isdecimal() else -1 for part in [*version.split("."), ""]]
+    major, minor = _release(version)
     if minor < known.get(major, minor + 1):
         raise _refusal(f"{name} {version}")
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor, *_ = [int(part) if part.isdecimal() else -1 for part in [*version.split("."), ""]]
+    return major, minor
 
 
 def _refusal(what: str) -> ConfigError:
@@ -51,5 +80,7 @@ def _refusal(what: str) -> ConfigError:
 
 def _in_its_place() -> str:
     """Return the name of the distribution that brought urllib3, other than urllib3."""
+    from importlib.metadata import packages_distributions  # for an error alone
+
     named = set(packages_distributions().get("urllib3", ())) - {"urllib3"}
     return " or ".join(sorted(named)) or "a fork"

@@ -82,10 +82,9 @@ class Plan:
             # Of a stream nothing is known before it is sent, and it can be sent only once.
             return
         identity = self._identity(streams)
-        safe = self.method.upper() in ("GET", "HEAD") and not any(
-            name.lower() in _CONDITIONS for name, _ in self.headers
+        decision = ingest.decide(
+            identity, conditional=ingest.mode is Mode.AUTO and self._may_be_conditional()
         )
-        decision = ingest.decide(identity, conditional=safe)
         if isinstance(decision, Miss) and streams:
             # Perhaps the recorded upload never got as far as being sent.
             decision = ingest.decide(identity.with_body(UNSENT))
@@ -96,17 +95,25 @@ class Plan:
                 pass
             case Serve(stored):
                 self.serve = stored
-                head = given_head(self.headers)
-                call = CapturedCall(
-                    new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
-                )
-                ingest.served(stored, call, identity, collector())
+                ingest.served(stored, self._served, identity, collector())
             case Revalidate(stored, conditions):
                 self.stored, self._conditions = stored, conditions
             case Miss():
                 raise ingest.miss(identity, self.url)
             case _:
                 assert_never(decision)
+
+    def _may_be_conditional(self) -> bool:
+        return self.method.upper() in ("GET", "HEAD") and not any(
+            name.lower() in _CONDITIONS for name, _ in self.headers
+        )
+
+    def _served(self) -> CapturedCall:
+        """Return the call as one that never went out."""
+        head = given_head(self.headers)
+        return CapturedCall(
+            new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
+        )
 
     def _identity(self, streams: bool) -> Identity:
         """Return the identity; a streamed body is read as sending it would have."""

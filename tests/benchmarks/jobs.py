@@ -254,8 +254,7 @@ def _check_stored(folder: Path, digest: str) -> None:
         assert answer is not None
         if answer.checksum != digest:
             raise NotDoneError("the body is stored under another checksum")
-        # Checked against its checksum as it is opened.
-        store.open(answer).close()
+        store.verify(answer)
 
 
 @contextlib.contextmanager

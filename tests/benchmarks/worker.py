@@ -90,11 +90,17 @@ class Worker:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without what would turn calls away or change settings."""
+    """Return the environment without what would turn calls away or change settings.
+
+    Nor what keeps Python from writing bytecode: what is installed has it, and a checkout that
+    is compiled at every start says nothing of what an import costs.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith("MXM_DATAIO_")
+        if not name.lower().endswith("_proxy")
+        and not name.startswith("MXM_DATAIO_")
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
 
 

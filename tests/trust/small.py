@@ -44,8 +44,9 @@ def record(
     def take(content: bytes) -> str:
         spool = store.spool(1 << 20)
         spool.write(content)
-        store.take(spool, waiting)
-        return spool.checksum
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
 
     method, url = "POST" if upload else "GET", f"{HOST}/{name}?day=1"
     identity = identify(

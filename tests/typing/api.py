@@ -9,6 +9,7 @@ from typing import assert_type
 import requests
 from requests.adapters import HTTPAdapter
 
+import mxm_dataio
 from mxm_dataio import (
     CaptureAdapter,
     ConfigError,
@@ -80,3 +81,7 @@ with Store("data", readonly=True) as store:
             assert_type(exchange.responses, tuple[Response, ...])
 
 errors: tuple[type[DataIOError], ...] = (ReplayMissError, IntegrityError, ConfigError)
+
+assert_type(mxm_dataio.__version__, str)
+# An error to a type checker, though names are handed on by a __getattr__: mypy says where it isn't.
+misspelt = mxm_dataio.Sesion  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import json
@@ -395,6 +396,13 @@ def test_the_file_is_ours_private_and_in_wal_mode(path: Path, catalog: SQLiteCat
         assert file.stat().st_mode & 0o777 == 0o600, file
 
 
+def test_an_empty_file_becomes_private_before_anything_is_in_it(path: Path) -> None:
+    # What is left of a process that was killed as it made the file.
+    path.touch(0o644)
+    SQLiteCatalog(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_durable_row_is_synced_and_the_next_is_not(path: Path, catalog: SQLiteCatalog) -> None:
     levels: list[int] = []
     db = catalog._db
@@ -608,16 +616,14 @@ from mxm_dataio.models import Mode, Session, Status
 def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
 catalog = SQLiteCatalog(Path(sys.argv[1]))
 catalog.put_session(session("parent-before"))
-mine = catalog._db
 child = os.fork()
 if not child:
+    assert catalog._db is None
     catalog.put_session(session("child"))
-    assert catalog._db is not mine
     assert len(catalog.sessions()) == 2, catalog.sessions()
     catalog.close()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-assert catalog._db is mine
 catalog.put_session(session("parent-after"))
 assert [one.id for one in catalog.sessions()] == ["child", "parent-after", "parent-before"]
 assert catalog._all("PRAGMA integrity_check") == [("ok",)]
@@ -629,3 +635,104 @@ catalog.close()
     assert done.returncode == 0, done.stderr
     with closing(SQLiteCatalog(path, readonly=True)) as again:
         assert len(again.sessions()) == 3
+
+
+def test_what_a_forked_child_writes_outlives_its_parent_s_catalog(path: Path) -> None:
+    # The last of a process that closes the database deletes its log, if SQLite knows of no other.
+    script = """
+import os, signal, sys
+from pathlib import Path
+from mxm_dataio.catalog import SQLiteCatalog
+from mxm_dataio.models import Mode, Session, Status
+def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
+catalog = SQLiteCatalog(Path(sys.argv[1]))
+catalog.put_session(session("parent"))
+ready, told = os.pipe()
+go, say = os.pipe()
+child = os.fork()
+if not child:
+    assert catalog.sessions()
+    os.write(told, b"x")
+    os.read(go, 1)
+    for number in range(9):
+        catalog.put_session(session(f"child {number}"))
+    os.kill(os.getpid(), signal.SIGKILL)
+os.read(ready, 1)
+catalog.put_session(session("parent again"))
+catalog.close()
+os.write(say, b"x")
+os.waitpid(child, 0)
+assert len(SQLiteCatalog(Path(sys.argv[1])).sessions()) == 11
+"""
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def hot(path: Path, application: int) -> None:
+    """Make a database whose writer was killed amid a transaction before there was a WAL."""
+    origin = path.with_name("origin")
+    with closing(sqlite3.connect(origin, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size=1")
+        db.execute(f"PRAGMA application_id={application}")
+        db.execute("CREATE TABLE t (x)")
+        db.execute("INSERT INTO t VALUES (zeroblob(50000))")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE t SET x = randomblob(60000)")
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{origin}{suffix}", f"{path}{suffix}")
+        db.execute("ROLLBACK")
+    for left in path.parent.glob("origin*"):
+        left.unlink()
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_what_was_killed_before_the_wal_is_undone(path: Path, readonly: bool) -> None:
+    hot(path, module.APPLICATION_ID)
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            db.execute("PRAGMA user_version")
+        assert caught.value.sqlite_errorname == "SQLITE_READONLY_ROLLBACK", "this tests nothing"
+    if readonly:
+        with pytest.raises(StoreError, match="schema version 0"):
+            SQLiteCatalog(path, readonly=True)
+    else:
+        with closing(SQLiteCatalog(path)) as catalog:
+            assert catalog.sessions() == []
+            assert catalog._all("PRAGMA integrity_check") == [("ok",)]
+    assert not Path(f"{path}-journal").exists()
+
+
+def test_another_program_s_is_not_undone(path: Path) -> None:
+    hot(path, 77)
+    files = {one: one.read_bytes() for one in path.parent.iterdir()}
+    assert len(files) == 2
+    with pytest.raises(IntegrityError, match="another program"):
+        SQLiteCatalog(path)
+    assert {one: one.read_bytes() for one in path.parent.iterdir()} == files
+
+
+def test_a_file_that_another_process_is_making_is_not_taken_for_a_foreign_one(path: Path) -> None:
+    class Slow(sqlite3.Connection):
+        """Lets another process make the tables between two looks."""
+
+        met = 0
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if "sqlite_master" in sql:
+                self.met += 1
+                with (
+                    closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
+                    contextlib.suppress(sqlite3.OperationalError),
+                ):
+                    other.executescript(
+                        f"BEGIN; CREATE TABLE sessions (id); PRAGMA user_version=1; "
+                        f"PRAGMA application_id={module.APPLICATION_ID}; COMMIT"
+                    )
+            return super().execute(sql, *values)
+
+    with (
+        closing(SQLiteCatalog(path.with_name("any"))) as catalog,
+        closing(sqlite3.connect(path, factory=Slow, isolation_level=None)) as db,
+    ):
+        assert catalog._version(db) == 0
+        assert db.met == 1

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
+import io
 import os
+import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import payloads
+from mxm_dataio.drain import BLOCK
 from mxm_dataio.errors import IntegrityError
 from mxm_dataio.payloads import PayloadFolder, Spool
+from mxm_dataio.prefixes import Prefixes
 
 
 @pytest.fixture
@@ -181,22 +189,48 @@ def test_a_refused_put_leaves_no_temporary_file_and_keeps_the_bytes(
 # -- opening ---------------------------------------------------------------------------------
 
 
+def read(folder: PayloadFolder, checksum: str, size: int) -> bytes:
+    with folder.open(checksum, size) as file:
+        return file.read()
+
+
 @pytest.mark.parametrize("whole", [payloads._WHOLE, 4], ids=["in memory", "from disk"])
-def test_what_is_opened_was_checked(
+def test_what_is_read_was_checked(
     folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch, whole: int
 ) -> None:
     monkeypatch.setattr(payloads, "_WHOLE", whole)
     checksum = put(folder, b"hello")
-    with folder.open(checksum, 5) as file:
-        assert file.read() == b"hello"
+    assert read(folder, checksum, 5) == b"hello"
+    folder.verify(checksum, 5, beside=True)
     path = folder.path(checksum)
     for damage in (b"hellO", b"hell", b"hello!", b""):
         path.write_bytes(damage)
-        with pytest.raises(IntegrityError, match=checksum) as caught:
-            folder.open(checksum, 5)
-        assert caught.value.path == path
+        for check in (read, PayloadFolder.verify):
+            with pytest.raises(IntegrityError, match=checksum) as caught:
+                check(folder, checksum, 5)
+            assert caught.value.path == path
     with pytest.raises(IntegrityError, match=checksum):
-        folder.open(checksum, 0)
+        read(folder, checksum, 0)
+
+
+def test_a_file_system_may_give_less_at_once(
+    folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksum, read = put(folder, b"hello"), os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, count: read(descriptor, min(count, 2)))
+    with folder.open(checksum, 5) as file:
+        assert file.read() == b"hello"
+    folder.path(checksum).write_bytes(b"hello!")
+    with pytest.raises(IntegrityError, match=checksum):
+        folder.open(checksum, 5)
+
+
+def test_what_cannot_be_read_is_no_error_of_the_network(folder: PayloadFolder) -> None:
+    path = folder.path("0" * 64)
+    path.mkdir()
+    with pytest.raises(IntegrityError, match="directory") as caught:
+        folder.open("0" * 64, 1)
+    assert caught.value.path == path
 
 
 def test_a_missing_payload_is_named(folder: PayloadFolder) -> None:
@@ -232,3 +266,199 @@ def test_sync_reaches_every_payload_and_the_folder(
     synced.clear()
     folder.sync()
     assert synced == []
+
+
+# -- large payloads --------------------------------------------------------------------------
+
+LARGE = random.Random(1).randbytes(2 * BLOCK) + b"end"
+SUM = sha(LARGE)
+
+
+@pytest.fixture
+def large(folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch) -> PayloadFolder:
+    monkeypatch.setattr(payloads, "_WHOLE", BLOCK)
+    assert put(folder, LARGE, 0) == SUM
+    assert names(folder) == {f"{SUM}.bin", f"{SUM}.prefixes"}
+    return folder
+
+
+def change(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def collect(file: BinaryIO, into: bytearray) -> None:
+    while piece := file.read(1000):
+        into += piece
+
+
+def unread(*_args: object) -> object:
+    raise AssertionError("the whole was read")
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 30], ids=["file", "memory"])
+@pytest.mark.parametrize("size", [BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1])
+def test_a_large_payload_comes_back_without_being_read_beforehand(
+    large: PayloadFolder, monkeypatch: pytest.MonkeyPatch, size: int, limit: int
+) -> None:
+    checksum = put(large, LARGE[:size], limit)
+    large.verify(checksum, size, beside=True)
+    monkeypatch.setattr(Prefixes, "of", unread)
+    assert read(large, checksum, size) == LARGE[:size]
+    with large.open(checksum, size) as file:
+        cut = iter(lambda: file.read(1000), b"")
+        assert b"".join(cut) == LARGE[:size]
+        assert file.read(1) == b""
+    with io.BufferedReader(large.open(checksum, size)) as file:  # type: ignore[type-var]
+        assert file.read() == LARGE[:size]
+
+
+@pytest.mark.parametrize("at", [0, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, len(LARGE) - 1])
+def test_no_byte_of_a_damaged_block_is_served(large: PayloadFolder, at: int) -> None:
+    path = large.path(SUM)
+    change(path, at)
+    came = bytearray()
+    with large.open(SUM, len(LARGE)) as file:
+        with pytest.raises(IntegrityError, match=SUM) as caught:
+            collect(file, came)
+        assert caught.value.path == path
+        for again in (file.read, lambda: file.read(1), lambda: file.readinto(bytearray(9))):
+            with pytest.raises(IntegrityError, match=SUM):
+                again()
+    assert came == LARGE[: at // BLOCK * BLOCK]
+
+
+def test_a_disk_that_can_t_be_read_is_no_error_of_the_network(
+    large: PayloadFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = put(large, b"small")
+
+    class Failing(io.FileIO):
+        def readinto(self, _buffer: object, /) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with large.open(SUM, len(LARGE)) as file:
+        assert file.read(1) == LARGE[:1]
+        file._file.close()  # type: ignore[attr-defined]
+        file._file = Failing(large.path(SUM))  # type: ignore[attr-defined]
+        assert file.read(BLOCK) == LARGE[1:BLOCK]
+        with pytest.raises(IntegrityError):
+            file.read(1)
+
+    def refuse(_descriptor: int, _size: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, *_args, **_kwargs: Failing(descriptor))
+    monkeypatch.setattr(os, "read", refuse)
+    for checksum, size in ((small, 5), (SUM, len(LARGE))):
+        with pytest.raises(IntegrityError):
+            read(large, checksum, size)
+        with pytest.raises(IntegrityError):
+            large.verify(checksum, size)
+
+
+def test_what_changes_while_it_is_read_is_not_served(large: PayloadFolder) -> None:
+    path = large.path(SUM)
+    with large.open(SUM, len(LARGE)) as file:
+        assert file.read(1) == LARGE[:1]
+        change(path, 10)
+        change(path, BLOCK)
+        rest = iter(lambda: file.read(BLOCK), b"")
+        assert next(rest) == LARGE[1:BLOCK]
+        with pytest.raises(IntegrityError):
+            next(rest)
+    change(path, 10)
+    change(path, BLOCK)
+    with large.open(SUM, len(LARGE)) as file:
+        assert file.read(1) == LARGE[:1]
+        os.truncate(path, len(LARGE) - 1)
+        assert file.read(BLOCK) == LARGE[1:BLOCK]
+        assert file.read(BLOCK) == LARGE[BLOCK : 2 * BLOCK]
+        with pytest.raises(IntegrityError):
+            file.read(BLOCK)
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _elsewhere(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_suffix(".elsewhere")))
+
+
+def _unreadable(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _of_another(path: Path) -> None:
+    path.write_bytes(Prefixes.of(io.BytesIO(LARGE + LARGE), BLOCK)[0].encode())
+
+
+DAMAGES: list[Callable[[Path], None]] = [
+    _gone, _elsewhere, _unreadable, _of_another,
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    *(functools.partial(change, at=at) for at in (0, 25, 40, 60, 90, -32, -1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_without_sound_prefixes_the_whole_is_checked_first(
+    large: PayloadFolder, damage: Callable[[Path], None]
+) -> None:
+    beside = large.prefixes_path(SUM)
+    damage(beside)
+    assert read(large, SUM, len(LARGE)) == LARGE
+    large.verify(SUM, len(LARGE))
+    if damage is not _gone:
+        with pytest.raises(IntegrityError) as caught:
+            large.verify(SUM, len(LARGE), beside=True)
+        assert caught.value.path == beside
+    change(large.path(SUM), -1)
+    with pytest.raises(IntegrityError) as caught:
+        large.open(SUM, len(LARGE))
+    assert caught.value.path == large.path(SUM)
+
+
+def test_forged_prefixes_do_not_get_a_forged_payload_to_its_end(large: PayloadFolder) -> None:
+    forged = b"x" * BLOCK + LARGE[BLOCK:]
+    large.path(SUM).write_bytes(forged)
+    prefixes, _ = Prefixes.of(io.BytesIO(forged), BLOCK)
+    large.prefixes_path(SUM).write_bytes(prefixes.encode())
+    with large.open(SUM, len(LARGE)) as file:
+        assert len(file.read(BLOCK) + file.read(BLOCK)) == 2 * BLOCK
+        with pytest.raises(IntegrityError):
+            file.read(1)
+
+
+def test_recorded_again_a_large_payload_gets_its_prefixes_back(large: PayloadFolder) -> None:
+    beside, inode = large.prefixes_path(SUM), large.path(SUM).stat().st_ino
+    sound = beside.read_bytes()
+    for damage in (_gone, functools.partial(change, at=70)):
+        damage(beside)
+        assert put(large, LARGE, 0) == SUM
+        assert beside.read_bytes() == sound
+    assert large.path(SUM).stat().st_ino == inode
+    assert beside.stat().st_mode & 0o777 == 0o600
+
+
+def test_prefixes_that_can_t_be_written_cost_no_payload(large: PayloadFolder) -> None:
+    other = LARGE + b"!"
+    large.prefixes_path(sha(other)).mkdir()
+    assert read(large, put(large, other, 0), len(other)) == other
+    assert not [name for name in names(large) if name.endswith(".tmp")]
+
+
+def test_prefixes_are_synced_with_their_payload(
+    large: PayloadFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(payloads, "_sync", synced.append)
+    large.sync()
+    assert set(synced) == {large.path(SUM), large.prefixes_path(SUM), large.folder}

@@ -53,8 +53,9 @@ def record(
     def take(content: bytes) -> str:
         spool = store.spool(limit)
         spool.write(content)
-        store.take(spool, waiting)
-        return spool.checksum
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
 
     attempts = [
         CapturedAttempt("GET", "u", 0.0, checksum=take(content), size=len(content))
@@ -246,17 +247,51 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert store.open(exchange.responses[0]).read() == b"kept"
 
 
-def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    alive = session(os.getpid(), Status.RUNNING)
-    others_child = session(os.getppid(), Status.RUNNING)
-    ended = session(gone.pid, Status.FAILED)
-    dead = session(gone.pid, Status.RUNNING)
-    for one in (alive, others_child, ended, dead):
-        store.begin(one)
-    assert store.sessions("src") == [
-        alive, others_child, ended, replace(dead, status=Status.INTERRUPTED),
-    ]  # fmt: skip
+def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store, root: Path) -> None:
+    # A process id says nothing: this process has the dead one's, as one in a container has.
+    ended = session(os.getpid(), Status.FAILED)
+    alive, dead = (session(os.getpid(), Status.RUNNING) for _ in range(2))
+    store.begin(ended)
+    store.end(ended)
+    store.begin(alive)
+    other = Store(root)
+    other.begin(dead)
+    assert store.sessions("src") == other.sessions("src") == [ended, alive, dead]
+    other.close()
+    assert store.sessions("src") == [ended, alive, replace(dead, status=Status.INTERRUPTED)]
     # Told, not written: reading changes nothing.
     assert store.catalog.session(dead.id) == dead
+
+
+def test_a_killed_session_is_interrupted_before_anyone_waits_for_its_process(root: Path) -> None:
+    # As in a container whose first process waits for no one.
+    script = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.unit.test_store import *
+store = Store(Path(sys.argv[1]))
+store.begin(session(os.getpid(), Status.RUNNING))
+ready, told = os.pipe()
+child = os.fork()
+if not child:
+    # Nor does a child that lives on keep it running.
+    os.write(told, b"x")
+    signal.pause()
+os.read(ready, 1)
+print(child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    checkout = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", script, root, checkout], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            with Store(root) as store:
+                assert [one.status for one in store.sessions()] == [Status.INTERRUPTED]
+            assert list((root / "running").iterdir()) == []
+        finally:
+            os.kill(child, signal.SIGKILL)

@@ -9,7 +9,6 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -524,11 +523,13 @@ def test_no_database(root: Path, tmp_path: Path) -> None:
 
 
 def test_sessions_that_never_ended_are_noted(root: Path) -> None:
-    running, gone = session(), replace(session(), pid=1 << 22)
+    running, gone = session(), session()
     with Store(root) as store:
+        store.begin(running)
+        # Its process, which held a lock, is no more.
+        store.catalog.put_session(gone)
         for held in (running, gone):
-            store.begin(held)
-            record(store, held, f"of-{held.pid}", b"z")
+            record(store, held, f"of-{held.id}", b"z")
         store.settle()
         found = verify(store)
     assert found.ok

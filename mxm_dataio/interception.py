@@ -1,0 +1,29 @@
+"""What the adapters offer to a session, which knows none of them.
+
+Filled by the package's ``__init__``, the one place that knows both; it is run before any module
+of the package is, so a session never finds these empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .fetcher import HTTPFetcher
+
+
+class Interceptor(Protocol):
+    """What sees the calls of the whole process while a session is active."""
+
+    def install(self) -> None:
+        """Start; counted, so that sessions may overlap."""
+
+    def uninstall(self) -> None:
+        """Stop, and leave no trace after the last."""
+
+
+# Each is called when a session opens; it returns None where there is nothing for it to see.
+interceptors: list[Callable[[], Interceptor | None]] = []
+# Each makes the fetcher whose calls the IngestSession given captures.
+http_fetchers: list[Callable[[Any], HTTPFetcher]] = []

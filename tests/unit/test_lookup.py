@@ -1,0 +1,208 @@
+"""Which answer a look-up gives, beside the rules written down over a plain list of calls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.identity import Identity, identify
+from mxm_dataio.lookup import Lookup
+from mxm_dataio.models import Exhausted, Mode, Session, Status
+from mxm_dataio.store import Store
+from mxm_dataio.utils import as_of_bound
+
+OLD, NEW = "2025-01-01", "2025-01-02"
+# Each example has a source of its own in the one store.
+_examples = itertools.count()
+
+
+class Sessions:
+    """The sessions of one example, in the order of their rows."""
+
+    def __init__(self) -> None:
+        self.name = f"{next(_examples):06}"
+        self.all = [
+            self._session("s1", OLD),
+            self._session("s2", OLD, parent="s1"),
+            self._session("s3", NEW),
+            self._session("s4", OLD),
+            self._session("s5", NEW, source="other"),
+        ]
+        self.order = [one.id for one in self.all]
+
+    def _session(self, id: str, as_of: str, parent: str = "", source: str = "") -> Session:
+        return Session(
+            self.id(id), source or self.name, Mode.RECORD, as_of, Status.COMPLETE, "t",
+            root_id=self.id(parent or id), parent_id=self.id(parent) if parent else None,
+        )  # fmt: skip
+
+    def id(self, name: str) -> str:
+        """Return an id that no other example has."""
+        return f"{self.name}-{name}"
+
+
+def identity(name: str, value: str, action: str) -> Identity:
+    headers = [("X", value), ("Y", value)] + ([("SOAPAction", action)] if action else [])
+    return identify("GET", f"http://host/{name}", headers=headers)
+
+
+CALLS = [identity(n, v, a) for n in ("p", "q", "r") for v in ("1", "2") for a in ("", "act")]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A recorded call."""
+
+    id: str
+    session: Session
+    base: str
+    hash: str
+    counts: bool
+
+
+@dataclass
+class Rules:
+    """The rules, as :mod:`mxm_dataio.lookup` has them in words."""
+
+    sessions: Sessions
+    pinned: str | None
+    bound: str
+    exhausted: Exhausted
+    calls: list[Held] = field(default_factory=list)
+    variants: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
+    settled: dict[str, tuple[str, str]] = field(default_factory=dict)
+    served: dict[str, str] = field(default_factory=dict)
+
+    def place(self, params_hash: str) -> tuple[str, str] | None:
+        found = [
+            (one.session.as_of, self.sessions.order.index(one.session.root_id))
+            for one in self.calls
+            if one.hash == params_hash
+            and one.counts
+            and one.session.source == self.sessions.name
+            and (
+                one.session.root_id == self.pinned
+                if self.pinned
+                else one.session.as_of <= self.bound
+            )
+        ]
+        if not found:
+            return None
+        as_of, number = max(found)
+        return self.settled.setdefault(params_hash, (as_of, self.sessions.order[number]))
+
+    def answer(self, asked: Identity) -> str | None:
+        base, plain = asked.params_hash(), asked.counting(())
+        names = {asked.counting(vary) for vary in self.variants.get(base, ())}
+        hashes = sorted(asked.params_hash(one) for one in names)
+        if plain not in names:
+            hashes.append(asked.params_hash(plain) if plain else base)
+        places = [(place, one) for one in hashes if (place := self.place(one))]
+        if not places:
+            return None
+        # The first of the newest.
+        (_, root), params_hash = max(places, key=lambda found: found[0])
+        return self.next(root, params_hash)
+
+    def next(self, root: str, params_hash: str) -> str | None:
+        after = self.served.get(params_hash, "")
+        found = sorted(
+            one.id
+            for one in self.calls
+            if one.hash == params_hash and one.counts and one.session.root_id == root
+            and one.session.source == self.sessions.name and one.id > after
+        )  # fmt: skip
+        if found:
+            self.served[params_hash] = found[0]
+            return found[0]
+        return (after or None) if self.exhausted is Exhausted.REPEAT else None
+
+
+def record(store: Store, rules: Rules, number: int, what: tuple[int, int, Any, int]) -> None:
+    where, which, vary, status = what
+    call, held = CALLS[which], rules.sessions.all[where]
+    names = call.counting(vary)
+    one = Held(
+        rules.sessions.id(f"{number:05}"),
+        held,
+        call.params_hash(),
+        call.params_hash(names),
+        counts=status > 0,
+    )
+    entry = Entry(
+        CapturedCall(
+            one.id, "GET", "u", 0.0,
+            status=Status.COMPLETE if one.counts else Status.INTERRUPTED,
+        ),
+        InSession(held.id, held.root_id, held.source, held.as_of),
+        "", call.document(names).decode(), names, one.base if names else None, None, 0, None,
+        (CapturedAttempt("GET", "u", 0.0, 200, complete=True),), {},
+    )  # fmt: skip
+    store.catalog.put([entry])
+    rules.calls.append(one)
+    if names and held.source == rules.sessions.name:
+        rules.variants.setdefault(one.base, set()).add(names)
+
+
+recordings = st.tuples(
+    st.sampled_from([0, 0, 0, 0, 1, 2, 2, 3, 4]),
+    st.integers(0, len(CALLS) - 1),
+    st.sampled_from([(), (), (), ("x",), ("x", "y")]),
+    st.sampled_from([0, 1, 1, 1, 1, 1]),
+)
+# Ask for the call that was recorded so many behind the one asked for last, or record another.
+steps = st.one_of(
+    st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, 0, -1, -7]), st.sampled_from([1]), recordings
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store(tmp_path_factory.mktemp("store") / "root") as made:
+        yield made
+
+
+@given(
+    before=st.lists(recordings, min_size=3, max_size=30),
+    then=st.lists(steps, min_size=5, max_size=40),
+    pinned=st.sampled_from([None, None, "s1", "s3", "s4"]),
+    as_of=st.sampled_from([None, None, OLD]),
+    exhausted=st.sampled_from(list(Exhausted)),
+    late=st.booleans(),
+)
+def test_it_gives_what_the_rules_say(
+    store: Store,
+    before: list[tuple[int, int, Any, int]],
+    then: list[Any],
+    pinned: str | None,
+    as_of: str | None,
+    exhausted: Exhausted,
+    late: bool,
+) -> None:
+    sessions = Sessions()
+    root = sessions.id(pinned) if pinned else None
+    rules = Rules(sessions, root, as_of_bound(as_of) if as_of else "~", exhausted)
+    for one in sessions.all:
+        store.begin(one)
+    for number, what in enumerate(before):
+        record(store, rules, 2 * number, what)
+    with Store(store.root, readonly=True) as reader:
+        lookup = Lookup(reader, sessions.name, as_of=as_of, root_id=root, exhausted=exhausted)
+        place, number = -1, 2 * len(before)
+        for step in then:
+            if isinstance(step, tuple):
+                # One that began earlier than others may be recorded after them.
+                number += 2
+                record(store, rules, number - 9 if late else number, step)
+                continue
+            place = (place + step) % len(before)
+            asked = CALLS[before[place][1]]
+            found, _ = lookup.find(asked)
+            assert (found.request.id if found else None) == rules.answer(asked)
