@@ -6,13 +6,14 @@ its file may have been written by another hand.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from . import rows
-from .catalog import MIGRATIONS
+from .catalog import DAMAGED, MIGRATIONS
 
 _CALL = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "
@@ -99,7 +100,24 @@ class Ledger:
         found = [text for text in found if text != "ok"]
         if [tuple(row) for row in self._db.execute(_SCHEMA)] != _schema():
             found.append("its tables, indexes or triggers are not those of this release")
-        return found
+            return found
+        return found + [text for text in map(self._index_problem, _indexes()) if text]
+
+    def _index_problem(self, index: tuple[str, str, str]) -> str | None:
+        """Say whether an index leads to other rows than its table has.
+
+        SQLite's own check compares what entries say, and not each byte that leads to their rows.
+        """
+        name, table, column = index
+        rows_of = f"SELECT count(*), total(_rowid_) FROM {table}"
+        try:
+            through = self._db.execute(
+                f"{rows_of} INDEXED BY {name} WHERE {column} IS NOT NULL"
+            ).fetchone()
+            plain = self._db.execute(f"{rows_of} NOT INDEXED WHERE {column} IS NOT NULL").fetchone()
+        except DAMAGED as exc:
+            return f"{name}: {exc}"
+        return None if through == plain else f"{name} does not lead to the rows of its table"
 
     def count(self) -> int:
         """Return how many calls there are in the sessions to be read."""
@@ -222,11 +240,27 @@ def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-@functools.cache
-def _schema() -> list[rows.Row]:
-    with sqlite3.connect(":memory:") as db:
+@contextlib.contextmanager
+def _empty() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
         for migration in MIGRATIONS:
             db.executescript(migration)
-        found = db.execute(_SCHEMA).fetchall()
-    db.close()
-    return found
+        yield db
+
+
+@functools.cache
+def _schema() -> list[rows.Row]:
+    with _empty() as db:
+        return db.execute(_SCHEMA).fetchall()
+
+
+@functools.cache
+def _indexes() -> list[tuple[str, str, str]]:
+    """Return name, table and first column of each index beside a table."""
+    with _empty() as db:
+        return db.execute(
+            "SELECT m.name, m.tbl_name, c.name FROM sqlite_master m "
+            "JOIN pragma_index_info(m.name) c ON c.seqno = 0 "
+            # The table of variants is its own index.
+            "WHERE m.type = 'index' AND m.tbl_name <> 'variants'"
+        ).fetchall()

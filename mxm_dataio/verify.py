@@ -255,8 +255,10 @@ class _Work:
                     # That one's content is what this was chained to: its hash alone is another.
                     del broken[-1]
                     self.found("its hash was changed", held.id, last.call.exact)
-                else:
+                elif len(broken) < _FINDINGS:
                     broken.append(_Broken(place, call, derived))
+                else:
+                    self.more += 1
             if details:
                 self.found("; ".join(details), held.id, call.exact)
             before = call.hash

@@ -166,15 +166,12 @@ def _by_sql(root: Path) -> list[Any]:
                 )
             elif kind == b"index":
                 columns = [row[2].decode() for row in db.execute(f"PRAGMA index_info({name})")]
-                listed = ", ".join(columns)
-                found.append(
-                    db.execute(
-                        f"SELECT {listed} FROM {table} INDEXED BY {name} "
-                        f"WHERE {columns[0]} IS NOT NULL ORDER BY {listed}"
-                    ).fetchall()
-                    if not name.startswith("sqlite_")
-                    else db.execute(f"SELECT {listed} FROM {table} ORDER BY {listed}").fetchall()
+                listed = ", ".join([*columns, *(["_rowid_"] if table != "variants" else [])])
+                through = db.execute(
+                    f"SELECT {listed} FROM {table} INDEXED BY {name} "
+                    f"WHERE {columns[0]} IS NOT NULL ORDER BY {', '.join(columns)}"
                 )
+                found.append(through.fetchall())
         return found
 
 

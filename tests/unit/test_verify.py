@@ -217,6 +217,17 @@ def test_an_index_that_lies(root: Path) -> None:
     assert any(said)
 
 
+def test_an_index_that_leads_astray(root: Path) -> None:
+    # SQLite's own check does not look at all of an entry's header.
+    path = root / "dataio.sqlite"
+    content = path.read_bytes()
+    entries = [match.start() for match in re.finditer(rb"\x08\x81\r\x19", content)]
+    assert len(entries) == 8
+    for at in entries:
+        path.write_bytes(content[:at] + b"\x09" + content[at + 1 :])
+        assert "requests_by_hash" in str(verify_root(root).findings)
+
+
 # -- records -----------------------------------------------------------------------------------
 
 
