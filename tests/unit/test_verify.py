@@ -538,7 +538,7 @@ def test_sessions_that_never_ended_are_noted(root: Path) -> None:
         f"session {gone.id} is interrupted: its calls are chained, but not sealed",
     )
     sql(root, f"UPDATE requests SET kind = 'x' WHERE endpoint LIKE '%/of-{gone.id}'")
-    assert about(verify_root(root), request_id(root, f"of-{gone.pid}"))
+    assert about(verify_root(root), request_id(root, f"of-{gone.id}"))
 
 
 def test_calls_that_wait_in_a_journal_are_noted(
