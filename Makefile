@@ -3,6 +3,8 @@
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-fork  with urllib3-future in urllib3's place
+# make trust  nothing lost, nothing leaked, nothing forged: kills, flipped bytes, planted secrets
+#             (ARGS=--long for thousands)
 # make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
 #             (minutes; ARGS=--full takes an hour, ARGS=--help lists the options)
 # make bench-quick  the short form, without the others; fails on a twofold loss
@@ -13,7 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-long test-fork bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test test-long test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,6 +39,9 @@ test-fork:
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check urllib3-future
 	.venv-fork/bin/python -m pytest -q tests/test_coverage.py
+
+trust: $(VENV)/.installed
+	$(BIN)/python -m tests.trust $(ARGS)
 
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
