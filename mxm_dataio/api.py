@@ -504,9 +504,10 @@ class IngestSession:
     ) -> Identity:
         """Return a call's identity under this session's redaction and ``ignore_params``."""
         secrets = self.secrets
-        pairs = secrets.pairs(tuple(headers))
+        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
         url = secrets.url(url)
-        params = [(name, secrets.param(name, value)) for name, value in params]
+        if params:
+            params = [(name, secrets.param(name, value)) for name, value in params]
         if body:
             body = self._unmasked(body, pairs)
         return identify(

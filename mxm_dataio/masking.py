@@ -34,6 +34,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from mmap import mmap
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -48,6 +49,9 @@ LARGEST = 16 << 20
 _TOKEN_ANSWER = 16 << 10
 _LASTING, _PASSING = 256, 32
 _SHORTEST, _LONGEST = 8, 8192
+# Needles above this number are not looked for one by one.
+_MANY = 80
+_RUN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}")
 
 _MASK = PLACEHOLDER.encode("ascii")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
@@ -65,6 +69,7 @@ _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 _ENTITIES = {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "'": "&apos;"}
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
+_CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _TOKENISH = re.compile(r"token|oauth|openid", re.IGNORECASE)
 
 
@@ -86,6 +91,8 @@ class Needle(NamedTuple):
 
 
 Known = dict[str, tuple[Needle, ...]]
+# Finds runs that are long enough; the needles that they may not hold, and those that they may.
+Runs = tuple[re.Pattern[bytes], tuple[Needle, ...], tuple[Needle, ...]]
 Clear = Callable[[], Iterable[bytes]]
 
 
@@ -106,6 +113,7 @@ class Secrets:
         self._own: Known = {}
         # What programs make of the placeholder is masked as what they made of the secret was.
         self._always = _coded(PLACEHOLDER) if replays and rules.values else ()
+        self._runs: Runs | None = None
         # Replaced as a whole, never changed: readers take no lock.
         self._needles: tuple[Needle, ...] = self._always
         self._last_url: tuple[str, str, object] = ("", "", None)
@@ -146,18 +154,22 @@ class Secrets:
             _put(kept, value, needles, limit)
             every = [*self._lasting.values(), *self._passing.values(), self._always]
             # The longest first: one value may be a part of another.
-            self._needles = tuple(
+            needles = tuple(
                 sorted((n for one in every for n in one), key=lambda n: len(n.anchor), reverse=True)
             )
+            self._runs = _runs(needles)
+            self._needles = needles
 
     # -- masking -----------------------------------------------------------------------------
 
     def mask(self, data: bytes) -> bytes:
         """Return bytes without the values that are known."""
-        for needle in self._needles:
+        if not self._needles:
+            return data
+        for needle in self._near(data):
             if needle.anchor in data:
                 data = _masked(data, needle)
-        if self._needles and b"\0" in data:
+        if b"\0" in data:
             data = _mask_wide(data, self._needles)
         return data
 
@@ -241,10 +253,25 @@ class Secrets:
         self._last_body = (body, content_type, clean, self._needles)
         return clean
 
-    def holds(self, data: object) -> bool:
-        """Say whether a mapped file may hold what is known."""
-        find = data.find  # type: ignore[attr-defined]
-        return any(find(needle.anchor) >= 0 for needle in self._needles)
+    def holds(self, data: bytes | mmap) -> bool:
+        """Say whether bytes or a mapped file may hold what is known."""
+        needles = self._needles
+        if isinstance(data, bytes):
+            if b"\0" in data:
+                return bool(needles)
+            return any(needle.anchor in data for needle in self._near(data))
+        return any(data.find(needle.anchor) >= 0 for needle in needles)
+
+    def _near(self, data: bytes) -> Iterable[Needle]:
+        """Return the needles worth looking for: where there are many, by the long runs of text."""
+        runs = self._runs
+        if runs is None:
+            return self._needles
+        pattern, short, long = runs
+        text = b" ".join(pattern.findall(data))
+        found = [*short, *(needle for needle in long if needle.anchor in text)]
+        found.sort(key=lambda needle: len(needle.anchor), reverse=True)
+        return found
 
     def looks_into(self, head: bytes, size: int) -> bool:
         """Say whether an answer's body may hold a secret, by its head and size."""
@@ -258,12 +285,13 @@ class Secrets:
 
         The same object, where there is none in it.
         """
-        if not self._needles and TOKEN_MARK not in content:
-            # Under a content coding perhaps: a token is asked for by POST (RFC 6749 §3.2), or of
-            # a place that says so.
-            asked = method == "POST" or _TOKENISH.search(url)
-            if not asked or content[:1] in (b"{", b"["):
-                return content
+        needles = self._needles
+        coded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
+        if not coded and not (TOKEN_MARK in content or (needles and self.holds(content))):
+            return content
+        # A token is asked for by POST (RFC 6749 §3.2), or of a place that says so.
+        if coded and not (needles or method == "POST" or _TOKENISH.search(url)):
+            return content
         fields = {name.lower(): value for name, value in parse_head(head)[2]}
         media = media_type(fields.get("content-type", ""))
         if not is_text(media, content):
@@ -340,6 +368,16 @@ def _needles(value: str) -> tuple[Needle, ...]:
     anchor = max(_UNRESERVED.findall(value), key=len, default="").encode("ascii")
     pattern = re.compile(b"".join(map(_writings, value)))
     return (Needle(value, anchor, pattern), *_coded(value))
+
+
+def _runs(needles: tuple[Needle, ...]) -> Runs | None:
+    """Return how to tell fast that a text holds none of many needles."""
+    if len(needles) <= _MANY:
+        return None
+    long = tuple(needle for needle in needles if _RUN.fullmatch(needle.anchor))
+    short = tuple(needle for needle in needles if not _RUN.fullmatch(needle.anchor))
+    least = min((len(needle.anchor) for needle in long), default=_SHORTEST)
+    return re.compile(rb"[A-Za-z0-9._~+/-]{%d,}" % least), short, long
 
 
 def _writings(character: str) -> bytes:

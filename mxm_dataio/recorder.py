@@ -73,7 +73,7 @@ class Recorder:
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
         upload = self._clean_body(body, call.head) if body else None
-        document = secrets.mask_text(identity.document(vary).decode("utf-8"))
+        document = secrets.mask(identity.document(vary)).decode("utf-8")
         held: dict[str, bytes] = {}
         try:
             for _, spool in pairs:
