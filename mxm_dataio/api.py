@@ -36,10 +36,12 @@ from .fetcher import HTTPFetcher
 from .identity import Identity, identify
 from .interception import Interceptor, http_fetchers, interceptors
 from .lookup import Lookup
+from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
 from .models import (
     Exchange,
     Exhausted,
+    Headers,
     Mode,
     Request,
     Response,
@@ -50,7 +52,7 @@ from .params import plain
 from .payloads import Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
-from .redaction import Redaction
+from .redaction import Redaction, has_fields
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
 
@@ -66,6 +68,8 @@ class Pending(Protocol):
 
 
 _SHARED_SECONDS = 1.0
+# Words for modes in which nothing that was recorded is handed out.
+_RECORDS = frozenset({"record", "all", "off"})
 
 _context: ContextVar[IngestSession | None] = ContextVar("mxm_dataio_session", default=None)
 _stack: list[IngestSession] = []
@@ -100,7 +104,8 @@ class IngestSession:
         ttl: seconds (or a ``timedelta``) for which ``auto`` takes an answer as fresh.
         exhausted: ``repeat`` (the last answer again) or ``error``, when replay is asked more
             often than was recorded.
-        redaction: what never reaches disk; ``None`` switches it off, with a warning.
+        redaction: what never reaches disk, or a mapping that has it by source (the default for
+            those it does not name); ``None`` switches it off, with a warning.
         strict: a failure to store raises :class:`StoreError` instead of a warning.
         ignore_params: names of query, form and JSON fields (at any depth) that do not count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
@@ -121,7 +126,7 @@ class IngestSession:
         session: str | None = None,
         ttl: float | timedelta | None = None,
         exhausted: str | None = None,
-        redaction: Redaction | None = redacting.DEFAULT,
+        redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
         strict: bool | None = None,
         ignore_params: Iterable[str] | None = None,
         spool_limit: int | None = None,
@@ -147,6 +152,8 @@ class IngestSession:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
             raise ConfigError(str(exc)) from None
+        if isinstance(redaction, Mapping):
+            redaction = redaction.get(source, redacting.DEFAULT)
         self.redaction = redaction if redaction is not None else redacting.NOTHING
         if redaction is None:
             warnings.warn(
@@ -156,6 +163,7 @@ class IngestSession:
             )
         self._ignore = self.redaction.names | set(self.settings.ignore_params)
         self.mode = config.mode_of(self.settings.mode)
+        self.secrets = Secrets(self.redaction, replays=self.settings.mode not in _RECORDS)
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
@@ -316,7 +324,7 @@ class IngestSession:
         )
         if self.store is not None and not self.store.readonly:
             self._recorder = Recorder(
-                self.store, self.session, self.redaction, self.settings.spool_limit
+                self.store, self.session, self.secrets, self.settings.spool_limit
             )
             try:
                 self.store.begin(self.session)
@@ -431,7 +439,7 @@ class IngestSession:
         """
         if self.mode is Mode.OFF:
             return
-        shown = self.redaction.url(url)
+        shown = self.secrets.url(url)
         if self.mode is Mode.REPLAY:
             error = ReplayMissError(
                 f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
@@ -485,15 +493,39 @@ class IngestSession:
         params: Iterable[tuple[str, str]] = (),
     ) -> Identity:
         """Return a call's identity under this session's redaction and ``ignore_params``."""
+        secrets = self.secrets
+        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
+        url = secrets.url(url)
+        if params:
+            params = [(name, secrets.param(name, value)) for name, value in params]
+        if body:
+            body = self._unmasked(body, pairs)
         return identify(
             method,
             url,
             params=params,
-            headers=headers,
+            headers=pairs,
             body=body,
             ignore=self._ignore,
             ignore_headers=self.redaction.headers,
         )
+
+    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> bytes | mmap:
+        """Return a request's body as it identifies: without what is known to be secret.
+
+        What stands under secret names leaves the identity by these.
+        """
+        secrets = self.secrets
+        content_type = next((v for n, v in pairs if n.lower() == "content-type"), "")
+        if isinstance(body, mmap):
+            if len(body) > LARGEST:
+                return body
+            if not (has_fields(content_type) or secrets.holds(body)):
+                return body
+            body = bytes(body)
+        clean = secrets.body(body, content_type)
+        # By rules, values change; by names alone the document is that of the body as it was.
+        return clean if self.redaction.rules else secrets.mask(body)
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
@@ -529,7 +561,7 @@ class IngestSession:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, self.redaction.url(url), identity.params_hash(), where, near
+            identity.method, self.secrets.url(url), identity.params_hash(), where, near
         )
         with self._lock:
             self.misses.append(error)
@@ -627,12 +659,12 @@ class IngestSession:
             self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
-        shown = f"{call.method} {self.redaction.url(call.url)}"
+        shown = f"{call.method} {self.secrets.url(call.url)}"
         self.problem(StoreError(f"{shown} was not recorded: {why}"))
 
     def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""
-        text = str(exc)
+        text = self.secrets.text(str(exc))
         first = self.incomplete(text)
         if self.strict:
             raise exc
@@ -649,6 +681,7 @@ class IngestSession:
 
     def incomplete(self, text: str) -> bool:
         """Mark the session incomplete, without a word now; say whether this is the first reason."""
+        text = self.secrets.text(text)
         with self._lock:
             first = not self._problems
             if len(self._problems) < 100:
@@ -731,6 +764,7 @@ def _after_fork() -> None:
     _stack_lock = threading.RLock()
     for ingest in list(_open):
         ingest._lock = threading.RLock()
+        ingest.secrets.renew_lock()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()

@@ -16,14 +16,17 @@ from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
+from .masking import Secrets
 from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
-from .redaction import Redaction
 from .registry import fetcher_for
 from .store import Store
 from .utils import dotted, instant
+
+# Answers held for the program because the store has them without their secrets.
+_REAL = 64
 
 
 class Collector:
@@ -49,7 +52,7 @@ class Ingest(Protocol):
 
     source: str
     mode: Mode
-    redaction: Redaction
+    secrets: Secrets
     store: Store | None
 
     def identify(
@@ -90,6 +93,8 @@ class Asking:
         self._lock = threading.Lock()
         self._http: HTTPFetcher | None = None
         self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
+        # Answers that came with a secret, which the store does not have.
+        self._real: dict[str, tuple[bytes, dict[str, str]]] = {}
 
     def close(self) -> None:
         """Close the connections held open."""
@@ -118,10 +123,22 @@ class Asking:
                 raise
             except Exception as exc:
                 raise FetchError(
-                    self._ingest.redaction.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    self._ingest.secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
                     error_class=dotted(type(exc)),
                 ) from exc
-            return _answer(gathered) or self._unstored_answer(asked, result)
+            return self._answer(gathered, asked, result)
+
+    def _answer(self, gathered: Collector, asked: Request, result: FetchResult) -> Response:
+        """Return the stored answer, or one made of what was fetched."""
+        answer = gathered.last.answer if gathered.last else None
+        if answer is None:
+            return self._unstored_answer(asked, result)
+        if answer.redacted and self._ingest.mode is not Mode.REPLAY:
+            # The program gets what came; only so many, since they are held in memory.
+            self._real[answer.request_id] = (result.content, dict(result.headers))
+            if len(self._real) > _REAL:
+                del self._real[next(iter(self._real))]
+        return answer
 
     def content(self, response: Response) -> bytes:
         """Return the bytes of an answer, its content coding undone.
@@ -129,7 +146,7 @@ class Asking:
         Raises:
             IntegrityError: the stored payload is missing or damaged.
         """
-        held = self._unstored.get(response.request_id)
+        held = self._unstored.get(response.request_id) or self._real.get(response.request_id)
         if held is not None:
             content, headers = held
         else:
@@ -169,13 +186,13 @@ class Asking:
             raise
         except Exception as exc:
             seconds = time.perf_counter() - clock
-            failure = Failure(dotted(type(exc)), ingest.redaction.text(str(exc)))
+            failure = Failure(dotted(type(exc)), ingest.secrets.text(str(exc)))
             if ingest.mode is not Mode.OFF:
                 ingest.record(
                     call._replace(duration=seconds, status=Status.FAILED, failure=failure),
                     identity, (), into=gathered,
                 )  # fmt: skip
-            raise _fetch_error(asked, failure) from exc
+            raise _fetch_error(asked, ingest.secrets.url(asked.endpoint), failure) from exc
         finally:
             _collector.reset(inner)
         seconds = time.perf_counter() - clock
@@ -196,13 +213,15 @@ class Asking:
             ingest.record(
                 call._replace(duration=seconds), identity, [(attempt, spool)], into=gathered
             )
-        return _answer(gathered) or self._unstored_answer(asked, result)
+        return self._answer(gathered, asked, result)
 
     def _replayed(self, stored: Exchange) -> Response:
         answer = stored.answer
         if stored.request.failure is not None or answer is None:
             raise _fetch_error(
-                stored.request, stored.request.failure or Failure("", "no answer came")
+                stored.request,
+                stored.request.endpoint,
+                stored.request.failure or Failure("", "no answer came"),
             )
         if self._ingest.store is not None:
             self._ingest.store.verify(answer)
@@ -233,10 +252,6 @@ def _collecting(kind: str) -> Iterator[Collector]:
         _collector.reset(token)
 
 
-def _answer(gathered: Collector) -> Response | None:
-    return gathered.last.answer if gathered.last else None
-
-
 def _checked(result: object, source: str) -> FetchResult:
     if isinstance(result, FetchResult):
         return result
@@ -248,9 +263,9 @@ def _checked(result: object, source: str) -> FetchResult:
     )
 
 
-def _fetch_error(request: Request, failure: Failure) -> FetchError:
+def _fetch_error(request: Request, shown: str, failure: Failure) -> FetchError:
     return FetchError(
-        f"{request.source}: {request.endpoint} failed: {failure.error_class}: {failure.message}",
+        f"{request.source}: {shown} failed: {failure.error_class}: {failure.message}",
         error_class=failure.error_class,
     )
 

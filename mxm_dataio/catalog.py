@@ -68,7 +68,7 @@ MIGRATIONS: tuple[str, ...] = (
         checksum TEXT, size INTEGER NOT NULL, complete INTEGER NOT NULL,
         closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
         connect REAL, tls REAL, first_byte REAL, total REAL,
-        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT,
+        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT, original TEXT,
         PRIMARY KEY (request, sequence)
     );
 

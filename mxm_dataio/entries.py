@@ -54,6 +54,7 @@ class CapturedAttempt(NamedTuple):
     first_byte: float | None = None
     total: float | None = None
     peer: Peer = Peer()
+    original_checksum: str | None = None
     head: bytes = b""
 
 

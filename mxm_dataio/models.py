@@ -166,6 +166,8 @@ class Response:
         checksum: lowercase hex SHA-256 of the payload, after transfer and before content
             decoding; ``None`` when no answer came.
         bytes_path: the file that holds the payload.
+        original_checksum: of the bytes that came, where a secret was taken from them; checksum,
+            size, ``Content-Length`` and framing are then those of what is stored.
         complete: the body was taken off the wire to its end.
         closed_by_peer: the connection ended behind the last byte taken.
     """
@@ -189,6 +191,12 @@ class Response:
     started_at: str = ""
     timings: Timings = Timings()
     peer: Peer = Peer()  # noqa: RUF009 - a tuple, as immutable as a dataclass that is frozen
+    original_checksum: str | None = None
+
+    @property
+    def redacted(self) -> bool:
+        """A secret was taken from the payload."""
+        return self.original_checksum is not None
 
     @property
     def id(self) -> str:

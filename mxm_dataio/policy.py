@@ -85,6 +85,9 @@ def reusable(stored: Exchange) -> bool:
     answer = stored.answer
     if stored.request.status is not Status.COMPLETE or answer is None or not answer.complete:
         return False
+    if answer.redacted:
+        # With a placeholder for its token the program could not go on to the source.
+        return False
     code = answer.status_code
     return code is None or (code < 500 and code not in _TRANSIENT)
 

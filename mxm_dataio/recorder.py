@@ -9,13 +9,13 @@ from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
-from .models import Exchange, Session
+from .masking import LARGEST, Clear, Secrets
+from .models import Exchange, Framing, Session
 from .payloads import Spool
-from .redaction import Redaction, has_fields
+from .redaction import has_fields
 from .store import Store
 
-# Forms, JSON and multipart uploads from a file are read into memory up to this, to be redacted.
-_REDACTED_BODY = 16 << 20
+_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d+)(?=[ \t]*\r?$)", re.I | re.M)
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -25,18 +25,16 @@ class Recorder:
     Args:
         store: where to.
         session: whose calls they are.
-        redaction: what never reaches disk.
+        secrets: what never reaches disk.
         spool_limit: bytes of a body held in memory.
     """
 
-    def __init__(
-        self, store: Store, session: Session, redaction: Redaction, spool_limit: int
-    ) -> None:
+    def __init__(self, store: Store, session: Session, secrets: Secrets, spool_limit: int) -> None:
         self._store = store
         self._session = InSession(session.id, session.root_id, session.source, session.as_of)
         self._kind = session.kind
-        self._last_head = (b"", b"")
-        self._redaction = redaction
+        self._last_head: tuple[bytes, bytes, object] = (b"", b"", None)
+        self._secrets = secrets
         self._spool_limit = spool_limit
 
     def record(
@@ -62,16 +60,24 @@ class Recorder:
         Raises:
             StoreError: disk or database refused.
         """
-        redaction = self._redaction
-        clean = tuple([self._clean(attempt) for attempt, _ in attempts])
+        secrets = self._secrets
+
+        def clear() -> list[bytes]:
+            content = body.content() if isinstance(body, Spool) and body.file is None else body
+            return secrets.clear(call.url, call.head, content if type(content) is bytes else b"")
+
+        # What the answers tell comes first: it is to be gone from the request as well.
+        pairs = [self._clean(call, attempt, spool, clear) for attempt, spool in attempts]
+        clean = tuple([attempt for attempt, _ in pairs])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
         upload = self._clean_body(body, call.head) if body else None
+        document = secrets.mask(identity.document(vary)).decode("utf-8")
         held: dict[str, bytes] = {}
         body_checksum, body_size = None, 0
         try:
-            for attempt, spool in attempts:
+            for attempt, spool in pairs:
                 if spool is not None and attempt.checksum is not None:
                     self._store.take(spool, attempt.checksum, held)
             if upload is not None:
@@ -79,10 +85,10 @@ class Recorder:
                 self._store.take(upload, body_checksum, held)
             self._store.append(
                 Entry(
-                    call._replace(url=redaction.url(call.url), head=self._request_head(call.head)),
+                    call._replace(url=secrets.url(call.url), head=self._request_head(call.head)),
                     self._session,
                     kind or self._kind,
-                    identity.document(vary).decode("utf-8"),
+                    document,
                     vary,
                     identity.params_hash() if vary else None,
                     body_checksum,
@@ -94,7 +100,7 @@ class Recorder:
             )
         except OSError as exc:
             raise StoreError(
-                f"{call.method} {redaction.url(call.url)} was not recorded: {exc.strerror or exc} "
+                f"{call.method} {secrets.url(call.url)} was not recorded: {exc.strerror or exc} "
                 f"({self._store.root}); free space or make the folder writable",
                 path=self._store.root,
             ) from exc
@@ -107,22 +113,62 @@ class Recorder:
         if _VARY.search(head) is None:
             return ()
         values = [value for name, value in parse_head(head)[2] if name.lower() == "vary"]
-        return vary_names(",".join(values), self._redaction.headers)
+        return vary_names(",".join(values), self._secrets.rules.headers)
 
-    def _clean(self, attempt: CapturedAttempt) -> CapturedAttempt:
-        head, url = self._redaction.head(attempt.head), self._redaction.url(attempt.url)
-        if head == attempt.head and url == attempt.url:
-            return attempt
-        return attempt._replace(head=head, url=url)
+    def _clean(
+        self, call: CapturedCall, attempt: CapturedAttempt, spool: Spool | None, clear: Clear
+    ) -> tuple[CapturedAttempt, Spool | None]:
+        secrets = self._secrets
+        head = secrets.answer_head(attempt.head, clear)
+        url = secrets.url(attempt.url)
+        stored = spool
+        if spool is not None and spool.size and spool.size <= LARGEST:
+            stored = self._masked(attempt, spool)
+        if stored is not spool and stored is not None:
+            missing = spool.size - stored.size if spool is not None else 0
+            attempt = attempt._replace(
+                checksum=stored.checksum,
+                size=stored.size,
+                original_checksum=attempt.checksum,
+                framing=_recut(attempt.framing, attempt.size, stored.size),
+            )
+            head = _LENGTH.sub(lambda m: m[1] + b"%d" % (int(m[2]) - missing), head)
+        if attempt.framing is not None:
+            attempt = attempt._replace(framing=self._clean_framing(attempt.framing))
+        if head != attempt.head or url != attempt.url:
+            attempt = attempt._replace(head=head, url=url)
+        return attempt, stored
+
+    def _masked(self, attempt: CapturedAttempt, spool: Spool) -> Spool:
+        secrets = self._secrets
+        if not secrets.looks_into(attempt.head, spool.size):
+            return spool
+        content = spool.content()
+        clean = secrets.answer_body(content, attempt.head, attempt.method, attempt.url)
+        if clean is content:
+            return spool
+        masked = self._store.spool(self._spool_limit)
+        masked.write(clean)
+        return masked
+
+    def _clean_framing(self, framing: Framing) -> Framing:
+        """Return how a body was cut, without the secrets of trailers and chunk extensions."""
+        secrets = self._secrets
+        tail = secrets.head(framing.tail)
+        odd = {index: secrets.mask(line) for index, line in framing.odd.items()}
+        if tail == framing.tail and odd == framing.odd:
+            return framing
+        return Framing(framing.chunks, odd, tail)
 
     def _request_head(self, head: bytes) -> bytes:
         """Return a request's head without secrets; the URL in its first line goes whole."""
         if not head.startswith(FETCHED):
             head = head[head.find(b"\r\n") :]
         # Most calls of a program have the same.
-        last = self._last_head
-        if last[0] != head:
-            self._last_head = last = (head, self._redaction.head(head))
+        last, version = self._last_head, self._secrets.version
+        if last[0] != head or last[2] is not version:
+            clean = self._secrets.head(head)
+            self._last_head = last = (head, clean, self._secrets.version)
         return last[1]
 
     def _clean_body(self, body: bytes | Spool, head: bytes) -> Spool | None:
@@ -130,12 +176,25 @@ class Recorder:
         content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
         if isinstance(body, Spool):
             if body.file is not None and (
-                body.size > _REDACTED_BODY or not has_fields(content_type)
+                body.size > LARGEST or not (has_fields(content_type) or self._secrets.version)
             ):
                 return body
-            body = body.content()
-        if not body:
+            content = body.content()
+            clean = self._secrets.body(content, content_type)
+            if body.file is not None and clean == content:
+                return body
+        else:
+            clean = self._secrets.body(body, content_type)
+        if not clean:
             return None
         spool = self._store.spool(self._spool_limit)
-        spool.write(self._redaction.body(body, content_type))
+        spool.write(clean)
         return spool
+
+
+def _recut(framing: Framing | None, size: int, stored: int) -> Framing | None:
+    """Return a body's framing as one chunk, of which as much is missing as was of all."""
+    if framing is None:
+        return None
+    announced = sum(length * count for length, count in framing.chunks)
+    return Framing(((stored + announced - size, 1),), tail=framing.tail)

@@ -42,7 +42,7 @@ REQUESTS = (
 RESPONSE = (
     "sequence, method, url, status_code, head, checksum, size, complete, closed_by_peer, framing, "
     "failure, started, connect, tls, first_byte, total, peer, tls_version, tls_cipher, "
-    "tls_certificate"
+    "tls_certificate, original"
 )
 # A call as its hash covers it: by ids, not by the numbers that stand for them here.
 CHAINED = (
@@ -58,7 +58,7 @@ PUT_REQUEST = (
     f"status, failure, served_from, hash) VALUES ({', '.join('?' * 22)}) "
     "ON CONFLICT (id) DO NOTHING"
 )
-PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 21)})"
+PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 22)})"
 
 Row = tuple[Any, ...]
 
@@ -145,7 +145,7 @@ def response_rows(entry: Entry) -> list[Row]:
             one.url if one.url != call.url else None, one.status_code, one.head, one.checksum,
             one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
             _dump_failure(one.failure), one.started, one.connect, one.tls, one.first_byte,
-            one.total, *one.peer,
+            one.total, *one.peer, one.original_checksum,
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
@@ -168,7 +168,7 @@ def to_response(row: Row, request: Request) -> Response:
         framing=_load_framing(row[9]),
         failure=_load_failure(row[10]), started_at=instant(row[11]),
         timings=Timings(row[12], row[13], row[14], row[15]),
-        peer=Peer(row[16], row[17], row[18], row[19]),
+        peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
         http_version=version, reason=reason, headers=headers,
     )  # fmt: skip
 

@@ -139,11 +139,22 @@ class Attempt:
             line = f"{text}\r\n".encode("latin-1", "replace")
         try:
             parser.begin(line)
+            if b"ookie" in parser.head or b"OOKIE" in parser.head:
+                # The program may use a cookie before it has read the body.
+                self.call.ingest.secrets.answer_head(bytes(parser.head), self._clear)
         except Exception as exc:
             self.call.lose(exc)
         else:
             if parser.complete:
                 self.finish()
+
+    def _clear(self) -> list[bytes]:
+        """Return what went out, without what stands under secret names."""
+        call = self.call
+        body = call.body or b""
+        if self.upload is not None and self.upload.file is None:
+            body = self.upload.content()
+        return call.ingest.secrets.clear(self.url, self.sent_head, body)
 
     def feed(self, data: memoryview) -> None:
         """Take bytes off the wire."""
@@ -172,9 +183,7 @@ class Attempt:
             if not isinstance(exc, Exception):
                 self.call.interrupted()
             if self.parser.head_done:
-                self.body_failure = failures.dump(
-                    exc, self.call.ingest.redaction.text, exc.__context__
-                )
+                self.body_failure = failures.dump(exc, self.call.ingest.secrets, exc.__context__)
             self.finish()
 
     def finish(self) -> None:
@@ -209,7 +218,7 @@ class Attempt:
             self.first_byte,
             self.total,
             self.peer,
-            bytes(parser.head) if parser else b"",
+            head=bytes(parser.head) if parser else b"",
         )
 
 
@@ -246,7 +255,7 @@ class Call:
         self.url = url
         self.headers = headers
         self.streams = not isinstance(body, (bytes, type(None)))
-        self._body: bytes | None = None if self.streams else body
+        self.body: bytes | None = None if self.streams else body
         self.conditions = conditions
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
@@ -304,7 +313,7 @@ class Call:
         self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason}"))
 
     def _name(self) -> str:
-        return f"{self.method} {self.ingest.redaction.url(self.url)}"
+        return f"{self.method} {self.ingest.secrets.url(self.url)}"
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -331,7 +340,7 @@ class Call:
         self.advance()
 
     def _dump(self, exc: BaseException) -> Failure:
-        return failures.dump(exc, self.ingest.redaction.text, self._outside)
+        return failures.dump(exc, self.ingest.secrets, self._outside)
 
     def interrupted(self) -> None:
         """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""
@@ -414,7 +423,7 @@ class Call:
             ),
             identity,
             attempts,
-            body=self._body or upload,
+            body=self.body or upload,
             into=self.collector,
             stored=self.revalidated,
         )
@@ -431,7 +440,7 @@ class Call:
     def _identity(self, upload: Spool | None) -> Identity:
         if upload is not None:
             return identify_streamed(self.ingest, self.method, self.url, self.headers, upload)
-        identity = self.ingest.identify(self.method, self.url, self.headers, self._body)
+        identity = self.ingest.identify(self.method, self.url, self.headers, self.body)
         if self.streams and not any(attempt.sent_all for attempt in self.attempts):
             return identity.with_body(UNSENT)
         return identity

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
 import urllib3.connection
 
+from ..masking import Secrets
 from ..models import Failure
 from ..utils import dotted
 
@@ -35,15 +36,13 @@ _DEPTH = 8
 _HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
 
 
-def dump(
-    exc: BaseException, redact: Callable[[str], str], outside: BaseException | None = None
-) -> Failure:
-    """Return an exception as data; texts pass through ``redact``.
+def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = None) -> Failure:
+    """Return an exception as data, without secrets.
 
     Args:
         outside: what the program was handling already; neither it nor what it came from is kept.
     """
-    return Failure(dotted(type(exc)), redact(str(exc)), _Dump(redact, outside).value(exc, 0))
+    return Failure(dotted(type(exc)), secrets.text(str(exc)), _Dump(secrets, outside).value(exc, 0))
 
 
 def load(failure: Failure, pool: object = None) -> BaseException:
@@ -116,8 +115,8 @@ def _of_requests(exc: BaseException) -> bool:
 class _Dump:
     """Makes data of one exception. One met again is named by its number, in order of meeting."""
 
-    def __init__(self, redact: Callable[[str], str], outside: BaseException | None) -> None:
-        self._redact = redact
+    def __init__(self, secrets: Secrets, outside: BaseException | None) -> None:
+        self._secrets = secrets
         self._outside = outside
         self._met: list[BaseException] = []
 
@@ -125,14 +124,14 @@ class _Dump:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, str):
-            return self._redact(value)
+            return self._secrets.text(value)
         if isinstance(value, (bytes, bytearray)):
-            return {"bytes": bytes(value).decode("latin-1")}
+            return {"bytes": self._secrets.mask(bytes(value)).decode("latin-1")}
         if isinstance(value, BaseException) and depth < _DEPTH:
             return self._exception(value, depth + 1)
         if hasattr(value, "urlopen"):
             return {"is": "pool"}
-        return {"repr": self._redact(repr(value)[:500])}
+        return {"repr": self._secrets.text(repr(value))[:500]}
 
     def _exception(self, exc: BaseException, depth: int) -> Any:
         for number, met in enumerate(self._met):

@@ -138,16 +138,16 @@ def test_oauth2_refreshes_its_token(server: RawServer, tmp_path: Path, way: str)
             [(made.status_code, made.json()) for made in answers],
         ]
 
-    result = record_then_replay(tmp_path, server, work, way=way)
+    # In replay the program is handed the placeholder for each token, and all else works.
+    result = record_then_replay(
+        tmp_path, server, work, way=way, hidden=(f"{ACCESS}1", f"{ACCESS}2")
+    )
     assert result == [f"{ACCESS}1", [f"{ACCESS}2"], [(200, {"account": 7})] * 2]
     tokens = [c for c in exchanges(tmp_path) if c.request.url.endswith("/token")]
     assert len(tokens) == 2
-    for secret in (SECRET, PASSWORD):
+    for secret in (SECRET, PASSWORD, ACCESS, REFRESH):
         assert files_with(tmp_path, secret) == []
-    # The answers that gave the tokens are kept as they came, and nothing else holds these.
-    answers = sorted(f"responses/{c.answer.checksum}.bin" for c in tokens)
-    for secret in (ACCESS, REFRESH):
-        assert sorted(map(str, files_with(tmp_path, secret))) == answers
+    assert all(call.answer is not None and call.answer.redacted for call in tokens)
 
 
 def test_oauth2_client_credentials(server: RawServer, tmp_path: Path) -> None:

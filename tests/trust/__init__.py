@@ -1,1 +1,1 @@
-"""What the promises on trust rest on, run as programs: each prints what it found."""
+"""What is promised of the store, put to the test by attack: `make trust`."""

@@ -1,0 +1,488 @@
+"""What a session knows to be secret, and how it is kept off the disk wherever it turns up.
+
+Redaction goes by names. But a secret travels: a CSRF token comes as a cookie and goes back in a
+form field of any name, a key stands in a path, an answer repeats what it was asked with. So what
+was once found under a secret name is masked in every place from then on: URLs, headers, bodies,
+messages. Values are held in memory alone, for as long as the session is open.
+
+**The placeholder** is the same for every secret and says nothing about it: a hash of a password
+can be guessed from, and a number would depend on the order in which secrets were met. It is also
+what replay hands out in the secret's place, and what the program then sends back: a request that
+holds it has the same identity as the recorded one, which was masked before it was identified. Two
+secrets in one place are one call, as two keys under one name are.
+
+**What is known.** Passwords, keys and tokens of eight characters and more, unless they are a word,
+a date or a number below twelve digits: masked everywhere, such a value would take data along. A
+cookie counts as one by its name (``csrftoken``, ``PHPSESSID``) or if it looks drawn by lot, and
+so does a user's name. What the program itself had sent in the clear before a server made a cookie
+of it is the program's own and stays. Signatures, which each call has anew, are known for a while.
+
+**Answers.** A payload is evidence, and its exact bytes are kept, with two exceptions, since a
+leaked key costs more than a changed byte: the tokens of an OAuth token answer, and a text (by
+its media type) that holds what is known. These are stored masked, marked by the checksum of what
+came, and framed by their new length, so that replay can parse them; gzip and deflate are
+undone and made again. Bytes that are no text are never touched, nor is what is above
+:data:`LARGEST`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from mmap import mmap
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from .heads import parse_head
+from .models import Headers
+from .redaction import PASSING_NAMES, PLACEHOLDER, TOKEN_MARK, Found, Redaction
+from .utils import media_type
+
+# Bodies above this are not looked into.
+LARGEST = 16 << 20
+# Token answers are below this by far; other JSON is not to pay for being like them.
+_TOKEN_ANSWER = 16 << 10
+_LASTING, _PASSING = 256, 32
+_SHORTEST, _LONGEST = 8, 8192
+# Needles above this number are not looked for one by one.
+_MANY = 80
+_RUN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}")
+
+_MASK = PLACEHOLDER.encode("ascii")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
+# Names of cookies that are secret, whatever they look like.
+_SECRET_COOKIE = re.compile(
+    r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
+)
+# What stands for itself in data: words, dates, numbers that are not long.
+_PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
+_NUMBER = re.compile(r"[\d.,+:/-]+")
+_PIECES = re.compile(r"[^A-Za-z0-9]+")
+_WORDS = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_=")
+_ENTITIES = {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "'": "&apos;"}
+_CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
+_CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_TOKENISH = re.compile(r"token|oauth|openid", re.IGNORECASE)
+
+
+class Needle(NamedTuple):
+    """A form in which a value is looked for.
+
+    Attributes:
+        value: as it is.
+        anchor: what every writing of it has.
+        pattern: all of its writings, if there is more than one.
+        coded: it is a part of Base64; the run of letters around it goes too, since what is
+            beside the value decides about its first and last ones.
+    """
+
+    value: str
+    anchor: bytes
+    pattern: re.Pattern[bytes] | None = None
+    coded: bool = False
+
+
+Known = dict[str, tuple[Needle, ...]]
+# Finds runs that are long enough; the needles that they may not hold, and those that they may.
+Runs = tuple[re.Pattern[bytes], tuple[Needle, ...], tuple[Needle, ...]]
+Clear = Callable[[], Iterable[bytes]]
+
+
+class Secrets:
+    """One session's rules and what they have found. Of any thread.
+
+    Args:
+        rules: the session's.
+        replays: recorded answers are served, with the placeholder in a secret's place.
+    """
+
+    def __init__(self, rules: Redaction, *, replays: bool = False) -> None:
+        self.rules = rules
+        self._lock = threading.Lock()
+        self._lasting: Known = {}
+        self._passing: Known = {}
+        # What the program sent in the clear before it was made a cookie.
+        self._own: Known = {}
+        # What programs make of the placeholder is masked as what they made of the secret was.
+        self._always = _coded(PLACEHOLDER) if replays and rules.values else ()
+        self._runs: Runs | None = None
+        # Replaced as a whole, never changed: readers take no lock.
+        self._needles: tuple[Needle, ...] = self._always
+        self._last_url: tuple[str, str, object] = ("", "", None)
+        self._last_pairs: tuple[Headers, Headers, object] = ((), (), None)
+        self._last_body: tuple[bytes, str, bytes, object] = (b"", "", b"", None)
+
+    def renew_lock(self) -> None:
+        """Make a fresh lock, in a forked child."""
+        self._lock = threading.Lock()
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def learn(self, found: Found, clear: Clear | None = None) -> None:
+        """Remember a secret, if it can be told from data.
+
+        Args:
+            clear: returns what the program had sent where no secret is to stand.
+        """
+        value = found.value
+        if value in self._lasting or not self.rules.values:
+            return
+        for one in _readings(value):
+            if one != PLACEHOLDER and _tellable(found, one):
+                self._learn(found, one, clear)
+
+    def _learn(self, found: Found, value: str, clear: Clear | None) -> None:
+        needles = _needles(value)
+        cookie = found.place == "cookie"
+        own = cookie and clear is not None and any(_holds(text, needles) for text in clear())
+        passing = found.name in PASSING_NAMES
+        kept, limit = (self._passing, _PASSING) if passing else (self._lasting, _LASTING)
+        with self._lock:
+            if value in kept or (cookie and value in self._own):
+                return
+            if own:
+                _put(self._own, value, (), _LASTING)
+                return
+            _put(kept, value, needles, limit)
+            every = [*self._lasting.values(), *self._passing.values(), self._always]
+            # The longest first: one value may be a part of another.
+            needles = tuple(
+                sorted((n for one in every for n in one), key=lambda n: len(n.anchor), reverse=True)
+            )
+            self._runs = _runs(needles)
+            self._needles = needles
+
+    # -- masking -----------------------------------------------------------------------------
+
+    def mask(self, data: bytes) -> bytes:
+        """Return bytes without the values that are known."""
+        if not self._needles:
+            return data
+        for needle in self._near(data):
+            if needle.anchor in data:
+                data = _masked(data, needle)
+        if b"\0" in data:
+            data = _mask_wide(data, self._needles)
+        return data
+
+    def mask_text(self, text: str) -> str:
+        """Return text without the values that are known."""
+        if not self._needles:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        clean = self.mask(data)
+        return text if clean is data else clean.decode("utf-8", "surrogatepass")
+
+    def url(self, url: str) -> str:
+        """Return a URL without secrets, and remember them."""
+        last = self._last_url
+        if last[0] == url and last[2] is self._needles:
+            return last[1]
+        clean = self.mask_text(self.rules.url(url, self.learn))
+        self._last_url = (url, clean, self._needles)
+        return clean
+
+    def text(self, text: str) -> str:
+        """Return a message without secrets."""
+        return self.mask_text(self.rules.text(text, self.learn))
+
+    def head(self, head: bytes) -> bytes:
+        """Return a request's head without secrets, and remember them."""
+        return self.mask(self.rules.head(head, self.learn))
+
+    def answer_head(self, head: bytes, clear: Clear) -> bytes:
+        """Return an answer's head without secrets, and remember them.
+
+        Args:
+            clear: returns the request's texts, without what stands under secret names.
+        """
+        return self.mask(self.rules.head(head, lambda found: self.learn(found, clear)))
+
+    def clear(self, url: str, head: bytes, body: bytes) -> list[bytes]:
+        """Return a request's texts, without what stands under secret names."""
+        rules = self.rules
+        fields = {name.lower(): value for name, value in parse_head(head)[2]}
+        # The first line has the URL again.
+        sent = rules.head(head[head.find(b"\r\n") :])
+        return [
+            rules.url(url).encode("utf-8", "surrogatepass"),
+            sent,
+            rules.body(body, fields.get("content-type", "")),
+        ]
+
+    @property
+    def version(self) -> object:
+        """What is another object once more is known."""
+        return self._needles
+
+    def pairs(self, pairs: Headers) -> Headers:
+        """Return a request's headers without secrets, and remember them."""
+        # Most calls of a program have the same.
+        last = self._last_pairs
+        if last[2] is self._needles and last[0] == pairs:
+            return last[1]
+        clean = self.rules.header_pairs(pairs, self.learn)
+        if self._needles:
+            clean = tuple([(name, self.mask_text(value)) for name, value in clean])
+        if clean == pairs:
+            clean = pairs
+        self._last_pairs = (pairs, clean, self._needles)
+        return clean
+
+    def param(self, name: str, value: str) -> str:
+        """Return a decoded parameter's value without secrets, and remember it under such a name."""
+        key = name.lower()
+        if key in self.rules.names:
+            self.learn(Found("query", key, value))
+        return self.mask_text(value)
+
+    def body(self, body: bytes, content_type: str) -> bytes:
+        """Return a request's body without secrets, and remember them."""
+        last = self._last_body
+        if last[0] is body and last[1] == content_type and last[3] is self._needles:
+            return last[2]
+        clean = self.mask(self.rules.body(body, content_type, self.learn))
+        self._last_body = (body, content_type, clean, self._needles)
+        return clean
+
+    def holds(self, data: bytes | mmap) -> bool:
+        """Say whether bytes or a mapped file may hold what is known."""
+        needles = self._needles
+        if isinstance(data, bytes):
+            if b"\0" in data:
+                return bool(needles)
+            return any(needle.anchor in data for needle in self._near(data))
+        return any(data.find(needle.anchor) >= 0 for needle in needles)
+
+    def _near(self, data: bytes) -> Iterable[Needle]:
+        """Return the needles worth looking for: where there are many, by the long runs of text."""
+        runs = self._runs
+        if runs is None:
+            return self._needles
+        pattern, short, long = runs
+        text = b" ".join(pattern.findall(data))
+        found = [*short, *(needle for needle in long if needle.anchor in text)]
+        found.sort(key=lambda needle: len(needle.anchor), reverse=True)
+        return found
+
+    def looks_into(self, head: bytes, size: int) -> bool:
+        """Say whether an answer's body may hold a secret, by its head and size."""
+        if self._needles:
+            return True
+        json_like = b"json" in head or b"JSON" in head
+        return json_like and size <= _TOKEN_ANSWER and self.rules.tokens
+
+    def answer_body(self, content: bytes, head: bytes, method: str, url: str) -> bytes:
+        """Return an answer's body without secrets, under its content coding.
+
+        The same object, where there is none in it.
+        """
+        needles = self._needles
+        coded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
+        if not coded and not (TOKEN_MARK in content or (needles and self.holds(content))):
+            return content
+        # A token is asked for by POST (RFC 6749 §3.2), or of a place that says so.
+        if coded and not (needles or method == "POST" or _TOKENISH.search(url)):
+            return content
+        fields = {name.lower(): value for name, value in parse_head(head)[2]}
+        media = media_type(fields.get("content-type", ""))
+        if not is_text(media, content):
+            return content
+        coding = fields.get("content-encoding", "").strip().lower()
+        plain: bytes | None = content
+        if coding not in ("", "identity"):
+            plain = _decoded(content, coding)
+        if plain is None:
+            return content
+        clean = plain
+        if "json" in media and len(content) <= _TOKEN_ANSWER:
+            clean = self.rules.token_answer(plain, self.learn)
+        clean = self.mask(clean)
+        if clean == plain:
+            return content
+        return clean if plain is content else _encoded(clean, coding)
+
+
+def is_text(media: str, content: bytes) -> bool:
+    """Say whether a body is text: by its media type, without one by its looks."""
+    if not media:
+        return b"\0" not in content[:1024]
+    return media.startswith("text/") or any(kind in media for kind in _TEXTS)
+
+
+# -- what is known ---------------------------------------------------------------------------
+
+
+def _tellable(found: Found, value: str) -> bool:
+    """Say whether a value is secret enough to be told from data."""
+    if not _SHORTEST <= len(value) <= _LONGEST:
+        return False
+    if _PLAIN.fullmatch(value) or _DATE.fullmatch(value):
+        return False
+    if _NUMBER.fullmatch(value) and sum(map(str.isdigit, value)) < 12:
+        return False
+    if found.place == "cookie":
+        return bool(_SECRET_COOKIE.search(found.name)) or _drawn(value)
+    return found.name != "user" or found.place != "userinfo" or _drawn(value)
+
+
+def _drawn(value: str) -> bool:
+    """Say whether a value looks drawn by lot: most of it is neither words nor short numbers."""
+    pieces = [piece for piece in _PIECES.split(value) if not _WORDS.fullmatch(piece)]
+    return sum(map(len, pieces)) >= _SHORTEST
+
+
+def _readings(value: str) -> Iterator[str]:
+    """Yield a value as it stands, and as it reads where it was percent-encoded for its place."""
+    yield value
+    for _ in range(2):
+        plain = unquote(value)
+        if plain == value:
+            break
+        value = plain
+        yield value
+
+
+def _put(known: Known, value: str, needles: tuple[Needle, ...], limit: int) -> None:
+    known[value] = needles
+    if len(known) > limit:
+        # The oldest: one that is in use still is found again.
+        del known[next(iter(known))]
+
+
+# -- its writings ----------------------------------------------------------------------------
+
+
+def _needles(value: str) -> tuple[Needle, ...]:
+    """Return the forms of a value: as it is and escaped, and in Base64."""
+    if _UNRESERVED.fullmatch(value):
+        return (Needle(value, value.encode("ascii")), *_coded(value))
+    anchor = max(_UNRESERVED.findall(value), key=len, default="").encode("ascii")
+    pattern = re.compile(b"".join(map(_writings, value)))
+    return (Needle(value, anchor, pattern), *_coded(value))
+
+
+def _runs(needles: tuple[Needle, ...]) -> Runs | None:
+    """Return how to tell fast that a text holds none of many needles."""
+    if len(needles) <= _MANY:
+        return None
+    long = tuple(needle for needle in needles if _RUN.fullmatch(needle.anchor))
+    short = tuple(needle for needle in needles if not _RUN.fullmatch(needle.anchor))
+    least = min((len(needle.anchor) for needle in long), default=_SHORTEST)
+    return re.compile(rb"[A-Za-z0-9._~+/-]{%d,}" % least), short, long
+
+
+def _writings(character: str) -> bytes:
+    """Return a pattern for a character: bare, percent-encoded, escaped in JSON and in HTML."""
+    if _UNRESERVED.fullmatch(character):
+        return re.escape(character).encode("ascii")
+    data = character.encode("utf-8", "surrogateescape")
+    units = character.encode("utf-16-be", "surrogatepass")
+    forms: list[bytes] = [
+        re.escape(data),
+        b"".join(b"(?i:%%%02x)" % byte for byte in data),
+        # Encoded twice, as in a parameter that is a URL.
+        b"".join(b"(?i:%%25%02x)" % byte for byte in data),
+        b"".join(
+            b"(?i:\\\\u%02x%02x)" % pair for pair in zip(units[::2], units[1::2], strict=True)
+        ),
+        b"(?i:&#(?:0*%d|x0*%x);)" % (ord(character), ord(character)),
+    ]
+    if character in _ENTITIES:
+        forms.append(re.escape(_ENTITIES[character]).encode("ascii"))
+    if character == " ":
+        forms.append(rb"\+")
+    if character in '"\\/':
+        forms.append(re.escape("\\" + character).encode("ascii"))
+    if 0x7F < ord(character) < 0x100:
+        forms.append(re.escape(character.encode("latin-1")))
+    # The longest first: "\" is also the beginning of "\\".
+    forms = sorted(set(forms), key=len, reverse=True)
+    return b"(?:" + b"|".join(forms) + b")"
+
+
+def _coded(value: str) -> tuple[Needle, ...]:
+    """Return what is the same of a value in Base64, whatever stands before and behind it."""
+    found = []
+    for data in _encodings(value):
+        for before in range(3):
+            text = base64.b64encode(bytes(before) + data)
+            form = text[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
+            for one in {form, form.translate(_URL_SAFE)}:
+                if len(one) >= _SHORTEST:
+                    found.append(Needle(value, one, coded=True))
+    return tuple(found)
+
+
+def _encodings(value: str) -> set[bytes]:
+    """Return a text as UTF-8, and as Latin-1, which credentials come in too."""
+    found = {value.encode("utf-8", "surrogateescape")}
+    with contextlib.suppress(UnicodeEncodeError):
+        found.add(value.encode("latin-1"))
+    return found
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def _holds(data: bytes, needles: Iterable[Needle]) -> bool:
+    return any(needle.anchor in data and _masked(data, needle) != data for needle in needles)
+
+
+def _masked(data: bytes, needle: Needle) -> bytes:
+    if needle.pattern is not None:
+        return needle.pattern.sub(_MASK, data)
+    if not needle.coded:
+        return data.replace(needle.anchor, _MASK)
+    pieces = []
+    at = 0
+    while (found := data.find(needle.anchor, at)) >= 0:
+        start, end = found, found + len(needle.anchor)
+        while start > at and data[start - 1] in _BASE64:
+            start -= 1
+        while end < len(data) and data[end] in _BASE64:
+            end += 1
+        pieces += [data[at:start], _MASK]
+        at = end
+    return b"".join([*pieces, data[at:]])
+
+
+def _mask_wide(data: bytes, needles: Iterable[Needle]) -> bytes:
+    """Return bytes without what is known in UTF-16."""
+    for needle in needles:
+        if needle.coded:
+            continue
+        for coding in ("utf-16-le", "utf-16-be"):
+            wide = needle.value.encode(coding, "surrogatepass")
+            data = data.replace(wide, PLACEHOLDER.encode(coding))
+    return data
+
+
+# -- content codings -------------------------------------------------------------------------
+
+
+def _decoded(content: bytes, coding: str) -> bytes | None:
+    """Return a body without its content coding, if it can be undone and made again."""
+    bits = _CODINGS.get(coding)
+    if bits is None:
+        return None
+    for width in (bits, -15) if coding == "deflate" else (bits,):
+        try:
+            decoder = zlib.decompressobj(width)
+            plain = decoder.decompress(content, LARGEST)
+        except zlib.error:
+            continue
+        return None if decoder.unconsumed_tail else plain
+    return None
+
+
+def _encoded(plain: bytes, coding: str) -> bytes:
+    return zlib.compress(plain) if coding == "deflate" else gzip.compress(plain, mtime=0)
