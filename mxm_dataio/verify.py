@@ -474,7 +474,9 @@ class _Work:
             )
         try:
             self.store.payloads.verify(checksum, payload.largest, beside=True)
-        except IntegrityError:
+        except IntegrityError as exc:
+            if exc.path is not None and exc.path != path:
+                return f"{exc.path.name}, beside its payload, was changed; the payload is sound"
             return f"the payload {path.name} was changed: its bytes are not those of its name"
         return None
 

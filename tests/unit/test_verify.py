@@ -494,6 +494,17 @@ def test_many_payloads_and_a_large_one(tmp_path: Path) -> None:
         assert (found.payloads, len(found.findings)) == (302, 2)
 
 
+def test_what_lies_beside_a_large_payload(tmp_path: Path) -> None:
+    held = session()
+    with Store(tmp_path) as store:
+        store.begin(held)
+        record(store, held, "large", bytes(9 << 20))
+        end(store, held)
+        flip(payload(tmp_path, bytes(9 << 20)).with_suffix(".prefixes"))
+        (found,) = verify(store).findings
+    assert "beside its payload, was changed; the payload is sound" in found.what
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_database(root: Path, keep: float) -> None:
     path = root / "dataio.sqlite"
