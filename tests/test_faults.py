@@ -12,7 +12,6 @@ import os
 import resource
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store, catalog, journal
+from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError, catalog, journal
 from mxm_dataio import payloads as payloads_module
 from mxm_dataio import store as store_module
 from tests.servers import RawServer, answer, responder
@@ -206,9 +205,8 @@ def test_what_is_recorded_can_t_be_moved(
     if what == "payloads":
         fault = Fault(monkeypatch, payloads_module, "_create", refused(code))
     else:
-        # The first thing that a call's row needs.
-        exc = sqlite3.OperationalError("disk I/O error")
-        fault = Fault(monkeypatch, catalog._Links, "of", exc)
+        exc = StoreError("disk I/O error")
+        fault = Fault(monkeypatch, catalog.SQLiteCatalog, "put", exc)
     made = []
     with session(tmp_path) as ingest:
         made += [program.call() for _ in range(6)]
@@ -228,13 +226,13 @@ def test_what_is_recorded_can_t_be_moved(
 def test_a_disk_that_is_full(program: Program) -> None:
     """A real one: what fits is recorded; what waits is moved once there is room."""
     folder = Path(tempfile.mkdtemp(prefix="full-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder]
     if subprocess.run(mount, capture_output=True).returncode:
         folder.rmdir()
         pytest.skip("no file system may be mounted here")
     try:
         ballast, root = folder / "ballast", folder / "root"
-        ballast.write_bytes(bytes(1_400_000))
+        ballast.write_bytes(bytes(5_400_000))
         with session(root) as ingest:
             for _ in range(8):
                 program.call("/large")
@@ -450,10 +448,10 @@ def test_another_process_writes_for_seconds(
     tried = 0
     put = catalog.SQLiteCatalog.put
 
-    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+    def counted(self: Any, entries: Any, *, wait: bool = True) -> None:
         nonlocal tried
         tried += 1
-        put(self, *args, **kwargs)
+        put(self, entries, wait=wait)
 
     monkeypatch.setattr(catalog.SQLiteCatalog, "put", counted)
     with session(tmp_path, mode) as ingest:
