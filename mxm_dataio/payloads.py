@@ -33,6 +33,8 @@ from .verified import VerifiedFile
 _WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
+# An empty file: payloads are, or were, compressed in this folder.
+MIXED = ".compressed"
 
 
 class Payloads(Protocol):
@@ -195,6 +197,8 @@ class PayloadFolder:
         self._compressing = compression is Compression.ZSTD
         if self._compressing:
             require()
+        # Whether to look for compressed ones before a payload is put: not for nothing.
+        self._mixed = self._compressing
         # What every name begins with: a Path made for each opening costs more than the opening.
         self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
@@ -204,6 +208,11 @@ class PayloadFolder:
     def create(self) -> None:
         """Make the folder, for its owner alone."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark = self.folder / MIXED
+        if self._compressing:
+            mark.touch(mode=0o600)
+        # Without it, all that may happen is that a payload is kept in both forms.
+        self._mixed = mark.exists()
 
     def path(self, checksum: str) -> Path:
         """Return the path of a payload; the name is our own digest, never the server's text.
@@ -333,6 +342,8 @@ class PayloadFolder:
             if os.lstat(name).st_size != size:
                 return False
         except OSError:
+            if not self._mixed:
+                return False
             try:
                 known = f"{checksum} {os.lstat(f'{name}.zst').st_size}"
             except OSError:

@@ -71,7 +71,7 @@ def put(folder: PayloadFolder, content: bytes, limit: int = 0) -> str:
 
 
 def names(folder: PayloadFolder) -> set[str]:
-    return {path.name for path in folder.folder.iterdir()}
+    return {path.name for path in folder.folder.iterdir()} - {payloads.MIXED}
 
 
 def read(folder: PayloadFolder, content: bytes) -> bytes:
@@ -126,7 +126,7 @@ def test_a_large_file_that_begins_as_noise_is_given_up_early(
 
 @FORMS
 def test_a_payload_is_kept_in_one_form(tmp_path: Path, limit: int) -> None:
-    plain, squeezed = made(tmp_path, Compression.NONE), made(tmp_path)
+    squeezed, plain = made(tmp_path), made(tmp_path, Compression.NONE)
     put(plain, TEXT, limit)
     put(squeezed, TEXT, limit)
     assert names(plain) == {f"{sha(TEXT)}.bin"}
@@ -221,7 +221,7 @@ def test_no_damage_of_a_large_one_serves_another(large: PayloadFolder, beside: b
                 while piece := file.read(1000):
                     came += piece
             assert came == LARGE
-            assert damage != sound[:-1]
+            assert damage not in (sound[:-1], sound + b"x")
         except IntegrityError:
             assert LARGE.startswith(came)
             assert len(came) < len(LARGE)
