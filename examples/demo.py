@@ -130,7 +130,7 @@ def main(root: Path = ROOT) -> int:
     with Store(root, readonly=True) as store:
         exchanges = list(store.exchanges(recorded.session_id))
     attempts = sum(len(exchange.responses) for exchange in exchanges)
-    payloads = [path.stat().st_size for path in (root / "responses").glob("*.bin")]
+    payloads = [path.stat().st_size for path in (root / "responses").glob("*.bin*")]
     equal = replayed.result == recorded.result
     size = len(json.dumps(recorded.result))
     if equal:

@@ -39,6 +39,7 @@ from .lookup import Lookup
 from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
 from .models import (
+    Compression,
     Exchange,
     Exhausted,
     Headers,
@@ -109,6 +110,7 @@ class IngestSession:
         strict: a failure to store raises :class:`StoreError` instead of a warning.
         ignore_params: names of query, form and JSON fields (at any depth) that do not count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
+        compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         kind: label for the session's calls.
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
 
@@ -130,6 +132,7 @@ class IngestSession:
         strict: bool | None = None,
         ignore_params: Iterable[str] | None = None,
         spool_limit: int | None = None,
+        compression: str | None = None,
         kind: str = "",
         hook: bool = True,
     ) -> None:
@@ -144,6 +147,7 @@ class IngestSession:
                 "strict": strict,
                 "ignore_params": ignore_params,
                 "spool_limit": spool_limit,
+                "compression": compression,
             }
         )
         self.source = source
@@ -200,7 +204,8 @@ class IngestSession:
         """Open the store, write the session's row, and become active.
 
         Raises:
-            ConfigError: open already, or another root is being recorded in this process.
+            ConfigError: open already, or another root is being recorded in this process, or
+                payloads are to be compressed and the library for that is not installed.
             StoreError: the store can't be used (a root that is not writable only warns, unless
                 ``strict``).
         """
@@ -280,7 +285,11 @@ class IngestSession:
             return
         try:
             # Others that share this root as a cache are to find what is new in it.
-            self.store = Store(root, delay=_SHARED_SECONDS if self.mode is Mode.AUTO else None)
+            self.store = Store(
+                root,
+                delay=_SHARED_SECONDS if self.mode is Mode.AUTO else None,
+                compression=Compression(self.settings.compression),
+            )
         except IntegrityError:
             raise
         except StoreError as exc:

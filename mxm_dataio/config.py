@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
-from .models import Exhausted, Mode
+from .models import Compression, Exhausted, Mode
 
 PREFIX = "MXM_DATAIO_"
 # Read by other parts, not settings of a session.
@@ -40,6 +40,7 @@ class Settings:
         strict: a failure to store raises instead of warning.
         ignore_params: names of query, form and JSON fields that do not count in ``params_hash``.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
+        compression: ``none`` or ``zstd``, for payloads that get smaller by it.
     """
 
     root: Path
@@ -49,6 +50,7 @@ class Settings:
     strict: bool = False
     ignore_params: tuple[str, ...] = ()
     spool_limit: int = 262_144
+    compression: str = "none"
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -175,6 +177,8 @@ def _convert(name: str, value: Any) -> Any:
             return word
         case "exhausted":
             return Exhausted(str(value).lower()).value
+        case "compression":
+            return Compression(str(value).lower()).value
         case "ttl":
             if isinstance(value, timedelta):
                 return value.total_seconds()

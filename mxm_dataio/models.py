@@ -47,6 +47,13 @@ class Exhausted(StrEnum):
     ERROR = "error"
 
 
+class Compression(StrEnum):
+    """How payloads are kept that get smaller by it."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One run of recording.

@@ -5,6 +5,10 @@ read, by ``<sha256>.prefixes`` beside it (see :mod:`.prefixes`, which says why s
 first byte does not wait for its last. Neither way is a byte served that was not checked. Without
 that file the payload is hashed whole first; it is written before the payload, so one without a
 payload is what a killed process left.
+
+If asked for, a payload that gets smaller by it is compressed: ``<sha256>.bin.zst``, which is found
+as well by who did not ask. Its name and its prefixes are those of the uncompressed bytes, and so it
+is these that are checked. If both files are there, the uncompressed one counts.
 """
 
 from __future__ import annotations
@@ -18,8 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from .compression import Decompressed, compress, compress_file, decompress, require
 from .drain import BLOCK, Drain
-from .errors import IntegrityError
+from .errors import ConfigError, IntegrityError
+from .models import Compression
 from .prefixes import Prefixes, room
 from .utils import new_id
 from .verified import VerifiedFile
@@ -28,6 +34,8 @@ from .verified import VerifiedFile
 _WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
+# An empty file: payloads are, or were, compressed in this folder.
+MIXED = ".compressed"
 
 
 class Payloads(Protocol):
@@ -176,10 +184,22 @@ class Spool:
 
 
 class PayloadFolder:
-    """Payload files in one folder of the local disk."""
+    """Payload files in one folder of the local disk.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        compression: of what is put from now on; what is there is read whatever it is.
+
+    Raises:
+        ConfigError: the library for it is not installed.
+    """
+
+    def __init__(self, folder: Path, compression: Compression = Compression.NONE) -> None:
         self.folder = folder
+        self._compressing = compression is Compression.ZSTD
+        if self._compressing:
+            require()
+        # Whether to look for compressed ones before a payload is put: not for nothing.
+        self._mixed = self._compressing
         # What every name begins with: a Path made for each opening costs more than the opening.
         self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
@@ -189,9 +209,20 @@ class PayloadFolder:
     def create(self) -> None:
         """Make the folder, for its owner alone."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark = self.folder / MIXED
+        if self._compressing:
+            mark.touch(mode=0o600)
+        # Without it, all that may happen is that a payload is kept in both forms.
+        self._mixed = mark.exists()
 
     def path(self, checksum: str) -> Path:
-        """Return the path of a payload; the name is our own digest, never the server's text."""
+        """Return the path of a payload; the name is our own digest, never the server's text.
+
+        That of the compressed file, if there is no other.
+        """
+        name = f"{self._names}{checksum}.bin"
+        if not os.path.lexists(name) and os.path.lexists(f"{name}.zst"):
+            return self.folder / f"{checksum}.bin.zst"
         return self.folder / f"{checksum}.bin"
 
     def prefixes_path(self, checksum: str) -> Path:
@@ -205,20 +236,22 @@ class PayloadFolder:
             OSError: the disk refused.
         """
         checksum = spool.checksum
-        target = self.path(checksum)
-        held = self._holds(target, checksum, spool.size)
+        held = self._holds(checksum, spool.size)
         if spool.size > _WHOLE and not (held and self._prefixes(checksum, spool.size)):
             self._keep_prefixes(checksum, spool.prefixes())
         if held:
             spool.discard()
             return checksum
         if spool.temporary is None:
-            self._write(target, spool.content())
+            self._keep(checksum, spool.content())
+            spool.discard()
+        elif self._compressing and spool.file and self._keep_compressed(checksum, spool.file):
             spool.discard()
         else:
+            target = self._plain(checksum)
             spool.temporary.replace(target)
             spool.moved()
-        self._put(target)
+            self._put(target)
         return checksum
 
     def keep(self, checksum: str, content: bytes) -> None:
@@ -227,10 +260,38 @@ class PayloadFolder:
         Raises:
             OSError: the disk refused.
         """
-        target = self.path(checksum)
-        if not self._holds(target, checksum, len(content)):
-            self._write(target, content)
+        if not self._holds(checksum, len(content)):
+            self._keep(checksum, content)
+
+    def _keep(self, checksum: str, content: bytes) -> None:
+        if self._compressing and self._keep_compressed(checksum, content):
+            return
+        target = self._plain(checksum)
+        self._write(target, content)
+        self._put(target)
+
+    def _keep_compressed(self, checksum: str, content: bytes | BinaryIO) -> bool:
+        """Say whether a payload was kept compressed; if not, it is to be kept as it is."""
+        plain = self._plain(checksum)
+        if os.path.lexists(plain):
+            # A damaged one, which would be read before the other: it has to be replaced.
+            return False
+        target = plain.with_name(f"{plain.name}.zst")
+        # No room for both, for one: the bytes are there, and lose nothing by staying as they are.
+        with contextlib.suppress(OSError):
+            if isinstance(content, bytes):
+                frame = compress(content)
+                if frame is None:
+                    return False
+                self._write(target, frame)
+            elif not self._write_compressed(target, content):
+                return False
             self._put(target)
+            return True
+        return False
+
+    def _plain(self, checksum: str) -> Path:
+        return self.folder / f"{checksum}.bin"
 
     def _keep_prefixes(self, checksum: str, prefixes: Prefixes) -> None:
         path = self.prefixes_path(checksum)
@@ -250,27 +311,52 @@ class PayloadFolder:
                 temporary.unlink()
             raise
 
+    def _write_compressed(self, target: Path, source: BinaryIO) -> bool:
+        """Write a file compressed and say so, unless it would be little smaller."""
+        temporary = self.folder / f".{new_id()}.tmp"
+        pays = False
+        try:
+            with os.fdopen(_create(temporary), "wb", buffering=0) as file:
+                pays = compress_file(source, file)
+            if pays:
+                temporary.replace(target)
+        except BaseException:
+            pays = False
+            raise
+        finally:
+            if not pays:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+        return pays
+
     def _put(self, path: Path) -> None:
         if len(self._unsynced) < _SINGLE_SYNCS:
             self._unsynced.append(path)
         else:
             self._unlisted = True
 
-    def _holds(self, target: Path, checksum: str, size: int) -> bool:
+    def _holds(self, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""
+        name = f"{self._names}{checksum}.bin"
+        known = checksum
         try:
-            if target.stat(follow_symlinks=False).st_size != size:
+            if os.lstat(name).st_size != size:
                 return False
         except OSError:
-            return False
-        if checksum not in self._verified:
+            if not self._mixed:
+                return False
+            try:
+                known = f"{checksum} {os.lstat(f'{name}.zst').st_size}"
+            except OSError:
+                return False
+        if known not in self._verified:
             try:
                 self.verify(checksum, size)
-            except IntegrityError:
+            except (IntegrityError, ConfigError):
                 return False
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
-            self._verified.add(checksum)
+            self._verified.add(known)
         return True
 
     def open(self, checksum: str, size: int) -> BinaryIO:
@@ -279,6 +365,7 @@ class PayloadFolder:
         Raises:
             IntegrityError: the file is missing or holds other bytes; it is named. Reading a large
                 one raises this too, before the block that is damaged.
+            ConfigError: it is compressed, and the library for that is not installed.
         """
         if size <= _WHOLE:
             return self._open_small(checksum, size)
@@ -300,6 +387,7 @@ class PayloadFolder:
         Raises:
             IntegrityError: the payload is missing or holds other bytes, or the prefixes do,
                 and then the payload is sound; the file is named.
+            ConfigError: it is compressed, and the library for that is not installed.
         """
         with self._opened(checksum, size) as file:
             prefixes = self._hashed(file, checksum)
@@ -314,13 +402,15 @@ class PayloadFolder:
                 )
 
     def _open_small(self, checksum: str, size: int) -> BinaryIO:
-        descriptor = self._descriptor(checksum)
+        descriptor, compressed = self._descriptor(checksum)
         try:
             content = _read(descriptor, size)
         except OSError as exc:
             raise self._unreadable(checksum, exc) from exc
         finally:
             os.close(descriptor)
+        if compressed:
+            content = decompress(content, size)
         if len(content) != size or hashlib.sha256(content).hexdigest() != checksum:
             raise _damaged(self.path(checksum))
         return io.BytesIO(content)
@@ -335,10 +425,21 @@ class PayloadFolder:
         return prefixes
 
     def _opened(self, checksum: str, size: int) -> BinaryIO:
-        file = os.fdopen(self._descriptor(checksum), "rb", buffering=0)
-        if os.fstat(file.fileno()).st_size != size:
+        descriptor, compressed = self._descriptor(checksum)
+        try:
+            file = os.fdopen(descriptor, "rb", buffering=0)
+        except OSError as exc:
+            os.close(descriptor)
+            raise self._unreadable(checksum, exc) from exc
+        try:
+            kept = os.fstat(file.fileno()).st_size
+            if compressed and kept < size:
+                return cast(BinaryIO, Decompressed(file, size))
+            if compressed or kept != size:
+                raise _damaged(self.path(checksum))
+        except BaseException:
             file.close()
-            raise _damaged(self.path(checksum))
+            raise
         return file
 
     def _prefixes(self, checksum: str, size: int) -> Prefixes | None:
@@ -350,9 +451,14 @@ class PayloadFolder:
         except OSError:
             return None
 
-    def _descriptor(self, checksum: str) -> int:
+    def _descriptor(self, checksum: str) -> tuple[int, bool]:
+        """Return a payload's file, and whether it is compressed."""
+        name, flags = f"{self._names}{checksum}.bin", os.O_RDONLY | os.O_NOFOLLOW
         try:
-            return os.open(f"{self._names}{checksum}.bin", os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                return os.open(name, flags), False
+            except FileNotFoundError:
+                return os.open(f"{name}.zst", flags), True
         except OSError as exc:
             raise self._unreadable(checksum, exc) from exc
 
@@ -368,7 +474,8 @@ class PayloadFolder:
         """Yield the files of the folder, each with the checksum that its name begins with."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as found:
             for entry in found:
-                yield entry.name.partition(".")[0], Path(entry.path)
+                if entry.name != MIXED:
+                    yield entry.name.partition(".")[0], Path(entry.path)
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""

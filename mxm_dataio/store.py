@@ -18,7 +18,7 @@ from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, left
-from .models import Exchange, Request, Response, Session, Status
+from .models import Compression, Exchange, Request, Response, Session, Status
 from .payloads import PayloadFolder, Spool
 from .utils import after_fork
 
@@ -46,8 +46,10 @@ class Store:
             journal is moved to its place first, where that may be written.)
         delay: seconds for which a recorded call may wait before it is moved to where other
             processes find it, once further calls come; ``None``: until there are many.
+        compression: of the payloads that are put from now on.
 
     Raises:
+        ConfigError: the library for the compression is not installed; nothing was made.
         IntegrityError: the database is foreign, damaged or newer; nothing was changed.
         StoreError: the root can't be read or made.
     """
@@ -58,10 +60,11 @@ class Store:
         *,
         readonly: bool = False,
         delay: float | None = None,
+        compression: Compression = Compression.NONE,
     ) -> None:
         self.root = Path(root)
         self.readonly = readonly
-        self.payloads = PayloadFolder(self.root / RESPONSES)
+        self.payloads = PayloadFolder(self.root / RESPONSES, compression)
         self._delay = delay
         self._due = 0.0
         self._lock = threading.RLock()
@@ -417,6 +420,7 @@ class Store:
         Raises:
             IntegrityError: it is missing or damaged; the file is named. Of a large one, reading
                 raises this too: a block is checked before it is handed out.
+            ConfigError: it is compressed, and the library for that is not installed.
         """
         return self.payloads.open(*_kept(response))
 
@@ -428,6 +432,7 @@ class Store:
 
         Raises:
             IntegrityError: it is missing or damaged; the file is named.
+            ConfigError: it is compressed, and the library for that is not installed.
         """
         self.payloads.verify(*_kept(response), beside=beside)
 

@@ -445,7 +445,7 @@ class _Work:
                 f"{what}{others}",
                 ledger.session_of(payload.request),
                 ledger.exact(payload.request),
-                self.store.payloads.folder / f"{payload.checksum}.bin",
+                self.store.payloads.path(payload.checksum),
             )
         self.progress("bytes", self.size, total)
 
@@ -467,7 +467,7 @@ class _Work:
             return f"the payload {path.name} is missing ({exc.strerror})"
         if not stat.S_ISREG(kept.st_mode):
             return f"the payload {path.name} is no plain file"
-        if kept.st_size != payload.largest:
+        if path.suffix == ".bin" and kept.st_size != payload.largest:
             return (
                 f"the payload {path.name} has {kept.st_size} bytes, and {payload.largest} were "
                 "recorded"

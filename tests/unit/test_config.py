@@ -162,6 +162,7 @@ def test_names_of_other_parts_are_no_settings() -> None:
         ("ignore_params", 3),
         ("spool_limit", "big"),
         ("spool_limit", -1),
+        ("compression", "gzip"),
         ("root", 3),
     ],
 )

@@ -14,7 +14,7 @@ import mxm_dataio
 from mxm_dataio.adapters import support
 
 # Slow to load, and needed by some programs only, or only when something went wrong.
-SELDOM = {"difflib", "importlib.metadata", "omegaconf", "tomllib", "uuid", "yaml"}
+SELDOM = {"backports.zstd", "difflib", "importlib.metadata", "omegaconf", "tomllib", "uuid", "yaml"}
 TRANSPORTS = {"requests", "ssl", "urllib3"}
 # For a session alone.
 SESSION = {"dataclasses", "inspect", "mxm_dataio.api", "mxm_dataio.models", "sqlite3"}
