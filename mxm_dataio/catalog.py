@@ -29,6 +29,8 @@ _T = TypeVar("_T")
 
 # "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
 APPLICATION_ID = 0x6D786D64
+# What a damaged database raises. A message of SQLite's with bytes of it need not be text.
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 _SMALLEST = 512
 _BUSY_SECONDS = 60.0
 
@@ -244,7 +246,7 @@ class SQLiteCatalog:
                     return db
                 db.close()
             return self._open_writable()
-        except sqlite3.DatabaseError as exc:
+        except DAMAGED as exc:
             raise self._refusal(exc) from exc
         except OSError as exc:
             raise StoreError(
@@ -357,14 +359,15 @@ class SQLiteCatalog:
             db.execute("ROLLBACK")
             raise
 
-    def _refusal(self, exc: sqlite3.DatabaseError) -> StoreError:
+    def _refusal(self, exc: Exception) -> StoreError:
         if "not a database" in str(exc):
             return IntegrityError(
                 f"{self.path} is damaged or no SQLite database; it was left as it is: move it away "
                 "or give another root",
                 path=self.path,
             )
-        if type(exc) is not sqlite3.DatabaseError:
+        text = "decode to UTF-8" in str(exc)
+        if isinstance(exc, sqlite3.Error) and type(exc) is not sqlite3.DatabaseError and not text:
             # Its subclasses are of use and circumstance; the class itself is for corruption.
             return StoreError(f"the database {self.path}: {exc}", path=self.path)
         return IntegrityError(
@@ -398,8 +401,23 @@ class SQLiteCatalog:
             db = self._current()
             try:
                 yield db
-            except sqlite3.DatabaseError as exc:
+            except DAMAGED as exc:
                 raise self._refusal(exc) from exc
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees the database as it is now, whatever is written meanwhile.
+
+        Raises:
+            IntegrityError: the database is damaged, now or while it is used.
+        """
+        try:
+            with contextlib.closing(self._open_readonly()) as db:
+                db.execute("BEGIN")
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                yield db
+        except DAMAGED as exc:
+            raise self._refusal(exc) from exc
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -486,13 +504,38 @@ class SQLiteCatalog:
             db = self._current()
             try:
                 return db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as exc:
+            except DAMAGED as exc:
                 raise self._refusal(exc) from exc
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
         found = self._all(f"SELECT {rows.SESSION} FROM sessions WHERE id = ?", session_id)
         return self._decoded(rows.to_session, found[0]) if found else None
+
+    def ids(self, prefix: str) -> list[str]:
+        """Return the ids of the first sessions, three at most, whose id begins so."""
+        found = self._all(
+            "SELECT id FROM sessions WHERE id >= ? AND substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
+            prefix, len(prefix), prefix,
+        )  # fmt: skip
+        return [id for (id,) in found]
+
+    def leaves(self) -> list[tuple[int, str, bytes]]:
+        """Return leaf, id and seal of each sealed session, in the order of the leaves."""
+        return self._all("SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL ORDER BY leaf")
+
+    def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
+        """Return what a sealed session's seal covers: head, count, and the session's columns."""
+        found = self._all(
+            f"SELECT head, count, {rows.SESSION} FROM sessions WHERE id = ? AND seal NOT NULL",
+            session_id,
+        )
+        if not found:
+            return None
+        head, count, *columns = found[0]
+        if not isinstance(head, bytes | None):
+            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return head or START, count, columns
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""

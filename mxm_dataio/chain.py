@@ -29,6 +29,17 @@ def record_hash(before: bytes, columns: Sequence[Any], attempts: Iterable[Sequen
     return _hash(b"call", before, [columns, *attempts])
 
 
+def predecessor(
+    link: bytes, columns: Sequence[Any], attempts: Iterable[Sequence[Any]], among: Iterable[bytes]
+) -> int | None:
+    """Return which of some hashes a call was recorded behind, given its own; ``None``: no one."""
+    form = _form([columns, *attempts])
+    for place, before in enumerate(among):
+        if hashlib.sha256(b"call" + before + form).digest() == link:
+            return place
+    return None
+
+
 def seal(head: bytes, count: int, columns: Sequence[Any]) -> bytes:
     """Return the hash of an ended session.
 
@@ -42,7 +53,11 @@ def seal(head: bytes, count: int, columns: Sequence[Any]) -> bytes:
 
 def _hash(kind: bytes, before: bytes, value: Any) -> bytes:
     # The kind keeps one sort of record from being taken for another (RFC 9162 §2.1 does so too).
-    return hashlib.sha256(kind + before + _canonical(value).encode("ascii")).digest()
+    return hashlib.sha256(kind + before + _form(value)).digest()
+
+
+def _form(value: Any) -> bytes:
+    return _canonical(value).encode("ascii")
 
 
 def _plain(value: Any) -> str:

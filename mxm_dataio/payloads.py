@@ -14,6 +14,7 @@ import functools
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -362,6 +363,12 @@ class PayloadFolder:
             "copy or record the call again",
             path=path,
         )
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files of the folder, each with the checksum that its name begins with."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as found:
+            for entry in found:
+                yield entry.name.partition(".")[0], Path(entry.path)
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""

@@ -50,6 +50,8 @@ CHAINED = (
     "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
 )
+# Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
+_BOOLEANS = slice(7, 9)
 PUT_REQUEST = (
     "INSERT INTO requests (id, session, root, source, as_of, kind, method, endpoint, identity, "
     "url, params_hash, base_hash, vary, head, body_checksum, body_size, started, duration, "
@@ -96,7 +98,7 @@ def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
 
 def to_request(row: Row) -> Request:
     """Return the request of a row; raises as malformed content does."""
-    identity, params = _whole(row[8], row[9])
+    identity, params = whole(row[8], row[9])
     return Request(
         id=row[1], session_id=row[2], root_id=row[3], source=row[4], as_of=row[5], kind=row[6],
         method=row[7], endpoint=row[8], params=mapping(json.loads(params)),
@@ -125,7 +127,7 @@ def _parts(document: str) -> tuple[str, str]:
     return endpoint, f"{before}\n{behind}" if middle else document
 
 
-def _whole(endpoint: str, parts: str) -> tuple[str, str]:
+def whole(endpoint: str, parts: str) -> tuple[str, str]:
     """Return an identity document and its parameters, as JSON."""
     before, line, behind = parts.partition("\n")
     document = f'{before},"endpoint":{_text(endpoint)},"headers":{behind}' if line else parts
@@ -147,6 +149,12 @@ def response_rows(entry: Entry) -> list[Row]:
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
+
+
+def chained_attempt(row: Row) -> Row:
+    """Return an attempt's columns as its call's hash covers them, given those that are kept."""
+    kept = [{0: False, 1: True}.get(value, value) for value in row[_BOOLEANS]]
+    return (*row[: _BOOLEANS.start], *kept, *row[_BOOLEANS.stop :])
 
 
 def to_response(row: Row, request: Request) -> Response:

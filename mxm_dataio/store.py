@@ -362,6 +362,24 @@ class Store:
             return replace(session, status=Status.INTERRUPTED)
         return session
 
+    def session_id(self, prefix: str) -> str:
+        """Return the id of the one session whose id begins so.
+
+        Raises:
+            StoreError: there is none, or more than one.
+        """
+        found = self.catalog.ids(prefix)
+        if prefix in found:
+            return prefix
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise StoreError(f"no session {prefix} is recorded in {self.root}", path=self.root)
+        raise StoreError(
+            f"several sessions begin with {prefix}: {', '.join(found)}: give more of the id",
+            path=self.root,
+        )
+
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
         self.move()

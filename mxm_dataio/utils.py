@@ -100,6 +100,11 @@ def dotted(cls: type) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count and its noun, as ``1 call`` or ``2,000 calls``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def media_type(content_type: str) -> str:
     """Return the media type of a ``Content-Type``, in lower case, without parameters."""
     return content_type.partition(";")[0].strip().lower()

@@ -206,8 +206,9 @@ def test_what_is_recorded_can_t_be_moved(
     if what == "payloads":
         fault = Fault(monkeypatch, payloads_module, "_create", refused(code))
     else:
+        # The first thing that a call's row needs.
         exc = sqlite3.OperationalError("disk I/O error")
-        fault = Fault(monkeypatch, catalog.SQLiteCatalog, "_begin", exc)
+        fault = Fault(monkeypatch, catalog._Links, "of", exc)
     made = []
     with session(tmp_path) as ingest:
         made += [program.call() for _ in range(6)]
@@ -227,13 +228,13 @@ def test_what_is_recorded_can_t_be_moved(
 def test_a_disk_that_is_full(program: Program) -> None:
     """A real one: what fits is recorded; what waits is moved once there is room."""
     folder = Path(tempfile.mkdtemp(prefix="full-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
     if subprocess.run(mount, capture_output=True).returncode:
         folder.rmdir()
         pytest.skip("no file system may be mounted here")
     try:
         ballast, root = folder / "ballast", folder / "root"
-        ballast.write_bytes(bytes(400_000))
+        ballast.write_bytes(bytes(1_400_000))
         with session(root) as ingest:
             for _ in range(8):
                 program.call("/large")
@@ -447,14 +448,14 @@ def test_another_process_writes_for_seconds(
     monkeypatch.setattr("mxm_dataio.api._SHARED_SECONDS", 0.0)
     made = []
     tried = 0
-    begin = catalog.SQLiteCatalog._begin
+    put = catalog.SQLiteCatalog.put
 
-    def counted(self: Any, db: sqlite3.Connection, wait: bool) -> None:
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
         nonlocal tried
         tried += 1
-        begin(self, db, wait)
+        put(self, *args, **kwargs)
 
-    monkeypatch.setattr(catalog.SQLiteCatalog, "_begin", counted)
+    monkeypatch.setattr(catalog.SQLiteCatalog, "put", counted)
     with session(tmp_path, mode) as ingest:
         made.append(program.call())
         with held(tmp_path) as let_go:

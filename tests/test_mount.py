@@ -17,7 +17,8 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import connection, connectionpool
 from urllib3.util.retry import Retry
 
-from mxm_dataio import CaptureAdapter, ConfigError, IngestSession, Store, mount
+from mxm_dataio import CaptureAdapter, ConfigError, IngestSession, Store, mount, register
+from mxm_dataio.registry import unregister
 from tests.harness import EXACT, observe, outcome
 from tests.servers import Connection, RawServer, answer, responder, tls_server
 from tests.ways import HOOK, HOWS, MOUNT, Opener, opener
@@ -323,3 +324,39 @@ def test_pools_that_make_their_own_connections(
         assert call.answer.size == 11
         assert call.answer.framing is not None
         assert call.answer.peer.address == f"{server.host}:{server.port}"
+
+
+def test_what_is_no_answer_of_http_s_is_requests_own_error(tmp_path: Path) -> None:
+    class Bytes:
+        def fetch(self, _request: object) -> bytes:
+            return b""
+
+    register("bare", Bytes())
+    try:
+        with IngestSession("bare", tmp_path, hook=False) as ingest:
+            ingest.request("http://a.test/x")
+    finally:
+        unregister("bare")
+    with (
+        IngestSession("bare", tmp_path, "replay", hook=False) as ingest,
+        requests.Session() as session,
+        mount(session, ingest),
+        pytest.raises(requests.ConnectionError),
+    ):
+        session.get("http://a.test/x")
+
+
+@pytest.mark.parametrize("timeout", [(1, 2, 3), -1, "soon"])
+def test_a_timeout_that_requests_refuses_is_refused_in_replay(
+    timeout: Any, server: RawServer, tmp_path: Path
+) -> None:
+    def call(mode: str) -> Any:
+        with (
+            IngestSession("s", tmp_path, mode, hook=False) as ingest,
+            requests.Session() as session,
+            mount(session, ingest),
+        ):
+            session.get(server.url)
+            return outcome(lambda: session.get(server.url, timeout=timeout))
+
+    assert call("record") == call("replay")

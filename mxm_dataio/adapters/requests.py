@@ -202,20 +202,26 @@ def _replay(
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     failure = stored.request.failure
     pool = _Pool(store, stored, str(request.url))
+    raw = None
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
         proxies = kwargs.get("proxies")
         url = request.path_url
         if proxies or url.startswith("//"):
             url = HTTPAdapter.request_url(adapter, request, proxies)
-        raw = pool.urlopen(
-            str(request.method),
-            url,
-            retries=adapter.max_retries,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        try:
+            raw = pool.urlopen(
+                str(request.method),
+                url,
+                retries=adapter.max_retries,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (OSError, urllib3.exceptions.HTTPError):
+            # What was stored is no answer of HTTP's: for requests to say, below.
+            raw = None
+    if raw is not None:
         response = adapter.build_response(request, raw)
     else:
         response = _sent(adapter, pool, request, kwargs)

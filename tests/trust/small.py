@@ -1,0 +1,107 @@
+"""A small store in which every column of every table has something to say."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.heads import given_head
+from mxm_dataio.identity import identify
+from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status
+from mxm_dataio.store import Store
+from mxm_dataio.utils import new_id
+
+HOST = "https://data.example"
+_HEAD = given_head((("Accept", "application/json"), ("User-Agent", "scraper/1")))
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+_PEER = Peer("192.0.2.7:443", "TLSv1.3", "TLS_AES_128_GCM_SHA256", "c0" * 32)
+
+
+def session(parent: Session | None = None, status: Status = Status.RUNNING) -> Session:
+    """Return a session of this process."""
+    id = new_id()
+    return Session(
+        id, "market", Mode.RECORD, "2025-01-01", status, "2025-01-02T00:00:00.000000Z",
+        kind="daily", parent_id=parent.id if parent else None,
+        root_id=parent.root_id if parent else id, pid=os.getpid(),
+    )  # fmt: skip
+
+
+def record(
+    store: Store,
+    held: Session,
+    name: str,
+    *bodies: bytes,
+    upload: bytes = b"",
+    vary: tuple[str, ...] = (),
+    served_from: str | None = None,
+) -> str:
+    """Record a call, with an attempt for each body, the last of which went well; return its id."""
+    waiting: dict[str, bytes] = {}
+
+    def take(content: bytes) -> str:
+        spool = store.spool(1 << 20)
+        spool.write(content)
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
+
+    method, url = "POST" if upload else "GET", f"{HOST}/{name}?day=1"
+    identity = identify(
+        method, url, headers=[("Accept", "application/json"), ("X-Part", "2")], body=upload or None
+    )
+    attempts = [
+        CapturedAttempt(
+            "GET" if number else method, f"{url}&again={number}" if number else url,
+            1735776000.25 + number, 200, take(body), len(body), True, number == 1,
+            Framing(((len(body), 1),), {0: b";x\r\n"}, b"0\r\n\r\n") if number else None,
+            Failure("urllib3.exceptions.ReadTimeoutError", "slow", {"n": 1}) if number else None,
+            0.01, 0.02, 0.03, 0.25, _PEER, _ANSWER,
+        )
+        for number, body in enumerate(bodies)
+    ]  # fmt: skip
+    failure = None if bodies else Failure("requests.exceptions.ConnectionError", "refused")
+    call = CapturedCall(
+        new_id(), method, url, 1735776000.5, Status.COMPLETE if bodies else Status.FAILED, 0.5,
+        failure, _HEAD,
+    )  # fmt: skip
+    store.append(
+        Entry(
+            call, InSession(held.id, held.root_id, held.source, held.as_of), "daily",
+            identity.document(vary).decode(), vary, identity.params_hash() if vary else None,
+            take(upload) if upload else None, len(upload), served_from, tuple(attempts), waiting,
+        )
+    )  # fmt: skip
+    return call.id
+
+
+def fill(root: Path) -> list[str]:
+    """Make the store: two sessions that ended, and a third, child of the second; return ids."""
+    with Store(root) as store:
+        first, second = session(), session()
+        child = session(second)
+        store.begin(first)
+        quote = record(store, first, "a", b'{"price": 1}')
+        record(store, first, "b", b"slow", b"shared", upload=b"a=1")
+        record(store, first, "c", b"shared", vary=("accept", "x-part"))
+        record(store, first, "d", served_from=quote)
+        record(store, first, "e", b"")
+        end(store, first)
+        store.begin(second)
+        store.begin(child)
+        record(store, second, "f", b"six")
+        record(store, child, "g", b"seven", b"eight")
+        record(store, second, "h", b"nine")
+        end(store, child)
+        end(store, second, Status.INCOMPLETE)
+    return [first.id, second.id, child.id]
+
+
+def end(store: Store, held: Session, status: Status = Status.COMPLETE) -> None:
+    """End and seal a session."""
+    store.settle()
+    store.end(
+        replace(held, status=status, ended_at="2025-01-02T00:00:09.000000Z", warnings=("a word",))
+    )
