@@ -25,7 +25,7 @@ _PLAIN = re.compile(
 _LONGEST = 65536
 _MOST = 99
 # The email parser looks for bodies of these types in the head.
-_PARSED = re.compile("multipart|message", re.IGNORECASE)
+_PARSED = (b"multipart", b"message")
 # Statuses whose answers have no body whatever their head says.
 _BODILESS = frozenset({204, 304})
 
@@ -39,10 +39,16 @@ def is_plain(response: Response) -> bool:
         # A program that watches or replaces http.client's reading is to have it.
         and not Connection.debuglevel
         and Connection.response_class is HTTPResponse
-        and not any(
-            name.lower() == "content-type" and _PARSED.search(value)
-            for name, value in response.headers
-        )
+        and not _of_parts(response)
+    )
+
+
+def _of_parts(response: Response) -> bool:
+    head = response.head.lower()
+    return any(name in head for name in _PARSED) and any(
+        name.lower() == "content-type" and part in value.lower().encode("latin-1")
+        for name, value in response.headers
+        for part in _PARSED
     )
 
 
@@ -56,9 +62,7 @@ def read_plainly(response: Response, method: str, sock: Any) -> HTTPResponse:
     """
     made: Any = HTTPResponse(sock, method=method)
     made.headers = made.msg = _message(response.headers)
-    first: dict[str, str] = {}
-    for name, value in reversed(response.headers):
-        first[name.lower()] = value
+    first = {name.lower(): value for name, value in reversed(response.headers)}
     made.code = made.status = status = int(response.head[9:12])
     made.reason = response.reason
     made.version = 10 if response.http_version == "HTTP/1.0" else 11

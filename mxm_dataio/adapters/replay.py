@@ -104,6 +104,8 @@ def _bare(response: Response) -> bool:
 
 
 def _chunked(response: Response) -> bool:
+    if b"chunked" not in response.head.lower():
+        return False
     value = response.header("Transfer-Encoding")
     return response.complete and value is not None and value.lower() == "chunked"
 

@@ -471,6 +471,20 @@ def test_a_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.Monk
         assert again._all("SELECT name FROM sqlite_master WHERE name LIKE 't_'") == []
 
 
+def test_a_message_that_is_no_text_is_damage(
+    catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Damaged:
+        def execute(self, *_args: object) -> None:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "_db", Damaged())
+        for ask in (lambda: catalog.nth("src", H, "s1", ""), catalog.version):
+            with pytest.raises(IntegrityError):
+                ask()
+
+
 # -- refusals: each file stays as it is ------------------------------------------------------
 
 
