@@ -122,10 +122,10 @@ class Recorder:
         head = secrets.answer_head(attempt.head, clear)
         url = secrets.url(attempt.url)
         stored = spool
-        if spool is not None and spool.size and spool.size <= LARGEST:
+        if spool is not None and 0 < attempt.size <= LARGEST:
             stored = self._masked(attempt, spool)
         if stored is not spool and stored is not None:
-            missing = spool.size - stored.size if spool is not None else 0
+            missing = attempt.size - stored.size
             attempt = attempt._replace(
                 checksum=stored.checksum,
                 size=stored.size,
@@ -141,7 +141,7 @@ class Recorder:
 
     def _masked(self, attempt: CapturedAttempt, spool: Spool) -> Spool:
         secrets = self._secrets
-        if not secrets.looks_into(attempt.head, spool.size):
+        if not secrets.looks_into(attempt.head, attempt.size):
             return spool
         content = spool.content()
         clean = secrets.answer_body(content, attempt.head, attempt.method, attempt.url)
