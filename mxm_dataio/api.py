@@ -40,6 +40,7 @@ from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
 from .models import (
     Compression,
+    Durability,
     Exchange,
     Exhausted,
     Headers,
@@ -111,6 +112,9 @@ class IngestSession:
         ignore_params: names of query, form and JSON fields (at any depth) that do not count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
+        durability: ``process``, a call survives the process once its body has been read, or
+            ``power``, it survives a power cut too (threads share a sync). A session that has
+            ended survives one in either case.
         kind: label for the session's calls.
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
 
@@ -133,6 +137,7 @@ class IngestSession:
         ignore_params: Iterable[str] | None = None,
         spool_limit: int | None = None,
         compression: str | None = None,
+        durability: str | None = None,
         kind: str = "",
         hook: bool = True,
     ) -> None:
@@ -148,6 +153,7 @@ class IngestSession:
                 "ignore_params": ignore_params,
                 "spool_limit": spool_limit,
                 "compression": compression,
+                "durability": durability,
             }
         )
         self.source = source
@@ -289,6 +295,7 @@ class IngestSession:
                 root,
                 delay=_SHARED_SECONDS if self.mode is Mode.AUTO else None,
                 compression=Compression(self.settings.compression),
+                durability=Durability(self.settings.durability),
             )
         except IntegrityError:
             raise

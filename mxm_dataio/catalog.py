@@ -147,11 +147,12 @@ class Catalog(Protocol):
             sealed: the session ended and all its calls are here; see :mod:`mxm_dataio.chain`.
         """
 
-    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
+    def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts, all or none; one that is there already stays.
 
         Args:
             wait: for another process that writes, not raise at once.
+            durable: on return every row written so far survives a power cut.
         """
 
     def session(self, session_id: str) -> Session | None:
@@ -423,24 +424,15 @@ class SQLiteCatalog:
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
-        with self._use() as db:
-            if durable:
-                # This commit's sync takes every earlier one with it: they are in the same WAL,
-                # or a checkpoint has synced them into the database.
-                db.execute("PRAGMA synchronous=FULL")
-            try:
-                with _writing(db):
-                    db.execute(_PUT_SESSION, rows.session_row(session))
-                    if sealed:
-                        _seal(db, session.id)
-            finally:
-                if durable:
-                    db.execute("PRAGMA synchronous=NORMAL")
+        with self._use() as db, _synced(db, durable), _writing(db):
+            db.execute(_PUT_SESSION, rows.session_row(session))
+            if sealed:
+                _seal(db, session.id)
 
-    def put(self, entries: Sequence[Entry], *, wait: bool = True) -> None:
+    def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
-            with self._use() as db, _writing(db, wait=wait):
+            with self._use() as db, _synced(db, durable), _writing(db, wait=wait):
                 links = _Links(db)
                 for entry in entries:
                     row, attempts = rows.request_row(entry), rows.response_rows(entry)
@@ -745,6 +737,22 @@ def _patiently(action: Any) -> None:
             if "locked" not in str(exc) or time.monotonic() > end:
                 raise
             time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def _synced(db: sqlite3.Connection, durable: bool) -> Iterator[None]:
+    """Have what is committed within survive a power cut, if asked for.
+
+    Such a commit's sync takes every earlier one with it: they are in the same WAL, or a checkpoint
+    has synced them into the database.
+    """
+    if durable:
+        db.execute("PRAGMA synchronous=FULL")
+    try:
+        yield
+    finally:
+        if durable:
+            db.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
-from .models import Compression, Exhausted, Mode
+from .models import Compression, Durability, Exhausted, Mode
 
 PREFIX = "MXM_DATAIO_"
 # Read by other parts, not settings of a session.
@@ -41,6 +41,7 @@ class Settings:
         ignore_params: names of query, form and JSON fields that do not count in ``params_hash``.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
+        durability: ``process`` or ``power``: what a call survives as soon as it is recorded.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Settings:
     ignore_params: tuple[str, ...] = ()
     spool_limit: int = 262_144
     compression: str = "none"
+    durability: str = "process"
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -177,6 +179,8 @@ def _convert(name: str, value: Any) -> Any:
             return word
         case "exhausted":
             return Exhausted(str(value).lower()).value
+        case "durability":
+            return Durability(str(value).lower()).value
         case "compression":
             return Compression(str(value).lower()).value
         case "ttl":

@@ -42,6 +42,7 @@ class Journal:
 
     Attributes:
         sound: whether an entry may be appended; not behind what a write left that failed.
+        synced: bytes that would survive a power cut.
 
     Args:
         folder: where; made if absent.
@@ -56,6 +57,7 @@ class Journal:
         self._file = locks.make(self.path, MAGIC)
         self._end = len(MAGIC)
         self.sound = True
+        self.synced = 0
         self.entries: list[Entry] = []
 
     @property
@@ -85,6 +87,10 @@ class Journal:
             raise
         self._end += written
         self.entries.append(entry)
+
+    def descriptor(self) -> int:
+        """Return a descriptor of the file, the caller's own to sync by and to close."""
+        return os.dup(self._file)
 
     def clear(self) -> None:
         """Begin anew: the catalog holds what this held."""

@@ -47,6 +47,15 @@ class Exhausted(StrEnum):
     ERROR = "error"
 
 
+class Durability(StrEnum):
+    """What a call survives as soon as it is recorded."""
+
+    PROCESS = "process"
+    """The end of the process, ``kill -9``; a power cut only once the session has ended."""
+    POWER = "power"
+    """A power cut as well."""
+
+
 class Compression(StrEnum):
     """How payloads are kept that get smaller by it."""
 

@@ -18,6 +18,7 @@ import functools
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -205,6 +206,11 @@ class PayloadFolder:
         self._verified: set[str] = set()
         self._unsynced: list[Path] = []
         self._unlisted = False
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
+        self._syncing = threading.Lock()
 
     def create(self) -> None:
         """Make the folder, for its owner alone."""
@@ -479,16 +485,18 @@ class PayloadFolder:
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""
-        pending, self._unsynced = self._unsynced, []
-        if self._unlisted:
-            # One sync of everything is cheaper than hundreds of single ones; Linux waits for it.
-            self._unlisted = False
-            os.sync()
-            return
-        for path in pending:
-            _sync(path)
-        if pending:
-            _sync(self.folder)
+        # Another thread's sync may be about this one's payloads: then it is waited for.
+        with self._syncing:
+            pending, self._unsynced = self._unsynced, []
+            if self._unlisted:
+                # One sync of everything is cheaper than hundreds of single ones; Linux waits.
+                self._unlisted = False
+                os.sync()
+                return
+            for path in pending:
+                sync_path(path)
+            if pending:
+                sync_path(self.folder)
 
 
 def _read(descriptor: int, size: int) -> bytes:
@@ -519,7 +527,8 @@ def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
         view = view[file.write(view) :]
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Sync a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,8 +18,8 @@ from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, left
-from .models import Compression, Exchange, Request, Response, Session, Status
-from .payloads import PayloadFolder, Spool
+from .models import Compression, Durability, Exchange, Request, Response, Session, Status
+from .payloads import PayloadFolder, Spool, sync_path
 from .utils import after_fork
 
 DATABASE = "dataio.sqlite"
@@ -47,6 +47,7 @@ class Store:
         delay: seconds for which a recorded call may wait before it is moved to where other
             processes find it, once further calls come; ``None``: until there are many.
         compression: of the payloads that are put from now on.
+        durability: what a call survives once it is recorded.
 
     Raises:
         ConfigError: the library for the compression is not installed; nothing was made.
@@ -61,13 +62,17 @@ class Store:
         readonly: bool = False,
         delay: float | None = None,
         compression: Compression = Compression.NONE,
+        durability: Durability = Durability.PROCESS,
     ) -> None:
         self.root = Path(root)
         self.readonly = readonly
         self.payloads = PayloadFolder(self.root / RESPONSES, compression)
         self._delay = delay
         self._due = 0.0
+        self._power = durability is Durability.POWER
         self._lock = threading.RLock()
+        # Held by the thread that syncs, for itself and those that wait meanwhile.
+        self._syncing = threading.Lock()
         self._journal: Journal | None = None
         # Full ones, the oldest first, and how many of its entries are moved.
         self._full: list[Journal] = []
@@ -141,11 +146,18 @@ class Store:
     def append(self, entry: Entry) -> None:
         """Record a call whose payloads were taken.
 
-        When this returns, the call survives the end of the process, however it ends.
+        When this returns, the call survives the end of the process, however it ends, or a power
+        cut, if that is the store's ``durability``.
 
         Raises:
             OSError: the disk refused.
         """
+        journal, end = self._append(entry)
+        if self._power:
+            self._sync(journal, end)
+
+    def _append(self, entry: Entry) -> tuple[Journal, int]:
+        """Write an entry; return the journal that has it, and where it ends there."""
         with self._lock:
             journal = self._journal
             if journal is None:
@@ -158,7 +170,7 @@ class Store:
                 if not journal.sound:
                     self._full.append(journal)
                     self._journal = None
-            count = len(journal.entries)
+            count, end = len(journal.entries), journal.size
             if count >= _FULL or journal.size >= _FULL_SIZE:
                 if self._full:
                     self._move_some(_FULL)
@@ -168,6 +180,26 @@ class Store:
                 self._move_some(count)
             elif self._full and not count % _STEP_EVERY:
                 self._move_some(_STEP)
+        return journal, end
+
+    def _sync(self, journal: Journal, end: int) -> None:
+        """Return when an entry would survive a power cut; one sync serves all that wait for it."""
+        with self._syncing:
+            # Large ones are in their files already.
+            self.payloads.sync()
+            with self._lock:
+                if journal.synced >= end or journal not in self._waiting():
+                    # Another thread's sync had it, or it was moved, which syncs.
+                    return
+                written, file = journal.size, journal.descriptor()
+            try:
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+            if not journal.synced:
+                sync_path(self.root / JOURNAL)
+                sync_path(self.root)
+            journal.synced = written
 
     def move(self, *, wait: bool = True) -> None:
         """Move every recorded call from the journal to the catalog and to its payloads' files.
@@ -216,6 +248,10 @@ class Store:
             if self._full:
                 del self._full[0]
                 journal.remove()
+            elif self._power:
+                # Its bytes are counted as they are synced: no byte of it comes again.
+                self._journal = None
+                journal.remove()
             else:
                 journal.clear()
 
@@ -225,7 +261,9 @@ class Store:
         for entry in entries:
             for checksum, content in entry.payloads.items():
                 self.payloads.keep(checksum, content)
-        catalog.put(entries, wait=wait)
+        if self._power:
+            self.payloads.sync()
+        catalog.put(entries, wait=wait, durable=self._power)
 
     def _take_in(self) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far.
@@ -294,7 +332,7 @@ class Store:
         with self._lock, contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._running[session.id] = locks.make(path)
-        self._catalog.put_session(session)
+        self._catalog.put_session(session, durable=self._power)
 
     def settle(self) -> None:
         """Move what waits to its place, of children too that ended without a word, and sync it.
@@ -459,6 +497,8 @@ def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
         store._lock = threading.RLock()
+        store._syncing = threading.Lock()
+        store.payloads.renew_lock()
         for journal in (*store._full, store._journal):
             if journal is not None:
                 journal.abandon()
