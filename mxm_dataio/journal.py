@@ -65,15 +65,16 @@ class Journal:
         """Bytes written."""
         return self._end
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: Entry, data: bytes | None = None) -> None:
         """Write an entry; one caller at a time.
+
+        Args:
+            data: what :func:`framed` made of it.
 
         Raises:
             OSError: the disk refused; nothing of the entry is left, or it is not ``sound``.
         """
-        document, content = entry.encode()
-        check = zlib.crc32(content, zlib.crc32(document))
-        data = _LENGTHS.pack(len(document), len(content), check) + document + content
+        data = framed(entry) if data is None else data
         try:
             written = os.write(self._file, data)
             while written < len(data):
@@ -111,6 +112,13 @@ class Journal:
     def abandon(self) -> None:
         """Let go of the parent's file, in a forked child."""
         os.close(self._file)
+
+
+def framed(entry: Entry) -> bytes:
+    """Return an entry as it stands in a journal."""
+    document, content = entry.encode()
+    check = zlib.crc32(content, zlib.crc32(document))
+    return _LENGTHS.pack(len(document), len(content), check) + document + content
 
 
 class Left(NamedTuple):

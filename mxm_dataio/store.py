@@ -17,7 +17,7 @@ from . import locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
-from .journal import Journal, Left, left
+from .journal import Journal, Left, framed, left
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status
 from .payloads import PayloadFolder, Spool, sync_path
 from .utils import after_fork
@@ -158,6 +158,8 @@ class Store:
 
     def _append(self, entry: Entry) -> tuple[Journal, int]:
         """Write an entry; return the journal that has it, and where it ends there."""
+        # Not under the lock: others that wait for it cost each other more than it takes.
+        data = framed(entry)
         with self._lock:
             journal = self._journal
             if journal is None:
@@ -165,7 +167,7 @@ class Store:
             if not journal.entries:
                 self._due = time.monotonic() + (self._delay or 0.0)
             try:
-                journal.append(entry)
+                journal.append(entry, data)
             finally:
                 if not journal.sound:
                     self._full.append(journal)

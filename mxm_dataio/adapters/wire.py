@@ -340,6 +340,21 @@ def _getresponse(original: Method) -> Method:
 def _peer(connection: Any) -> Peer:
     """Return the other end's facts, which a few microseconds get from the socket."""
     sock = connection.sock
+    try:
+        known = _peers.get(sock)
+        if known is None:
+            known = _peers[sock] = _ask_peer(sock)
+    except TypeError:
+        # No weak reference to it can be had.
+        known = _ask_peer(sock)
+    return known
+
+
+# What sockets said of their other ends, which stay the same as long as they live.
+_peers: weakref.WeakKeyDictionary[Any, Peer] = weakref.WeakKeyDictionary()
+
+
+def _ask_peer(sock: Any) -> Peer:
     # TLS within TLS, to an HTTPS proxy, is no socket but keeps one.
     carrier = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", sock)
     name = _fact(lambda: carrier.getpeername())
