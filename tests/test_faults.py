@@ -448,10 +448,10 @@ def test_another_process_writes_for_seconds(
     tried = 0
     put = catalog.SQLiteCatalog.put
 
-    def counted(self: Any, entries: Any, *, wait: bool = True) -> None:
+    def counted(self: Any, entries: Any, **how: Any) -> None:
         nonlocal tried
         tried += 1
-        put(self, entries, wait=wait)
+        put(self, entries, **how)
 
     monkeypatch.setattr(catalog.SQLiteCatalog, "put", counted)
     with session(tmp_path, mode) as ingest:

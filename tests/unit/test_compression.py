@@ -174,7 +174,7 @@ def test_a_compressed_payload_is_synced(
     large: PayloadFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(payloads, "_sync", synced.append)
+    monkeypatch.setattr(payloads, "sync_path", synced.append)
     large.sync()
     assert set(synced) == {
         large.path(sha(LARGE)), large.prefixes_path(sha(LARGE)), large.folder

@@ -459,6 +459,6 @@ def test_prefixes_are_synced_with_their_payload(
     large: PayloadFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(payloads, "_sync", synced.append)
+    monkeypatch.setattr(payloads, "sync_path", synced.append)
     large.sync()
     assert set(synced) == {large.path(SUM), large.prefixes_path(SUM), large.folder}
