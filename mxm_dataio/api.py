@@ -115,6 +115,12 @@ class IngestSession:
         durability: ``process``, a call survives the process once its body has been read, or
             ``power``, it survives a power cut too (threads share a sync). A session that has
             ended survives one in either case.
+        max_body: bytes of an answer's body that are kept; the program gets all of it.
+        stdlib: capture ``http.client`` and ``urllib.request`` too.
+        watch: list connections and processes that no captured call accounts for, and refuse such
+            connections in replay.
+        allowed_hosts: hosts to which replay lets such connections pass (``loopback``, ``unix``).
+        sources: host pattern → source of the calls to such hosts, this session's for all others.
         kind: label for the session's calls.
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
 
@@ -138,6 +144,11 @@ class IngestSession:
         spool_limit: int | None = None,
         compression: str | None = None,
         durability: str | None = None,
+        max_body: int | None = None,
+        stdlib: bool | None = None,
+        watch: bool | None = None,
+        allowed_hosts: Iterable[str] | None = None,
+        sources: Mapping[str, str] | None = None,
         kind: str = "",
         hook: bool = True,
     ) -> None:
@@ -154,6 +165,11 @@ class IngestSession:
                 "spool_limit": spool_limit,
                 "compression": compression,
                 "durability": durability,
+                "max_body": max_body,
+                "stdlib": stdlib,
+                "watch": watch,
+                "allowed_hosts": allowed_hosts,
+                "sources": sources,
             }
         )
         self.source = source

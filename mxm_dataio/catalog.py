@@ -42,6 +42,7 @@ MIGRATIONS: tuple[str, ...] = (
         parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
         as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
         pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL,
+        program TEXT NOT NULL, exit_status INTEGER, coverage TEXT,
         head BLOB, count INTEGER NOT NULL DEFAULT 0, seal BLOB, leaf INTEGER UNIQUE
     );
     CREATE INDEX sessions_by_root ON sessions (root_id);
@@ -69,6 +70,7 @@ MIGRATIONS: tuple[str, ...] = (
         closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
         connect REAL, tls REAL, first_byte REAL, total REAL,
         peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT, original TEXT,
+        truncated INTEGER NOT NULL,
         PRIMARY KEY (request, sequence)
     );
 
@@ -81,7 +83,7 @@ MIGRATIONS: tuple[str, ...] = (
 SCHEMA_VERSION = len(MIGRATIONS)
 
 _PUT_SESSION = (
-    f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 13)}) ON CONFLICT (id) "
+    f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) "
     "DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
     + " WHERE seal IS NULL"

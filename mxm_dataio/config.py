@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,13 @@ class Settings:
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         durability: ``process`` or ``power``: what a call survives as soon as it is recorded.
+        max_body: bytes of an answer's body that are kept; ``None``: all. The program gets all.
+        stdlib: capture ``http.client`` and ``urllib.request`` as well.
+        watch: list the connections and processes that no captured call accounts for, and refuse
+            such connections in replay.
+        allowed_hosts: hosts to which replay lets such connections pass; ``loopback`` and ``unix``
+            stand for this machine and for unix sockets.
+        sources: host pattern (``*.example.com``) → the source of calls to such hosts.
     """
 
     root: Path
@@ -53,6 +60,11 @@ class Settings:
     spool_limit: int = 262_144
     compression: str = "none"
     durability: str = "process"
+    max_body: int | None = None
+    stdlib: bool = False
+    watch: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -192,16 +204,34 @@ def _convert(name: str, value: Any) -> Any:
             if not seconds >= 0:
                 raise ValueError("a time to live is not negative")
             return seconds
-        case "strict":
+        case "strict" | "stdlib" | "watch":
             return _boolean(value)
-        case "ignore_params":
+        case "ignore_params" | "allowed_hosts":
             names = value.split(",") if isinstance(value, str) else value
             return tuple(str(item).strip().lower() for item in names if str(item).strip())
+        case "sources":
+            return _mapping(value)
+        case "max_body" if value is None or str(value).lower() in ("", "none", "null"):
+            return None
         case _:
             number = int(value)
             if number < 0:
                 raise ValueError("a number of bytes is not negative")
             return number
+
+
+def _mapping(value: Any) -> dict[str, str]:
+    """Return a mapping of names; as text, ``pattern=name`` pairs with commas between."""
+    if isinstance(value, str):
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError("no pairs like *.example.com=name, separated by commas")
+        value = {name.strip(): text.strip() for name, _, text in pairs}
+    if not isinstance(value, Mapping):
+        raise ValueError("no mapping of patterns to names")
+    if not all(str(name) and str(text) for name, text in value.items()):
+        raise ValueError("a pattern or a name is empty")
+    return {str(name).lower(): str(text) for name, text in value.items()}
 
 
 def _boolean(value: Any) -> bool:

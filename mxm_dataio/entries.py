@@ -55,6 +55,7 @@ class CapturedAttempt(NamedTuple):
     total: float | None = None
     peer: Peer = Peer()
     original_checksum: str | None = None
+    truncated: int = 0
     head: bytes = b""
 
 

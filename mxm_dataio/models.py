@@ -63,11 +63,32 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
+class Unseen(NamedTuple):
+    """Something that a session saw happen, but could not capture.
+
+    Attributes:
+        kind: ``connection``, ``process`` or ``library``.
+        name: ``host:port`` (or a unix socket's path), the executable, or the library's name.
+        times: how often.
+        caller: module that did it, as far as it is known.
+    """
+
+    kind: str
+    name: str
+    times: int = 1
+    caller: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One run of recording.
 
-    ``root_id`` is the session's own id, or that of the outermost parent for a child process.
+    Attributes:
+        root_id: the session's own id, or that of the outermost parent for a child process.
+        program: what ran under :mod:`mxm_dataio.run`: the script, module or command, without its
+            arguments, which may be secret.
+        exit_status: of that program; negative for the signal that ended it.
+        coverage: what was seen to go past the session; ``None`` where nobody watched.
     """
 
     id: str
@@ -82,6 +103,9 @@ class Session:
     root_id: str = ""
     pid: int = 0
     warnings: tuple[str, ...] = ()
+    program: str = ""
+    exit_status: int | None = None
+    coverage: tuple[Unseen, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +210,8 @@ class Response:
             size, ``Content-Length`` and framing are then those of what is stored.
         complete: the body was taken off the wire to its end.
         closed_by_peer: the connection ended behind the last byte taken.
+        truncated: bytes of the body that went to the program beyond ``max_body``, and were not
+            kept; the payload is what came before them.
     """
 
     request_id: str
@@ -208,6 +234,7 @@ class Response:
     timings: Timings = Timings()
     peer: Peer = Peer()  # noqa: RUF009 - a tuple, as immutable as a dataclass that is frozen
     original_checksum: str | None = None
+    truncated: int = 0
 
     @property
     def redacted(self) -> bool:

@@ -21,13 +21,14 @@ from .models import (
     Session,
     Status,
     Timings,
+    Unseen,
 )
 from .params import mapping
 from .utils import instant
 
 SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
-    "warnings"
+    "warnings, program, exit_status, coverage"
 )
 # What is read of a request, and from where.
 REQUEST = (
@@ -42,7 +43,7 @@ REQUESTS = (
 RESPONSE = (
     "sequence, method, url, status_code, head, checksum, size, complete, closed_by_peer, framing, "
     "failure, started, connect, tls, first_byte, total, peer, tls_version, tls_cipher, "
-    "tls_certificate, original"
+    "tls_certificate, original, truncated"
 )
 # A call as its hash covers it: by ids, not by the numbers that stand for them here.
 CHAINED = (
@@ -58,7 +59,7 @@ PUT_REQUEST = (
     f"status, failure, served_from, hash) VALUES ({', '.join('?' * 22)}) "
     "ON CONFLICT (id) DO NOTHING"
 )
-PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 22)})"
+PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 23)})"
 
 Row = tuple[Any, ...]
 
@@ -68,7 +69,8 @@ def session_row(session: Session) -> Row:
     return (
         session.id, session.root_id, session.parent_id, session.source, session.kind,
         session.mode, session.as_of, session.status, session.started_at, session.ended_at,
-        session.pid, os.uname().nodename, _dump(session.warnings),
+        session.pid, os.uname().nodename, _dump(session.warnings), session.program,
+        session.exit_status, None if session.coverage is None else _dump(session.coverage),
     )  # fmt: skip
 
 
@@ -145,7 +147,7 @@ def response_rows(entry: Entry) -> list[Row]:
             one.url if one.url != call.url else None, one.status_code, one.head, one.checksum,
             one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
             _dump_failure(one.failure), one.started, one.connect, one.tls, one.first_byte,
-            one.total, *one.peer, one.original_checksum,
+            one.total, *one.peer, one.original_checksum, one.truncated,
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
@@ -169,6 +171,7 @@ def to_response(row: Row, request: Request) -> Response:
         failure=_load_failure(row[10]), started_at=instant(row[11]),
         timings=Timings(row[12], row[13], row[14], row[15]),
         peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
+        truncated=row[21],
         http_version=version, reason=reason, headers=headers,
     )  # fmt: skip
 
@@ -178,7 +181,9 @@ def to_session(row: Row) -> Session:
     session = Session(
         id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
         mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
-        ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])),
+        ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])), program=row[13],
+        exit_status=row[14],
+        coverage=None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15])),
     )  # fmt: skip
     return session
 

@@ -180,7 +180,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
     for name, shown in rows.items():
         value = getattr(settings, name)
         if name != "root":
-            assert shown.strip("`") == ("none" if value in (None, ()) else str(value).lower())
+            assert shown.strip("`") == ("none" if value in (None, (), {}) else str(value).lower())
 
 
 def test_the_documented_defaults_are_those_of_the_file() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.heads import given_head
 from mxm_dataio.identity import identify
-from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status
+from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 
@@ -58,7 +58,8 @@ def record(
             1735776000.25 + number, 200, take(body), len(body), True, number == 1,
             Framing(((len(body), 1),), {0: b";x\r\n"}, b"0\r\n\r\n") if number else None,
             Failure("urllib3.exceptions.ReadTimeoutError", "slow", {"n": 1}) if number else None,
-            0.01, 0.02, 0.03, 0.25, _PEER, "e" * 64 if number else None, _ANSWER,
+            0.01, 0.02, 0.03, 0.25, _PEER, "e" * 64 if number else None, 9 * bool(number),
+            _ANSWER,
         )
         for number, body in enumerate(bodies)
     ]  # fmt: skip
@@ -103,5 +104,13 @@ def end(store: Store, held: Session, status: Status = Status.COMPLETE) -> None:
     """End and seal a session."""
     store.settle()
     store.end(
-        replace(held, status=status, ended_at="2025-01-02T00:00:09.000000Z", warnings=("a word",))
+        replace(
+            held,
+            status=status,
+            ended_at="2025-01-02T00:00:09.000000Z",
+            warnings=("a word",),
+            program="scraper.py",
+            exit_status=3,
+            coverage=(Unseen("process", "curl", 2, "m"),),
+        )
     )

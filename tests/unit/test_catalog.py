@@ -38,6 +38,7 @@ from mxm_dataio.models import (
     Session,
     Status,
     Timings,
+    Unseen,
 )
 from mxm_dataio.utils import canonical_json, instant, new_id
 
@@ -106,7 +107,8 @@ framings = st.none() | st.builds(
 sessions = st.builds(
     Session, st.uuids().map(str), text, st.sampled_from(Mode), text, st.sampled_from(Status), text,
     st.none() | text, text, st.none() | text, text, st.integers(0, 1 << 31),
-    st.lists(odd, max_size=2).map(tuple),
+    st.lists(odd, max_size=2).map(tuple), odd, st.none() | st.integers(-64, 255),
+    st.none() | st.lists(st.builds(Unseen, text, odd, st.integers(1, 9), text)).map(tuple),
 )  # fmt: skip
 instants = st.floats(0, 4e9)
 # Texts that look like parts of a document, too.
@@ -140,7 +142,7 @@ attempts_ = st.builds(
     CapturedAttempt, st.text("ABC", min_size=1), odd, instants, st.none() | st.integers(100, 999),
     st.none() | text, st.integers(0, 1 << 60), st.booleans(), st.booleans(), framings, failures,
     numbers, numbers, numbers, numbers, st.builds(Peer, *[st.none() | text] * 4), st.none() | text,
-    st.just(b""),
+    st.integers(0, 1 << 60), st.just(b""),
 )  # fmt: skip
 entries = st.builds(
     Entry, calls, st.builds(InSession, text, text, text, text), text, documents,
@@ -226,6 +228,7 @@ def test_every_field_of_a_call_comes_back(
             timings=Timings(one.connect, one.tls, one.first_byte, one.total),
             peer=one.peer,
             original_checksum=one.original_checksum,
+            truncated=one.truncated,
         )
         for number, one in enumerate(entry.attempts, 1)
     )
@@ -253,7 +256,7 @@ def test_headers_come_back_from_the_head(
 
 def test_the_round_trips_cover_every_field() -> None:
     """What a strategy leaves at its default could be lost unseen."""
-    for made, count in ((CapturedCall, 7), (CapturedAttempt, 16), (Entry, 11), (InSession, 4)):
+    for made, count in ((CapturedCall, 7), (CapturedAttempt, 17), (Entry, 11), (InSession, 4)):
         # Of the first two the head is apart.
         assert len(made._fields) - ("head" in made._fields) == count
 

@@ -167,7 +167,7 @@ def test_where_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+@pytest.mark.parametrize("command", main.list_commands(None))
 def test_every_command_has_help_and_an_example(command: str) -> None:
     shown = run(command, "--help").output
     assert f"mxm-dataio {command}" in shown.partition("Example")[2]
@@ -182,7 +182,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
 
 def test_progress_is_for_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "checking" not in run("verify", "--root", root).stderr
-    monkeypatch.setattr("mxm_dataio.cli._on_a_terminal", lambda: True)
+    monkeypatch.setattr("mxm_dataio.commands.common.on_a_terminal", lambda: True)
     done = run("verify", "--root", root)
     assert done.exit_code == 0
     assert done.stdout.startswith("3 sessions")

@@ -1,0 +1,1 @@
+"""The commands of ``mxm-dataio``, one a module, loaded when it is called."""
