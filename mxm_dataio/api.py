@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from . import config, coverage
 from . import redaction as redacting
@@ -34,7 +34,7 @@ from .errors import (
 )
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
-from .interception import Interceptor, http_fetchers, interceptors
+from .interception import http_fetchers, interceptors
 from .lookup import Lookup
 from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
@@ -57,6 +57,9 @@ from .recorder import Recorder
 from .redaction import Redaction, has_fields
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
+
+if TYPE_CHECKING:
+    from .interception import Interceptor
 
 
 class Pending(Protocol):
