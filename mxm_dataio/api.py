@@ -33,17 +33,16 @@ from .errors import (
     StoreError,
 )
 from .fetcher import HTTPFetcher
-from .identity import Identity, identify
+from .identity import Identity
 from .interception import http_fetchers, interceptors
 from .lookup import Lookup
-from .masking import LARGEST, Secrets
+from .masking import Secrets
 from .misses import miss_error, swallowed
 from .models import (
     Compression,
     Durability,
     Exchange,
     Exhausted,
-    Headers,
     Mode,
     Request,
     Response,
@@ -51,10 +50,11 @@ from .models import (
     Status,
 )
 from .params import plain
+from .parts import Part, Parts
 from .payloads import Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
-from .redaction import Redaction, has_fields
+from .redaction import Redaction
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
 
@@ -181,18 +181,22 @@ class IngestSession:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
             raise ConfigError(str(exc)) from None
-        if isinstance(redaction, Mapping):
-            redaction = redaction.get(source, redacting.DEFAULT)
-        self.redaction = redaction if redaction is not None else redacting.NOTHING
-        if redaction is None:
+        self.mode = config.mode_of(self.settings.mode)
+        self._parts = Parts(
+            source,
+            self.settings.sources,
+            redaction,
+            ignore=self.settings.ignore_params,
+            replays=self.settings.mode not in _RECORDS,
+        )
+        self.redaction = self._parts.own.redaction
+        self.secrets = self._parts.own.secrets
+        for name in self._parts.bare:
             warnings.warn(
-                f"redaction is off for source {source!r}: credentials will be stored as they are",
+                f"redaction is off for source {name!r}: credentials will be stored as they are",
                 DataIOWarning,
                 stacklevel=2,
             )
-        self._ignore = self.redaction.names | set(self.settings.ignore_params)
-        self.mode = config.mode_of(self.settings.mode)
-        self.secrets = Secrets(self.redaction, replays=self.settings.mode not in _RECORDS)
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
@@ -204,8 +208,6 @@ class IngestSession:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
-        self._lookup: Lookup | None = None
-        self._recorder: Recorder | None = None
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
@@ -240,15 +242,6 @@ class IngestSession:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
-            if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
-                self._lookup = Lookup(
-                    self.store,
-                    self.source,
-                    as_of=self._as_of,
-                    root_id=self._session_id,
-                    exhausted=self.exhausted,
-                    latest=self.mode is Mode.AUTO,
-                )
             self._pid = os.getpid()
             self._begin()
             self.is_open = True
@@ -357,14 +350,31 @@ class IngestSession:
             pid=os.getpid(),
             warnings=self._warnings(),
         )
+        self._parts.equip(self._equip)
         if self.store is not None and not self.store.readonly:
-            self._recorder = Recorder(
-                self.store, self.session, self.secrets, self.settings.spool_limit
-            )
             try:
                 self.store.begin(self.session)
             except StoreError as exc:
                 self.problem(exc)
+
+    def _equip(self, part: Part) -> None:
+        """Give a source's part its look-up and its recorder, as the mode needs them."""
+        store, session = self.store, self.session
+        if store is None or session is None:
+            return
+        if part.lookup is None and self.mode in (Mode.REPLAY, Mode.AUTO):
+            part.lookup = Lookup(
+                store,
+                part.source,
+                as_of=self._as_of,
+                root_id=self._session_id,
+                exhausted=self.exhausted,
+                latest=self.mode is Mode.AUTO,
+            )
+        if not store.readonly:
+            part.recorder = Recorder(
+                store, session, part.secrets, self.settings.spool_limit, source=part.source
+            )
 
     @property
     def id(self) -> str:
@@ -421,8 +431,8 @@ class IngestSession:
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
-        store = self.store if self._recorder is not None else None
-        self._lookup = self._recorder = None
+        store = self.store if self._parts.own.recorder is not None else None
+        self._parts.strip()
         _open.discard(self)
         settled = False
         try:
@@ -474,7 +484,7 @@ class IngestSession:
         """
         if self.mode is Mode.OFF:
             return
-        shown = self.secrets.url(url)
+        shown = self.secrets_for(url).url(url)
         if self.mode is Mode.REPLAY:
             error = ReplayMissError(
                 f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
@@ -527,45 +537,17 @@ class IngestSession:
         body: bytes | mmap | None = None,
         params: Iterable[tuple[str, str]] = (),
     ) -> Identity:
-        """Return a call's identity under this session's redaction and ``ignore_params``."""
-        secrets = self.secrets
-        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
-        url = secrets.url(url)
-        if params:
-            params = [(name, secrets.param(name, value)) for name, value in params]
-        if body:
-            body = self._unmasked(body, pairs)
-        return identify(
-            method,
-            url,
-            params=params,
-            headers=pairs,
-            body=body,
-            ignore=self._ignore,
-            ignore_headers=self.redaction.headers,
-        )
+        """Return a call's identity under its source's redaction and ``ignore_params``."""
+        return self._parts.of(url).identify(method, url, headers, body, params)
 
-    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> bytes | mmap:
-        """Return a request's body as it identifies: without what is known to be secret.
-
-        What stands under secret names leaves the identity by these.
-        """
-        secrets = self.secrets
-        content_type = next((v for n, v in pairs if n.lower() == "content-type"), "")
-        if isinstance(body, mmap):
-            if len(body) > LARGEST:
-                return body
-            if not (has_fields(content_type) or secrets.holds(body)):
-                return body
-            body = bytes(body)
-        clean = secrets.body(body, content_type)
-        # By rules, values change; by names alone the document is that of the body as it was.
-        return clean if self.redaction.rules else secrets.mask(body)
+    def secrets_for(self, url: str) -> Secrets:
+        """Return what is known to be secret, as it goes for the source of a call."""
+        return self._parts.of(url).secrets
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
         stored, confirmed = None, 0.0
-        lookup = self._lookup
+        lookup = self._parts.named(identity.source).lookup
         try:
             if lookup is not None:
                 stored, confirmed = lookup.find(identity)
@@ -585,18 +567,19 @@ class IngestSession:
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        where = f"source {self.source!r} under {self.settings.root}"
+        part = self._parts.named(identity.source)
+        where = f"source {part.source!r} under {self.settings.root}"
         if self._session_id:
             where = f"session {self._session_id} ({where})"
         near: tuple[NearMiss, ...] = ()
-        lookup = self._lookup
+        lookup = part.lookup
         try:
             near = lookup.nearest(identity) if lookup is not None else ()
         except StoreError:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, self.secrets.url(url), identity.params_hash(), where, near
+            identity.method, part.secrets.url(url), identity.params_hash(), where, near
         )
         with self._lock:
             self.misses.append(error)
@@ -647,13 +630,14 @@ class IngestSession:
         """
         if os.getpid() != self._pid:
             self._adopt()
-        if self._recorder is None:
+        recorder = self._parts.named(identity.source).recorder
+        if recorder is None:
             # A session that is over has taken what it takes.
             if self.is_open:
                 self._lost(call, "the store could not be opened")
             return
         try:
-            self._recorder.record(
+            recorder.record(
                 call,
                 identity,
                 attempts,
@@ -694,7 +678,7 @@ class IngestSession:
             self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
-        shown = f"{call.method} {self.secrets.url(call.url)}"
+        shown = f"{call.method} {self.secrets_for(call.url).url(call.url)}"
         self.problem(StoreError(f"{shown} was not recorded: {why}"))
 
     def problem(self, exc: BaseException) -> None:
@@ -758,7 +742,7 @@ class IngestSession:
         asked = Request(
             id=new_id(),
             session_id="",
-            source=self.source,
+            source=self._parts.of(endpoint).source,
             endpoint=endpoint,
             method=method.upper(),
             params=plain(params),
@@ -799,12 +783,10 @@ def _after_fork() -> None:
     _stack_lock = threading.RLock()
     for ingest in list(_open):
         ingest._lock = threading.RLock()
-        ingest.secrets.renew_lock()
+        ingest._parts.renew_locks()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()
-        if ingest._lookup is not None:
-            ingest._lookup.renew_lock()
 
 
 after_fork(_after_fork)

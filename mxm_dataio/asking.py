@@ -50,14 +50,14 @@ def collector() -> Collector | None:
 class Ingest(Protocol):
     """What a call needs of its session."""
 
-    source: str
     mode: Mode
-    secrets: Secrets
     store: Store | None
 
     def identify(
         self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
     ) -> Identity: ...
+
+    def secrets_for(self, url: str) -> Secrets: ...
 
     def decide(self, identity: Identity) -> Decision: ...
 
@@ -122,8 +122,9 @@ class Asking:
             except DataIOError:
                 raise
             except Exception as exc:
+                secrets = self._ingest.secrets_for(asked.endpoint)
                 raise FetchError(
-                    self._ingest.secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
                     error_class=dotted(type(exc)),
                 ) from exc
             return self._answer(gathered, asked, result)
@@ -186,13 +187,14 @@ class Asking:
             raise
         except Exception as exc:
             seconds = time.perf_counter() - clock
-            failure = Failure(dotted(type(exc)), ingest.secrets.text(str(exc)))
+            secrets = ingest.secrets_for(asked.endpoint)
+            failure = Failure(dotted(type(exc)), secrets.text(str(exc)))
             if ingest.mode is not Mode.OFF:
                 ingest.record(
                     call._replace(duration=seconds, status=Status.FAILED, failure=failure),
                     identity, (), into=gathered,
                 )  # fmt: skip
-            raise _fetch_error(asked, ingest.secrets.url(asked.endpoint), failure) from exc
+            raise _fetch_error(asked, secrets.url(asked.endpoint), failure) from exc
         finally:
             _collector.reset(inner)
         seconds = time.perf_counter() - clock

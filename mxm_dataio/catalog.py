@@ -808,15 +808,16 @@ class _Links:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: dict[InSession, _Link] = {}
+        # By the session's id: its calls may be of several sources, and are one chain.
+        self._known: dict[str, _Link] = {}
 
     def of(self, session: InSession) -> _Link:
         """Return where a session's chain ends."""
-        link = self._known.get(session)
+        link = self._known.get(session.id)
         if link is None:
             root, *_ = self._row(session.root_id, session)
             own, head, count = self._row(session.id, session)
-            link = self._known[session] = _Link(own, root, head or START, count)
+            link = self._known[session.id] = _Link(own, root, head or START, count)
         return link
 
     def put(self) -> None:
