@@ -55,6 +55,7 @@ from .payloads import Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction
+from .served import Served
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
 
@@ -211,6 +212,7 @@ class IngestSession:
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
+        self._shared: Served | None = None
         self._tokens: list[Any] = []
         self._asking = Asking(self)
 
@@ -371,6 +373,8 @@ class IngestSession:
                 exhausted=self.exhausted,
                 latest=self.mode is Mode.AUTO,
             )
+            if self._shared is not None:
+                part.lookup.share(self._shared)
         if not store.readonly:
             part.recorder = Recorder(
                 store, session, part.secrets, self.settings.spool_limit, source=part.source
@@ -423,6 +427,9 @@ class IngestSession:
             _context.set(None)
         self._asking.close()
         self._end(exc)
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
         self._report_misses(exc)
         unsaid, self._unsaid = self._unsaid, None
         if unsaid is not None and exc is None:
@@ -512,7 +519,20 @@ class IngestSession:
             return
         raise error from self.misses[0]
 
-    # -- a forked child ----------------------------------------------------------------------
+    # -- other processes ---------------------------------------------------------------------
+
+    def _share(self, path: Path | None = None) -> None:
+        """Have other processes of this replay, forked children at least, serve calls in turns.
+
+        Raises:
+            OSError, StoreError: what is shared can't be made or read.
+        """
+        if self.mode is not Mode.REPLAY or self._shared is not None:
+            return
+        self._shared = Served(path)
+        for part in self._parts:
+            if part.lookup is not None:
+                part.lookup.share(self._shared)
 
     def _adopt(self) -> None:
         """Begin a session of this process's own, with the parent's as its parent."""
@@ -777,6 +797,14 @@ def _has_recording(root: Path, source: str) -> bool:
         return False
 
 
+def _before_fork() -> None:
+    for ingest in list(_open):
+        try:
+            ingest._share()
+        except (OSError, StoreError) as exc:
+            ingest.incomplete(f"each process was served answers from the first on: {exc}")
+
+
 def _after_fork() -> None:
     """Give the child fresh locks: another thread of the parent may have held them."""
     global _stack_lock
@@ -784,9 +812,13 @@ def _after_fork() -> None:
     for ingest in list(_open):
         ingest._lock = threading.RLock()
         ingest._parts.renew_locks()
+        if ingest._shared is not None:
+            ingest._shared.renew_lock()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 after_fork(_after_fork)
