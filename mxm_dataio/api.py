@@ -132,6 +132,9 @@ class IngestSession:
         ConfigError: an unknown mode or setting, on construction.
     """
 
+    # It leaves calls to any other session, even one on another root.
+    _steps_back = False
+
     def __init__(
         self,
         source: str,
@@ -205,6 +208,7 @@ class IngestSession:
         self.session: Session | None = None
         self.misses: list[ReplayMissError] = []
         self._session_id = session
+        self._parent: Session | None = None
         self._hook = hook
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -245,21 +249,32 @@ class IngestSession:
             self._open_store()
             made = self._interceptors()
             self._pid = os.getpid()
-            self._begin()
+            self._begin(self._parent)
             self.is_open = True
             _open.add(self)
-            if self._hook:
-                _stack.append(self)
-        self._tokens.append(_context.set(self) if self._hook else None)
+            self._take_place()
+        self._install(made)
+        return self
+
+    def _take_place(self) -> None:
+        """Be the one that captures, here and where nothing else does."""
+        if self._hook:
+            _stack.append(self)
+            self._tokens.append(_context.set(self))
+
+    def _install(self, made: Iterable[Interceptor]) -> None:
         for interceptor in made:
             interceptor.install()
             self._installed.append(interceptor)
-        return self
+
+    def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
+        """Return what makes the interceptors that this session needs."""
+        return interceptors if self._hook else ()
 
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
         made = []
-        for make in interceptors if self._hook else ():
+        for make in self._makers():
             try:
                 interceptor = make()
             except ConfigError as exc:
@@ -286,6 +301,8 @@ class IngestSession:
 
     def _refuse_second_root(self) -> None:
         for other in _stack:
+            if other._steps_back:
+                continue
             if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
@@ -336,10 +353,20 @@ class IngestSession:
         if store is not None:
             store.close()
 
-    def _begin(self, parent: Session | None = None) -> None:
+    def _begin(self, parent: Session | None) -> None:
+        self.session = self._new_session(parent)
+        self._parts.equip(self._equip)
+        if self.store is not None and not self.store.readonly:
+            try:
+                self._begin_row(self.store, self.session)
+            except StoreError as exc:
+                self.problem(exc)
+
+    def _new_session(self, parent: Session | None) -> Session:
+        """Return the session that begins in this process."""
         session_id = new_id()
         today = utc_now()[:10]
-        self.session = Session(
+        return Session(
             id=session_id,
             root_id=parent.root_id if parent else session_id,
             parent_id=parent.id if parent else None,
@@ -352,12 +379,12 @@ class IngestSession:
             pid=os.getpid(),
             warnings=self._warnings(),
         )
-        self._parts.equip(self._equip)
-        if self.store is not None and not self.store.readonly:
-            try:
-                self.store.begin(self.session)
-            except StoreError as exc:
-                self.problem(exc)
+
+    def _begin_row(self, store: Store, session: Session) -> None:
+        store.begin(session)
+
+    def _end_row(self, store: Store, session: Session, settled: bool) -> None:
+        store.end(session, settled=settled)
 
     def _equip(self, part: Part) -> None:
         """Give a source's part its look-up and its recorder, as the mode needs them."""
@@ -433,7 +460,7 @@ class IngestSession:
         self._report_misses(exc)
         unsaid, self._unsaid = self._unsaid, None
         if unsaid is not None and exc is None:
-            warnings.warn(unsaid, stacklevel=3)
+            self._warn(unsaid, stacklevel=4)
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
@@ -467,7 +494,7 @@ class IngestSession:
     def _end_store(self, store: Store | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
-                store.end(self.session, settled=settled)
+                self._end_row(store, self.session, settled)
         except (StoreError, OSError) as exc:
             if self.session is not None:
                 self.session = replace(self.session, status=Status.INCOMPLETE)
@@ -541,7 +568,13 @@ class IngestSession:
                 return
             parent = self.session
             self._pid = os.getpid()
+            # What went wrong before the fork did so in the parent.
+            self._problems, self.misses = [], []
             self._begin(parent)
+        self._end_with_process()
+
+    def _end_with_process(self) -> None:
+        """See to it that the session ends as this process does."""
         # A process of multiprocessing skips atexit and runs its own finalizers.
         if "multiprocessing.util" in sys.modules:
             sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
@@ -710,10 +743,13 @@ class IngestSession:
         if first:
             warning = self._warning(text)
             try:
-                warnings.warn(warning, stacklevel=3)
+                self._warn(warning, stacklevel=4)
             except DataIOWarning:
                 # Where warnings are errors it is the session that fails, not the program's call.
                 self._unsaid = warning
+
+    def _warn(self, warning: DataIOWarning, *, stacklevel: int) -> None:
+        warnings.warn(warning, stacklevel=stacklevel)
 
     def _warning(self, text: str) -> DataIOWarning:
         return DataIOWarning(f"{text}; session {self.source!r} is incomplete from here on")
