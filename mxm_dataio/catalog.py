@@ -541,6 +541,14 @@ class SQLiteCatalog:
             )
         return [self._decoded(rows.to_session, row) for row in found]
 
+    def counts(self, root_id: str) -> dict[str, int]:
+        """Return the ids of a session and its children, oldest first, with the count of calls."""
+        found = self._all(
+            "SELECT id, count FROM sessions WHERE root_id = ? OR id = ? ORDER BY id",
+            root_id, root_id,
+        )  # fmt: skip
+        return dict(found)
+
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
         return self._first("q.id = ?", request_id)

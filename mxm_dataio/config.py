@@ -16,10 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from .environment import PREFIX, default_root
 from .errors import ConfigError
 from .models import Compression, Durability, Exhausted, Mode
 
-PREFIX = "MXM_DATAIO_"
 # Read by other parts, not settings of a session.
 RESERVED = frozenset({"CONFIG", "AUTO", "RUN", "SOURCE", "AS_OF", "SESSION"})
 
@@ -67,12 +67,6 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def default_root(environ: Mapping[str, str]) -> Path:
-    """Return ``${mxm.data_root}/dataio``; the data root is ``MXM_DATA_ROOT`` or ``~/.mxm``."""
-    base = environ.get("MXM_DATA_ROOT")
-    return (Path(base) if base else Path.home() / ".mxm") / "dataio"
-
-
 def load(
     arguments: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
@@ -91,7 +85,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     known = [field.name for field in fields(Settings)]
-    values: dict[str, Any] = {"root": default_root(environ), **(defaults or {})}
+    values: dict[str, Any] = {"root": Path(default_root(environ)), **(defaults or {})}
     named = environ.get(f"{PREFIX}CONFIG")
     layers = [
         (f"the file {named}", _read(Path(named)) if named else {}),

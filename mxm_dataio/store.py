@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,7 @@ from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, framed, left
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status
 from .payloads import PayloadFolder, Spool, sync_path
-from .utils import after_fork
+from .utils import after_fork, utc_now
 
 DATABASE = "dataio.sqlite"
 RESPONSES = "responses"
@@ -336,6 +336,14 @@ class Store:
             self._running[session.id] = locks.make(path)
         self._catalog.put_session(session, durable=self._power)
 
+    def note(self, session: Session) -> None:
+        """Write the row of a session under way anew.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        self._catalog.put_session(session)
+
     def settle(self) -> None:
         """Move what waits to its place, of children too that ended without a word, and sync it.
 
@@ -357,6 +365,29 @@ class Store:
         self._catalog.put_session(session, durable=True, sealed=settled)
         with self._lock:
             self._stop(session.id)
+
+    def end_left(
+        self, session_id: str, *, warnings: Sequence[str] = (), replaced: bool = True
+    ) -> None:
+        """End a session whose process is gone and has not; one that goes on, or was ended, stays.
+
+        Args:
+            warnings: what it could not record, beyond what its row says.
+            replaced: its process became another program's (``os.exec…``); else it died.
+
+        Raises:
+            StoreError, OSError: disk or database refused.
+        """
+        session = self.session(session_id)
+        if session is None or session.status is not Status.INTERRUPTED or session.ended_at:
+            return
+        # What it had recorded is moved first, to be sealed with it.
+        self.settle()
+        known = tuple(dict.fromkeys((*session.warnings, *warnings)))
+        status: Status = session.status
+        if replaced:
+            status = Status.INCOMPLETE if known else Status.COMPLETE
+        self.end(replace(session, status=status, ended_at=utc_now(), warnings=known))
 
     def _mark(self, session_id: str) -> Path:
         """Return the path of the file that is locked while a session is under way."""
@@ -394,6 +425,12 @@ class Store:
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return all sessions, or those of a source, oldest first."""
         return [self._as_it_is(session) for session in self.catalog.sessions(source)]
+
+    def sessions_of(self, root_id: str) -> list[tuple[Session, int]]:
+        """Return a session and its children, oldest first, each with the count of its calls."""
+        counts = self.catalog.counts(root_id)
+        found = [(self.session(id), count) for id, count in counts.items()]
+        return [(session, count) for session, count in found if session is not None]
 
     def _as_it_is(self, session: Session) -> Session:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
