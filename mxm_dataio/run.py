@@ -22,10 +22,15 @@ Little is loaded before the program starts; :mod:`.attend` has the session, and 
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # By -m, files of the present folder go before the standard library: they are the program's.
+    del sys.path[0]
+
 import os
 import signal
 import site
-import sys
 import threading
 import time
 
