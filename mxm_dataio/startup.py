@@ -109,7 +109,8 @@ class _Process:
         with self._lock:
             self._owner = _thread.get_ident()
             try:
-                self._capture()
+                with _Shield():
+                    self._capture()
             except BaseException as exc:
                 self.failed = True
                 _fail(exc)
@@ -120,10 +121,9 @@ class _Process:
 
     def _capture(self) -> None:
         if self.session is None:
-            with _Shield():
-                from .auto import begin
+            from .auto import begin
 
-                self.session = begin(self.folder)
+            self.session = begin(self.folder)
         while self.loaded:
             self.session.capture(self.loaded.pop(0))
 
