@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from . import config, reports
+from . import config
 from .environment import DEFAULTS
 from .errors import ConfigError, DataIOError, StoreError
 from .link import settings_json
@@ -21,7 +21,7 @@ from .messages import put, say
 from .models import Compression, Durability, Mode, Session, Status, Unseen
 from .plan import MISUSED, Options, Plan, Program, argument, default_source
 from .proofs import head_of
-from .reports import ENDED, LEFT, Report
+from .reports import ENDED, LEFT, Report, all_of, served
 from .store import DATABASE, Store
 from .utils import as_of_text, counted, utc_now
 
@@ -155,7 +155,7 @@ class Attendant:
             if not self.python:
                 what = f"none was started, or {what}"
             self.problems.append(f"no Python process was captured: {what}")
-        outcome = Outcome(self, exit_status, reports.all_of(self.folder))
+        outcome = Outcome(self, exit_status, all_of(self.folder))
         store, session = self._store, self._session
         if store is not None and session is not None:
             try:
@@ -172,11 +172,15 @@ class Attendant:
 
     def _end_children(self, store: Store, outcome: Outcome) -> None:
         """End the sessions of processes that are gone and could not."""
-        left = {one.session: one.warnings for one in outcome.reports if one.state == LEFT}
+        known = {report.session: report for report in outcome.reports}
         for child, _ in store.sessions_of(self.id):
             if child.id != self.id:
-                warnings, replaced = left.get(child.id, ()), child.id in left
-                store.end_left(child.id, warnings=warnings, replaced=replaced)
+                report = known.get(child.id)
+                store.end_left(
+                    child.id,
+                    warnings=report.warnings if report is not None else (),
+                    replaced=report is not None and report.state == LEFT,
+                )
 
 
 class Outcome:
@@ -195,7 +199,7 @@ class Outcome:
         self.exit_status = exit_status
         self.reports = reports
         self.own = next((one for one in reports if one.session == run.id), None)
-        self.calls = sum(one.served for one in reports)
+        self.calls = served(run.folder)
         self.missed = sum(one.missed for one in reports)
         self.misses = [text for one in reports for text in one.misses]
         self.sessions = self.interrupted = 0

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import api, config
 from .api import IngestSession
-from .asking import Collector
-from .entries import CapturedCall
 from .environment import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link
 from .errors import DataIOWarning, ReplayMissError, StoreError
 from .identity import Identity
@@ -30,7 +26,7 @@ from .interception import interceptors, modules
 from .link import Link, settings_json
 from .messages import say
 from .misses import swallowed
-from .models import Exchange, Mode, Session, Status
+from .models import Mode, Session, Status
 from .plan import default_source
 from .policy import Decision, Miss
 from .reports import ENDED, LEFT, RUNNING, SERVED, Report
@@ -73,8 +69,6 @@ class AutoSession(IngestSession):
         self._made_run = False
         self._joined = link is not None and link.joins and link.pid == os.getpid()
         self._loaded: set[str] = set()
-        self._served_count = 0
-        self._counting = threading.Lock()
         if link is not None:
             if self._joined:
                 self.program = link.program
@@ -164,7 +158,6 @@ class AutoSession(IngestSession):
 
     def _adopt(self) -> None:
         self._joined = self._made_run = False
-        self._served_count = 0
         super()._adopt()
         self._hand_on()
 
@@ -179,20 +172,6 @@ class AutoSession(IngestSession):
 
     # -- while it is open --------------------------------------------------------------------
 
-    def served(
-        self,
-        stored: Exchange,
-        call: Callable[[], CapturedCall],
-        identity: Identity,
-        into: Collector | None,
-    ) -> None:
-        """Count a call that was answered from the store; see ``IngestSession.served``."""
-        if os.getpid() != self._pid:
-            self._adopt()
-        super().served(stored, call, identity, into)
-        with self._counting:
-            self._served_count += 1
-
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see ``IngestSession.decide``."""
         if not self.is_open and self.mode is Mode.REPLAY:
@@ -203,7 +182,16 @@ class AutoSession(IngestSession):
         """Note a miss of this process's own; see ``IngestSession.miss``."""
         if os.getpid() != self._pid:
             self._adopt()
-        return super().miss(identity, url)
+        error = super().miss(identity, url)
+        # At once: the process may end without a word.
+        self._report(RUNNING)
+        return error
+
+    def incomplete(self, text: str) -> bool:
+        """Note that something was not recorded; see ``IngestSession.incomplete``."""
+        first = super().incomplete(text)
+        self._report(RUNNING)
+        return first
 
     def _warn(self, warning: DataIOWarning, *, stacklevel: int) -> None:
         # Not as a warning of Python's: the program may have made these errors, or may collect them.
@@ -261,7 +249,7 @@ class AutoSession(IngestSession):
         status = session.status
         warnings = session.warnings if state == ENDED else tuple(self._problems)
         report = Report(
-            session.id, os.getpid(), self.program, state, status.value, self._served_count,
+            session.id, os.getpid(), self.program, state, status.value,
             len(self.misses), tuple(str(miss) for miss in self.misses[:_REPORTED]), warnings,
             session.coverage,
         )  # fmt: skip
@@ -327,7 +315,8 @@ def _unhandled() -> BaseException | None:
 
 def _executable(path: Any) -> bool:
     try:
-        return stat.S_ISREG(Path(path).stat().st_mode) and os.access(path, os.X_OK)
+        place = Path(os.fsdecode(path))
+        return place.is_file() and os.access(place, os.X_OK)
     except (OSError, TypeError, ValueError):
         return False
 

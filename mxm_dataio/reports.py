@@ -20,7 +20,6 @@ class Report(NamedTuple):
     Attributes:
         session: its id.
         state: ``running``, ``left`` (for another program, by ``os.exec…``) or ``ended``.
-        served: calls that were answered from the store.
         misses: the first of the calls that replay did not find, in words.
         missed: how many these were.
     """
@@ -30,7 +29,6 @@ class Report(NamedTuple):
     program: str
     state: str
     status: str
-    served: int = 0
     missed: int = 0
     misses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -62,6 +60,15 @@ class Report(NamedTuple):
             )
         except (TypeError, LookupError) as exc:
             raise ValueError(f"{path} is no report: {exc}") from exc
+
+
+def served(folder: Path) -> int:
+    """Return how many calls were answered from the store, in all processes."""
+    try:
+        with (folder / SERVED).open("rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0
 
 
 def all_of(folder: Path) -> list[Report]:
