@@ -83,7 +83,7 @@ def public(name: str) -> str:
     """Return a module's name up to its first private part: ``httpx`` for ``httpx._client``."""
     if name == "__main__":
         return name
-    parts = []
+    parts: list[str] = []
     for part in name.split("."):
         if part.startswith("_") and parts:
             break
