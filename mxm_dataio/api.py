@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from . import config, coverage
+from . import config, coverage, network
 from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
@@ -49,6 +49,7 @@ from .models import (
     Response,
     Session,
     Status,
+    Unseen,
 )
 from .params import plain
 from .payloads import Spool
@@ -57,6 +58,7 @@ from .recorder import Recorder
 from .redaction import Redaction, has_fields
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
+from .watch import Watch
 
 
 class Pending(Protocol):
@@ -203,6 +205,7 @@ class IngestSession:
         self._pending: set[Pending] = set()
         self._lookup: Lookup | None = None
         self._recorder: Recorder | None = None
+        self._watch: Watch | None = None
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
@@ -237,6 +240,7 @@ class IngestSession:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
+            self._watch = self._watching()
             if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
                 self._lookup = Lookup(
                     self.store,
@@ -256,6 +260,8 @@ class IngestSession:
         for interceptor in made:
             interceptor.install()
             self._installed.append(interceptor)
+        if self._watch is not None:
+            self._watch.start()
         return self
 
     def _interceptors(self) -> list[Interceptor]:
@@ -274,6 +280,21 @@ class IngestSession:
                 if interceptor is not None:
                     made.append(interceptor)
         return made
+
+    def _watching(self) -> Watch | None:
+        """Return what sees connections that go past, if it is asked for and there is a way."""
+        if not self.settings.watch or self.mode is Mode.OFF:
+            return None
+        try:
+            network.prepare()
+        except ConfigError as exc:
+            try:
+                self.blind(str(exc))
+            except DataIOError:
+                self._close_store()
+                raise
+            return None
+        return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
 
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.
@@ -383,6 +404,8 @@ class IngestSession:
             return
         if os.getpid() != self._pid:
             self._adopt()
+        if self._watch is not None:
+            self._watch.stop()
         with _stack_lock:
             if self in _stack:
                 _stack.remove(self)
@@ -429,11 +452,13 @@ class IngestSession:
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
+            unseen = self._unseen()
             self.session = replace(
                 self.session,
                 status=self._ended(raised),
                 ended_at=utc_now(),
-                warnings=self._warnings(),
+                warnings=self._warnings(unseen),
+                coverage=unseen,
             )
             self._end_store(store, settled)
 
@@ -457,11 +482,25 @@ class IngestSession:
             with contextlib.suppress(StoreError):
                 self._close_store()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, unseen: tuple[Unseen, ...] | None = None) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
-        # Without the hook a session claims nothing but what is mounted.
-        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
-        return (*self._problems, *([unseen] if unseen else []))
+        said = ""
+        if self._watch is not None:
+            said = coverage.unseen_warning(unseen or ())
+        elif self._hook and self.mode is not Mode.OFF:
+            # Without the hook a session claims nothing but what is mounted.
+            said = coverage.warning()
+        return (*self._problems, *([said] if said else []))
+
+    def _unseen(self) -> tuple[Unseen, ...] | None:
+        """Return what went past the session, ``None`` if nobody watched."""
+        if self._watch is None:
+            return None
+        noted: tuple[Unseen, ...] | None = None
+        if self.store is not None and not self.store.readonly:
+            # By children that were forked to become another program.
+            noted = self.store.noted(self.id, but=os.getpid())
+        return coverage.merged([*self._watch.found(), *(noted or ())])
 
     def outside(self, method: str, url: str) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
@@ -479,8 +518,7 @@ class IngestSession:
                 method=method,
                 url=shown,
             )
-            with self._lock:
-                self.misses.append(error)
+            self.missed(error)
             raise error
         text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
         first = self.incomplete(text)
@@ -499,6 +537,27 @@ class IngestSession:
             return
         raise error from self.misses[0]
 
+    # -- what its watch tells ----------------------------------------------------------------
+
+    def own(self) -> bool:
+        """Say whether the session was begun by this process, not by one that forked it."""
+        return os.getpid() == self._pid
+
+    def adopt(self) -> None:
+        """Begin a session of this process's own, in a forked child that has none yet."""
+        if not self.own():
+            self._adopt()
+
+    def note(self, line: bytes) -> None:
+        """Keep a line of coverage, even if the process is killed."""
+        if self.store is not None and not self.store.readonly:
+            self.store.note(self.id, line)
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, so that it can't be swallowed."""
+        with self._lock:
+            self.misses.append(error)
+
     # -- a forked child ----------------------------------------------------------------------
 
     def _adopt(self) -> None:
@@ -509,6 +568,8 @@ class IngestSession:
             parent = self.session
             self._pid = os.getpid()
             self._begin(parent)
+            if self._watch is not None:
+                self._watch.begun()
         # A process of multiprocessing skips atexit and runs its own finalizers.
         if "multiprocessing.util" in sys.modules:
             sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
@@ -595,8 +656,7 @@ class IngestSession:
         error = miss_error(
             identity.method, self.secrets.url(url), identity.params_hash(), where, near
         )
-        with self._lock:
-            self.misses.append(error)
+        self.missed(error)
         return error
 
     # -- recording ---------------------------------------------------------------------------
@@ -797,6 +857,8 @@ def _after_fork() -> None:
     for ingest in list(_open):
         ingest._lock = threading.RLock()
         ingest.secrets.renew_lock()
+        if ingest._watch is not None:
+            ingest._watch.forked()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
+from . import network
 from .entries import CapturedAttempt, CapturedCall
 from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
 from .fetcher import Fetcher, HTTPFetcher
@@ -180,7 +181,8 @@ class Asking:
             raise ingest.miss(identity, asked.endpoint)
         inner = _collector.set(None)
         try:
-            result = _checked(fetcher.fetch(asked), asked.source)
+            with network.captured():
+                result = _checked(fetcher.fetch(asked), asked.source)
             head = _head_of(result, asked.source)
         except ConfigError:
             raise

@@ -23,7 +23,7 @@ from . import rows
 from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import IntegrityError, StoreError
-from .models import Exchange, Mode, Request, Session, Status
+from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
 
@@ -430,6 +430,15 @@ class SQLiteCatalog:
             db.execute(_PUT_SESSION, rows.session_row(session))
             if sealed:
                 _seal(db, session.id)
+
+    def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
+        """Write what went past a session that did not end, and can't say so itself."""
+        with self._use() as db, _writing(db):
+            db.execute(
+                "UPDATE sessions SET coverage = ? "
+                "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
+                (rows.coverage_text(coverage), session_id),
+            )
 
     def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""

@@ -85,9 +85,19 @@ def install(watcher: Watcher, modules: Iterable[str] = ()) -> None:
     Raises:
         ConfigError: another audit hook of the process admits none.
     """
+    prepare()
+    with _lock:
+        _renew([*_watching, _Watching(watcher, frozenset(modules))])
+
+
+def prepare() -> None:
+    """Add the hook, if it is not there.
+
+    Raises:
+        ConfigError: another audit hook of the process admits none.
+    """
     with _lock:
         _add_hook()
-        _renew([*_watching, _Watching(watcher, frozenset(modules))])
 
 
 def remove(watcher: Watcher) -> None:
@@ -148,7 +158,8 @@ class _Blocker:
 
 # -- captured calls ----------------------------------------------------------------------------
 
-_captured: ContextVar[bool] = ContextVar("mxm_dataio_captured", default=False)
+# Set where a captured call connects, for taps that can't use :func:`captured`.
+accounted: ContextVar[bool] = ContextVar("mxm_dataio_accounted", default=False)
 # Each says whether the code that runs here belongs to a captured call; filled by the adapters.
 accounts: list[Callable[[], bool]] = []
 
@@ -156,16 +167,16 @@ accounts: list[Callable[[], bool]] = []
 @contextlib.contextmanager
 def captured() -> Iterator[None]:
     """Account for the connections and look-ups made within, in this context."""
-    token = _captured.set(True)
+    token = accounted.set(True)
     try:
         yield
     finally:
-        _captured.reset(token)
+        accounted.reset(token)
 
 
 def is_captured() -> bool:
     """Say whether a captured call accounts for what happens here."""
-    return _captured.get() or any(account() for account in accounts)
+    return accounted.get() or any(account() for account in accounts)
 
 
 # -- the hook ----------------------------------------------------------------------------------
