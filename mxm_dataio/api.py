@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from . import config, coverage, network
 from . import redaction as redacting
@@ -58,7 +58,9 @@ from .recorder import Recorder
 from .redaction import Redaction, has_fields
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
-from .watch import Watch
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 
 class Pending(Protocol):
@@ -294,6 +296,8 @@ class IngestSession:
                 self._close_store()
                 raise
             return None
+        from .watch import Watch  # few sessions watch
+
         return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
 
     def blind(self, why: str) -> None:

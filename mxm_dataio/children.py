@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import PREFIX
-
-AUTO = f"{PREFIX}AUTO"
+from .config import AUTO
 
 _SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 # Words that a command may follow, and those which the shell does itself, with all behind them.
@@ -70,11 +68,6 @@ def is_captured(
         return False
     parts = list(_commands(command))
     return bool(parts) and all(_is_python(part[0], tuple(part)) for part in parts)
-
-
-def captures_children() -> bool:
-    """Say whether Python processes that this one starts capture themselves."""
-    return bool(os.environ.get(AUTO))
 
 
 def _command(executable: str, arguments: tuple[str, ...]) -> str | None:

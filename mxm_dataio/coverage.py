@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable
 
 from .models import Unseen
-from .utils import counted
 
 CONNECTION, PROCESS, LIBRARY = "connection", "process", "library"
 
@@ -118,14 +117,9 @@ def unseen_warning(found: tuple[Unseen, ...]) -> str:
 
 def said(one: Unseen) -> str:
     """Return what was seen, in a few words."""
-    by = f" by {one.caller}" if one.caller else ""
-    match one.kind:
-        case "connection":
-            return f"{counted(one.times, 'connection')} to {one.name}{by}"
-        case "process":
-            return f"{counted(one.times, 'start')} of {one.name}{by}"
-        case _:
-            return f"{one.kind} {one.name}"
+    by = f" by {one.caller}" if one.caller and one.kind != LIBRARY else ""
+    often = f" (×{one.times})" if one.times > 1 else ""
+    return f"{one.kind} {one.name}{by}{often}"
 
 
 # -- on disk while a session is under way ------------------------------------------------------

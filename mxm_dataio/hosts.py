@@ -5,10 +5,10 @@ from __future__ import annotations
 import _socket
 import contextlib
 import fnmatch
-import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
+# _socket, which the socket module hands on, loads nothing else.
 LOOPBACK, UNIX = "loopback", "unix"
 
 _LOCAL_NAMES = ("localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain")
@@ -36,9 +36,9 @@ class Target(NamedTuple):
 
 def is_address(host: str) -> bool:
     """Say whether a host is an IP address, which nobody has to be asked for."""
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
-            socket.inet_pton(family, host.partition("%")[0])
+            _socket.inet_pton(family, host.partition("%")[0])
         except (OSError, ValueError):
             continue
         return True
@@ -101,7 +101,7 @@ class Allowed:
         What nobody has to be asked for always may: addresses, this machine's own names.
         """
         host = host.lower().rstrip(".")
-        if is_loopback(host) or host == socket.gethostname().lower():
+        if is_loopback(host) or host == _socket.gethostname().lower():
             return True
         if is_address(host) and not reverse:
             return True
@@ -117,8 +117,8 @@ class Allowed:
         if not ports or is_address(host):
             return
         with contextlib.suppress(OSError, UnicodeError):
-            # Not by what a program has put in its place: that is not to notice.
-            for *_, address in _socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+            # Not by what a program may have put into the module above it: that is not to notice.
+            for *_, address in _socket.getaddrinfo(host, None, type=_socket.SOCK_STREAM):
                 self._learned.setdefault(str(address[0]), set()).update(ports)
 
     def _within(self, address: str) -> bool:

@@ -7,6 +7,7 @@ can be taken off again; who watches comes and goes. What a native library does w
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
 import sys
@@ -308,19 +309,17 @@ def _on_address(args: tuple[Any, ...], frame: FrameType) -> Exception | None:
 
 def _target(sock: Any, address: Any, stack: Stack) -> Target | None:
     """Return where an address leads; ``None`` if not out of this program."""
-    import socket  # loaded by whoever makes one
-
     family = sock.family
-    if family == socket.AF_UNIX:
+    if family == _socket.AF_UNIX:
         if stack.inner.startswith("multiprocessing."):
             # Its own processes among each other.
             return None
         path = os.fsdecode(address)
         return Target(f"@{path[1:]}" if path.startswith("\0") else path)
-    if family in (socket.AF_INET, socket.AF_INET6):
+    if family in (_socket.AF_INET, _socket.AF_INET6):
         host, port = _host(address[0]), address[1]
         return Target(_name(host, port, stack), port, host)
-    if family in (getattr(socket, "AF_NETLINK", None), getattr(socket, "AF_ALG", None)):
+    if family in (getattr(_socket, "AF_NETLINK", None), getattr(_socket, "AF_ALG", None)):
         # The kernel itself.
         return None
     return Target(f"{getattr(family, 'name', family)} {address!r}")

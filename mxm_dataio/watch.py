@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterable
 from typing import Protocol
 
-from . import children, coverage, network
+from . import coverage, network
 from .callers import Stack
+from .config import AUTO
 from .coverage import CONNECTION, LIBRARY, PROCESS
 from .errors import ReplayMissError
 from .hosts import Allowed, Target, is_loopback
@@ -123,9 +124,11 @@ class Watch:
 
     def spawning(self, child: Child, stack: Stack) -> None:
         """Take the start of a process."""
-        if stack.inner in _MACHINE or children.is_captured(
-            child.executable, child.arguments, child.environment
-        ):
+        if stack.inner in _MACHINE:
+            return
+        from . import children  # many programs start none
+
+        if children.is_captured(child.executable, child.arguments, child.environment):
             return
         name = children.name_of(child.executable, child.arguments)
         if child.replaces and not self._session.own():
@@ -140,7 +143,7 @@ class Watch:
         """Take an import; whether it succeeds is seen later."""
         if name not in _STARTS:
             self._imports[name] = stack.caller
-        elif not children.captures_children():
+        elif not os.environ.get(AUTO):
             self._add(PROCESS, _STARTS[name], stack.caller)
         self._take_imports()
 
