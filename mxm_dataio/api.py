@@ -464,6 +464,8 @@ class IngestSession:
                 warnings=self._warnings(unseen),
                 coverage=unseen,
             )
+            if self.mode is Mode.REPLAY:
+                self._unsaid = coverage.replay_warning(unseen or ()) or self._unsaid
             self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:

@@ -163,6 +163,12 @@ class Catalog(Protocol):
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
 
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
 
@@ -549,6 +555,21 @@ class SQLiteCatalog:
                 f"SELECT {rows.SESSION} FROM sessions WHERE source = ? ORDER BY id", source
             )
         return [self._decoded(rows.to_session, row) for row in found]
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+        found = self._all(
+            f"SELECT {rows.SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+        )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+        return self._all(
+            "SELECT endpoint, source, count(*) FROM requests "
+            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
+            session_id,
+        )
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 
+from .errors import DataIOWarning
 from .models import Unseen
 
 CONNECTION, PROCESS, LIBRARY = "connection", "process", "library"
@@ -113,6 +114,17 @@ def unseen_warning(found: tuple[Unseen, ...]) -> str:
     named = ", ".join(said(one) for one in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return f"coverage: not captured: {named}{more}; mxm-dataio coverage tells of each"
+
+
+def replay_warning(found: tuple[Unseen, ...]) -> DataIOWarning | None:
+    """Return the warning of an offline run that started what need not be offline."""
+    names = list(dict.fromkeys(one.name for one in found if one.kind == PROCESS))
+    if not names:
+        return None
+    return DataIOWarning(
+        f"coverage: replay started {', '.join(names)}: what a child process fetches can't be "
+        "refused here, nor is it replayed"
+    )
 
 
 def said(one: Unseen) -> str:

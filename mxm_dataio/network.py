@@ -360,7 +360,7 @@ def _name(host: str, port: int, stack: Stack) -> str:
     """Return the name that was asked for to get this address, as far as that can be told."""
     if not is_address(host):
         return host
-    if stack.asked and not is_address(stack.asked):
+    if stack.asked:
         return stack.asked
     now = time.monotonic()
     if not stack.loops:

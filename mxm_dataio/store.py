@@ -431,6 +431,14 @@ class Store:
         """Return all sessions, or those of a source, oldest first."""
         return [self._as_it_is(session) for session in self.catalog.sessions(source)]
 
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, at any depth, as they began."""
+        return [self._as_it_is(session) for session in self.catalog.tree(root_id)]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls, one for each endpoint."""
+        return self.catalog.endpoints(session_id)
+
     def _as_it_is(self, session: Session) -> Session:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
         if session.status is not Status.RUNNING:
