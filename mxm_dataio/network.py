@@ -304,6 +304,9 @@ def _on_address(args: tuple[Any, ...], frame: FrameType) -> Exception | None:
         if refused is None:
             one.keep(sock, address)
         refusal = refusal or refused
+    if refusal is not None and frame.f_code.co_name == "create_connection":
+        # socket's and urllib3's close what they made only if an OSError ends it.
+        sock.close()
     return refusal
 
 

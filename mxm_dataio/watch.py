@@ -79,9 +79,7 @@ class Watch:
     def begun(self) -> None:
         """Note that a session has begun to watch, and what it can't see from its start."""
         self._session.note(coverage.line_of(Unseen("", ""), os.getpid()))
-        for name in coverage.NATIVE:
-            if name in sys.modules:
-                self._loaded(name, "")
+        self._take_loaded()
 
     def forked(self) -> None:
         """Begin anew in a forked child, whose parent tells of what was before."""
@@ -95,7 +93,7 @@ class Watch:
 
     def found(self) -> tuple[Unseen, ...]:
         """Return what was seen until now."""
-        self._take_imports()
+        self._take_loaded()
         with self._lock:
             times = dict(self._times)
         return coverage.merged(Unseen(*key[:2], n, key[2]) for key, n in times.items())
@@ -145,22 +143,19 @@ class Watch:
             self._imports[name] = stack.caller
         elif not os.environ.get(AUTO):
             self._add(PROCESS, _STARTS[name], stack.caller)
-        self._take_imports()
 
     # -- keeping -----------------------------------------------------------------------------
 
-    def _take_imports(self) -> None:
-        for name, caller in list(self._imports.items()):
-            if name in sys.modules:
-                self._imports.pop(name, None)
-                self._loaded(name, caller)
-
-    def _loaded(self, name: str, caller: str) -> None:
-        if name not in self._libraries:
-            self._libraries.add(name)
-            self._add(LIBRARY, name, caller)
+    def _take_loaded(self) -> None:
+        """Take what is loaded by now; not every way of importing raises an event."""
+        for name in coverage.NATIVE:
+            if name in sys.modules and name not in self._libraries:
+                self._libraries.add(name)
+                self._add(LIBRARY, name, self._imports.pop(name, ""))
 
     def _add(self, kind: str, name: str, caller: str) -> None:
+        if kind != LIBRARY:
+            self._take_loaded()
         key = (kind, name, caller)
         with self._lock:
             times = self._times[key] = self._times.get(key, 0) + 1
