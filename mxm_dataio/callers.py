@@ -16,6 +16,8 @@ _CARRIERS = frozenset(
 _LOOPS = frozenset({"asyncio", "curio", "eventlet", "gevent", "trio"})
 # The modules through which everything goes, whoever does it.
 _THROUGH = frozenset({"socket", "_socket", "ssl", "subprocess", "os"})
+# These have several tasks connect, and take the first that does.
+_RACES = frozenset({"aiohappyeyeballs._staggered", "asyncio.staggered"})
 # What works in them was given to them by others.
 _POOLS = frozenset({"concurrent", "threading"})
 # Functions that connect to a host for others, and which of their local names has it.
@@ -55,22 +57,23 @@ def stack(frame: FrameType | None) -> Stack:
     not who runs the loop.
     """
     inner = asked = caller = carrier = ""
-    loops = False
+    loops = races = False
     for name, one in _modules(frame):
         top = name.partition(".")[0]
         if not inner and name not in _THROUGH and top != _OWN:
             inner = name
         if top in _LOOPS:
             loops = True
-            if carrier and _runs_tasks(name, one):
+            if (carrier or races) and _runs_tasks(name, one):
                 break
         asked = _asked(top, one) or asked
+        races = races or name in _RACES
         if top in _CARRIERS:
             carrier = carrier or top
         elif _is_caller(top):
             caller = public(name)
             break
-    if not caller and carrier:
+    if not caller and (carrier or races):
         caller, host = _maker_of_task()
         caller, asked = caller or carrier, host or asked
     return Stack(caller or _standard(inner), inner, asked, loops)
@@ -122,19 +125,9 @@ def _asked(top: str, frame: FrameType) -> str:
 
 
 def _maker_of_task() -> tuple[str, str]:
-    """Return the module that waits for the task group of this task, which anyio knows, and host."""
+    """Return the module that waits for this task, and the host that it wants."""
     caller = asked = ""
-    anyio = sys.modules.get("anyio")
-    if anyio is None:
-        return caller, asked
-    try:
-        parent = anyio.get_current_task().parent_id
-        (task,) = (one for one in anyio.get_running_tasks() if one.id == parent)
-        frames = list(_suspended(task.coro))
-    except Exception:
-        # Not in a task, or another anyio than those that are known.
-        return caller, asked
-    for frame in reversed(frames):
+    for frame in reversed(_waiting_for_task()):
         name = str(frame.f_globals.get("__name__"))
         top = name.partition(".")[0]
         asked = _asked(top, frame) or asked
@@ -142,6 +135,43 @@ def _maker_of_task() -> tuple[str, str]:
             caller = public(name)
             break
     return caller, asked
+
+
+def _waiting_for_task() -> list[FrameType]:
+    """Return the frames that wait for this task, as far as they can be found, inwards."""
+    try:
+        return _task_group() or _staggered()
+    except Exception:
+        # Not in a task, or other releases than those that are known.
+        return []
+
+
+def _task_group() -> list[FrameType]:
+    """Return the frames of the task that has made this one in a task group of anyio's."""
+    anyio = sys.modules.get("anyio")
+    if anyio is None:
+        return []
+    parent = anyio.get_current_task().parent_id
+    for task in anyio.get_running_tasks():
+        if task.id == parent:
+            return list(_suspended(task.coro))
+    return []
+
+
+def _staggered() -> list[FrameType]:
+    """Return the frames that have this task race against others (RFC 8305)."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return []
+    current = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        frames = list(_suspended(task.get_coro()))
+        for frame in frames:
+            if frame.f_code.co_name == "staggered_race":
+                held = [v for v in frame.f_locals.values() if isinstance(v, (list, set))]
+                if any(current in tasks for tasks in held):
+                    return frames
+    return []
 
 
 def _suspended(coroutine: Any) -> Iterator[FrameType]:
