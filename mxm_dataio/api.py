@@ -502,11 +502,11 @@ class IngestSession:
         """Return what went past the session, ``None`` if nobody watched."""
         if self._watch is None:
             return None
-        noted: tuple[Unseen, ...] | None = None
+        jotted: tuple[Unseen, ...] | None = None
         if self.store is not None and not self.store.readonly:
             # By children that were forked to become another program.
-            noted = self.store.noted(self.id, but=os.getpid())
-        return coverage.merged([*self._watch.found(), *(noted or ())])
+            jotted = self.store.jotted(self.id, but=os.getpid())
+        return coverage.merged([*self._watch.found(), *(jotted or ())])
 
     def outside(self, method: str, url: str) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
@@ -554,10 +554,10 @@ class IngestSession:
         if not self.own():
             self._adopt()
 
-    def note(self, line: bytes) -> None:
+    def jot(self, line: bytes) -> None:
         """Keep a line of coverage, even if the process is killed."""
         if self.store is not None and not self.store.readonly:
-            self.store.note(self.id, line)
+            self.store.jot(self.id, line)
 
     def missed(self, error: ReplayMissError) -> None:
         """Note a miss, so that it can't be swallowed."""

@@ -287,7 +287,7 @@ class Store:
         with contextlib.suppress(OSError, StoreError):
             for path in (self.root / RUNNING).glob("*.lock"):
                 if not locks.is_held(path):
-                    self._take_notes(path)
+                    self._take_jottings(path)
                     path.unlink(missing_ok=True)
         if problem is not None:
             warnings.warn(
@@ -324,8 +324,8 @@ class Store:
             self.payloads.sync()
             journal.remove()
 
-    def _take_notes(self, path: Path) -> None:
-        """Take in what a session noted whose process is gone."""
+    def _take_jottings(self, path: Path) -> None:
+        """Take in what a session jotted down whose process is gone."""
         found = coverage.read_lines(path.read_bytes())
         if found is None:
             return
@@ -370,10 +370,10 @@ class Store:
         with self._lock:
             self._stop(session.id)
 
-    def note(self, session_id: str, line: bytes) -> None:
+    def jot(self, session_id: str, line: bytes) -> None:
         """Keep a line with a session that is under way, for whoever finds its process gone.
 
-        A child that was forked within the session may note as well.
+        A child that was forked within the session may do so as well.
         """
         file = self._running.get(session_id)
         with contextlib.suppress(OSError):
@@ -382,11 +382,11 @@ class Store:
             else:
                 locks.append(self._mark(session_id), line)
 
-    def noted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
-        """Return what was noted with a session that is under way, ``None`` if it does not watch.
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was jotted down of a session under way, ``None`` if it does not watch.
 
         Args:
-            but: a process whose notes do not count.
+            but: a process whose lines do not count.
         """
         try:
             content = self._mark(session_id).read_bytes()
@@ -444,7 +444,7 @@ class Store:
         if session.status is not Status.RUNNING:
             return session
         if locks.is_held(self._mark(session.id)):
-            return replace(session, coverage=self.noted(session.id))
+            return replace(session, coverage=self.jotted(session.id))
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session
         if session.status is Status.RUNNING:

@@ -36,7 +36,7 @@ class Watched(Protocol):
     def adopt(self) -> None:
         """Begin a session of this process's own, if the session is not."""
 
-    def note(self, line: bytes) -> None:
+    def jot(self, line: bytes) -> None:
         """Keep a line, even if the process is killed."""
 
     def missed(self, error: ReplayMissError) -> None:
@@ -78,7 +78,7 @@ class Watch:
 
     def begun(self) -> None:
         """Note that a session has begun to watch, and what it can't see from its start."""
-        self._session.note(coverage.line_of(Unseen("", ""), os.getpid()))
+        self._session.jot(coverage.line_of(Unseen("", ""), os.getpid()))
         self._take_loaded()
 
     def forked(self) -> None:
@@ -132,7 +132,7 @@ class Watch:
         if child.replaces and not self._session.own():
             # Forked to become another: its parent, that started it, tells of it.
             line = coverage.line_of(Unseen(PROCESS, name, 1, stack.caller), os.getpid())
-            self._session.note(line)
+            self._session.jot(line)
             return
         self._session.adopt()
         self._add(PROCESS, name, stack.caller)
@@ -160,7 +160,7 @@ class Watch:
         with self._lock:
             times = self._times[key] = self._times.get(key, 0) + 1
         if not times & (times - 1):
-            self._session.note(coverage.line_of(Unseen(kind, name, times, caller), os.getpid()))
+            self._session.jot(coverage.line_of(Unseen(kind, name, times, caller), os.getpid()))
 
     def _refusal(self, what: str, target: Target, caller: str) -> ReplayMissError:
         by = f" by {caller}" if caller else ""
@@ -171,6 +171,7 @@ class Watch:
             method="CONNECT",
             url=str(target),
         )
+        self._session.adopt()
         if (str(target), caller) not in self._refused:
             self._refused.add((str(target), caller))
             self._session.missed(error)

@@ -613,6 +613,29 @@ def test_so_does_every_client(server: RawServer, tmp_path: Path) -> None:
     assert server.hits == 1
 
 
+def test_a_forked_child_can_not_swallow_it_either(server: RawServer, tmp_path: Path) -> None:
+    record(server, tmp_path)
+    done = run(
+        tmp_path,
+        """
+        import os, socket
+        with IngestSession("test", root, "replay", watch=True) as ingest:
+            child = os.fork()
+            if child == 0:
+                try:
+                    socket.create_connection(("127.0.0.1", int(args[0])))
+                except Exception:
+                    sys.exit()
+            os.waitpid(child, 0)
+        print(len(ingest.misses))
+        """,
+        str(server.port),
+    )
+    assert done.stdout == "0\n"
+    assert "1 call was not in the recording and the program went on without" in done.stderr
+    assert server.connections == 1
+
+
 def test_what_is_allowed_passes_in_replay(server: RawServer, tmp_path: Path) -> None:
     record(server, tmp_path)
     with watched(tmp_path, "replay", allowed_hosts=["loopback"]) as ingest:
