@@ -448,6 +448,12 @@ def test_what_a_fork_becomes_is_its_parent_s(tmp_path: Path) -> None:
     assert only(tmp_path).coverage == tuple(coverage_of(ingest))
 
 
+def test_what_is_spawned_is_one_process(tmp_path: Path) -> None:
+    with watched(tmp_path) as ingest:
+        assert os.spawnvp(os.P_WAIT, "true", ["true"]) == 0
+    assert coverage_of(ingest) == [Unseen("process", "true", 1, __name__)]
+
+
 # -- processes that end otherwise --------------------------------------------------------------
 
 
@@ -487,6 +493,22 @@ def test_one_that_saw_nothing_has_told_that_it_watched(watch: bool, tmp_path: Pa
     session = only(tmp_path)
     assert session.status is Status.INTERRUPTED
     assert session.coverage == (() if watch else None)
+
+
+def test_so_has_a_forked_child_that_is_killed(server: RawServer, tmp_path: Path) -> None:
+    with watched(tmp_path):
+        raw(server.port)
+        child = os.fork()
+        if child == 0:
+            try:
+                requests.get(server.url)
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+    parent, own = stored(tmp_path)
+    assert (own.status, own.coverage) == (Status.INTERRUPTED, ())
+    assert parent.coverage is not None
+    assert len(parent.coverage) == 1
 
 
 def test_what_it_has_seen_so_far_can_be_read(server: RawServer, tmp_path: Path) -> None:
@@ -653,6 +675,23 @@ def test_what_is_allowed_passes_in_replay(server: RawServer, tmp_path: Path) -> 
             with pytest.raises(ReplayMissError):
                 raw(server.port)
             ingest.misses.clear()
+
+
+def test_a_name_that_is_allowed_is_by_whatever_road_its_address_comes(
+    server: RawServer, tmp_path: Path
+) -> None:
+    async def connect() -> None:
+        loop = asyncio.get_running_loop()
+        for name in ("ip6-localhost", "localhost"):
+            with contextlib.suppress(OSError):
+                found = await loop.getaddrinfo(name, server.port, family=socket.AF_INET)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, found[0][4])
+
+    record(server, tmp_path)
+    with watched(tmp_path, "replay", allowed_hosts=["localhost"]):
+        asyncio.run(connect())
 
 
 def test_without_watch_they_pass(server: RawServer, tmp_path: Path) -> None:
