@@ -14,6 +14,8 @@ from typing import Any
 FORMATS = {
     "cassette": "cassette",
 }
+# Those in which sessions are written.
+WRITTEN = ("cassette",)
 # As much of a file as tells its format.
 LOOK = 65_536
 
