@@ -628,6 +628,9 @@ class _Reader:
         numbers = [number for run in chunks for number in run]
         if not all(type(number) is int and 0 <= number < 1 << 50 for number in numbers):
             raise Refusal("has sizes that are none", f"{place}.chunks")
+        # Each but the last has a byte of the body at least.
+        if sum(count for _, count in chunks) > size + 1:
+            raise Refusal(f"has more chunks than its {size} bytes", f"{place}.chunks")
         return Framing(chunks, odd, _latin(given["tail"], place))
 
 
