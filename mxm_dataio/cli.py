@@ -25,6 +25,7 @@ _COMMANDS = {
     "head": ("heads", "head"),
     "prove": ("heads", "prove"),
     "coverage": ("coverage", "coverage_command"),
+    "export": ("exporting", "export"),
 }
 
 
