@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -180,17 +179,13 @@ def _dataio_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     blocks = options.get("block_network", blocks)
     with contextlib.ExitStack() as stack:
         if marks and options["mode"] != "off":
-            ingest = request.getfixturevalue("dataio")
-            blocks = _replays(ingest) or (blocks and not _records(ingest))
+            # In replay it blocks by itself.
+            blocks = blocks and not _records(request.getfixturevalue("dataio"))
         if blocks:
             from .pytest_session import blocked
 
             stack.enter_context(blocked(node.nodeid, _allowed_hosts(config, options)))
         yield
-
-
-def _replays(ingest: IngestSession) -> bool:
-    return ingest.mode.value == "replay"
 
 
 def _records(ingest: IngestSession) -> bool:
@@ -200,12 +195,14 @@ def _records(ingest: IngestSession) -> bool:
 def _session(
     request: pytest.FixtureRequest, marks: list[pytest.Mark], name: str
 ) -> Iterator[IngestSession]:
-    from .pytest_session import Opened
+    from .pytest_session import Opened, again
 
     folder = Path(request.getfixturevalue("dataio_cassette_dir"))
     options = _options(request, marks)
     shared = [folder / path for mark in marks for path in mark.args]
-    opened = Opened(folder / f"{name}.json", shared, options, request.node.nodeid)
+    options["allowed_hosts"] = _allowed_hosts(request.config, options)
+    here = _from_here(request.config, request.node.nodeid)
+    opened = Opened(folder / f"{name}.json", shared, options, request.node.nodeid, again(here))
     stash = request.config.stash[_OPENED]
     with contextlib.ExitStack() as stack:
         stack.enter_context(opened)
@@ -242,16 +239,17 @@ def pytest_runtest_makereport(
         for opened in item.config.stash[_OPENED]:
             opened.failed = True
             if call.excinfo is not None and opened.concerns(call.excinfo.value):
-                again = f"pytest {shlex.quote(_from_here(item))} --dataio-mode=rewrite"
-                text = f"cassette: {opened.path}\nrecord it again: {again}"
+                from .pytest_session import again
+
+                command = again(_from_here(item.config, item.nodeid))
+                text = f"cassette: {opened.path}\nrecord it again: {command}"
                 report.sections.append(("dataio", text))
     return report
 
 
-def _from_here(item: pytest.Item) -> str:
-    """Return a test's node id as it has to be given where pytest was started."""
-    config = item.config
-    path, colons, rest = item.nodeid.partition("::")
+def _from_here(config: pytest.Config, nodeid: str) -> str:
+    """Return a node id as it has to be given where pytest was started."""
+    path, colons, rest = nodeid.partition("::")
     here = os.path.relpath(config.rootpath / path, config.invocation_params.dir)
     return f"{here}{colons}{rest}"
 

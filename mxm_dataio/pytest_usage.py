@@ -6,6 +6,8 @@ judged where the run is reported.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,20 +144,35 @@ def _cassettes(folder: Path) -> Iterable[Path]:
     return [path for path in _files(folder) if path.suffix == SUFFIX]
 
 
-def lines(usage: Usage, shown: Mapping[Path, str] | None = None) -> Iterator[str]:
+def lines(usage: Usage, here: Path) -> Iterator[str]:
     """Yield a report, line by line.
 
     Args:
-        shown: how to write paths, where not as they are.
+        here: the folder from which paths are written.
     """
-
-    def name(path: Path) -> str:
-        return (shown or {}).get(path, str(path))
-
     for one in usage.unused():
-        yield f"{name(Path(one.path))}: {len(one.unused)} never replayed by {one.test}"
+        yield f"{_shown(one.path, here)}: {len(one.unused)} never replayed by {one.test}"
         yield from (f"    {call}" for call in one.unused)
     for path in usage.gone():
-        yield f"{name(path)}: no test has this cassette any more"
+        yield f"{_shown(path, here)}: no test has this cassette any more"
     for module in usage.unjudged():
-        yield f"{name(Path(module))}: not judged, since not all of its tests have run"
+        yield f"{_shown(module, here)}: not judged, since not all of its tests have run"
+
+
+def prune(usage: Usage, here: Path) -> Iterator[str]:
+    """Delete what the report lists, and yield what was done, line by line."""
+    from .tapes import drop, remove
+
+    for one in usage.unused():
+        count = drop(Path(one.path), one.unused)
+        yield f"{_shown(one.path, here)}: dropped {count} of its calls"
+    for path in usage.gone():
+        remove(path)
+        with contextlib.suppress(OSError):
+            # The folder goes with the last.
+            path.parent.rmdir()
+        yield f"{_shown(path, here)}: deleted"
+
+
+def _shown(path: str | Path, here: Path) -> str:
+    return os.path.relpath(path, here)
