@@ -17,9 +17,9 @@ from datetime import date, datetime, timedelta
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, coverage
+from . import config, coverage, network
 from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
@@ -35,6 +35,7 @@ from .errors import (
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
 from .interception import Interceptor, http_fetchers, interceptors
+from .keeping import Keeping
 from .lookup import Lookup
 from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
@@ -49,6 +50,7 @@ from .models import (
     Response,
     Session,
     Status,
+    Unseen,
 )
 from .params import plain
 from .payloads import Spool
@@ -57,6 +59,9 @@ from .recorder import Recorder
 from .redaction import Redaction, has_fields
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 
 class Pending(Protocol):
@@ -128,6 +133,9 @@ class IngestSession:
         ConfigError: an unknown mode or setting, on construction.
     """
 
+    # Calls are kept in the root, and those of all sessions with the hook in one.
+    in_root = True
+
     def __init__(
         self,
         source: str,
@@ -193,7 +201,7 @@ class IngestSession:
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
-        self.store: Store | None = None
+        self.store: Keeping | None = None
         self.session: Session | None = None
         self.misses: list[ReplayMissError] = []
         self._session_id = session
@@ -203,6 +211,7 @@ class IngestSession:
         self._pending: set[Pending] = set()
         self._lookup: Lookup | None = None
         self._recorder: Recorder | None = None
+        self._watch: Watch | None = None
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
@@ -237,15 +246,9 @@ class IngestSession:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
+            self._watch = self._watching()
             if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
-                self._lookup = Lookup(
-                    self.store,
-                    self.source,
-                    as_of=self._as_of,
-                    root_id=self._session_id,
-                    exhausted=self.exhausted,
-                    latest=self.mode is Mode.AUTO,
-                )
+                self._lookup = self._make_lookup(self.store)
             self._pid = os.getpid()
             self._begin()
             self.is_open = True
@@ -256,7 +259,20 @@ class IngestSession:
         for interceptor in made:
             interceptor.install()
             self._installed.append(interceptor)
+        if self._watch is not None:
+            self._watch.start()
         return self
+
+    def _make_lookup(self, store: Keeping) -> Lookup:
+        """Return what finds the answers of calls."""
+        return Lookup(
+            store,
+            self.source,
+            as_of=self._as_of,
+            root_id=self._session_id,
+            exhausted=self.exhausted,
+            latest=self.mode is Mode.AUTO,
+        )
 
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
@@ -275,6 +291,23 @@ class IngestSession:
                     made.append(interceptor)
         return made
 
+    def _watching(self) -> Watch | None:
+        """Return what sees connections that go past, if it is asked for and there is a way."""
+        if not self.settings.watch or self.mode is Mode.OFF:
+            return None
+        try:
+            network.prepare()
+        except ConfigError as exc:
+            try:
+                self.blind(str(exc))
+            except DataIOError:
+                self._close_store()
+                raise
+            return None
+        from .watch import Watch  # few sessions watch
+
+        return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.
 
@@ -287,8 +320,9 @@ class IngestSession:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
-        for other in _stack:
-            if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
+        root = self.settings.root.absolute()
+        for other in _stack if self._hook and self.in_root else ():
+            if other.in_root and other.settings.root.absolute() != root:
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
                     f"can't record to {self.settings.root} as well: close that one, use one "
@@ -383,6 +417,8 @@ class IngestSession:
             return
         if os.getpid() != self._pid:
             self._adopt()
+        if self._watch is not None:
+            self._watch.stop()
         with _stack_lock:
             if self in _stack:
                 _stack.remove(self)
@@ -429,12 +465,16 @@ class IngestSession:
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
+            unseen = self._unseen()
             self.session = replace(
                 self.session,
                 status=self._ended(raised),
                 ended_at=utc_now(),
-                warnings=self._warnings(),
+                warnings=self._warnings(unseen),
+                coverage=unseen,
             )
+            if self.mode is Mode.REPLAY:
+                self._unsaid = coverage.replay_warning(unseen or ()) or self._unsaid
             self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
@@ -444,7 +484,7 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None, settled: bool) -> None:
+    def _end_store(self, store: Keeping | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
                 store.end(self.session, settled=settled)
@@ -457,11 +497,25 @@ class IngestSession:
             with contextlib.suppress(StoreError):
                 self._close_store()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, unseen: tuple[Unseen, ...] | None = None) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
-        # Without the hook a session claims nothing but what is mounted.
-        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
-        return (*self._problems, *([unseen] if unseen else []))
+        said = ""
+        if self._watch is not None:
+            said = coverage.unseen_warning(unseen or ())
+        elif self._hook and self.mode is not Mode.OFF:
+            # Without the hook a session claims nothing but what is mounted.
+            said = coverage.warning()
+        return (*self._problems, *([said] if said else []))
+
+    def _unseen(self) -> tuple[Unseen, ...] | None:
+        """Return what went past the session, ``None`` if nobody watched."""
+        if self._watch is None:
+            return None
+        noted: tuple[Unseen, ...] | None = None
+        if self.store is not None and not self.store.readonly:
+            # By children that were forked to become another program.
+            noted = self.store.noted(self.id, but=os.getpid())
+        return coverage.merged([*self._watch.found(), *(noted or ())])
 
     def outside(self, method: str, url: str) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
@@ -479,8 +533,7 @@ class IngestSession:
                 method=method,
                 url=shown,
             )
-            with self._lock:
-                self.misses.append(error)
+            self.missed(error)
             raise error
         text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
         first = self.incomplete(text)
@@ -499,6 +552,27 @@ class IngestSession:
             return
         raise error from self.misses[0]
 
+    # -- what its watch tells ----------------------------------------------------------------
+
+    def own(self) -> bool:
+        """Say whether the session was begun by this process, not by one that forked it."""
+        return os.getpid() == self._pid
+
+    def adopt(self) -> None:
+        """Begin a session of this process's own, in a forked child that has none yet."""
+        if not self.own():
+            self._adopt()
+
+    def note(self, line: bytes) -> None:
+        """Keep a line of coverage, even if the process is killed."""
+        if self.store is not None and not self.store.readonly:
+            self.store.note(self.id, line)
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, so that it can't be swallowed."""
+        with self._lock:
+            self.misses.append(error)
+
     # -- a forked child ----------------------------------------------------------------------
 
     def _adopt(self) -> None:
@@ -509,6 +583,8 @@ class IngestSession:
             parent = self.session
             self._pid = os.getpid()
             self._begin(parent)
+            if self._watch is not None:
+                self._watch.begun()
         # A process of multiprocessing skips atexit and runs its own finalizers.
         if "multiprocessing.util" in sys.modules:
             sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
@@ -572,19 +648,13 @@ class IngestSession:
         if not self.is_open:
             # It ended a moment ago, in another thread.
             return Pass()
-        return decide(
-            self.mode,
-            stored,
-            age=time.time() - confirmed,
-            ttl=self.settings.ttl,
-            conditional=conditional,
-        )
+        return self._decided(stored, time.time() - confirmed, conditional)
+
+    def _decided(self, stored: Exchange | None, age: float, conditional: bool) -> Decision:
+        return decide(self.mode, stored, age=age, ttl=self.settings.ttl, conditional=conditional)
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        where = f"source {self.source!r} under {self.settings.root}"
-        if self._session_id:
-            where = f"session {self._session_id} ({where})"
         near: tuple[NearMiss, ...] = ()
         lookup = self._lookup
         try:
@@ -593,11 +663,15 @@ class IngestSession:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, self.secrets.url(url), identity.params_hash(), where, near
+            identity.method, self.secrets.url(url), identity.params_hash(), self._where(), near
         )
-        with self._lock:
-            self.misses.append(error)
+        self.missed(error)
         return error
+
+    def _where(self) -> str:
+        """Return, in words, where replay looks for calls."""
+        where = f"source {self.source!r} under {self.settings.root}"
+        return f"session {self._session_id} ({where})" if self._session_id else where
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -797,6 +871,8 @@ def _after_fork() -> None:
     for ingest in list(_open):
         ingest._lock = threading.RLock()
         ingest.secrets.renew_lock()
+        if ingest._watch is not None:
+            ingest._watch.forked()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()

@@ -23,7 +23,7 @@ from . import rows
 from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import IntegrityError, StoreError
-from .models import Exchange, Mode, Request, Session, Status
+from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
 
@@ -162,6 +162,12 @@ class Catalog(Protocol):
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
@@ -431,6 +437,15 @@ class SQLiteCatalog:
             if sealed:
                 _seal(db, session.id)
 
+    def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
+        """Write what went past a session that did not end, and can't say so itself."""
+        with self._use() as db, _writing(db):
+            db.execute(
+                "UPDATE sessions SET coverage = ? "
+                "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
+                (rows.coverage_text(coverage), session_id),
+            )
+
     def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
@@ -540,6 +555,21 @@ class SQLiteCatalog:
                 f"SELECT {rows.SESSION} FROM sessions WHERE source = ? ORDER BY id", source
             )
         return [self._decoded(rows.to_session, row) for row in found]
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+        found = self._all(
+            f"SELECT {rows.SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+        )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+        return self._all(
+            "SELECT endpoint, source, count(*) FROM requests "
+            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
+            session_id,
+        )
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""

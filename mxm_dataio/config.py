@@ -21,6 +21,7 @@ from .models import Compression, Durability, Exhausted, Mode
 
 PREFIX = "MXM_DATAIO_"
 # Read by other parts, not settings of a session.
+AUTO = f"{PREFIX}AUTO"
 RESERVED = frozenset({"CONFIG", "AUTO"})
 
 # VCR's words, where they mean the same; "once" needs to know whether a recording exists.

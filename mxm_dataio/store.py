@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import locks
+from . import coverage, locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .journal import Journal, Left, framed, left
-from .models import Compression, Durability, Exchange, Request, Response, Session, Status
+from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
 from .utils import after_fork
 
@@ -284,9 +284,10 @@ class Store:
                         problem = exc
         except OSError as exc:
             problem = exc
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             for path in (self.root / RUNNING).glob("*.lock"):
                 if not locks.is_held(path):
+                    self._take_notes(path)
                     path.unlink(missing_ok=True)
         if problem is not None:
             warnings.warn(
@@ -323,6 +324,17 @@ class Store:
             self.payloads.sync()
             journal.remove()
 
+    def _take_notes(self, path: Path) -> None:
+        """Take in what a session noted whose process is gone."""
+        found = coverage.read_lines(path.read_bytes())
+        if found is None:
+            return
+        if not self.readonly:
+            self._catalog.put_coverage(path.stem, found)
+            return
+        with contextlib.closing(SQLiteCatalog(self.root / DATABASE)) as catalog:
+            catalog.put_coverage(path.stem, found)
+
     def begin(self, session: Session) -> None:
         """Write the row of a session that starts.
 
@@ -357,6 +369,30 @@ class Store:
         self._catalog.put_session(session, durable=True, sealed=settled)
         with self._lock:
             self._stop(session.id)
+
+    def note(self, session_id: str, line: bytes) -> None:
+        """Keep a line with a session that is under way, for whoever finds its process gone.
+
+        A child that was forked within the session may note as well.
+        """
+        file = self._running.get(session_id)
+        with contextlib.suppress(OSError):
+            if file is not None:
+                os.write(file, line)
+            else:
+                locks.append(self._mark(session_id), line)
+
+    def noted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was noted with a session that is under way, ``None`` if it does not watch.
+
+        Args:
+            but: a process whose notes do not count.
+        """
+        try:
+            content = self._mark(session_id).read_bytes()
+        except OSError:
+            return None
+        return coverage.read_lines(content, but=but)
 
     def _mark(self, session_id: str) -> Path:
         """Return the path of the file that is locked while a session is under way."""
@@ -395,10 +431,20 @@ class Store:
         """Return all sessions, or those of a source, oldest first."""
         return [self._as_it_is(session) for session in self.catalog.sessions(source)]
 
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, at any depth, as they began."""
+        return [self._as_it_is(session) for session in self.catalog.tree(root_id)]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls, one for each endpoint."""
+        return self.catalog.endpoints(session_id)
+
     def _as_it_is(self, session: Session) -> Session:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
-        if session.status is not Status.RUNNING or locks.is_held(self._mark(session.id)):
+        if session.status is not Status.RUNNING:
             return session
+        if locks.is_held(self._mark(session.id)):
+            return replace(session, coverage=self.noted(session.id))
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session
         if session.status is Status.RUNNING:
