@@ -147,6 +147,23 @@ class CassetteSession(IngestSession):
             where += ", which is not there"
         return where
 
+    # -- what was played -----------------------------------------------------------------------
+
+    @property
+    def recorded(self) -> str:
+        """The day of the oldest call of the cassette, ``2025-10-07``; empty without any."""
+        own = self._own
+        return min((held.recorded for held in own.held), default="") if own is not None else ""
+
+    def unplayed(self) -> list[tuple[int, str]]:
+        """Return the calls of the cassette that have answered none: place and text of each."""
+        own = self._own
+        return [
+            (held.index, f"{held.node['request']['method']} {held.node['request']['url']}")
+            for held in (own.held if own is not None else ())
+            if not held.played
+        ]
+
     # -- the end -------------------------------------------------------------------------------
 
     def _end(self, raised: BaseException | None) -> None:

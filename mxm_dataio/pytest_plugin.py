@@ -26,9 +26,9 @@ _USAGE = pytest.StashKey["Usage"]()
 _MARK = "dataio"
 
 _MARK_HELP = (
-    "dataio(*shared, **options): record the test's HTTP calls in a cassette, and replay them. shared "
-    "are cassettes to read from besides. options: mode, keep_failed, expires, on_expired, freeze, "
-    "seed, scope, block_network, allowed_hosts, and what mxm_dataio.use_cassette takes."
+    "dataio(*shared, **options): record the test's HTTP calls in a cassette, and replay them. "
+    "shared are cassettes that are replayed besides. options: mode, keep_failed, expires, "
+    "on_expired, freeze, scope, block_network, allowed_hosts, and what use_cassette takes."
 )
 
 
@@ -62,9 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="list recorded calls that no test replays, and cassettes of tests that are gone",
     )
-    group.addoption(
-        "--dataio-prune", action="store_true", help="delete what --dataio-report lists"
-    )
+    group.addoption("--dataio-prune", action="store_true", help="delete what --dataio-report lists")
     parser.addini("dataio_mode", "default of --dataio-mode")
     parser.addini("dataio_block_network", "default of --dataio-block-network", "bool")
     parser.addini("dataio_allowed_hosts", "default of --dataio-allowed-hosts", "args")
@@ -180,7 +178,7 @@ def _dataio_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if marks and options["mode"] != "off":
             # In replay it blocks by itself.
-            blocks = blocks and not _records(request.getfixturevalue("dataio"))
+            blocks = not _records(request.getfixturevalue("dataio")) and blocks
         if blocks:
             from .pytest_session import blocked
 
@@ -199,7 +197,7 @@ def _session(
 
     folder = Path(request.getfixturevalue("dataio_cassette_dir"))
     options = _options(request, marks)
-    shared = [folder / path for mark in marks for path in mark.args]
+    shared = [Path(os.path.normpath(folder / path)) for mark in marks for path in mark.args]
     options["allowed_hosts"] = _allowed_hosts(request.config, options)
     here = _from_here(request.config, request.node.nodeid)
     opened = Opened(folder / f"{name}.json", shared, options, request.node.nodeid, again(here))
@@ -235,7 +233,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the sessions whose test failed, and the reader how to record it again."""
     report = yield
-    if report.failed:
+    if not report.passed:
         for opened in item.config.stash[_OPENED]:
             opened.failed = True
             if call.excinfo is not None and opened.concerns(call.excinfo.value):

@@ -62,6 +62,8 @@ class Opened:
                 raise ConfigError(
                     f"{test}: dataio has no option {name!r}{nearest(name, known | _OWN)}"
                 )
+        # Who records an old cassette again wants it to be young, changed or not.
+        given.setdefault("redate", given["mode"] == "rewrite" and "expires" in options)
         self.ingest = CassetteSession(path, shared=list(shared), **given)
         self._told = 0
         self._stack = contextlib.ExitStack()
@@ -198,7 +200,7 @@ def _blocked(
         if ingest is None:
             return BlockedError(text, host=host, port=port, caller=caller)
         error = ReplayMissError(text, url=where)
-        ingest.misses.append(error)
+        ingest.missed(error)
         return error
 
     return network.blocked(["unix", *allowed_hosts], explain)

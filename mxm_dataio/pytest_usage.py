@@ -21,14 +21,14 @@ class Used(NamedTuple):
     Attributes:
         path: of the cassette.
         test: node id.
-        unused: recorded calls that were not asked for, as text.
+        unused: recorded calls that were not asked for: place and text of each.
         passed: it did, so that what it left unused is superfluous.
         replayed: the cassette was there and nothing was recorded anew.
     """
 
     path: str
     test: str
-    unused: tuple[str, ...] = ()
+    unused: tuple[tuple[int, str], ...] = ()
     passed: bool = False
     replayed: bool = False
 
@@ -62,13 +62,16 @@ class Usage:
     def dump(self) -> dict[str, Any]:
         """Return the same as lists and mappings of plain values, for another process."""
         return {
-            "used": [list(one) for one in self.used],
+            "used": [(p, t, [list(call) for call in u], k, r) for p, t, u, k, r in self.used],
             "modules": [list(one) for one in self.modules.values()],
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take what another process has dumped."""
-        self.used += [Used(p, t, tuple(u), k, r) for p, t, u, k, r in data["used"]]
+        self.used += [
+            Used(p, t, tuple((place, text) for place, text in u), k, r)
+            for p, t, u, k, r in data["used"]
+        ]
         for path, marked, whole in data["modules"]:
             self.modules[path] = Module(path, tuple(marked), whole)
 
@@ -104,7 +107,9 @@ class Usage:
         unjudged = {Path(path) for path in self.unjudged()}
         known = {folder for folder, path in defaults.items() if path not in unjudged}
         # A module that is gone has left its folder beside those of the others.
-        for parent in {folder.parent for folder in defaults}:
+        whole = {folder.parent for folder in known}
+        whole -= {folder.parent for folder, path in defaults.items() if path in unjudged}
+        for parent in whole:
             known |= {
                 folder
                 for folder in _folders(parent)
@@ -152,7 +157,7 @@ def lines(usage: Usage, here: Path) -> Iterator[str]:
     """
     for one in usage.unused():
         yield f"{_shown(one.path, here)}: {len(one.unused)} never replayed by {one.test}"
-        yield from (f"    {call}" for call in one.unused)
+        yield from (f"    {text}" for _, text in one.unused)
     for path in usage.gone():
         yield f"{_shown(path, here)}: no test has this cassette any more"
     for module in usage.unjudged():
@@ -164,7 +169,7 @@ def prune(usage: Usage, here: Path) -> Iterator[str]:
     from .tapes import drop, remove
 
     for one in usage.unused():
-        count = drop(Path(one.path), one.unused)
+        count = drop(Path(one.path), {place for place, _ in one.unused})
         yield f"{_shown(one.path, here)}: dropped {count} of its calls"
     for path in usage.gone():
         remove(path)

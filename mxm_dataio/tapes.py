@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import StoreError
@@ -69,6 +71,30 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
             path=path,
         ) from exc
     return content != was
+
+
+def drop(path: Path, places: Collection[int]) -> int:
+    """Drop some of a cassette's calls, and return how many.
+
+    Raises:
+        IntegrityError, StoreError: as reading and writing do.
+    """
+    was, document = load(path, needed=True)
+    assert document is not None
+    kept = [node for place, node in enumerate(document.calls) if place not in places]
+    count = len(document.calls) - len(kept)
+    save(path, replace(document, calls=kept), {}, was)
+    return count
+
+
+def remove(path: Path) -> None:
+    """Delete a cassette and what lies beside it.
+
+    Raises:
+        OSError: it can't be deleted.
+    """
+    path.unlink()
+    _sweep(cassette.Folder(path), set())
 
 
 def _replace(path: Path, content: bytes) -> None:
