@@ -24,7 +24,7 @@ def cassette_name(test: str, cls: str = "") -> str:
     alone (some file systems tell no difference), ends with a digest of the whole.
     """
     name = f"{cls}.{test}" if cls else test
-    _, bracket, parameters = test.partition("[")
+    _, _, parameters = test.partition("[")
     plain = _PLAIN.fullmatch(name) is not None and not name.startswith((".", "-"))
     if plain and len(name) <= _LONGEST and parameters == parameters.lower():
         return name

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .pytest_usage import Usage
 
 MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
-_OPENED = pytest.StashKey[list["Opened"]]()
-_USAGE = pytest.StashKey["Usage"]()
+_OPENED: pytest.StashKey[list[Opened]] = pytest.StashKey()
+_USAGE: pytest.StashKey[Usage] = pytest.StashKey()
 _MARK = "dataio"
 
 _MARK_HELP = (

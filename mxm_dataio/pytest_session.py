@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import shlex
 import time
@@ -206,6 +207,7 @@ def _blocked(
     return network.blocked(["unix", *allowed_hosts], explain)
 
 
+@functools.cache
 def _known() -> frozenset[str]:
     made = (CassetteSession, IngestSession)
     names = {name for cls in made for name in inspect.signature(cls.__init__).parameters}

@@ -1,4 +1,4 @@
-"""What the pytest plugin costs a test: ``python -m tests.benchmarks.plugin [--tests N] [--rounds N]``.
+"""What the pytest plugin costs a test: ``python -m tests.benchmarks.plugin [--rounds N]``.
 
 The same tests of three calls each, answered by an adapter with a constant answer, and replayed from
 cassettes; interleaved, each in a process of its own. Prints milliseconds a test.
