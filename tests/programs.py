@@ -21,28 +21,37 @@ def digest(data: bytes) -> str:
     return f"{len(data)}:{hashlib.sha256(data).hexdigest()[:12]}"
 
 
-def _answer(answer: requests.Response) -> Seen:
+def _answer(answer: requests.Response, base: str) -> Seen:
     return {
         "status": answer.status_code,
         "reason": answer.reason,
-        "url": answer.url,
+        "url": answer.url.removeprefix(base),
         "body": digest(answer.content),
         "text": answer.text[:40],
         "type": answer.headers.get("Content-Type"),
         "extra": answer.headers.get("X-Extra"),
-        "history": [[step.status_code, step.url, digest(step.content)] for step in answer.history],
+        "history": [
+            [step.status_code, step.url.removeprefix(base), digest(step.content)]
+            for step in answer.history
+        ],
     }
 
 
-def by_requests(base: str) -> dict[str, Callable[[], Seen]]:
+def by_requests(
+    base: str, session: requests.Session | None = None
+) -> dict[str, Callable[[], Seen]]:
     """Return calls of one ``requests.Session`` by their names, in their order."""
-    session = requests.Session()
+    session = session or requests.Session()
+
+    def call(method: str, path: str, **kw: Any) -> Callable[[], Seen]:
+        kw.setdefault("allow_redirects", method != "HEAD")
+        return lambda: _answer(session.request(method, base + path, timeout=10, **kw), base)
 
     def get(path: str, **kw: Any) -> Callable[[], Seen]:
-        return lambda: _answer(session.get(base + path, timeout=10, **kw))
+        return call("GET", path, **kw)
 
     def post(path: str, **kw: Any) -> Callable[[], Seen]:
-        return lambda: _answer(session.post(base + path, timeout=10, **kw))
+        return call("POST", path, **kw)
 
     def streamed() -> Seen:
         with session.get(f"{base}/long", stream=True, timeout=10) as answer:
@@ -72,20 +81,18 @@ def by_requests(base: str) -> dict[str, Callable[[], Seen]]:
         "multipart": post(
             "/size", data={"kind": "x"}, files={"file": ("a.bin", bytes(range(256)), "image/x")}
         ),
-        "put bytes": lambda: _answer(
-            session.put(f"{base}/size", data=bytes(range(256)), timeout=10)
-        ),
+        "put bytes": call("PUT", "/size", data=bytes(range(256))),
         "file": post("/size", data=io.BytesIO(b"of a file")),
-        "generator": lambda: _answer(session.post(f"{base}/size", data=pieces(), timeout=10)),
+        "generator": post("/size", data=pieces()),
         "redirect": get("/redirect"),
         "see other": post("/see-other", data=b"x"),
         "no redirect": get("/redirect", allow_redirects=False, params={"stay": ""}),
         "count 1": get("/count"),
         "count 2": get("/count"),
         "count 3": get("/count"),
-        "head": lambda: _answer(session.head(f"{base}/json", timeout=10)),
-        "options": lambda: _answer(session.options(f"{base}/empty", timeout=10)),
-        "delete": lambda: _answer(session.delete(f"{base}/no-content", timeout=10)),
+        "head": call("HEAD", "/json"),
+        "options": call("OPTIONS", "/empty"),
+        "delete": call("DELETE", "/no-content"),
         "no content": get("/no-content"),
         "not modified": get("/not-modified", headers={"If-None-Match": '"x"'}),
         "empty": get("/empty"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import threading
 import zlib
 
 from tests.servers import RawServer, Request, Route, answer, responder
 
-BINARY = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(40))
-TEXT = "Grüße, 世界 – €\n" * 20
+BINARY = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(8))
+TEXT = "Grüße, 世界 – €\n" * 5
 _JSON = [("Content-Type", "application/json")]
 _PLAIN = [("Content-Type", "text/plain; charset=utf-8")]
 
@@ -68,7 +69,7 @@ _ROUTES: dict[str, Route] = {
         headers=[("Content-Type", "text/html; charset=ISO-8859-1"), ("X-Extra", "é".encode("utf-8").decode("latin-1"))],
     ),
     "/chunked": answer(200, TEXT.encode(), headers=_PLAIN, chunked=[3, 50, 1]),
-    "/long": answer(200, b"0123456789abcdef" * 9000, headers=_PLAIN),
+    "/long": answer(200, b"0123456789abcdef" * 600, headers=_PLAIN),
     "/redirect": _moved(302),
     "/see-other": _moved(303),
     "/no-content": answer(204),
@@ -88,3 +89,9 @@ _ROUTES: dict[str, Route] = {
     "/repeats": answer(200, b"x", headers=[*_PLAIN, ("X-Extra", "1"), ("X-Extra", "2")]),
     "/varies": answer(200, b"v", headers=[*_PLAIN, ("Vary", "Accept-Encoding, User-Agent")]),
 }
+
+
+if __name__ == "__main__":
+    with service() as running:
+        print(running.url, flush=True)
+        threading.Event().wait()

@@ -45,7 +45,7 @@ def status(node: Node) -> int:
 
 def reason(node: Node | None) -> str | None:
     """Return a reason phrase, or ``None`` where there is none."""
-    return None if node is None else _line(node)
+    return None if node is None else line(node)
 
 
 def headers(node: Node | None) -> Headers:
@@ -71,7 +71,7 @@ def _pairs(node: Node) -> Iterator[tuple[str, str]]:
                 one.fail("a name and its value are to be here")
             yield from _values(_name(pair[0]), pair[1])
         else:
-            name, colon, value = _line(one).partition(":")
+            name, colon, value = line(one).partition(":")
             if not colon:
                 one.fail("no colon in the line of a header")
             yield _name(Node(name.strip(), one.file, one.place)), value.strip()
@@ -81,7 +81,7 @@ def _values(name: str, node: Node) -> Iterator[tuple[str, str]]:
     if node.value is None:
         return
     for value in node.elements() if isinstance(node.value, list) else [node]:
-        yield name, _line(value)
+        yield name, line(value)
 
 
 def _name(node: Node) -> str:
@@ -91,7 +91,7 @@ def _name(node: Node) -> str:
     return text
 
 
-def _line(node: Node) -> str:
+def line(node: Node) -> str:
     """Return a text of one line, characters beyond Latin-1 as their bytes in UTF-8."""
     text = _FOLD.sub(" ", node.text().strip("\r\n")).strip(" \t")
     if _CONTROL.search(text):

@@ -38,10 +38,11 @@ def interactions(document: Node) -> Iterator[Interaction]:
 def _interaction(node: Node) -> Interaction:
     method = fields.method(node.member("method"))
     kind = node.get("content_type")
+    content_type = "" if kind is None else fields.line(kind)
     headers = fields.headers(node.get("headers"))
-    if kind is not None:
+    if content_type:
         headers = tuple(pair for pair in headers if pair[0].lower() != "content-type")
-        headers = (*headers, ("Content-Type", fields.headers(_pair(kind))[0][1]))
+        headers = (*headers, ("Content-Type", content_type))
     body = node.get("body")
     doubts = []
     if body is not None and isinstance(body.value, str) and _REPLACED in body.value:
@@ -57,13 +58,9 @@ def _interaction(node: Node) -> Interaction:
         fields.status(node.member("status")),
         None,
         headers,
-        b"" if body is None else _encoded(body, headers[-1][1] if kind is not None else ""),
+        b"" if body is None else _encoded(body, content_type),
         doubts=tuple(doubts),
     )
-
-
-def _pair(kind: Node) -> Node:
-    return Node({"Content-Type": kind.value}, kind.file, kind.place)
 
 
 def _encoded(body: Node, content_type: str) -> bytes:
