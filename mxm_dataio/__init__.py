@@ -14,6 +14,7 @@ from . import interception as _interception
 if TYPE_CHECKING:
     from .adapters.requests import CaptureAdapter, mount
     from .api import IngestSession
+    from .cassettes import CassetteSession, use_cassette
     from .errors import (
         ConfigError,
         DataIOError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureAdapter",
+    "CassetteSession",
     "ConfigError",
     "DataIOError",
     "DataIOWarning",
@@ -56,6 +58,7 @@ __all__ = [
     "mount",
     "register",
     "unregister",
+    "use_cassette",
 ]
 
 # Module → the names handed on from it. Each is loaded when asked for: a program that imports this
@@ -63,6 +66,7 @@ __all__ = [
 _NAMES = {
     "adapters.requests": ("CaptureAdapter", "mount"),
     "api": ("IngestSession",),
+    "cassettes": ("CassetteSession", "use_cassette"),
     "errors": (
         "ConfigError",
         "DataIOError",

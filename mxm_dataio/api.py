@@ -35,6 +35,7 @@ from .errors import (
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
 from .interception import Interceptor, http_fetchers, interceptors
+from .keeping import Keeping
 from .lookup import Lookup
 from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
@@ -128,6 +129,9 @@ class IngestSession:
         ConfigError: an unknown mode or setting, on construction.
     """
 
+    # Calls are kept in the root, and those of all sessions with the hook in one.
+    in_root = True
+
     def __init__(
         self,
         source: str,
@@ -193,7 +197,7 @@ class IngestSession:
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
-        self.store: Store | None = None
+        self.store: Keeping | None = None
         self.session: Session | None = None
         self.misses: list[ReplayMissError] = []
         self._session_id = session
@@ -238,14 +242,7 @@ class IngestSession:
             self._open_store()
             made = self._interceptors()
             if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
-                self._lookup = Lookup(
-                    self.store,
-                    self.source,
-                    as_of=self._as_of,
-                    root_id=self._session_id,
-                    exhausted=self.exhausted,
-                    latest=self.mode is Mode.AUTO,
-                )
+                self._lookup = self._make_lookup(self.store)
             self._pid = os.getpid()
             self._begin()
             self.is_open = True
@@ -257,6 +254,17 @@ class IngestSession:
             interceptor.install()
             self._installed.append(interceptor)
         return self
+
+    def _make_lookup(self, store: Keeping) -> Lookup:
+        """Return what finds the answers of calls."""
+        return Lookup(
+            store,
+            self.source,
+            as_of=self._as_of,
+            root_id=self._session_id,
+            exhausted=self.exhausted,
+            latest=self.mode is Mode.AUTO,
+        )
 
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
@@ -287,8 +295,9 @@ class IngestSession:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
-        for other in _stack:
-            if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
+        root = self.settings.root.absolute()
+        for other in _stack if self._hook and self.in_root else ():
+            if other.in_root and other.settings.root.absolute() != root:
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
                     f"can't record to {self.settings.root} as well: close that one, use one "
@@ -444,7 +453,7 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None, settled: bool) -> None:
+    def _end_store(self, store: Keeping | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
                 store.end(self.session, settled=settled)
@@ -572,19 +581,13 @@ class IngestSession:
         if not self.is_open:
             # It ended a moment ago, in another thread.
             return Pass()
-        return decide(
-            self.mode,
-            stored,
-            age=time.time() - confirmed,
-            ttl=self.settings.ttl,
-            conditional=conditional,
-        )
+        return self._decided(stored, time.time() - confirmed, conditional)
+
+    def _decided(self, stored: Exchange | None, age: float, conditional: bool) -> Decision:
+        return decide(self.mode, stored, age=age, ttl=self.settings.ttl, conditional=conditional)
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        where = f"source {self.source!r} under {self.settings.root}"
-        if self._session_id:
-            where = f"session {self._session_id} ({where})"
         near: tuple[NearMiss, ...] = ()
         lookup = self._lookup
         try:
@@ -593,11 +596,16 @@ class IngestSession:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, self.secrets.url(url), identity.params_hash(), where, near
+            identity.method, self.secrets.url(url), identity.params_hash(), self._where(), near
         )
         with self._lock:
             self.misses.append(error)
         return error
+
+    def _where(self) -> str:
+        """Return, in words, where replay looks for calls."""
+        where = f"source {self.source!r} under {self.settings.root}"
+        return f"session {self._session_id} ({where})" if self._session_id else where
 
     # -- recording ---------------------------------------------------------------------------
 

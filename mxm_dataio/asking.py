@@ -16,13 +16,13 @@ from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
+from .keeping import Keeping
 from .masking import Secrets
 from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
 from .registry import fetcher_for
-from .store import Store
 from .utils import dotted, instant
 
 # Answers held for the program because the store has them without their secrets.
@@ -53,7 +53,7 @@ class Ingest(Protocol):
     source: str
     mode: Mode
     secrets: Secrets
-    store: Store | None
+    store: Keeping | None
 
     def identify(
         self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()

@@ -1,0 +1,97 @@
+"""Cassettes on disk: read whole, and written so that who reads has the old or the new."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from .errors import StoreError
+from .formats import cassette
+from .formats.cassette import Document
+from .utils import new_id
+
+
+def load(path: Path, *, needed: bool = False) -> tuple[bytes, Document | None]:
+    """Return a cassette's bytes and what they hold; nothing, if there is none.
+
+    Args:
+        needed: that there is none is an error.
+
+    Raises:
+        IntegrityError: it is malformed or newer.
+        StoreError: it can't be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        if needed or path.is_symlink():
+            raise StoreError(f"there is no cassette {path}", path=path) from None
+        return b"", None
+    except OSError as exc:
+        raise StoreError(f"the cassette {path} can't be read: {exc.strerror}", path=path) from exc
+    return content, cassette.parse(content, str(path))
+
+
+def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -> bool:
+    """Write a cassette if it has changed, and say whether it has.
+
+    Payloads beside it come first, and go last if none names them any more, so that at each moment
+    what is there is whole.
+
+    Args:
+        document: its content; without calls the file goes.
+        beside: checksum → payload of those that are new.
+        was: the bytes that it had.
+
+    Raises:
+        StoreError: it can't be written; what was there is left.
+    """
+    content = document.text().encode("utf-8")
+    folder = cassette.Folder(path)
+    try:
+        if not document.calls and not document.meta:
+            path.unlink(missing_ok=True)
+            _sweep(folder, set())
+            return bool(was)
+        named = set(cassette.named_beside(document))
+        for checksum in sorted(named & beside.keys()):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if not folder.file(checksum).exists():
+                _replace(folder.file(checksum), beside[checksum])
+        if content != was:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+        _sweep(folder, named)
+    except OSError as exc:
+        raise StoreError(
+            f"the cassette {path} can't be written: {exc.strerror}; what was recorded is lost",
+            path=path,
+        ) from exc
+    return content != was
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
+    try:
+        # For all whom the umask lets: it is a file of the project's, not a store's.
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _sweep(folder: cassette.Folder, named: set[str]) -> None:
+    """Remove the payloads that no call names, and the folder when it has no more."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.path.iterdir():
+            if path.suffix == ".bin" and path.stem not in named:
+                path.unlink()
+        if not named:
+            with contextlib.suppress(OSError):
+                folder.path.rmdir()
