@@ -66,7 +66,10 @@ _ROUTES: dict[str, Route] = {
     "/latin1": answer(
         200,
         "Grüße".encode("latin-1"),
-        headers=[("Content-Type", "text/html; charset=ISO-8859-1"), ("X-Extra", "é".encode("utf-8").decode("latin-1"))],
+        headers=[
+            ("Content-Type", "text/html; charset=ISO-8859-1"),
+            ("X-Extra", "é".encode().decode("latin-1")),
+        ],
     ),
     "/chunked": answer(200, TEXT.encode(), headers=_PLAIN, chunked=[3, 50, 1]),
     "/long": answer(200, b"0123456789abcdef" * 600, headers=_PLAIN),

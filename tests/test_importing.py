@@ -6,16 +6,12 @@ names; the same is done anew with the versions that are installed.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mxm_dataio import DataIOWarning
-from mxm_dataio.redaction import DEFAULT
 from tests import programs
 from tests.foreign.record import BINARY
 from tests.importing import FOREIGN, put, read, replayed, steps
@@ -40,13 +36,13 @@ SAMPLES = sorted(path.name for path in FOREIGN.iterdir() if path.suffix in (".ya
 
 
 @pytest.fixture(scope="module")
-def live() -> Iterator[dict[str, programs.Seen]]:
+def live() -> dict[str, programs.Seen]:
     """What each program sees with no recorder, each of a service of its own."""
     seen = {}
     for who in ("requests", "urllib3"):
         with service() as running:
             seen[who] = programs.run(steps(who, running.url))
-    yield seen
+    return seen
 
 
 def base_of(file: Path) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 # Format → its module, in the order in which a file is tried.
 FORMATS = {
     "cassette": "cassette",
+    "betamax": "betamax",
+    "vcr": "vcr",
+    "responses": "responses",
 }
 # As much of a file as tells its format.
 LOOK = 65_536

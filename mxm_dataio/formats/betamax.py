@@ -6,22 +6,24 @@ by betamax-serializers. Before 0.3 a header was one text and the status had no p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
+from ..models import Headers
 from ..utils import instant
 from . import fields, messages
 from .documents import Node
-from .interactions import Interaction
+from .interactions import Interaction, Reader
 
+_BEGIN = re.compile(rb'^http_interactions[ ]*:|^\s*\{(?=.*?"http_interactions"\s*:)', re.M | re.S)
 # What betamax put in the place of bytes that were not of the answer's encoding.
 _REPLACED = "\ufffd"
 
 
-def recognises(value: Any) -> bool:
-    """Say whether a document looks like a cassette of betamax."""
-    return isinstance(value, dict) and "http_interactions" in value
+def knows(content: bytes) -> bool:
+    """Say whether a file is of this format, given how it begins."""
+    return _BEGIN.search(content) is not None
 
 
 def interactions(document: Node) -> Iterator[Interaction]:
@@ -63,7 +65,7 @@ def _status(response: Node) -> tuple[int, str | None]:
     return fields.status(status.member("code")), fields.reason(status.get("message"))
 
 
-def _damage(body: Node | None, headers: fields.Headers) -> tuple[str, tuple[str, ...]]:
+def _damage(body: Node | None, headers: Headers) -> tuple[str, tuple[str, ...]]:
     """Return why a body is lost, if it is, and what may be wrong with it.
 
     What is not compressed by gzip is kept as text, unless all is in Base64
@@ -91,3 +93,8 @@ def _recorded_at(node: Node | None) -> str:
         return instant(moment.timestamp())
     except (OverflowError, OSError, ValueError):
         node.fail(f"{text[:40]!r} is out of all bounds")
+
+
+_reader = Reader(interactions)
+convert = _reader.convert
+read = _reader.read

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
-from ..errors import IntegrityError, StoreError
+from ..errors import IntegrityError
 from . import safe_yaml
 
 LARGEST = 128 << 20
@@ -111,31 +111,31 @@ class Node:
             return f"the text {value[:40]!r}"
         if isinstance(value, (bool, int, float)):
             return f"{value!r}"[:40]
-        return _NOUNS.get(type(value), "nothing")
+        nouns = ("a list", list), ("a mapping", dict), ("bytes", bytes)
+        return next((noun for noun, kind in nouns if isinstance(value, kind)), "nothing")
 
 
-_NOUNS = {bytes: "bytes", list: "a list", dict: "a mapping"}
 _DIGITS = 12
 
 
-def read_document(file: Path) -> Node:
+def read_document(fp: IO[bytes]) -> Node:
     """Return the document of a file.
 
     Raises:
         ConfigError: it is YAML, and PyYAML is not installed.
         IntegrityError: it is neither JSON nor YAML, or beyond the bounds.
-        StoreError: it can't be read.
     """
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-    except OSError as exc:
-        raise StoreError(f"{file} can't be read: {exc.strerror or exc}", path=file) from exc
-    return parse_document(content, file)
+    name = getattr(fp, "name", "")
+    file = Path(name if isinstance(name, str) and name else "<stream>")
+    return parse_document(fp.read(LARGEST + 1), file)
 
 
 def parse_document(content: bytes, file: Path) -> Node:
-    """Return the document of a file's content; see :func:`read_document`."""
+    """Return the document of a file's content; see :func:`read_document`.
+
+    Args:
+        file: its path, by whose ending JSON is told from YAML; for messages.
+    """
     if len(content) > LARGEST:
         raise IntegrityError(f"{file} is larger than {LARGEST >> 20} MiB", path=file)
     if not content.strip():

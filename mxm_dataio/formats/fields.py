@@ -71,10 +71,10 @@ def _pairs(node: Node) -> Iterator[tuple[str, str]]:
                 one.fail("a name and its value are to be here")
             yield from _values(_name(pair[0]), pair[1])
         else:
-            name, colon, value = line(one).partition(":")
+            name, colon, rest = line(one).partition(":")
             if not colon:
                 one.fail("no colon in the line of a header")
-            yield _name(Node(name.strip(), one.file, one.place)), value.strip()
+            yield _name(Node(name.strip(), one.file, one.place)), rest.strip()
 
 
 def _values(name: str, node: Node) -> Iterator[tuple[str, str]]:

@@ -12,8 +12,8 @@ An answer's ``Vary`` does not count: a call is found whatever it says in ``Accep
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import IO, NamedTuple
 
 from .. import redaction as redacting
 from ..heads import given_head, parse_head
@@ -24,6 +24,7 @@ from ..params import mapping
 from ..recordings import Recording, checksum_of
 from ..redaction import Redaction
 from . import messages
+from .documents import Node, read_document
 
 
 class Interaction(NamedTuple):
@@ -90,6 +91,35 @@ def converted(
         out.recordings.append(recording)
         out.changes.extend(f"{one.place}: {change}" for change in (*one.doubts, *changes))
     return out
+
+
+class Reader:
+    """Reads files of one format.
+
+    Args:
+        interactions: returns what a document of the format holds, in its order.
+    """
+
+    def __init__(self, interactions: Callable[[Node], Iterable[Interaction]]) -> None:
+        self._interactions = interactions
+
+    def convert(
+        self,
+        fp: IO[bytes],
+        redaction: Redaction | None = redacting.DEFAULT,
+        ignore_params: Iterable[str] = (),
+    ) -> Converted:
+        """Return what becomes of a file; see :func:`converted`.
+
+        Raises:
+            ConfigError: it is YAML, and PyYAML is not installed.
+            IntegrityError: it is malformed, or of another format; file and place are named.
+        """
+        return converted(self._interactions(read_document(fp)), redaction, ignore_params)
+
+    def read(self, fp: IO[bytes]) -> list[Recording]:
+        """Return a file's recordings, redacted by the default rules; see :meth:`convert`."""
+        return self.convert(fp).recordings
 
 
 class _Converter:
@@ -188,4 +218,3 @@ class _Converter:
 
 def _first(headers: Iterable[tuple[str, str]], name: str) -> str:
     return next((value for key, value in headers if key.lower() == name), "")
-

@@ -33,7 +33,9 @@ def agreed(
     changes = []
     if is_bodiless(method, status):
         if content:
-            changes.append(f"a body of {len(content)} bytes left out: a {status} to {method} has none")
+            changes.append(
+                f"a body of {len(content)} bytes left out: a {status} to {method} has none"
+            )
         return headers, b"", changes
     codings = _tokens(headers, "content-encoding")
     if codings and content and not _is_coded(content, codings[-1]):

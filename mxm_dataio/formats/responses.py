@@ -7,22 +7,23 @@ request its method and URL alone: a call that sends a body can't be told from an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from email.message import Message
-from typing import Any
 
 from ..utils import is_json, media_type
 from . import fields
 from .documents import Node
-from .interactions import Interaction
+from .interactions import Interaction, Reader
 
+_BEGIN = re.compile(rb'^responses[ ]*:|^\s*\{\s*"responses"\s*:', re.MULTILINE)
 _REPLACED = "\ufffd"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
-def recognises(value: Any) -> bool:
-    """Say whether a document looks like a file of ``responses``."""
-    return isinstance(value, dict) and isinstance(value.get("responses"), list)
+def knows(content: bytes) -> bool:
+    """Say whether a file is of this format, given how it begins."""
+    return _BEGIN.search(content) is not None
 
 
 def interactions(document: Node) -> Iterator[Interaction]:
@@ -83,3 +84,8 @@ def _charset(content_type: str) -> str:
         return charset.strip("'\"")
     media = media_type(content_type)
     return "iso-8859-1" if media.startswith("text/") and not is_json(media) else "utf-8"
+
+
+_reader = Reader(interactions)
+convert = _reader.convert
+read = _reader.read

@@ -29,14 +29,18 @@ _EACH = 64
 _YAML = "tag:yaml.org,2002:"
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TEXTS = frozenset(
-    "str int float bool timestamp value python/str python/unicode python/int python/long "
-    "python/float python/bool python/complex".split()  # noqa: SIM905
+    """
+    str int float bool timestamp value python/str python/unicode python/int python/long
+    python/float python/bool python/complex
+    """.split()  # noqa: SIM905 - a table reads better than a list
 )
 _NULLS = frozenset({"null", "python/none"})
 _BYTES = frozenset({"binary", "python/bytes"})
 _LISTS = frozenset({"seq", "set", "python/list", "python/tuple"})
 _MAPPINGS = frozenset({"map", "python/dict", "python/object:vcr.request.Request"})
-_APPLY = re.compile(r"python/object/(?:apply|new):(?:_io|io|builtins|__builtin__|collections)\.(\w+)")
+_APPLY = re.compile(
+    r"python/object/(?:apply|new):(?:_io|io|builtins|__builtin__|collections)\.(\w+)"
+)
 
 
 def load(content: bytes, file: Path) -> Any:
@@ -206,7 +210,7 @@ def _short(tag: str | None) -> str | None:
 
 
 def _noun(value: object) -> str:
-    return {dict: "mapping", list: "list"}.get(type(value), "null")
+    return "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else "null"
 
 
 # -- what Python's tags hold: the arguments of a call, as a list, or as a mapping with its state

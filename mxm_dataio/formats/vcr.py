@@ -7,22 +7,25 @@ it was a bare list of them, with the URL in its parts and the answer's headers a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
 
 from . import fields
 from .documents import Node
-from .interactions import Interaction
+from .interactions import Interaction, Reader
 
 _VERSION = "1"
+_YAML = re.compile(rb"^(?:interactions[ ]*:|- request[ ]*:)", re.MULTILINE)
+_JSON = re.compile(
+    rb'(?:\xef\xbb\xbf)?\s*(?:\{(?=.*?"interactions"\s*:)|\[\s*\{\s*"(?:request|response)"\s*:)',
+    re.DOTALL,
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def recognises(value: Any) -> bool:
-    """Say whether a document looks like a cassette of vcrpy."""
-    if isinstance(value, list):
-        return all(isinstance(one, dict) and "request" in one for one in value)
-    return isinstance(value, dict) and "interactions" in value
+def knows(content: bytes) -> bool:
+    """Say whether a file is of this format, given how it begins."""
+    return _YAML.search(content) is not None or _JSON.match(content) is not None
 
 
 def interactions(document: Node) -> Iterator[Interaction]:
@@ -112,3 +115,8 @@ def _status(response: Node) -> tuple[int, str | None]:
     if not isinstance(status.value, dict):
         return fields.status(status), None
     return fields.status(status.member("code")), fields.reason(status.get("message"))
+
+
+_reader = Reader(interactions)
+convert = _reader.convert
+read = _reader.read

@@ -27,7 +27,9 @@ def by_vcrpy(serializer: str, who: str, base: str, file: Path) -> Any:
     import vcr
 
     leave = BINARY if serializer == "json" else frozenset()
-    recorder = vcr.VCR(serializer=serializer, record_mode="new_episodes", match_on=["method", "uri"])
+    recorder = vcr.VCR(
+        serializer=serializer, record_mode="new_episodes", match_on=["method", "uri"]
+    )
     with recorder.use_cassette(str(file)):
         return programs.run(_steps(who, base), leave)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.errors import IntegrityError
 from mxm_dataio.formats import documents
 from mxm_dataio.formats.documents import Node, parse_document, read_document
 
@@ -55,13 +56,17 @@ def test_a_file_too_large_is_not_read_whole(
 ) -> None:
     monkeypatch.setattr(documents, "LARGEST", 2 << 20)
     (tmp_path / "a.json").write_bytes(b" " * (3 << 20))
-    with pytest.raises(IntegrityError, match="is larger than 2 MiB"):
-        read_document(tmp_path / "a.json")
+    with (
+        (tmp_path / "a.json").open("rb") as fp,
+        pytest.raises(IntegrityError, match=r"a\.json is larger than 2 MiB"),
+    ):
+        read_document(fp)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"a\.json can't be read: No such file"):
-        read_document(tmp_path / "a.json")
+def test_a_stream_without_a_name() -> None:
+    assert read_document(io.BytesIO(b'{"a": 1}')).value == {"a": 1}
+    with pytest.raises(IntegrityError, match=r"^<stream>: line 1, column 5: "):
+        read_document(io.BytesIO(b"a: [}"))
 
 
 def node(value: Any) -> Node:

@@ -34,7 +34,10 @@ class TestValues:
         ("text", "value"),
         [
             ("", None),
-            ("a: [1, 0o17, 1e3, yes, 2014-01-01]", {"a": ["1", "0o17", "1e3", "yes", "2014-01-01"]}),
+            (
+                "a: [1, 0o17, 1e3, yes, 2014-01-01]",
+                {"a": ["1", "0o17", "1e3", "yes", "2014-01-01"]},
+            ),
             ("a: null\nb: ~\nc:\nd: 'null'", {"a": None, "b": None, "c": None, "d": "null"}),
             ("!!binary aGk=", b"hi"),
             ("!!python/unicode 'ü'", "ü"),
@@ -136,7 +139,9 @@ class TestRefused:
         ],
     )
     def test_malformed_ones_are_named_with_their_place(self, text: str) -> None:
-        with pytest.raises(IntegrityError, match=r"test_a\.yaml: (line \d+, column|no YAML|byte)") as e:
+        with pytest.raises(
+            IntegrityError, match=r"test_a\.yaml: (line \d+, column|no YAML|byte)"
+        ) as e:
             load(text)
         assert e.value.path == FILE
 
@@ -147,7 +152,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("text", ["[" * 200_000, "- " * 5_000, "{a: " * 200_000])
     def test_a_thousand_brackets(self, text: str) -> None:
-        with pytest.raises(IntegrityError, match="deep|line"):
+        with pytest.raises(IntegrityError, match=r"deep|line"):
             load(text)
 
 
