@@ -37,10 +37,10 @@ def agreed(
                 f"a body of {len(content)} bytes left out: a {status} to {method} has none"
             )
         return headers, b"", changes
-    codings = _tokens(headers, "content-encoding")
-    if codings and content and not _is_coded(content, codings[-1]):
+    applied = codings(headers)
+    if applied and content and not _is_coded(content, applied[-1]):
         headers = tuple(pair for pair in headers if pair[0].lower() != "content-encoding")
-        changes.append(f"Content-Encoding: {', '.join(codings)} left out: the body is kept decoded")
+        changes.append(f"Content-Encoding: {', '.join(applied)} left out: the body is kept decoded")
     if _tokens(headers, "transfer-encoding")[-1:] != ["chunked"]:
         headers = _measured(headers, len(content), changes)
     return headers, content, changes
