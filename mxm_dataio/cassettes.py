@@ -6,6 +6,7 @@ changes in it.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import os
@@ -26,11 +27,11 @@ from .identity import Identity
 from .keeping import Keeping
 from .lookup import Lookup
 from .memory import MemoryStore, Taken, Tape
-from .models import Exchange, Exhausted, Headers, Mode
+from .models import Exchange, Exhausted, Headers, Mode, Request
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
 from .splice import New, Old, splice
-from .tapes import load, save
+from .tapes import load, locked, save
 from .utils import utc_now
 
 _Target = TypeVar("_Target", bound=Callable[..., Any])
@@ -58,6 +59,7 @@ class CassetteSession(IngestSession):
         keep: what was recorded is written at the end; set it to ``False`` to leave the file as it
             is (a test that failed).
         meta: what other parts keep in the file, by their names; written if it was changed.
+        written: the end has changed the file.
     """
 
     in_root = False
@@ -87,6 +89,7 @@ class CassetteSession(IngestSession):
                 raise ConfigError(f"use_cassette takes no {name}: it keeps calls in one file")
         self.word = word
         self.keep = True
+        self.written = False
         self.meta: dict[str, Any] = {}
         self._keep_failed = keep_failed
         self._redate = redate
@@ -98,6 +101,9 @@ class CassetteSession(IngestSession):
         self._memory: MemoryStore | None = None
         there, absent = _MODES[word]
         chosen = there if os.path.lexists(self.path) else absent
+        if self._shared and chosen is Mode.RECORD:
+            # What the shared ones have is not recorded once more.
+            chosen = Mode.AUTO
         super().__init__(
             source or self.path.stem, root=self.path.parent, mode=chosen.value, as_of=as_of,
             **options,
@@ -109,23 +115,55 @@ class CassetteSession(IngestSession):
     def _open_store(self) -> None:
         if self.mode is Mode.OFF:
             return
-        deriving = Deriving(self._identified, self.redaction.headers)
-        self._was, document = load(self.path)
+        self._was, self._own = self._load()
+        self.meta = copy.deepcopy(self._own.document.meta)
+        tapes = [] if self._anew else [self._own]
+        shared = []
+        for path in self._shared:
+            _, document = load(path, needed=True)
+            if document is not None:
+                shared.append(Tape(path, document, self._deriving()))
+        self._memory = MemoryStore(
+            self.path, self.source, [*tapes, *shared], readonly=self.mode is Mode.REPLAY,
+            repeats=shared if self.exhausted is Exhausted.REPEAT else (),
+        )  # fmt: skip
+        self.store = self._memory
+
+    @property
+    def _anew(self) -> bool:
+        """Calls are recorded whether the cassette has them or not."""
+        return self.mode is not Mode.REPLAY and self.word not in ("auto", "new_episodes")
+
+    def _load(self) -> tuple[bytes, Tape]:
+        was, document = load(self.path)
         if document is None:
             document = Document(self.source, utc_now()[:10])
-        self._own = Tape(self.path, document, deriving)
-        self.meta = dict(document.meta)
-        tapes = [self._own] if self.mode is not Mode.RECORD else []
-        for path in self._shared:
-            _, found = load(path, needed=True)
-            if found is not None and self.mode is not Mode.RECORD:
-                tapes.append(Tape(path, found, deriving))
-        readonly = self.mode is Mode.REPLAY
-        self._memory = MemoryStore(self.path, self.source, tapes, readonly=readonly)
-        self.store = self._memory
+        return was, Tape(self.path, document, self._deriving())
+
+    def _deriving(self) -> Deriving:
+        return Deriving(self._identified, self.redaction.headers)
 
     def _identified(self, method: str, url: str, headers: Headers, body: bytes | None) -> Identity:
         return self.identify(method, url, headers, body)
+
+    # -- what it holds -------------------------------------------------------------------------
+
+    @property
+    def unplayed(self) -> list[Request]:
+        """The calls of the cassette, not of the shared ones, that were not asked for.
+
+        All of them where calls are recorded anew.
+        """
+        held = self._own.held if self._own is not None else []
+        return [one.request(self.source) for one in held if not one.played]
+
+    @property
+    def recorded(self) -> str | None:
+        """The day of the oldest call that the cassette held when it was opened."""
+        days = [one.recorded for one in self._own.held] if self._own is not None else []
+        return min(days, default=None)
+
+    # -- finding -------------------------------------------------------------------------------
 
     def _make_lookup(self, store: Keeping) -> Lookup:
         # What is new is no answer: a call that was recorded once is fetched the second time.
@@ -165,16 +203,18 @@ class CassetteSession(IngestSession):
         rewrite = self.word == "rewrite"
         if not new and not rewrite and self.meta == own.document.meta:
             return
-        document = splice(
-            replace(own.document, meta=self.meta, source=self._named or own.document.source),
-            [Old(held.params_hash, held.node) for held in own.held],
-            new,
-            utc_now()[:10],
-            anew=self.mode is Mode.RECORD,
-            drop=rewrite,
-            redate=self._redate,
-        )
-        save(self.path, document, beside, self._was)
+        with locked(self.path):
+            was, now = self._load()
+            document = replace(
+                now.document, meta=self.meta, source=self._named or now.document.source,
+                as_of=self._as_of or now.document.as_of,
+            )  # fmt: skip
+            old = [Old(held.params_hash, held.node) for held in now.held]
+            made = splice(
+                document, old, new, utc_now()[:10],
+                anew=self._anew, drop=rewrite, redate=self._redate,
+            )  # fmt: skip
+            self.written = save(self.path, made, beside, was)
 
     def _new(self, memory: MemoryStore, taken: Taken, beside: dict[str, bytes]) -> New:
         exchange = exchange_of(taken.entry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -139,6 +139,7 @@ class MemoryStore:
         source: the session's.
         tapes: where calls are looked for, the first that holds a call answers.
         readonly: nothing is to be recorded.
+        repeats: cassettes that answer with their last again, once they have no more.
 
     Attributes:
         taken: calls recorded now, as they ended.
@@ -146,12 +147,21 @@ class MemoryStore:
         pid: of the process whose memory it is.
     """
 
-    def __init__(self, root: Path, source: str, tapes: Sequence[Tape], *, readonly: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        source: str,
+        tapes: Sequence[Tape],
+        *,
+        readonly: bool,
+        repeats: Container[Tape] = (),
+    ) -> None:
         self.root = root
         self._source = source
         self.readonly = readonly
         self.taken: list[Taken] = []
         self._tapes = {str(tape.path): tape for tape in tapes}
+        self._repeats = repeats
         self._held = {held.id: held for tape in tapes for held in tape.held}
         self.payloads: dict[str, bytes] = {}
         self._session: Session | None = None
@@ -241,6 +251,8 @@ class MemoryStore:
         """Return a cassette's next call with this hash behind the call ``after``."""
         found = self._of(params_hash, root_id)
         at = 1 + next((i for i, held in enumerate(found) if held.id == after), -1)
+        if at == len(found) and self._tapes[root_id] in self._repeats:
+            at -= 1
         if at >= len(found):
             return None
         found[at].played = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import StoreError
@@ -31,6 +33,22 @@ def load(path: Path, *, needed: bool = False) -> tuple[bytes, Document | None]:
     except OSError as exc:
         raise StoreError(f"the cassette {path} can't be read: {exc.strerror}", path=path) from exc
     return content, cassette.parse(content, str(path))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold off other processes that write to a cassette of the same folder.
+
+    Where the file system has no locks, the last that writes wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -> bool:

@@ -21,12 +21,14 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.message import Message
 from typing import Any, NamedTuple
 
 from . import deflated, json_text
+from .codings import decoded
 from .deflated import Deflation
 from .json_text import Style
 
@@ -38,7 +40,9 @@ _LINE = 76
 # JSON in lines no longer than this is readable as text.
 _READABLE = 160
 _CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\r\f")
+_LATIN_CONTROLS = frozenset(map(chr, range(0x7F, 0xA0)))
 _STYLE = Style()._asdict()
+_AS_IS = Style(numbers=True)
 _PYTHON = Style(", ", ": ", ascii=True)
 
 
@@ -76,7 +80,7 @@ def show(content: bytes, content_type: str, coding: str, *, beside: bool = True)
     """
     checksum = hashlib.sha256(content).hexdigest()
     coding = coding.strip().lower()
-    plain = deflated.decompressed(coding, content) if coding else content
+    plain = decoded(coding, content) if coding else content
     if plain is None or (beside and len(plain) > _LARGE_TEXT):
         return _bytes(checksum, content, beside)
     readable = _readable(plain, content_type)
@@ -84,18 +88,18 @@ def show(content: bytes, content_type: str, coding: str, *, beside: bool = True)
         return _bytes(checksum, content, beside)
     made, node = readable
     exact = restored(made, node) == plain
-    if coding and exact:
-        found = deflated.recognise(coding, content, plain)
+    if coding:
+        made = {"content": hashlib.sha256(plain).hexdigest(), **made}
+        found = deflated.recognise(coding, content, plain) if exact else None
         exact = found is not None
         if found is not None:
-            of_content = hashlib.sha256(plain).hexdigest()
-            made = {"content": of_content, "compressed": found.node(), **made}
+            made = {"content": made.pop("content"), "compressed": found.node(), **made}
+    made = {"sha256": checksum, **made}
     if exact:
-        return Shown({"bytes": {"sha256": checksum, **made}, **node})
+        return Shown({"bytes": made, **node})
     if beside and len(content) > _LARGE:
-        made = {"sha256": checksum, "beside": len(content)}
-        return Shown({"bytes": made, **node}, beside=True)
-    return Shown({"bytes": {"sha256": checksum}, **node, "exact": _base64(content)})
+        return Shown({"bytes": {**made, "beside": len(content)}, **node}, beside=True)
+    return Shown({"bytes": made, **node, "exact": _base64(content)})
 
 
 def _bytes(checksum: str, content: bytes, beside: bool) -> Shown:
@@ -111,15 +115,17 @@ def _base64(content: bytes) -> list[str]:
 
 def _readable(content: bytes, content_type: str) -> tuple[Node, Node] | None:
     """Return how content is made, and it as JSON or text; ``None`` if it is neither."""
-    charset = _charset(content_type)
-    try:
-        text = content.decode(charset)
-        if text.encode(charset) != content:
-            return None
-    except (UnicodeError, LookupError):
-        return None
-    if not _CONTROLS.isdisjoint(text):
-        return None
+    for charset, unseen in _charsets(content_type):
+        try:
+            text = content.decode(charset)
+            if text.encode(charset) == content and unseen.isdisjoint(text):
+                return _readable_text(text, charset)
+        except (UnicodeError, LookupError):
+            continue
+    return None
+
+
+def _readable_text(text: str, charset: str) -> tuple[Node, Node]:
     made: Node = {} if charset == "utf-8" else {"charset": charset}
     may_be_json = text.lstrip(" \t\r\n\ufeff")[:1] in ("{", "[")
     recognised = json_text.recognise(text) if may_be_json else None
@@ -138,14 +144,17 @@ def _readable(content: bytes, content_type: str) -> tuple[Node, Node] | None:
     return made, {"text": lines}
 
 
-def _charset(content_type: str) -> str:
+def _charsets(content_type: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the charsets that a body may have, and the characters that it then has not."""
     message = Message()
     message["Content-Type"] = content_type
-    named = message.get_content_charset("utf-8")
-    try:
-        return codecs.lookup(named).name
-    except (LookupError, ValueError):
-        return "utf-8"
+    with contextlib.suppress(LookupError, ValueError):
+        yield codecs.lookup(message.get_content_charset("utf-8")).name, _CONTROLS
+    if message.get_content_maintype() == "text" or message.get_content_subtype()[-3:] == "xml":
+        yield "utf-8", _CONTROLS
+        # Any bytes are text in it, and few of them are.
+        yield "cp1252", _CONTROLS
+        yield "iso8859-1", _CONTROLS | _LATIN_CONTROLS
 
 
 def _style_node(style: Style) -> Node:
@@ -170,8 +179,9 @@ def restored(made: Node, node: Node) -> bytes:
     """
     member = "json" if "json" in node else "text"
     if member == "json":
+        style = _known_style(made.get("style", {}))
         try:
-            text = json_text.dumps(node["json"], _known_style(made.get("style", {})))
+            text = json_text.dumps(node["json"], style)
         except (ValueError, RecursionError) as exc:
             raise Refused(str(exc), "json") from None
     else:
@@ -213,10 +223,13 @@ class Restored(NamedTuple):
     checksum: str
 
 
-def restore(node: Node, beside: Callable[[str, int], bytes] | None = None) -> Restored:
+def restore(
+    node: Node, coding: str = "", beside: Callable[[str, int], bytes] | None = None
+) -> Restored:
     """Return the payload of a node.
 
     Args:
+        coding: its ``Content-Encoding``.
         beside: returns what a file beside holds, by its checksum and size.
 
     Raises:
@@ -224,22 +237,58 @@ def restore(node: Node, beside: Callable[[str, int], bytes] | None = None) -> Re
     """
     made: Node = node.get("bytes", {})
     checksum = _checksum(made, "sha256")
+    readable = "json" in node or "text" in node
     if "beside" in made:
         content = _from_beside(made["beside"], checksum, beside)
     elif "exact" in node:
         content = _decoded(node, "exact")
     elif "base64" in node:
         content = _decoded(node, "base64")
-    elif "json" in node or "text" in node:
+    elif readable:
         content = restored(made, node)
         if "compressed" in made:
             return _compressed(made, content, checksum)
+        return _checked(content, checksum)
     else:
         raise Refused("has none of json, text and base64, and nothing beside")
+    found = _checked(content, checksum)
+    if readable:
+        _compare(made, node, content, coding)
+    return found
+
+
+def _checked(content: bytes, checksum: str | None) -> Restored:
     found = hashlib.sha256(content).hexdigest()
     if checksum not in (None, found):
         raise _edited()
     return Restored(content, found)
+
+
+def _compare(made: Node, node: Node, content: bytes, coding: str) -> None:
+    """Check that what is readable beside the bytes is what they say: who edits it shall know.
+
+    Raises:
+        Refused: it is not.
+    """
+    plain = decoded(coding, content) if "content" in made else content
+    if plain is None:
+        # What undoes the coding is not installed here.
+        return
+    try:
+        text = plain.decode(made.get("charset", "utf-8"))
+        if "json" in node:
+            same = json_text.dumps(json_text.loads(text), _AS_IS) == json_text.dumps(
+                node["json"], _AS_IS
+            )
+        else:
+            same = text == made.get("line_end", "\n").join(_lines(node, "text"))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        same = False
+    if not same:
+        raise Refused(
+            "was edited, and the bytes beside it were not: delete those, and their sha256 too",
+            "json" if "json" in node else "text",
+        )
 
 
 def _from_beside(

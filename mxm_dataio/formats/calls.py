@@ -172,9 +172,12 @@ class _Writer:
         vary = responses[-1].header("Vary") if responses else None
         derived = DERIVING(request.method, request.url, headers, body, vary)
         said: Node = {}
+        if request.identity not in ("", derived.document):
+            derived = DERIVING(request.method, request.url, headers, body, None)
+            said["vary"] = False
         base_hash = derived.base_hash
         if request.identity not in ("", derived.document):
-            said["identity"] = _document_node(request.identity)
+            said = {"identity": _document_node(request.identity)}
             base_hash = checksum_of(base_of(request.identity)[0].encode("utf-8"))
         if request.base_hash not in ("", base_hash):
             said["base_hash"] = request.base_hash
@@ -320,8 +323,8 @@ def _status_code(head: bytes) -> int | None:
 # -- from a node -------------------------------------------------------------------------------
 
 _CALL: dict[str, Any] = {
-    "recorded": str, "source": str, "kind": str, "request": dict, "identity": (dict, str),
-    "base_hash": str, "status": str, "failure": dict, "responses": list,
+    "recorded": str, "source": str, "kind": str, "request": dict, "vary": bool,
+    "identity": (dict, str), "base_hash": str, "status": str, "failure": dict, "responses": list,
 }  # fmt: skip
 _REQUEST: dict[str, Any] = {"method": str, "url": str, "headers": list, "body": dict}
 _RESPONSE: dict[str, Any] = {
@@ -410,17 +413,14 @@ def asked(node: Node, deriving: Deriving = DERIVING, beside: Beside | None = Non
         Refusal: something in it is malformed.
     """
     request = node["request"]
-    body = _restored(request["body"], "request", beside) if "body" in request else None
+    body = _restored(request, "request", beside) if "body" in request else None
     headers = _request_headers(request, len(body.content) if body else 0)
     if "identity" in node:
         found = _explicit(node["identity"])
     else:
-        responses = node.get("responses")
-        vary = (
-            _values(responses[-1], "vary", f"responses[{len(responses) - 1}]")
-            if responses
-            else None
-        )
+        responses = node.get("responses", []) if node.get("vary", True) else []
+        place = f"responses[{len(responses) - 1}]"
+        vary = _values(responses[-1], "vary", place) if responses else None
         content = body.content if body else None
         try:
             found = deriving(request["method"], request["url"], headers, content, vary)
@@ -443,8 +443,9 @@ def _explicit(given: Any) -> Identified:
 
 
 def _restored(node: Node, place: str, beside: Beside | None) -> Restored:
+    """Return the payload of a request's or an answer's node."""
     try:
-        return restore(node, beside)
+        return restore(node["body"], _values(node, "content-encoding", place) or "", beside)
     except Refused as exc:
         member = f".{exc.member}" if exc.member else ""
         raise Refusal(str(exc), f"{place}.body{member}") from None
@@ -479,9 +480,9 @@ def _lines(node: Node, name: str, place: str) -> list[str]:
 
 
 def _values(node: Node, name: str, place: str) -> str | None:
-    """Return the values of a header of an answer."""
+    """Return the values of a header of a request's or an answer's node."""
     prefix = f"{name}:"
-    lines = _lines(node, "headers", place)
+    lines = [line for line in node.get("headers", ()) if isinstance(line, str)]
     if "head" in node:
         lines = [line for text in _lines(node, "head", place) for line in text.splitlines()]
     values = [line.partition(":")[2].strip() for line in lines if line.lower().startswith(prefix)]
@@ -587,7 +588,7 @@ class _Reader:
         if "body" in node:
             if node["body"] is None:
                 return None
-            return _restored(node["body"], self._place, self._beside)
+            return _restored(node, self._place, self._beside)
         return Restored(b"", _EMPTY) if "status" in node or "head" in node else None
 
     def _head(self, size: int) -> bytes:
