@@ -27,7 +27,7 @@ _LONGEST = 255
 _IDENTIFIERS = re.compile(r"(?:[^\W\d]\w*\.)?test\w*(?:\[.*\])?", re.DOTALL)
 
 
-class Test(NamedTuple):
+class Case(NamedTuple):
     """A test, by its node id.
 
     Attributes:
@@ -72,7 +72,7 @@ def _shortened(name: str) -> str:
     return f"{name[: _LONGEST - len('.yaml') - len(digest) - 3]}...{digest}"
 
 
-def tests_of(lines: Iterable[str], folder: Path) -> list[Test]:
+def cases_of(lines: Iterable[str], folder: Path) -> list[Case]:
     """Return the tests that ``pytest --collect-only -q`` lists.
 
     Args:
@@ -86,7 +86,7 @@ def tests_of(lines: Iterable[str], folder: Path) -> list[Test]:
         plain, bracket, parameters = rest.partition("[")
         *classes, name = plain.split("::")
         cls = classes[-1] if classes else ""
-        found.append(Test(folder / f"{file}.py", cls, name + bracket + parameters))
+        found.append(Case(folder / f"{file}.py", cls, name + bracket + parameters))
     return found
 
 
@@ -97,7 +97,7 @@ class Destinations:
         tests: whose cassettes they are, if that is known.
     """
 
-    def __init__(self, tests: Iterable[Test] = ()) -> None:
+    def __init__(self, tests: Iterable[Case] = ()) -> None:
         # Mappings without values are sets that keep their order.
         self._places: dict[Path, dict[Path, None]] = defaultdict(dict)
         self._names: dict[str, dict[Path, None]] = defaultdict(dict)

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.destinations import Destinations, Test, tests_of
+from mxm_dataio.destinations import Case, Destinations, cases_of
 from mxm_dataio.pytest_names import cassette_name
-
-Test.__test__ = False  # type: ignore[attr-defined]
-tests_of.__test__ = False  # type: ignore[attr-defined]
 
 COLLECTED = """\
 tests/test_a.py::test_one
@@ -27,7 +24,7 @@ tests/deep/test_b.py::test_one
 
 @pytest.fixture
 def known() -> Destinations:
-    return Destinations(tests_of(COLLECTED.splitlines(keepends=True), Path("/p")))
+    return Destinations(cases_of(COLLECTED.splitlines(keepends=True), Path("/p")))
 
 
 @pytest.mark.parametrize(
@@ -70,14 +67,14 @@ def test_with_the_tests_each_file_finds_its_own(
 
 def test_what_tests_of_two_modules_shared_is_each_ones() -> None:
     lines = ["tests/test_a.py::test_one", "tests/test_b.py::test_one"]
-    known = Destinations(tests_of(lines, Path("/p")))
+    known = Destinations(cases_of(lines, Path("/p")))
     assert known.of(Path("/p/tests/cassettes/test_one.yaml")) == [
         Path("/p/tests/cassettes/test_a/test_one.json"),
         Path("/p/tests/cassettes/test_b/test_one.json"),
     ]
     # So it is with betamax where parameters are left out of its names.
     lines = ["test_a.py::test_one[1]", "test_a.py::test_one[2]"]
-    known = Destinations(tests_of(lines, Path("/p")))
+    known = Destinations(cases_of(lines, Path("/p")))
     assert len(known.of(Path("/p/test_a.test_one.json"))) == 2
 
 
@@ -85,7 +82,7 @@ def test_relative_paths_are_the_working_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known = Destinations(tests_of(["test_a.py::test_one[a/b]"], Path()))
+    known = Destinations(cases_of(["test_a.py::test_one[a/b]"], Path()))
     found = known.of(Path("cassettes/test_a/test_one[a-b].yaml"))
     assert found == [Path("cassettes/test_a") / f"{cassette_name('test_one[a/b]')}.json"]
 
@@ -108,8 +105,8 @@ def test_without_them_the_name_says_what_it_can(file: str, cassette: str) -> Non
 
 def test_names_too_long_for_a_file() -> None:
     name = f"test_one[{'x' * 300}]"
-    known = Destinations(tests_of([f"test_a.py::{name}"], Path("/p")))
-    short = next(Test(Path("/p/test_a.py"), "", name).places()).name
+    known = Destinations(cases_of([f"test_a.py::{name}"], Path("/p")))
+    short = next(Case(Path("/p/test_a.py"), "", name).places()).name
     assert len(f"{short}.yaml") == 255
     assert known.of(Path(f"/p/cassettes/test_a/{short}.yaml")) == [
         Path(f"/p/cassettes/test_a/{cassette_name(name)}.json")

@@ -8,9 +8,25 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.errors import StoreError
+from mxm_dataio import IngestSession, Store
+from mxm_dataio.destinations import Destinations, cases_of
+from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.formats.interactions import Interaction, converted
-from mxm_dataio.importing import Found, day_of, document_of, found_in, outcome_of
+from mxm_dataio.importing import (
+    CONVERTED,
+    THERE,
+    UNKNOWN,
+    Found,
+    Item,
+    day_of,
+    document_of,
+    found_in,
+    planned,
+    put,
+    read,
+    write_cassette,
+)
+from mxm_dataio.verify import verify_root
 from tests.importing import FOREIGN
 
 
@@ -36,38 +52,82 @@ def test_what_is_named_is_taken_whatever_its_name(tmp_path: Path) -> None:
         list(found_in([tmp_path / "b.txt"]))
 
 
-def outcome(file: Path, *, named: bool = True, **options: Any) -> Any:
-    return outcome_of(Found(file, file.parent, named), **options)
+def plan(*files: Path, named: bool = True, **options: Any) -> list[Item]:
+    found = [Found(file, file.parent, named) for file in files]
+    return list(planned(found, destinations=Destinations(), **options))
 
 
 @pytest.mark.parametrize("file", sorted(FOREIGN.glob("*-*.*")), ids=lambda file: file.name)
-def test_the_format_is_found_out(file: Path) -> None:
-    found = outcome(file)
-    assert found.format == {"vcrpy": "vcr"}.get(name := file.name.partition("-")[0], name)
-    assert len(found.converted.recordings) >= 7
-    assert not found.problem + found.skipped
+def test_the_format_is_found_out(file: Path, tmp_path: Path) -> None:
+    (item,) = plan(file, output=tmp_path)
+    assert item.format == {"vcrpy": "vcr"}.get(name := file.name.partition("-")[0], name)
+    assert not item.problem + item.skipped
+    assert len(read(item).recordings) >= 7
 
 
 def test_a_broken_one_is_named_with_its_place(tmp_path: Path) -> None:
     (file := tmp_path / "a.yaml").write_text("interactions:\n- request: [}\n")
-    found = outcome(file)
-    assert found.problem.startswith(f"{file}: line 2, column 13: ")
-    assert (found.format, found.converted) == ("vcr", None)
+    (item,) = plan(file)
+    with pytest.raises(IntegrityError, match=r"a\.yaml: line 2, column 13: "):
+        read(item)
 
 
 def test_what_is_no_recording(tmp_path: Path) -> None:
     (file := tmp_path / "a.json").write_text('{"a": 1}')
-    assert "is no recording of a known format (cassette, " in outcome(file).problem
-    assert outcome(file, named=False).skipped == "it is no recording of a known format"
-    assert outcome(file, format="vcr").problem == f"{file}: interactions is missing"
-    file.write_text("")
-    assert outcome(file, named=False).problem == f"{file} is empty: nothing was recorded"
+    assert "is no recording of a known format (cassette, " in plan(file)[0].problem
+    assert plan(file, named=False)[0].skipped == UNKNOWN
+    (item,) = plan(file, format="vcr", force=True)
+    with pytest.raises(IntegrityError, match="interactions is missing"):
+        read(item)
+    file.write_text(" \n")
+    assert plan(file, named=False)[0].problem == f"{file} is empty: nothing was recorded"
     file.write_text('{"mxm-dataio cassette": 1}')
-    assert outcome(file).skipped == "it is a cassette already"
+    assert plan(file)[0].skipped == CONVERTED
+    assert "can't be read: No such file" in plan(tmp_path / "gone.yaml")[0].problem
 
 
-def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
-    assert "can't be read: No such file" in outcome(tmp_path / "gone.yaml").problem
+VCR = "interactions: []\n"
+
+
+def test_no_file_is_replaced_unasked(tmp_path: Path) -> None:
+    (yaml := tmp_path / "a.yaml").write_text(VCR)
+    (tmp_path / "a.json").write_text('{"interactions": []}')
+    assert plan(yaml)[0].problem == f"{tmp_path}/a.json is there already: --force replaces it"
+    assert plan(yaml, named=False)[0].skipped == THERE
+    assert plan(yaml, force=True)[0].cassettes == (tmp_path / "a.json",)
+    # Its own place is no other file's.
+    (item,) = plan(tmp_path / "a.json", named=False)
+    assert "it would take its own place" in item.problem
+    assert plan(tmp_path / "a.json", force=True)[0].cassettes == (tmp_path / "a.json",)
+
+
+def test_two_files_do_not_become_one(tmp_path: Path) -> None:
+    for name in ("a.yaml", "a.yml"):
+        (tmp_path / name).write_text(VCR)
+    first, second = plan(tmp_path / "a.yaml", tmp_path / "a.yml", force=True)
+    assert first.cassettes == (tmp_path / "a.json",)
+    assert second.problem == (
+        f"{tmp_path}/a.yml: {tmp_path}/a.json is what {tmp_path}/a.yaml becomes already"
+    )
+
+
+def test_another_folder_has_the_same_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file := tmp_path / "t/cassettes/b/test_a.yaml").parent.mkdir(parents=True)
+    file.write_text(VCR)
+    found = [Found(file, tmp_path / "t", named=False)]
+
+    def cassettes(tests: Destinations, output: str) -> tuple[Path, ...]:
+        return next(planned(found, destinations=tests, output=Path(output))).cassettes
+
+    assert cassettes(Destinations(), "out") == (Path("out/cassettes/b/test_a.json"),)
+    assert cassettes(Destinations(), "one.json") == (Path("one.json"),)
+    # A test's place may be outside of the folder that was named.
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "t/u.b.test_a.json"
+    file.write_text('{"http_interactions": []}')
+    found = [Found(file, tmp_path / "t", named=False)]
+    tests = Destinations(cases_of(["u/b.py::test_a"], tmp_path))
+    assert cassettes(tests, "out") == (Path("out/u/cassettes/b/test_a.json"),)
 
 
 def recorded(*answers: tuple[str, str]) -> list[Any]:
@@ -105,3 +165,29 @@ def test_a_cassette_names_the_day_of_most_once() -> None:
     assert "recorded" not in document.calls[1]
     assert beside == {}
     assert json.loads(document.text())["source"] == "a"
+
+
+def test_a_cassette_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new/a.json"
+    write_cassette(path, recorded(("", "")))
+    assert json.loads(path.read_text())["source"] == "a"
+    write_cassette(path, recorded(("", ""), ("", "")))
+    assert len(json.loads(path.read_text())["calls"]) == 2
+    assert [one.name for one in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
+    recordings = recorded(("2014-05-11T20:30:30.000000Z", ""), ("", ""))
+    with Store(tmp_path) as store:
+        session_id = put(store, "github", recordings, "a.json (betamax)")
+        session = store.session(session_id)
+        calls = list(store.exchanges(session_id))
+    assert session is not None
+    assert (session.source, session.kind, session.status) == ("github", "import", "complete")
+    assert (session.as_of, session.warnings) == ("2014-05-11", ("imported from a.json (betamax)",))
+    assert calls[0].request.started_at == "2014-05-11T20:30:30.000000Z"
+    # When it was made is not known: it counts as of the import.
+    assert calls[1].request.started_at == session.started_at
+    assert verify_root(tmp_path).ok
+    with IngestSession(source="github", root=tmp_path, mode="replay") as ingest:
+        assert ingest.content(ingest.request("http://a.test/")) == b"x"
