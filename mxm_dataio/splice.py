@@ -11,12 +11,14 @@ ask, since their order is another in each run. Calls that the cassette has keep 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from .formats.bodies import Node
 from .formats.cassette import Document, printed
+from .redaction import PLACEHOLDER
 
 _BOUNDARY = re.compile(r"(boundary=)[^;,\s]+")
 
@@ -79,18 +81,31 @@ def splice(
         rest = {name: item for name, item in node.items() if name != "recorded"}
         call = _Call(rest, document.recorded_of(node), kept=True)
         before.setdefault(params_hash, []).append(call)
-    lists = {}
+    lists: dict[str, list[_Call]] = {}
     for params_hash in {**before, **made}:
         was, now = before.get(params_hash, []), made.get(params_hash, [])
         calls = [_combined(was, at, one, today, redate=redate) for at, one in enumerate(now)]
         lists[params_hash] = [call for call in calls if call is not None]
         if not (anew and now) and not drop:
             lists[params_hash] += was[len(now) :]
-    # The k-th place of a call is for the k-th of its answers.
+    found = _laid_out([params_hash for params_hash, _ in old], _in_order(new), lists)
+    return _dated(document, found, today, anyway=redate)
+
+
+def _laid_out(
+    old: Sequence[str], new: Sequence[str], lists: Mapping[str, Sequence[_Call]]
+) -> list[_Call]:
+    """Return calls in their places: the k-th of a call is for the k-th of its answers."""
+    left = Counter(old)
+    order = list(old)
+    for params_hash in new:
+        if left[params_hash]:
+            left[params_hash] -= 1
+        else:
+            order.append(params_hash)
     ahead = {params_hash: iter(calls) for params_hash, calls in lists.items()}
-    order = [params_hash for params_hash, _ in old] + _in_order(new)
     found = [next(ahead[params_hash], None) for params_hash in order]
-    return _dated(document, [call for call in found if call is not None], today)
+    return [call for call in found if call is not None]
 
 
 def _in_order(new: Sequence[New]) -> list[str]:
@@ -123,8 +138,14 @@ def _merged(old: Node, new: Node) -> Node:
 
 
 def _request(old: Node, new: Node) -> Node:
-    # It is the same call, so all that can differ besides does not count.
-    return old if _headers(old) == _headers(new) and old["method"] == new["method"] else new
+    same = old["method"] == new["method"] and _headers(old) == _headers(new)
+    # It is the same call, so what else differs does not count. But a secret may have been kept
+    # before its name was given, and is to go.
+    return old if same and _masks(old) >= _masks(new) else new
+
+
+def _masks(request: Node) -> int:
+    return printed(request).count(PLACEHOLDER)
 
 
 def _headers(request: Node) -> str:
@@ -145,10 +166,15 @@ def _saying(response: Node) -> Node:
     return {**response, "body": checksum} if checksum else response
 
 
-def _dated(document: Document, calls: Sequence[_Call], today: str) -> Document:
-    """Return the document with these calls; its own day stays as long as one call does."""
+def _dated(document: Document, calls: Sequence[_Call], today: str, *, anyway: bool) -> Document:
+    """Return the document with these calls; its own day stays as long as one of them does.
+
+    Args:
+        anyway: all that is of today counts as new.
+    """
     recorded = document.recorded
-    if not any(call.kept for call in calls) and all(call.day == today for call in calls):
+    kept = not anyway and any(call.kept for call in calls)
+    if calls and not kept and all(call.day == today for call in calls):
         recorded = today
     nodes = [
         call.node if call.day == recorded else {"recorded": call.day, **call.node} for call in calls

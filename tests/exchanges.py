@@ -84,7 +84,13 @@ def framings(draw: st.DrawFn, size: int) -> Framing:
     start = b"\r\n0\r\n" if chunks else b"0\r\n"
     tail = draw(
         st.sampled_from(
-            [start + b"\r\n", start + b"X-T: 1\r\nX-U: \xe9\r\n\r\n", start + b"a: b\n\n", b"", b"zz"]
+            [
+                start + b"\r\n",
+                start + b"X-T: 1\r\nX-U: \xe9\r\n\r\n",
+                start + b"a: b\n\n",
+                b"",
+                b"zz",
+            ]
         )
     )
     return Framing(tuple(chunks), odd if chunks else {}, tail)
@@ -125,7 +131,8 @@ def responses(
     elif kind == "odd":
         head = draw(
             st.sampled_from(
-                [b"HTTP/1.1 200 OK\nA: b\n\n", b"HTTP/1.1 200 OK\r\nA: b\r\n  folded\r\nC: \xff\r\n\r\n",
+                [b"HTTP/1.1 200 OK\nA: b\n\n",
+                 b"HTTP/1.1 200 OK\r\nA: b\r\n  more\r\nC: \xff\r\n\r\n",
                  b"HTTP/1.0 200\r\n\r\n", b"HTTP/1.1 nonsense\r\n\r\n", b"garbage\r\n\r\n",
                  b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n"]
             )
@@ -190,7 +197,7 @@ def _identified(
 
 
 def comparable(recording: Recording) -> Any:
-    """Return of a call what a cassette keeps; see mxm_dataio/formats/calls.py for what it does not."""
+    """Return of a call what a cassette keeps."""
     request, answers = recording.exchange.request, recording.exchange.responses
     request = replace(
         request, id="", session_id="", root_id="", source="", as_of="", started_at="",

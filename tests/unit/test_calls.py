@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 
-from mxm_dataio.formats import calls, json_text
-from mxm_dataio.formats.calls import DERIVING, Refusal, Setting, asked, check, to_node, to_recording
+from mxm_dataio.formats import json_text
+from mxm_dataio.formats.calls import DERIVING, Setting, asked, check, to_node, to_recording
 from mxm_dataio.formats.volatile import NOTHING, Volatile
 from mxm_dataio.recordings import Recording
 from tests.exchanges import comparable, recordings

@@ -28,7 +28,17 @@ TEXTS = [
 ]
 NUMBERS = ['{"price":12.50}', "[1.0,1e5,1E-7,1e400,-0.0,0.1e1,100e-2]", '{\n  "a": 1.10\n}']
 # No style makes these: members that stand twice, uneven spaces, escapes here and not there.
-NEITHER = ['{"a":1,"a":2}', '{ "a":1}', "[1, 2,3]", '["a/b\\/c"]', "[-0]", "[NaN]", "[1", "", "[1]x"]
+NEITHER = [
+    '{"a":1,"a":2}',
+    '{ "a":1}',
+    "[1, 2,3]",
+    '["a/b\\/c"]',
+    "[-0]",
+    "[NaN]",
+    "[1",
+    "",
+    "[1]x",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS + NUMBERS)
