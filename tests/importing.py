@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mxm_dataio import IngestSession, Store, formats
 from mxm_dataio.entries import InSession
@@ -52,6 +51,6 @@ def replayed(
         return programs.run(steps(who, base), frozenset(leave))
 
 
-def steps(who: str, base: str) -> dict[str, Any]:
+def steps(who: str, base: str) -> programs.Steps:
     """Return the program's calls."""
     return programs.by_urllib3(base) if who == "urllib3" else programs.by_requests(base)

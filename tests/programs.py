@@ -16,6 +16,14 @@ import urllib3
 Seen = dict[str, Any]
 
 
+class Steps(dict[str, Callable[[], Seen]]):
+    """Calls by their names, in their order, and what lets go of their connections."""
+
+    def __init__(self, calls: dict[str, Callable[[], Seen]], close: Callable[[], None]) -> None:
+        super().__init__(calls)
+        self.close = close
+
+
 def digest(data: bytes) -> str:
     """Return a short name of bytes."""
     return f"{len(data)}:{hashlib.sha256(data).hexdigest()[:12]}"
@@ -37,9 +45,7 @@ def _answer(answer: requests.Response, base: str) -> Seen:
     }
 
 
-def by_requests(
-    base: str, session: requests.Session | None = None
-) -> dict[str, Callable[[], Seen]]:
+def by_requests(base: str, session: requests.Session | None = None) -> Steps:
     """Return calls of one ``requests.Session`` by their names, in their order."""
     session = session or requests.Session()
 
@@ -66,7 +72,7 @@ def by_requests(
         yield b"one,"
         yield b"two"
 
-    return {
+    calls = {
         "json": get("/json", params={"q": "ä b", "n": ["2", "1"]}),
         "gzip": get("/gzip"),
         "gzip raw": raw,
@@ -105,9 +111,10 @@ def by_requests(
         "varies": get("/varies"),
         "key": get("/json", params={"api_key": "k-93748201xx"}),
     }
+    return Steps(calls, session.close)
 
 
-def by_urllib3(base: str) -> dict[str, Callable[[], Seen]]:
+def by_urllib3(base: str) -> Steps:
     """Return calls of one ``urllib3.PoolManager`` by their names, in their order."""
     pool = urllib3.PoolManager()
 
@@ -128,7 +135,7 @@ def by_urllib3(base: str) -> dict[str, Callable[[], Seen]]:
         answer.release_conn()
         return {"status": answer.status, "body": digest(data)}
 
-    return {
+    calls = {
         "json": call("GET", "/json", fields={"u": "1"}),
         "gzip": call("GET", "/gzip"),
         "gzip read": unread,
@@ -140,9 +147,10 @@ def by_urllib3(base: str) -> dict[str, Callable[[], Seen]]:
         "not found": call("GET", "/nowhere?u=1"),
         "binary": call("GET", "/binary?u=1"),
     }
+    return Steps(calls, pool.clear)
 
 
-def run(steps: dict[str, Callable[[], Seen]], leave: frozenset[str] = frozenset()) -> Seen:
+def run(steps: Steps, leave: frozenset[str] = frozenset()) -> Seen:
     """Make the calls, but for some; what one raises is what it saw."""
     seen: Seen = {}
     for name, step in steps.items():
@@ -152,4 +160,5 @@ def run(steps: dict[str, Callable[[], Seen]], leave: frozenset[str] = frozenset(
             seen[name] = step()
         except Exception as exc:
             seen[name] = {"raised": type(exc).__name__, "said": str(exc)[:200]}
+    steps.close()
     return seen

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def _known(seen: programs.Seen, unknown: set[str]) -> programs.Seen:
 def test_what_the_installed_recorder_records_replays_from_a_cassette(
     library: str, kind: str, who: str, tmp_path: Path, live: dict[str, programs.Seen]
 ) -> None:
+    if library == "responses" and _release("responses") < (0, 25, 3):
+        pytest.skip("this release of responses records no headers")
     file = tmp_path / ("a.yaml" if kind == "yaml" else "a.json")
     with service() as running:
         command = [sys.executable, str(RECORD), library, kind, who, running.url, str(file)]
@@ -124,4 +127,11 @@ def test_what_the_installed_recorder_records_replays_from_a_cassette(
         with use_cassette(path, "none", redaction=None):
             seen = programs.run(steps(who, base), frozenset(leave))
     expected = {step: saw for step, saw in live[who].items() if step not in leave}
-    _compare(seen, expected, DECODED.get(like, set()), UNKNOWN.get(like, set()))
+    decoded = DECODED.get(like, set())
+    if library == "vcrpy" and _release("urllib3") < (2,):
+        decoded = set()
+    _compare(seen, expected, decoded, UNKNOWN.get(like, set()))
+
+
+def _release(name: str) -> tuple[int, ...]:
+    return tuple(map(int, version(name).split(".")[:3]))
