@@ -27,11 +27,11 @@ from .identity import Identity
 from .keeping import Keeping
 from .lookup import Lookup
 from .memory import MemoryStore, Taken, Tape
-from .models import Exchange, Exhausted, Headers, Mode, Request
+from .models import Exchange, Exhausted, Headers, Mode, Request, Status
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
 from .splice import New, Old, splice
-from .tapes import load, locked, save
+from .tapes import load, locked, remove, save
 from .utils import utc_now
 
 _Target = TypeVar("_Target", bound=Callable[..., Any])
@@ -199,9 +199,13 @@ class CassetteSession(IngestSession):
 
     def _write(self, memory: MemoryStore, own: Tape) -> None:
         beside: dict[str, bytes] = {}
-        new = [self._new(memory, taken, beside) for taken in memory.in_order()]
+        new = [
+            self._new(memory, taken, beside)
+            for taken in memory.in_order()
+            if taken.entry.call.status is not Status.INTERRUPTED
+        ]
         rewrite = self.word == "rewrite"
-        if not new and not rewrite and self.meta == own.document.meta:
+        if not new and self.meta == own.document.meta and not (rewrite and self._was):
             return
         with locked(self.path):
             was, now = self._load()
@@ -214,7 +218,10 @@ class CassetteSession(IngestSession):
                 document, old, new, utc_now()[:10],
                 anew=self._anew, drop=rewrite, redate=self._redate,
             )  # fmt: skip
-            self.written = save(self.path, made, beside, was)
+            if made.calls or made.meta:
+                self.written = save(self.path, made, beside, was)
+            else:
+                self.written = remove(self.path)
 
     def _new(self, memory: MemoryStore, taken: Taken, beside: dict[str, bytes]) -> New:
         exchange = exchange_of(taken.entry)

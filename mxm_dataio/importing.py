@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from . import formats, tapes
 from . import redaction as redacting
 from .destinations import SUFFIX, Destinations
 from .entries import InSession
 from .errors import StoreError
-from .formats import calls
 from .formats.cassette import Document
 from .formats.interactions import Converted
 from .formats.volatile import Volatile
@@ -26,6 +25,8 @@ from .store import Store
 from .utils import instant, new_id, utc_now
 
 AUTO = "auto"
+# Bytes of a payload that go through memory on their way into a store.
+_SPOOLED = 262_144
 # Why a file of a folder is skipped.
 THERE = "its cassette is there already, --force replaces it"
 CONVERTED = "it is a cassette"
@@ -209,8 +210,8 @@ def write_cassette(path: Path, recordings: Iterable[Recording]) -> None:
         StoreError: it can't be written; what was there is left.
     """
     document, beside = document_of(recordings, path.stem)
-    was = path.read_bytes() if path.exists() else b""
-    tapes.save(path, document, beside, was)
+    with tapes.locked(path):
+        tapes.save(path, document, beside, path.read_bytes() if path.exists() else b"")
 
 
 def document_of(
@@ -224,17 +225,15 @@ def document_of(
         source: name of the cassette's source.
         volatile: the headers left out.
     """
-    beside: dict[str, bytes] = {}
-    nodes: list[tuple[str, dict[str, Any]]] = []
-    for recording in recordings:
-        written = calls.to_node(recording, volatile=volatile or Volatile())
-        beside.update(written.beside)
-        nodes.append((day_of(recording.exchange), written.node))
-    known = [day for day, _ in nodes if day]
+    dated = [
+        Recording(_dated(exchange, instant_of(exchange)), payloads)
+        for exchange, payloads in recordings
+    ]
+    known = [day for day in (day_of(exchange) for exchange, _ in dated) if day]
     document = Document(source, min(known, default=utc_now()[:10]))
-    for day, node in nodes:
-        own = {"recorded": day} if day and day != document.recorded else {}
-        document.calls.append({**own, **node})
+    beside: dict[str, bytes] = {}
+    for recording in dated:
+        beside |= document.add(recording, volatile or Volatile())
     return document, beside
 
 
@@ -253,6 +252,10 @@ def instant_of(exchange: Exchange) -> str:
         return instant(moment.astimezone(UTC).timestamp())
     except (TypeError, ValueError, OverflowError, OSError):
         return ""
+
+
+def _dated(exchange: Exchange, moment: str) -> Exchange:
+    return Exchange(replace(exchange.request, started_at=moment), exchange.responses)
 
 
 # -- in a store --------------------------------------------------------------------------------
@@ -278,11 +281,30 @@ def put(store: Store, source: str, recordings: Sequence[Recording], origin: str)
     )  # fmt: skip
     within = InSession(session_id, session_id, source, as_of)
     store.begin(session)
-    for exchange, payloads in recordings:
-        request = exchange.request
-        request = replace(request, started_at=instant_of(exchange) or now)
-        dated = Recording(Exchange(request, exchange.responses), payloads)
-        store.append(entry_of(dated, within, new_id()))
-    store.settle()
+    try:
+        for exchange, payloads in recordings:
+            held = _taken(store, payloads)
+            dated = Recording(_dated(exchange, instant_of(exchange) or now), held)
+            store.append(entry_of(dated, within, new_id()))
+        store.settle()
+    except OSError as exc:
+        raise StoreError(
+            f"{origin} was not put into {store.root}: {exc.strerror or exc}; free space or make "
+            "the folder writable",
+            path=store.root,
+        ) from exc
     store.end(replace(session, status=Status.COMPLETE, ended_at=utc_now()))
     return session_id
+
+
+def _taken(store: Store, payloads: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Have large payloads put into their files, and return the others."""
+    held: dict[str, bytes] = {}
+    for checksum, content in payloads.items():
+        spool = store.spool(_SPOOLED)
+        try:
+            spool.write(content)
+            store.take(spool, checksum, held)
+        finally:
+            spool.discard()
+    return held

@@ -21,7 +21,7 @@ from .formats import calls, cassette
 from .formats.bodies import Node
 from .formats.calls import Asked, Deriving
 from .formats.cassette import Document
-from .models import Exchange, Request, Response, Session
+from .models import Exchange, Request, Response, Session, Status
 from .payloads import Spool
 from .recordings import Recording, checksum_of, exchange_of
 
@@ -52,6 +52,9 @@ class Tape:
                 raise cassette.refusal(str(path), index, exc) from None
             held = Held(self, index, node, asked)
             self.held.append(held)
+            if node.get("status") == Status.INTERRUPTED:
+                # It has no outcome.
+                continue
             found = asked.identified
             self.by_hash.setdefault(found.params_hash, []).append(held)
             if found.vary:

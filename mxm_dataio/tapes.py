@@ -58,7 +58,7 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
     what is there is whole.
 
     Args:
-        document: its content; without calls the file goes.
+        document: its content.
         beside: checksum → payload of those that are new.
         was: the bytes that it had.
 
@@ -68,14 +68,10 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
     content = document.text().encode("utf-8")
     folder = cassette.Folder(path)
     try:
-        if not document.calls and not document.meta:
-            path.unlink(missing_ok=True)
-            _sweep(folder, set())
-            return bool(was)
         named = set(cassette.named_beside(document))
         for checksum in sorted(named & beside.keys()):
             folder.path.mkdir(parents=True, exist_ok=True)
-            if not folder.file(checksum).exists():
+            if not _holds(folder.file(checksum), beside[checksum]):
                 _replace(folder.file(checksum), beside[checksum])
         if content != was:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +83,31 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
             path=path,
         ) from exc
     return content != was
+
+
+def remove(path: Path) -> bool:
+    """Remove a cassette and what lies beside it; say whether there was one.
+
+    Raises:
+        StoreError: it can't be removed.
+    """
+    try:
+        path.unlink()
+        _sweep(cassette.Folder(path), set())
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise StoreError(
+            f"the cassette {path} can't be removed: {exc.strerror}", path=path
+        ) from exc
+    return True
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return not path.is_symlink() and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _replace(path: Path, content: bytes) -> None:

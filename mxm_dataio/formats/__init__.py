@@ -17,6 +17,8 @@ FORMATS = {
     "vcr": "vcr",
     "responses": "responses",
 }
+# Those in which sessions are written.
+WRITTEN = ("cassette",)
 # As much of a file as tells its format.
 LOOK = 65_536
 

@@ -74,6 +74,32 @@ class Document:
         found: str = node.get("recorded", self.recorded)
         return found
 
+    def add(
+        self,
+        recording: Recording,
+        volatile: Volatile,
+        *,
+        chunks: bool = False,
+        beside: bool = True,
+    ) -> dict[str, bytes]:
+        """Add a call; return checksum → payload of what goes beside.
+
+        Args:
+            volatile: the headers left out.
+            chunks: keep how chunked bodies were cut.
+            beside: large payloads may go beside.
+        """
+        written = calling.to_node(recording, volatile=volatile, chunks=chunks, beside=beside)
+        request = recording.exchange.request
+        node = written.node
+        if request.source not in ("", self.source):
+            node = {"source": request.source, **node}
+        day = request.started_at[:10]
+        if day not in ("", self.recorded):
+            node = {"recorded": day, **node}
+        self.calls.append(node)
+        return written.beside
+
     def setting(self, node: Node, beside: Beside, root_id: str = "") -> Setting:
         """Return what a call has of its cassette."""
         day = self.recorded_of(node)
@@ -349,8 +375,7 @@ def write(
     document = Document(source, recorded or utc_now()[:10], as_of)
     for recording in recordings:
         document.source = document.source or recording.exchange.request.source
-        written = calling.to_node(recording, volatile=volatile or Volatile(), beside=False)
-        document.calls.append(written.node)
+        document.add(recording, volatile or Volatile(), beside=False)
     fp.write(document.text().encode("utf-8"))
 
 

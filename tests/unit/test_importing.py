@@ -130,11 +130,11 @@ def test_another_folder_has_the_same_tree(tmp_path: Path, monkeypatch: pytest.Mo
     assert cassettes(tests, "out") == (Path("out/u/cassettes/b/test_a.json"),)
 
 
-def recorded(*answers: tuple[str, str]) -> list[Any]:
+def recorded(*answers: tuple[str, str], content: bytes = b"x") -> list[Any]:
     interactions = [
         Interaction(
             "", "GET", "http://a.test/", (), b"", 200, "OK", (("Date", date),) if date else (),
-            b"x", at,
+            content, at,
         )
         for at, date in answers
     ]  # fmt: skip
@@ -191,3 +191,16 @@ def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
     assert verify_root(tmp_path).ok
     with IngestSession(source="github", root=tmp_path, mode="replay") as ingest:
         assert ingest.content(ingest.request("http://a.test/")) == b"x"
+
+
+@pytest.mark.parametrize("size", [70_000, 400_000])
+def test_a_large_payload_is_a_file_of_its_own(size: int, tmp_path: Path) -> None:
+    recordings = recorded(("", ""), ("", ""), content=b"\x00\xff" * (size // 2))
+    with Store(tmp_path) as store:
+        put(store, "large", recordings, "a.json (vcr)")
+        (path,) = (tmp_path / "responses").glob("*.bin")
+        assert path.stat().st_size == size
+    assert verify_root(tmp_path).ok
+    write_cassette(tmp_path / "a.json", recordings)
+    assert (tmp_path / "a.json").stat().st_size < size
+    assert len(read(Item(tmp_path / "a.json", "cassette")).recordings) == 2

@@ -12,7 +12,7 @@ import pytest
 
 from mxm_dataio import IntegrityError, StoreError
 from mxm_dataio.formats.cassette import Document, Folder
-from mxm_dataio.tapes import load, locked, save
+from mxm_dataio.tapes import load, locked, remove, save
 
 LARGE = b"\0" * 20_000
 CHECKSUM = hashlib.sha256(LARGE).hexdigest()
@@ -43,17 +43,20 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["c.json"]
 
 
-def test_one_without_calls_goes(tmp_path: Path) -> None:
+def test_one_is_removed_with_what_lies_beside(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    empty = Document("s", "2025-01-01")
-    assert not save(path, empty, {}, b"")
+    assert not remove(path)
     save(path, document(large=True), {CHECKSUM: LARGE}, b"")
     assert Folder(path)(CHECKSUM, len(LARGE)) == LARGE
-    assert save(path, empty, {}, path.read_bytes())
+    assert remove(path)
     assert list(tmp_path.iterdir()) == []
-    with_meta = Document("s", "2025-01-01", meta={"seed": 1})
-    assert save(path, with_meta, {}, b"")
-    assert load(path)[1] == with_meta
+
+
+def test_one_may_have_no_calls(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for empty in (Document("s", "2025-01-01"), Document("s", "2025-01-01", meta={"seed": 1})):
+        save(path, empty, {}, b"")
+        assert load(path)[1] == empty
 
 
 def test_what_lies_beside_comes_first_and_goes_last(
