@@ -1,9 +1,11 @@
 """How pytest-recording records and replays the calls of this project's tests.
 
-Recorded against the market server of these examples, which stands in for the host of the client:
+Recorded against the market server of these examples, which stands in for the host of the client;
+in the checkout, with pytest-recording installed:
 
     python -m examples.serve
-    http_proxy=http://127.0.0.1:8000 python -m pytest --record-mode=once examples/switching
+    rm -r examples/switching/cassettes
+    http_proxy=http://127.0.0.1:8000 pytest --record-mode=new_episodes examples/switching
 """
 
 from __future__ import annotations
