@@ -27,7 +27,7 @@ from .identity import Identity
 from .keeping import Keeping
 from .lookup import Lookup
 from .memory import MemoryStore, Taken, Tape
-from .models import Exchange, Exhausted, Headers, Mode, Request, Status
+from .models import Exchange, Exhausted, Headers, Mode, Status
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
 from .splice import New, Old, splice
@@ -48,7 +48,10 @@ _MODES = {
     "rewrite": (Mode.RECORD, Mode.RECORD),
     "off": (Mode.OFF, Mode.OFF),
 }
-_REFUSED = ("root", "session", "as_of", "durability", "compression")
+# What these say comes with the libraries that are installed, and a cassette goes from machine to
+# machine. The recorded answer is in a coding that its reader undoes.
+_UNCOUNTED = frozenset({"accept-encoding", "user-agent"})
+_REFUSED = ("root", "session", "durability", "compression")
 
 
 class CassetteSession(IngestSession):
@@ -141,27 +144,10 @@ class CassetteSession(IngestSession):
         return was, Tape(self.path, document, self._deriving())
 
     def _deriving(self) -> Deriving:
-        return Deriving(self._identified, self.redaction.headers)
+        return Deriving(self._identified, self.redaction.headers, _UNCOUNTED)
 
     def _identified(self, method: str, url: str, headers: Headers, body: bytes | None) -> Identity:
         return self.identify(method, url, headers, body)
-
-    # -- what it holds -------------------------------------------------------------------------
-
-    @property
-    def unplayed(self) -> list[Request]:
-        """The calls of the cassette, not of the shared ones, that were not asked for.
-
-        All of them where calls are recorded anew.
-        """
-        held = self._own.held if self._own is not None else []
-        return [one.request(self.source) for one in held if not one.played]
-
-    @property
-    def recorded(self) -> str | None:
-        """The day of the oldest call that the cassette held when it was opened."""
-        days = [one.recorded for one in self._own.held] if self._own is not None else []
-        return min(days, default=None)
 
     # -- finding -------------------------------------------------------------------------------
 
@@ -184,6 +170,23 @@ class CassetteSession(IngestSession):
         if self._own is not None and not self._was:
             where += ", which is not there"
         return where
+
+    # -- what was played -----------------------------------------------------------------------
+
+    @property
+    def recorded(self) -> str:
+        """The day of the oldest call of the cassette, ``2025-10-07``; empty without any."""
+        own = self._own
+        return min((held.recorded for held in own.held), default="") if own is not None else ""
+
+    def unplayed(self) -> list[tuple[int, str]]:
+        """Return the calls of the cassette that have answered none: place and text of each."""
+        own = self._own
+        return [
+            (held.index, f"{held.node['request']['method']} {held.node['request']['url']}")
+            for held in (own.held if own is not None else ())
+            if not held.played
+        ]
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -225,20 +228,20 @@ class CassetteSession(IngestSession):
 
     def _new(self, memory: MemoryStore, taken: Taken, beside: dict[str, bytes]) -> New:
         exchange = exchange_of(taken.entry)
-        served = exchange.request.served_from is not None
-        if served:
-            confirmed = bool(exchange.responses)
-            return New(taken.params_hash, None, confirmed=confirmed)
+        if exchange.request.served_from is not None:
+            params_hash = memory.params_hash(exchange.request.served_from)
+            return New(params_hash, None, confirmed=bool(exchange.responses))
         written = calls.to_node(
             Recording(exchange, memory.payloads), volatile=self._volatile, chunks=self._chunks
         )
         beside.update(written.beside)
         node = written.node
+        found = calls.asked(node, self._deriving(), lambda checksum, _: beside[checksum])
         if exchange.request.source != self.source:
             node = {"source": exchange.request.source, **node}
         request = exchange.request
         order = f"{request.endpoint} {request.method} {request.identity}"
-        return New(taken.params_hash, node, order if taken.elsewhere else None)
+        return New(found.identified.params_hash, node, order if taken.elsewhere else None)
 
 
 class use_cassette:  # noqa: N801 - reads like the function that it is to those who use it

@@ -177,6 +177,15 @@ def base_of(document: str) -> tuple[str, tuple[str, ...]]:
     return canonical_json({**members, "headers": base}).decode("utf-8"), vary
 
 
+def without_headers(document: str, names: Collection[str]) -> str:
+    """Return an identity document without some of the headers that an answer varies on."""
+    members = json.loads(document)
+    kept = [pair for pair in members["headers"] if pair[0] not in names or pair[0] in _COUNTED]
+    if len(kept) == len(members["headers"]):
+        return document
+    return canonical_json({**members, "headers": kept}).decode("utf-8")
+
+
 # -- the endpoint ----------------------------------------------------------------------------
 
 

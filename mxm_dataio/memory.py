@@ -23,7 +23,7 @@ from .formats.calls import Asked, Deriving
 from .formats.cassette import Document
 from .models import Exchange, Request, Response, Session, Status
 from .payloads import Spool
-from .recordings import Recording, checksum_of, exchange_of
+from .recordings import Recording, exchange_of
 
 
 class Tape:
@@ -128,11 +128,6 @@ class Taken(NamedTuple):
     entry: Entry
     elsewhere: bool
 
-    @property
-    def params_hash(self) -> str:
-        """Of its identity."""
-        return checksum_of(self.entry.identity.encode("utf-8"))
-
 
 class MemoryStore:
     """See :class:`mxm_dataio.keeping.Keeping`.
@@ -209,6 +204,10 @@ class MemoryStore:
     def in_order(self) -> list[Taken]:
         """Return the calls recorded now in the order in which they were made."""
         return sorted(self.taken, key=lambda taken: taken.entry.call.id)
+
+    def params_hash(self, request_id: str) -> str:
+        """Return the hash of a call of a cassette."""
+        return self._held[request_id].params_hash
 
     # -- reading -----------------------------------------------------------------------------
 

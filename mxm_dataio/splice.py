@@ -20,7 +20,8 @@ from .formats.bodies import Node
 from .formats.cassette import Document, printed
 from .redaction import PLACEHOLDER
 
-_BOUNDARY = re.compile(r"(boundary=)[^;,\s]+")
+# What the program's libraries made, not the program.
+_MADE = re.compile(r"(?<=boundary=)[^;,\s\"]+|python-(?:requests|urllib3)/[\w.+-]+")
 
 
 class Old(NamedTuple):
@@ -149,7 +150,12 @@ def _masks(request: Node) -> int:
 
 
 def _headers(request: Node) -> str:
-    return _BOUNDARY.sub(r"\1", printed(request.get("headers", [])))
+    headers = [
+        header
+        for header in request.get("headers", [])
+        if not str(header).lower().startswith("accept-encoding:")
+    ]
+    return _MADE.sub("", printed(headers))
 
 
 def _response(old: Node, new: Node) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from .errors import StoreError
 from .formats import cassette
 from .formats.cassette import Document
 from .utils import new_id
+
+_PAYLOAD = re.compile(r"[0-9a-f]{64}\.bin")
 
 
 def load(path: Path, *, needed: bool = False) -> tuple[bytes, Document | None]:
@@ -127,9 +130,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _sweep(folder: cassette.Folder, named: set[str]) -> None:
     """Remove the payloads that no call names, and the folder when it has no more."""
+    if folder.path.is_symlink():
+        return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.path.iterdir():
-            if path.suffix == ".bin" and path.stem not in named:
+            if _PAYLOAD.fullmatch(path.name) and path.stem not in named:
                 path.unlink()
         if not named:
             with contextlib.suppress(OSError):

@@ -184,7 +184,7 @@ def test_what_was_recorded_replays_with_no_server(way: Callable[..., Any], path:
     with use_cassette(path, hook=way is not by_mount) as ingest:
         assert ingest.mode == "replay"
         assert way(base, ingest) == recorded
-    assert ingest.unplayed == []
+    assert ingest.unplayed() == []
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -291,10 +291,12 @@ def test_failures_retries_and_broken_bodies_replay(path: Path) -> None:
                 return
             return
 
-    def tell(work: Callable[[], Any]) -> str:
-        with pytest.raises(requests.RequestException) as caught:
-            work()
-        return re.sub(r"0x[0-9a-f]+", "", f"{type(caught.value)} {caught.value}")
+    def tell(work: Callable[[], requests.Response]) -> str:
+        try:
+            # Old releases do not look whether a body is as long as it is said to be.
+            return repr(work().content)
+        except requests.RequestException as exc:
+            return re.sub(r"0x[0-9a-f]+", "", f"{type(exc)} {exc}")
 
     def run(url: str) -> list[str]:
         return [
@@ -381,7 +383,7 @@ def test_new_episodes_replays_what_is_there_and_records_what_is_not(
     with use_cassette(path, mode) as ingest:
         assert counter.get() == {"n": 1}
     assert not ingest.written
-    assert len(ingest.unplayed) == 3
+    assert [place for place, _ in ingest.unplayed()] == [1, 2, 3]
     assert counter.hits == 4
 
 
@@ -491,6 +493,26 @@ def test_what_is_ignored_from_now_on_matches_what_was_recorded_before(
         counter.get(nonce="1", a="2")
     with use_cassette(path, ignore_params=["nonce"]):
         assert counter.get(nonce="9", a="2") == {"n": 1}
+
+
+def test_what_is_installed_elsewhere_does_not_count(path: Path, counter: Counter) -> None:
+    counter.headers = {"Vary": "Accept-Encoding, User-Agent, Accept-Language"}
+    counter.body = lambda n, request: b"{}"
+
+    def ask(coding: str, agent: str, language: str) -> None:
+        headers = {"Accept-Encoding": coding, "User-Agent": agent, "Accept-Language": language}
+        requests.get(counter.server.url, headers=headers, timeout=9)
+
+    with use_cassette(path):
+        ask("gzip", "python-requests/2.28.0", "en")
+    first = path.read_bytes()
+    with use_cassette(path, "new_episodes"):
+        ask("gzip, br", "python-requests/2.99.0", "en")
+    with use_cassette(path, "all"):
+        ask("gzip, br", "python-requests/2.99.0", "en")
+    assert path.read_bytes() == first
+    with pytest.raises(ReplayMissError, match="header accept-language"), use_cassette(path):
+        ask("gzip", "python-requests/2.28.0", "fr")
 
 
 # -- the diff ------------------------------------------------------------------------------------

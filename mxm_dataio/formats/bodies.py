@@ -310,7 +310,7 @@ def _compressed(made: Node, content: bytes, checksum: str | None) -> Restored:
         if coding not in ("gzip", "zlib", "deflate") or len(header) != (coding == "gzip"):
             raise ValueError(f"with {coding!r}")
         compressed = Deflation(coding, level, memory, window, *header).compress(content)
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
         raise Refused(f"says nothing that compresses: {exc}", "bytes.compressed") from None
     found = hashlib.sha256(compressed).hexdigest()
     if checksum not in (None, found) and of_content != hashlib.sha256(content).hexdigest():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from ..heads import FETCHED, parse_head
-from ..identity import Identity, base_of, identify, vary_names
+from ..identity import Identity, base_of, identify, vary_names, without_headers
 from ..models import Exchange, Failure, Framing, Headers, Request, Response, Status
 from ..recordings import Recording, checksum_of, params_of
 from ..redaction import DEFAULT
@@ -54,17 +54,20 @@ class Deriving(NamedTuple):
     Attributes:
         identify: takes method, URL, headers and body.
         ignored: headers that never count.
+        uncounted: headers that do not, though an answer varies on them.
     """
 
     identify: Callable[[str, str, Headers, bytes | None], Identity]
     ignored: Collection[str] = DEFAULT.headers
+    uncounted: Collection[str] = ()
 
     def __call__(
         self, method: str, url: str, headers: Headers, body: bytes | None, vary: str | None
     ) -> Identified:
         """Return a request's identity, given the ``Vary`` of its answer."""
         identity = self.identify(method, url, headers, body)
-        names = identity.counting(vary_names(vary, self.ignored))
+        varying = set(vary_names(vary, self.ignored)).difference(self.uncounted)
+        names = identity.counting(varying)
         base_hash = identity.params_hash()
         if not names:
             return Identified(identity.document().decode("utf-8"), base_hash, base_hash)
@@ -416,7 +419,7 @@ def asked(node: Node, deriving: Deriving = DERIVING, beside: Beside | None = Non
     body = _restored(request, "request", beside) if "body" in request else None
     headers = _request_headers(request, len(body.content) if body else 0)
     if "identity" in node:
-        found = _explicit(node["identity"])
+        found = _explicit(node["identity"], deriving.uncounted)
     else:
         responses = node.get("responses", []) if node.get("vary", True) else []
         place = f"responses[{len(responses) - 1}]"
@@ -431,10 +434,12 @@ def asked(node: Node, deriving: Deriving = DERIVING, beside: Beside | None = Non
     return Asked(found, headers, body)
 
 
-def _explicit(given: Any) -> Identified:
+def _explicit(given: Any, uncounted: Collection[str]) -> Identified:
     try:
         document = given if isinstance(given, str) else canonical_json(given).decode("utf-8")
         params_of(document)
+        if uncounted:
+            document = without_headers(document, uncounted)
         base, vary = base_of(document)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise Refusal(f"is no identity: {exc!r}", "identity") from None
@@ -623,6 +628,9 @@ class _Reader:
         numbers = [number for run in chunks for number in run]
         if not all(type(number) is int and 0 <= number < 1 << 50 for number in numbers):
             raise Refusal("has sizes that are none", f"{place}.chunks")
+        # Each but the last has a byte of the body at least.
+        if sum(count for _, count in chunks) > size + 1:
+            raise Refusal(f"has more chunks than its {size} bytes", f"{place}.chunks")
         return Framing(chunks, odd, _latin(given["tail"], place))
 
 

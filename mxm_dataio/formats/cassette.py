@@ -381,4 +381,4 @@ def write(
 
 def _name_of(fp: IO[bytes]) -> str:
     name = getattr(fp, "name", "")
-    return name if isinstance(name, str) and name else "<stream>"
+    return str(name) if isinstance(name, (str, Path)) and str(name) else "<stream>"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 # Content above this is not taken apart.
 LARGEST = 4 << 20
 # Bytes that may be compressed in search of the parameters.
-_WORK = 48 << 20
+_WORK = 16 << 20
 _LEVELS = (6, 9, 1, 5, 4, 3, 2, 7, 8)
 _GZIP = b"\x1f\x8b\x08"
 _FEXTRA, _FNAME, _FCOMMENT, _FHCRC = 4, 8, 16, 2

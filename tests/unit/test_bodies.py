@@ -208,6 +208,7 @@ def test_what_is_readable_can_not_be_edited_without_its_bytes(member: str) -> No
         ({"bytes": {"compressed": ["br", 1, 8, 15]}, "text": [""]}, "bytes.compressed"),
         ({"bytes": {"compressed": ["gzip", 99, 8, 15, ""]}, "text": [""]}, "bytes.compressed"),
         ({"bytes": {"compressed": ["gzip", 6, 8, 99, ""]}, "text": [""]}, "bytes.compressed"),
+        ({"bytes": {"compressed": ["gzip", 2**70, 8, 15, ""]}, "text": [""]}, "bytes.compressed"),
         ({"bytes": {"compressed": ["gzip", 6, 8, 15, "xy"]}, "text": [""]}, "bytes.compressed"),
         ({"bytes": {"compressed": ["gzip", "6", 8, 15, ""]}, "text": [""]}, "bytes.compressed"),
         ({"bytes": {"compressed": ["zlib", 6, 8, 15, "00"]}, "text": [""]}, "bytes.compressed"),

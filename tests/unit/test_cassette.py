@@ -150,6 +150,7 @@ REFUSED_LATE = {
     "trailers": (with_response(trailers=["\u20ac"]), "has no bytes"),
     "chunks": (with_response(framing={"chunks": [[1]], "tail": ""}), r"framing: is no framing"),
     "sizes": (with_response(framing={"chunks": [[-1, 1]], "tail": ""}), r"chunks: has sizes"),
+    "many": (with_response(framing={"chunks": [[1, 1 << 40]], "tail": ""}), "more chunks than"),
     "huge": (with_response(framing={"chunks": [[1, 1 << 60]], "tail": ""}), r"chunks: has sizes"),
     "request's header": (
         with_call(request={"method": "GET", "url": "http://a/", "headers": ["no colon"]}),

@@ -118,6 +118,16 @@ GZIP = {"sha256": "a" * 64, "content": "c" * 64, "compressed": ["gzip", 6, 8, 15
             _with(request={"headers": ["Content-Type: multipart/form-data; boundary=y"]}),
             True,
         ),
+        (
+            _with(request={"headers": ["User-Agent: python-requests/2.28", "Accept-Encoding: x"]}),
+            _with(request={"headers": ["User-Agent: python-requests/2.34"]}),
+            True,
+        ),
+        (
+            _with(request={"headers": ["User-Agent: mine/1"]}),
+            _with(request={"headers": ["User-Agent: mine/2"]}),
+            False,
+        ),
         (_with(), _with(response={"status": "HTTP/1.1 201 Made"}), False),
         (_with(), _with(response={"body": body("2")}), False),
         (

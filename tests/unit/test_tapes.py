@@ -86,9 +86,19 @@ def test_what_lies_beside_comes_first_and_goes_last(
 def test_nothing_but_payloads_is_removed_from_beside(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     save(path, document(large=True), {CHECKSUM: LARGE}, b"")
-    (tmp_path / "a.json.d" / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "mine.bin"):
+        (tmp_path / "a.json.d" / name).write_text("mine")
     save(path, document(), {}, path.read_bytes())
-    assert [file.name for file in (tmp_path / "a.json.d").iterdir()] == ["notes.txt"]
+    left = sorted(file.name for file in (tmp_path / "a.json.d").iterdir())
+    assert left == ["mine.bin", "notes.txt"]
+
+
+def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.json", tmp_path / "b.json"
+    save(other, document(large=True), {CHECKSUM: LARGE}, b"")
+    Folder(path).path.symlink_to(Folder(other).path)
+    save(path, document(), {}, b"")
+    assert Folder(other)(CHECKSUM, len(LARGE)) == LARGE
 
 
 def test_a_payload_beside_that_is_damaged_is_written_anew(tmp_path: Path) -> None:
