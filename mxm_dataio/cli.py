@@ -26,6 +26,7 @@ _COMMANDS = {
     "prove": ("heads", "prove"),
     "coverage": ("coverage", "coverage_command"),
     "export": ("exporting", "export"),
+    "import": ("importing", "import_command"),
 }
 
 
