@@ -24,6 +24,7 @@ _COMMANDS = {
     "verify": ("verify", "verify_command"),
     "head": ("heads", "head"),
     "prove": ("heads", "prove"),
+    "report": ("report", "report_command"),
 }
 
 
