@@ -694,15 +694,22 @@ class SQLiteCatalog:
         request = self._decoded(rows.to_request, row)
         return Exchange(
             request,
-            tuple([self._decoded(lambda r: rows.to_response(r, request), r) for r in responses]),
+            tuple(
+                [
+                    self._decoded(lambda r: rows.to_response(r, request), r, request.id)
+                    for r in responses
+                ]
+            ),
         )
 
-    def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
+    def _decoded(
+        self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...], name: str = ""
+    ) -> _T:
         try:
             return decode(row)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
             raise IntegrityError(
-                f"the record {row[1]} in {self.path} is damaged ({exc}); restore the database "
+                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the database "
                 "from a copy or record the call again",
                 path=self.path,
             ) from exc

@@ -16,6 +16,9 @@ _CHARSET = re.compile(
 )
 _CHARSET_PARAMETER = re.compile(r";\s*charset\s*=\s*\"?([\w.-]+)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+# Coding → zlib's formats; "deflate" is its own, or, with some servers, bare (RFC 9110 §8.4.1.2).
+_GZIP = (zlib.MAX_WBITS | 16,)
+_FORMS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
 # Header and trailer of a coded beginning that yields as many bytes as it has.
 _OVERHEAD = 1024
 _HEX_LIMIT = 256
@@ -62,7 +65,7 @@ def preview(beginning: bytes, size: int, headers: Headers, limit: int) -> Previe
     content, whole = beginning[:limit], size <= limit
     if codings:
         name = ", ".join(codings)
-        decoded = _decoded(beginning, limit) if _undone(codings) else None
+        decoded = _decoded(beginning, codings, limit)
         if decoded is None:
             return _hex(content, whole, f"{name[:60]}: not decoded")
         content, ended = decoded
@@ -72,14 +75,9 @@ def preview(beginning: bytes, size: int, headers: Headers, limit: int) -> Previe
     return _hex(content, whole, note) if text is None else Preview("text", text, whole, note)
 
 
-def _undone(codings: list[str]) -> bool:
-    return len(codings) == 1 and codings[0] in ("gzip", "x-gzip", "deflate")
-
-
-def _decoded(content: bytes, limit: int) -> tuple[bytes, bool] | None:
-    """Return up to ``limit`` bytes without gzip or deflate, and whether that is all."""
-    # "deflate" is zlib's format, or, with some servers, bare (RFC 9110 §8.4.1.2).
-    for form in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+def _decoded(content: bytes, codings: list[str], limit: int) -> tuple[bytes, bool] | None:
+    """Return up to ``limit`` bytes without their coding, and whether that is all."""
+    for form in _FORMS.get(codings[0], ()) if len(codings) == 1 else ():
         decoder = zlib.decompressobj(form)
         try:
             return decoder.decompress(content, limit), decoder.eof

@@ -53,7 +53,7 @@ class Browser:
     def __init__(self, path: str) -> None:
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self._events: list[dict[str, Any]] = []
+        self._loaded = False
         self._number = 0
         self._held = b""
         self._session: str | None = None
@@ -160,19 +160,24 @@ class Browser:
             case "Log.entryAdded":
                 self.complaints.append(f"{params['entry']['source']}: {params['entry']['text']}")
             case "Page.loadEventFired":
-                self._events.append(event)
+                self._loaded = True
 
     def open(self, page: Path | str) -> float:
         """Show a file, or a URL; return the seconds until it was loaded and its script had run."""
-        self.requests, self.complaints, self._events = [], [], []
+        # From elsewhere, since an address with another fragment alone would not be loaded.
+        self._go("about:blank")
+        self.requests, self.complaints = [], []
         clock = time.monotonic()
-        # From elsewhere, so that an address with another fragment is loaded as well.
-        url = page.absolute().as_uri() if isinstance(page, Path) else page
-        self.call("Page.navigate", url=url)
-        while not self._events:
-            self._take(self._message(clock + _TIMEOUT))
+        self._go(page.absolute().as_uri() if isinstance(page, Path) else page)
         self.run("0")
         return time.monotonic() - clock
+
+    def _go(self, url: str) -> None:
+        self._loaded = False
+        self.call("Page.navigate", url=url)
+        end = time.monotonic() + _TIMEOUT
+        while not self._loaded:
+            self._take(self._message(end))
 
     def run(self, script: str) -> Any:
         """Return the value of an expression in the page."""
