@@ -709,8 +709,8 @@ class SQLiteCatalog:
             return decode(row)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
             raise IntegrityError(
-                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the database "
-                "from a copy or record the call again",
+                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the "
+                "database from a copy or record the call again",
                 path=self.path,
             ) from exc
 

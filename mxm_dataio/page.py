@@ -22,7 +22,7 @@ from .summary import summary
 from .tally import host_of
 from .utils import parse_instant
 
-_SCRIPTS = ("base", "summary", "charts", "calls", "timeline", "main")
+_SCRIPTS = ("base", "summary", "charts", "rows", "call", "table", "timeline", "main")
 _POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'"

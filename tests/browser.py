@@ -188,11 +188,11 @@ class Browser:
             raise RuntimeError(done["exceptionDetails"].get("exception", {}).get("description"))
         return done["result"].get("value")
 
-    def settle(self) -> None:
+    def settle(self, milliseconds: int = 20) -> None:
         """Return once what was set off has been drawn."""
         self.run(
             "new Promise(done => setTimeout(() => requestAnimationFrame(() => "
-            "requestAnimationFrame(done)), 150))"
+            f"requestAnimationFrame(done)), {milliseconds}))"
         )
 
     def size(self, width: int, height: int, scale: float = 1.0) -> None:
