@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .figures import Bin, histogram, percentile
+from .histograms import Bin, histogram, percentile
 from .models import Exchange, Failure, Request, Response, Status
 from .utils import parse_instant
 
@@ -56,7 +56,8 @@ class Totals:
         recovered: calls that went well after a retry.
         served: answered from the store.
         received, sent: bytes of bodies.
-        payloads, distinct, distinct_bytes: bodies received, and different ones among them.
+        payloads, payload_bytes: bodies, those sent too, as often as they are named; ``distinct``,
+            ``distinct_bytes``: each counted once, as they are kept.
         redacted: bodies from which a secret was taken; ``cut``: beyond ``max_body``.
     """
 
@@ -76,6 +77,7 @@ class Totals:
     redacted: int = 0
     cut: int = 0
     payloads: int = 0
+    payload_bytes: int = 0
     distinct: int = 0
     distinct_bytes: int = 0
 
@@ -159,7 +161,7 @@ class Tally:
         self._bad_moments = [array("d") for _ in range(sessions)]
         self._latencies = (array("d"), array("d"))
         self._sizes: Counter[int] = Counter()
-        self._distinct: dict[str, int] = {}
+        self._distinct: set[str] = set()
         self._hosts: dict[str, Host] = {}
         self._failing: dict[str, Failing] = {}
 
@@ -188,6 +190,8 @@ class Tally:
         if request.duration is not None:
             self._latencies[what is not None].append(request.duration)
             host.latencies.append(request.duration)
+        if request.body_checksum is not None:
+            self._take_payload(request.body_checksum, request.body_size)
         for one in call.responses:
             self._take_attempt(one, host)
         retries = sum(not _redirects(one) for one in call.responses[:-1])
@@ -211,16 +215,21 @@ class Tally:
         host.attempts += 1
         host.received += one.size
         if one.checksum is not None:
-            totals.payloads += 1
             self._sizes[one.size] += 1
-            if one.checksum not in self._distinct:
-                self._distinct[one.checksum] = one.size
-                totals.distinct += 1
-                totals.distinct_bytes += one.size
+            self._take_payload(one.checksum, one.size)
         if one.peer.address is not None:
             host.peers[one.peer.address] = None
         if one.peer.tls_version is not None:
             host.tls.add(one.peer.tls_version)
+
+    def _take_payload(self, checksum: str, size: int) -> None:
+        totals = self.totals
+        totals.payloads += 1
+        totals.payload_bytes += size
+        if checksum not in self._distinct:
+            self._distinct.add(checksum)
+            totals.distinct += 1
+            totals.distinct_bytes += size
 
     def _take_failure(self, call: Exchange, what: str, name: str, began: float) -> None:
         request, totals = call.request, self.totals

@@ -45,7 +45,7 @@ const showVerdicts = () => {
 const figure = (name, value, text) => el("li", el("span.name", name), el("strong", value), el("span.why", text));
 
 const showFigures = () => {
-  const saved = totals.received - totals.distinct_bytes;
+  const saved = totals.payload_bytes - totals.distinct_bytes;
   const behind = [
     totals.retries ? counted(totals.retries, "retry", "retries") : null,
     totals.redirects ? counted(totals.redirects, "redirect") : null,
@@ -59,7 +59,7 @@ const showFigures = () => {
     figure("Hosts", count(totals.hosts), data.hosts.length ? data.hosts[0].name : ""),
     figure("Went wrong", count(wrong), `${count(totals.errors)} by status, ${count(totals.failed + totals.interrupted)} by exception`),
     figure("Retries", count(totals.retries), `${counted(totals.recovered, "call")} saved by them`),
-    figure("Dedup saving", percent(saved, totals.received), `${count(totals.payloads)} bodies, ${count(totals.distinct)} different: ${bytes(saved)} saved`),
+    figure("Dedup saving", percent(saved, totals.payload_bytes), `${count(totals.payloads)} bodies, ${count(totals.distinct)} different: ${bytes(saved)} saved`),
     figure("Answer, median", lasted(seconds(totals.p50)), `p90 ${lasted(seconds(totals.p90))}, p99 ${lasted(seconds(totals.p99))}`),
   );
 };

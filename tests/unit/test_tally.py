@@ -68,7 +68,7 @@ def test_how_a_call_went_wrong(exchange: Exchange, what: str | None) -> None:
 
 def test_totals() -> None:
     found = tally(
-        call(200, checksum="a", body_size=5),
+        call(200, checksum="a", body_size=5, body_checksum="u"),
         call(200, checksum="a"),
         call(503, 503, 200, checksum="b", size=20),
         call(302, 200, checksum="b", size=20),
@@ -83,7 +83,8 @@ def test_totals() -> None:
     assert (found.retries, found.redirects, found.recovered) == (4, 1, 1)
     assert (found.failed, found.errors, found.interrupted, found.partial) == (1, 2, 1, 1)
     assert (found.received, found.sent, found.served) == (10 * 5 + 20 * 7, 5, 1)
-    assert (found.payloads, found.distinct, found.distinct_bytes) == (12, 3, 40)
+    assert (found.payloads, found.payload_bytes) == (13, 10 * 5 + 20 * 7 + 5)
+    assert (found.distinct, found.distinct_bytes) == (4, 45)
 
 
 def test_hosts() -> None:
