@@ -27,6 +27,7 @@ _COMMANDS = {
     "coverage": ("coverage", "coverage_command"),
     "export": ("exporting", "export"),
     "import": ("importing", "import_command"),
+    "report": ("report", "report_command"),
 }
 
 

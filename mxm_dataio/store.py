@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -474,9 +474,18 @@ class Store:
         self.move()
         return self._placed_if_any(self._catalog.exchange(request_id))
 
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return the calls of a session in the order in which they were made."""
-        for exchange in self.catalog.exchanges(session_id):
+    def exchanges(
+        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
+    ) -> Iterator[Exchange]:
+        """Return the calls of a session in the order in which they were made.
+
+        Args:
+            damaged: is told of each whose record can't be read; without it that raises.
+
+        Raises:
+            IntegrityError: a record, or the database, is damaged.
+        """
+        for exchange in self.catalog.exchanges(session_id, damaged):
             yield self.placed(exchange)
 
     def requests(self, session_id: str) -> list[Request]:
