@@ -67,10 +67,10 @@ class Keeping(Protocol):
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note a session that ended."""
 
-    def note(self, session_id: str, line: bytes) -> None:
+    def jot(self, session_id: str, line: bytes) -> None:
         """Keep a line of coverage with a session that is under way."""
 
-    def noted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return what was noted with a session that is under way, but for one process's notes."""
 
     def close(self) -> None:

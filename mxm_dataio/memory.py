@@ -21,8 +21,7 @@ from .formats import calls, cassette
 from .formats.bodies import Node
 from .formats.calls import Asked, Deriving
 from .formats.cassette import Document
-from .models import Exchange, Request, Response, Session, Status
-from .models import Exchange, Request, Response, Session, Unseen
+from .models import Exchange, Request, Response, Session, Status, Unseen
 from .payloads import Spool
 from .recordings import Recording, exchange_of
 
@@ -199,10 +198,10 @@ class MemoryStore:
         """Note how the session ended."""
         self._session = session
 
-    def note(self, session_id: str, line: bytes) -> None:
+    def jot(self, session_id: str, line: bytes) -> None:
         """Coverage is no part of a cassette."""
 
-    def noted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return nothing: no one else notes here."""
         return None
 

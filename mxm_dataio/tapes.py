@@ -6,8 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,24 +112,20 @@ def _holds(path: Path, content: bytes) -> bool:
         return not path.is_symlink() and path.read_bytes() == content
     except OSError:
         return False
+
+
 def drop(path: Path, places: Collection[int]) -> int:
     """Drop some of a cassette's calls, and return how many.
 
+    Raises:
         IntegrityError, StoreError: as reading and writing do.
+    """
     was, document = load(path, needed=True)
     assert document is not None
     kept = [node for place, node in enumerate(document.calls) if place not in places]
     count = len(document.calls) - len(kept)
     save(path, replace(document, calls=kept), {}, was)
     return count
-
-
-def remove(path: Path) -> None:
-    """Delete a cassette and what lies beside it.
-
-        OSError: it can't be deleted.
-    path.unlink()
-    _sweep(cassette.Folder(path), set())
 
 
 def _replace(path: Path, content: bytes) -> None:
