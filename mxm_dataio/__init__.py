@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .adapters.requests import CaptureAdapter, mount
     from .api import IngestSession
+    from .cassettes import CassetteSession, use_cassette
     from .errors import (
         ConfigError,
         DataIOError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureAdapter",
+    "CassetteSession",
     "ConfigError",
     "DataIOError",
     "DataIOWarning",
@@ -58,6 +60,7 @@ __all__ = [
     "mount",
     "register",
     "unregister",
+    "use_cassette",
 ]
 
 # Module → the names handed on from it. Each is loaded when asked for: a program that imports this
@@ -65,6 +68,7 @@ __all__ = [
 _NAMES = {
     "adapters.requests": ("CaptureAdapter", "mount"),
     "api": ("IngestSession",),
+    "cassettes": ("CassetteSession", "use_cassette"),
     "errors": (
         "ConfigError",
         "DataIOError",

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, coverage
+from . import config, coverage, network
 from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
@@ -35,6 +35,7 @@ from .errors import (
 from .fetcher import HTTPFetcher
 from .identity import Identity
 from .interception import http_fetchers, interceptors
+from .keeping import Keeping
 from .lookup import Lookup
 from .masking import Secrets
 from .misses import miss_error, swallowed
@@ -48,6 +49,7 @@ from .models import (
     Response,
     Session,
     Status,
+    Unseen,
 )
 from .params import plain
 from .parts import Part, Parts
@@ -61,6 +63,7 @@ from .utils import after_fork, as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:
     from .interception import Interceptor
+    from .watch import Watch
 
 
 class Pending(Protocol):
@@ -134,6 +137,8 @@ class IngestSession:
 
     # It leaves calls to any other session, even one on another root.
     _steps_back = False
+    # Calls are kept in the root, and those of all sessions with the hook in one.
+    in_root = True
 
     def __init__(
         self,
@@ -204,7 +209,7 @@ class IngestSession:
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
-        self.store: Store | None = None
+        self.store: Keeping | None = None
         self.session: Session | None = None
         self.misses: list[ReplayMissError] = []
         self._session_id = session
@@ -213,10 +218,11 @@ class IngestSession:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
+        self._watch: Watch | None = None
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
-        self._shared: Served | None = None
+        self._served: Served | None = None
         self._tokens: list[Any] = []
         self._asking = Asking(self)
 
@@ -248,12 +254,15 @@ class IngestSession:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
+            self._watch = self._watching()
             self._pid = os.getpid()
             self._begin(self._parent)
             self.is_open = True
             _open.add(self)
             self._take_place()
         self._install(made)
+        if self._watch is not None:
+            self._watch.start()
         return self
 
     def _take_place(self) -> None:
@@ -270,6 +279,17 @@ class IngestSession:
     def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
         """Return what makes the interceptors that this session needs."""
         return interceptors if self._hook else ()
+
+    def _make_lookup(self, store: Keeping, source: str) -> Lookup:
+        """Return what finds the answers of a source's calls."""
+        return Lookup(
+            store,
+            source,
+            as_of=self._as_of,
+            root_id=self._session_id,
+            exhausted=self.exhausted,
+            latest=self.mode is Mode.AUTO,
+        )
 
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
@@ -288,6 +308,23 @@ class IngestSession:
                     made.append(interceptor)
         return made
 
+    def _watching(self) -> Watch | None:
+        """Return what sees connections that go past, if it is asked for and there is a way."""
+        if not self.settings.watch or self.mode is Mode.OFF:
+            return None
+        try:
+            network.prepare()
+        except ConfigError as exc:
+            try:
+                self.blind(str(exc))
+            except DataIOError:
+                self._close_store()
+                raise
+            return None
+        from .watch import Watch  # few sessions watch
+
+        return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.
 
@@ -300,10 +337,10 @@ class IngestSession:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
-        for other in _stack:
-            if other._steps_back:
-                continue
-            if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
+        root = self.settings.root.absolute()
+        for other in _stack if self._hook and self.in_root else ():
+            elsewhere = other.in_root and other.settings.root.absolute() != root
+            if elsewhere and not other._steps_back:
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
                     f"can't record to {self.settings.root} as well: close that one, use one "
@@ -380,10 +417,10 @@ class IngestSession:
             warnings=self._warnings(),
         )
 
-    def _begin_row(self, store: Store, session: Session) -> None:
+    def _begin_row(self, store: Keeping, session: Session) -> None:
         store.begin(session)
 
-    def _end_row(self, store: Store, session: Session, settled: bool) -> None:
+    def _end_row(self, store: Keeping, session: Session, settled: bool) -> None:
         store.end(session, settled=settled)
 
     def _equip(self, part: Part) -> None:
@@ -392,16 +429,9 @@ class IngestSession:
         if store is None or session is None:
             return
         if part.lookup is None and self.mode in (Mode.REPLAY, Mode.AUTO):
-            part.lookup = Lookup(
-                store,
-                part.source,
-                as_of=self._as_of,
-                root_id=self._session_id,
-                exhausted=self.exhausted,
-                latest=self.mode is Mode.AUTO,
-            )
-            if self._shared is not None:
-                part.lookup.share(self._shared)
+            part.lookup = self._make_lookup(store, part.source)
+            if self._served is not None:
+                part.lookup.share(self._served)
         if not store.readonly:
             part.recorder = Recorder(
                 store, session, part.secrets, self.settings.spool_limit, source=part.source
@@ -427,6 +457,8 @@ class IngestSession:
             return
         if os.getpid() != self._pid:
             self._adopt()
+        if self._watch is not None:
+            self._watch.stop()
         with _stack_lock:
             if self in _stack:
                 _stack.remove(self)
@@ -454,7 +486,7 @@ class IngestSession:
             _context.set(None)
         self._asking.close()
         self._end(exc)
-        shared, self._shared = self._shared, None
+        shared, self._served = self._served, None
         if shared is not None:
             shared.close()
         self._report_misses(exc)
@@ -476,12 +508,16 @@ class IngestSession:
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
+            unseen = self._unseen()
             self.session = replace(
                 self.session,
                 status=self._ended(raised),
                 ended_at=utc_now(),
-                warnings=self._warnings(),
+                warnings=self._warnings(unseen),
+                coverage=unseen,
             )
+            if self.mode is Mode.REPLAY:
+                self._unsaid = coverage.replay_warning(unseen or ()) or self._unsaid
             self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
@@ -491,7 +527,7 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None, settled: bool) -> None:
+    def _end_store(self, store: Keeping | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
                 self._end_row(store, self.session, settled)
@@ -504,11 +540,25 @@ class IngestSession:
             with contextlib.suppress(StoreError):
                 self._close_store()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, unseen: tuple[Unseen, ...] | None = None) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
-        # Without the hook a session claims nothing but what is mounted.
-        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
-        return (*self._problems, *([unseen] if unseen else []))
+        said = ""
+        if self._watch is not None:
+            said = coverage.unseen_warning(unseen or ())
+        elif self._hook and self.mode is not Mode.OFF:
+            # Without the hook a session claims nothing but what is mounted.
+            said = coverage.warning()
+        return (*self._problems, *([said] if said else []))
+
+    def _unseen(self) -> tuple[Unseen, ...] | None:
+        """Return what went past the session, ``None`` if nobody watched."""
+        if self._watch is None:
+            return None
+        jotted: tuple[Unseen, ...] | None = None
+        if self.store is not None and not self.store.readonly:
+            # By children that were forked to become another program.
+            jotted = self.store.jotted(self.id, but=os.getpid())
+        return coverage.merged([*self._watch.found(), *(jotted or ())])
 
     def outside(self, method: str, url: str) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
@@ -526,8 +576,7 @@ class IngestSession:
                 method=method,
                 url=shown,
             )
-            with self._lock:
-                self.misses.append(error)
+            self.missed(error)
             raise error
         text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
         first = self.incomplete(text)
@@ -546,20 +595,41 @@ class IngestSession:
             return
         raise error from self.misses[0]
 
+    # -- what its watch tells ----------------------------------------------------------------
+
+    def own(self) -> bool:
+        """Say whether the session was begun by this process, not by one that forked it."""
+        return os.getpid() == self._pid
+
+    def adopt(self) -> None:
+        """Begin a session of this process's own, in a forked child that has none yet."""
+        if not self.own():
+            self._adopt()
+
+    def jot(self, line: bytes) -> None:
+        """Keep a line of coverage, even if the process is killed."""
+        if self.store is not None and not self.store.readonly:
+            self.store.jot(self.id, line)
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, so that it can't be swallowed."""
+        with self._lock:
+            self.misses.append(error)
+
     # -- other processes ---------------------------------------------------------------------
 
-    def _share(self, path: Path | None = None) -> None:
+    def _share_served(self, path: Path | None = None) -> None:
         """Have other processes of this replay, forked children at least, serve calls in turns.
 
         Raises:
             OSError, StoreError: what is shared can't be made or read.
         """
-        if self.mode is not Mode.REPLAY or self._shared is not None:
+        if self.mode is not Mode.REPLAY or self._served is not None:
             return
-        self._shared = Served(path)
+        self._served = Served(path)
         for part in self._parts:
             if part.lookup is not None:
-                part.lookup.share(self._shared)
+                part.lookup.share(self._served)
 
     def _adopt(self) -> None:
         """Begin a session of this process's own, with the parent's as its parent."""
@@ -571,6 +641,8 @@ class IngestSession:
             # What went wrong before the fork did so in the parent.
             self._problems, self.misses = [], []
             self._begin(parent)
+            if self._watch is not None:
+                self._watch.begun()
         self._end_with_process()
 
     def _end_with_process(self) -> None:
@@ -610,20 +682,14 @@ class IngestSession:
         if not self.is_open:
             # It ended a moment ago, in another thread.
             return Pass()
-        return decide(
-            self.mode,
-            stored,
-            age=time.time() - confirmed,
-            ttl=self.settings.ttl,
-            conditional=conditional,
-        )
+        return self._decided(stored, time.time() - confirmed, conditional)
+
+    def _decided(self, stored: Exchange | None, age: float, conditional: bool) -> Decision:
+        return decide(self.mode, stored, age=age, ttl=self.settings.ttl, conditional=conditional)
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
         part = self._parts.named(identity.source)
-        where = f"source {part.source!r} under {self.settings.root}"
-        if self._session_id:
-            where = f"session {self._session_id} ({where})"
         near: tuple[NearMiss, ...] = ()
         lookup = part.lookup
         try:
@@ -632,11 +698,19 @@ class IngestSession:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, part.secrets.url(url), identity.params_hash(), where, near
+            identity.method,
+            part.secrets.url(url),
+            identity.params_hash(),
+            self._where(part.source),
+            near,
         )
-        with self._lock:
-            self.misses.append(error)
+        self.missed(error)
         return error
+
+    def _where(self, source: str) -> str:
+        """Return, in words, where replay looks for a source's calls."""
+        where = f"source {source!r} under {self.settings.root}"
+        return f"session {self._session_id} ({where})" if self._session_id else where
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -836,7 +910,7 @@ def _has_recording(root: Path, source: str) -> bool:
 def _before_fork() -> None:
     for ingest in list(_open):
         try:
-            ingest._share()
+            ingest._share_served()
         except (OSError, StoreError) as exc:
             ingest.incomplete(f"each process was served answers from the first on: {exc}")
 
@@ -848,8 +922,10 @@ def _after_fork() -> None:
     for ingest in list(_open):
         ingest._lock = threading.RLock()
         ingest._parts.renew_locks()
-        if ingest._shared is not None:
-            ingest._shared.renew_lock()
+        if ingest._served is not None:
+            ingest._served.renew_lock()
+        if ingest._watch is not None:
+            ingest._watch.forked()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()

@@ -11,18 +11,19 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
+from . import network
 from .entries import CapturedAttempt, CapturedCall
 from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
+from .keeping import Keeping
 from .masking import Secrets
 from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
 from .registry import fetcher_for
-from .store import Store
 from .utils import dotted, instant
 
 # Answers held for the program because the store has them without their secrets.
@@ -51,7 +52,7 @@ class Ingest(Protocol):
     """What a call needs of its session."""
 
     mode: Mode
-    store: Store | None
+    store: Keeping | None
 
     def identify(
         self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
@@ -181,7 +182,8 @@ class Asking:
             raise ingest.miss(identity, asked.endpoint)
         inner = _collector.set(None)
         try:
-            result = _checked(fetcher.fetch(asked), asked.source)
+            with network.captured():
+                result = _checked(fetcher.fetch(asked), asked.source)
             head = _head_of(result, asked.source)
         except ConfigError:
             raise

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from . import config
+from . import config, coverage
 from .environment import DEFAULTS
 from .errors import ConfigError, DataIOError, StoreError
 from .link import settings_json
@@ -214,13 +214,9 @@ class Outcome:
         return list(dict.fromkeys((*self._run.problems, *own)))
 
     @property
-    def coverage(self) -> list[Unseen]:
+    def unseen(self) -> tuple[Unseen, ...]:
         """What went past capture in any of the processes."""
-        every: dict[tuple[str, str, str], int] = {}
-        for report in self.reports:
-            for kind, name, times, caller in report.coverage or ():
-                every[kind, name, caller] = every.get((kind, name, caller), 0) + times
-        return [Unseen(k, n, times, caller) for (k, n, caller), times in every.items()]
+        return coverage.merged(one for report in self.reports for one in report.coverage or ())
 
     @property
     def session_status(self) -> Status:
@@ -258,7 +254,7 @@ class Outcome:
 
     def status(self, options: Options) -> int:
         """Return the exit status of the run; negative: the signal by which it is to end."""
-        unseen = options.full and bool(self.coverage)
+        unseen = options.full and bool(self.unseen)
         if self.exit_status == 0 and (self.missed or self._blind or unseen):
             return WRONG
         return self.exit_status
@@ -276,17 +272,18 @@ class Outcome:
             put(self.misses[0])
         if self._blind:
             say(f"error: {self._run.problems[0]}")
-        unseen = self.coverage
+        unseen = self.unseen
         if options.full and unseen:
             say(f"error: not all was captured: {counted(len(unseen), 'thing')} went past")
         if options.quiet:
             return
         say(self._line())
+        told = coverage.unseen_warning(self.own.coverage or ()) if self.own is not None else ""
         for warning in self.warnings:
-            say(f"warning: {warning}")
+            if warning != told:
+                say(f"warning: {warning}")
         for one in unseen:
-            by = f" by {one.caller}" if one.caller else ""
-            say(f"not captured: {one.kind} {one.name}{by}, {counted(one.times, 'time')}")
+            say(f"not captured: {coverage.said(one)}")
         if self.head is not None:
             put(self.head)
 
@@ -310,7 +307,7 @@ class Outcome:
             "program": run.label, "status": None if run.replays else self.session_status,
             "exit_status": self.exit_status, "calls": self.calls, "sessions": self.sessions,
             "interrupted": self.interrupted, "missed": self.missed, "misses": self.misses,
-            "warnings": self.warnings, "coverage": [one._asdict() for one in self.coverage],
+            "warnings": self.warnings, "coverage": [one._asdict() for one in self.unseen],
             "head": self.head,
         }  # fmt: skip
         return json.dumps(line)

@@ -23,6 +23,7 @@ from .environment import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is
 from .errors import DataIOWarning, ReplayMissError, StoreError
 from .identity import Identity
 from .interception import interceptors, modules
+from .keeping import Keeping
 from .link import Link, settings_json
 from .messages import say
 from .misses import swallowed
@@ -89,11 +90,13 @@ class AutoSession(IngestSession):
         if self._run is None and self.mode is Mode.REPLAY:
             self._make_run()
         if self._run is not None:
-            self._share(self._run / SERVED)
+            self._share_served(self._run / SERVED)
         self._hand_on()
         self._end_with_process()
         link = self._link
-        if link is not None and link.pid == os.getpid() and link.ends and self.store:
+        if link is None or link.pid != os.getpid() or not link.ends:
+            return
+        if isinstance(self.store, Store) and not self.store.readonly:
             with contextlib.suppress(StoreError, OSError):
                 self.store.end_left(link.parent_id)
 
@@ -127,7 +130,7 @@ class AutoSession(IngestSession):
             made = replace(made, id=parent.id, root_id=parent.root_id, parent_id=None)
         return replace(made, program=self.program)
 
-    def _begin_row(self, store: Store, session: Session) -> None:
+    def _begin_row(self, store: Keeping, session: Session) -> None:
         if not self._joined:
             super()._begin_row(store, session)
 
@@ -178,14 +181,12 @@ class AutoSession(IngestSession):
             return Miss()
         return super().decide(identity, conditional=conditional)
 
-    def miss(self, identity: Identity, url: str) -> ReplayMissError:
-        """Note a miss of this process's own; see ``IngestSession.miss``."""
-        if os.getpid() != self._pid:
-            self._adopt()
-        error = super().miss(identity, url)
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss of this process's own; see ``IngestSession.missed``."""
+        self.adopt()
+        super().missed(error)
         # At once: the process may end without a word.
         self._report(RUNNING)
-        return error
 
     def incomplete(self, text: str) -> bool:
         """Note that something was not recorded; see ``IngestSession.incomplete``."""
@@ -209,7 +210,7 @@ class AutoSession(IngestSession):
         for call in pending:
             call.settle()
         self._report(LEFT)
-        if self.store is not None and self.session is not None and not self._joined:
+        if isinstance(self.store, Store) and self.session is not None and not self._joined:
             with contextlib.suppress(StoreError):
                 self.store.note(replace(self.session, warnings=tuple(self._problems)))
 
@@ -227,6 +228,8 @@ class AutoSession(IngestSession):
                 # What calls still, from a finalizer or a daemon thread, is to reach nothing.
                 self._install(installed)
                 self._take_place()
+                if self._watch is not None:
+                    self._watch.start()
             self._report(ENDED)
             if self._made_run and self._run is not None:
                 import shutil
@@ -235,7 +238,7 @@ class AutoSession(IngestSession):
         if self.misses and not self._attended:
             say(f"error: {swallowed(self.misses)}")
 
-    def _end_row(self, store: Store, session: Session, settled: bool) -> None:
+    def _end_row(self, store: Keeping, session: Session, settled: bool) -> None:
         if not self._joined:
             super()._end_row(store, session, settled)
 

@@ -12,10 +12,10 @@ from .ahead import Ahead
 from .catalog import Following
 from .errors import NearMiss
 from .identity import Identity
+from .keeping import Keeping
 from .models import Exchange, Exhausted
 from .nearest import nearest
 from .served import Places, Served
-from .store import Store
 from .utils import as_of_bound, parse_instant
 
 # Recorded calls looked at for the nearest to a miss.
@@ -36,7 +36,7 @@ class Lookup:
 
     def __init__(
         self,
-        store: Store,
+        store: Keeping,
         source: str,
         *,
         as_of: str | None = None,

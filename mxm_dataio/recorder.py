@@ -9,11 +9,11 @@ from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
+from .keeping import Keeping
 from .masking import LARGEST, Clear, Secrets
 from .models import Exchange, Framing, Session
 from .payloads import Spool
 from .redaction import has_fields
-from .store import Store
 
 _LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d+)(?=[ \t]*\r?$)", re.I | re.M)
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -32,7 +32,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: Store,
+        store: Keeping,
         session: Session,
         secrets: Secrets,
         spool_limit: int,

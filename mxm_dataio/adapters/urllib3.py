@@ -16,9 +16,9 @@ from ..asking import collector
 from ..entries import CapturedCall
 from ..heads import given_head
 from ..identity import Identity
+from ..keeping import Keeping
 from ..models import Exchange, Headers, Mode
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
-from ..store import Store
 from ..utils import after_fork, new_id
 from .bases import Connection, Pool, TLSConnection
 from .call import UNSENT, Call, header_pairs, identify_streamed, view
@@ -139,7 +139,7 @@ class Plan:
         )
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Keeping:
         """The store that holds the answer to serve."""
         assert self._store is not None
         return self._store
