@@ -21,6 +21,7 @@ from .errors import DataIOError, IntegrityError
 
 # Command → its module and its name there, in the order in which help lists them.
 _COMMANDS = {
+    "run": ("run", "run_command"),
     "verify": ("verify", "verify_command"),
     "head": ("heads", "head"),
     "prove": ("heads", "prove"),
