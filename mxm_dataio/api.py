@@ -298,11 +298,7 @@ class IngestSession:
             try:
                 interceptor = make()
             except ConfigError as exc:
-                try:
-                    self.blind(str(exc))
-                except DataIOError:
-                    self._close_store()
-                    raise
+                self._begin_blind(exc)
             else:
                 if interceptor is not None:
                     made.append(interceptor)
@@ -315,15 +311,19 @@ class IngestSession:
         try:
             network.prepare()
         except ConfigError as exc:
-            try:
-                self.blind(str(exc))
-            except DataIOError:
-                self._close_store()
-                raise
+            self._begin_blind(exc)
             return None
         from .watch import Watch  # few sessions watch
 
         return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+
+    def _begin_blind(self, exc: ConfigError) -> None:
+        """Note as the session opens that something can't be seen, or don't open it."""
+        try:
+            self.blind(str(exc))
+        except DataIOError:
+            self._close_store()
+            raise
 
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.

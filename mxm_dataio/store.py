@@ -374,6 +374,9 @@ class Store:
         Args:
             settled: all its calls are in their place; it is sealed.
         """
+        if session.coverage is None:
+            # Who ends it may be another than the process that watched, and was killed.
+            session = replace(session, coverage=self.jotted(session.id))
         self._catalog.put_session(session, durable=True, sealed=settled)
         with self._lock:
             self._stop(session.id)

@@ -103,7 +103,7 @@ def _say(account: Account) -> None:
         which = f"session {one.id}" if children else "it"
         click.secho(printable(f"not known: {_why(one, which)}"), fg="red", bold=True)
     click.echo()
-    click.echo(_LIMITS)
+    click.echo(click.wrap_text(_LIMITS, width=100))
 
 
 def _why(session: Session, which: str) -> str:
