@@ -50,7 +50,7 @@ def test_verify_says_that_all_is_well(root: Path) -> None:
     (line,) = run("verify", "--root", root, "--json").output.splitlines()
     assert json.loads(line) == {
         "type": "verified", "ok": True, "sessions": 3, "calls": 8, "payloads": 9, "bytes": 42,
-        "head": head, "findings": 0,
+        "head": head, "findings": 0, "pruned": 0,
     }  # fmt: skip
 
 
