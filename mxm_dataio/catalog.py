@@ -473,6 +473,16 @@ class SQLiteCatalog:
             self._heads.clear()
             yield db
 
+    def vacuum(self) -> None:
+        """Write the file anew, without what was deleted; others wait.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        with self._use() as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def _renumber_heads(self, db: sqlite3.Connection) -> None:
         """Forget the heads' numbers if another may have pruned: they are given anew."""
         now = self._opened, db.execute("PRAGMA data_version").fetchone()[0]

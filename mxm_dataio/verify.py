@@ -377,8 +377,8 @@ class _Work:
             return
         if (tombstone.gone.records, tombstone.gone.head) != (count, head):
             self.found(
-                f"its row says that it had {count} records, and its prune {tombstone.gone.records}, "
-                "or others",
+                f"its row says that it had {count} records, and its prune "
+                f"{tombstone.gone.records}, or others",
                 held.id,
             )
         if held.pruned_at != tombstone.at:
@@ -563,7 +563,7 @@ class _Work:
             more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
             self.notes.append(
                 f"no record names {', '.join(orphans)}{more} in {RESPONSES}: left by a process "
-                "that was killed, or of a call that is being recorded"
+                "that was killed, or by a prune, or of a call that is being recorded"
             )
         if temporary:
             self.notes.append(
