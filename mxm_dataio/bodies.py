@@ -153,7 +153,7 @@ class Body:
         text = self.media.startswith("text/") or self.media in _TEXTS or self.media.endswith("+xml")
         if not text and not _is_text(self.start):
             return Kind.BINARY
-        if text and b"\0" in self.start and not self.charset.startswith("utf-"):
+        if text and b"\0" in self.start and not self.charset.startswith(("utf-16", "utf-32")):
             return Kind.BINARY
         if not text and self.start.lstrip()[:1] in (b"{", b"["):
             return Kind.JSON
@@ -250,9 +250,9 @@ def _codec(name: str) -> str | None:
 
 
 def _decodes(start: bytes) -> bool:
-    """Say whether bytes are UTF-8, the last character of which may be cut."""
+    """Say whether bytes are UTF-8, the last character of which may be cut where there are more."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)
+        codecs.getincrementaldecoder("utf-8")().decode(start, len(start) < _START)
     except UnicodeDecodeError:
         return False
     return True

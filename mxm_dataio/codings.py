@@ -93,9 +93,10 @@ class _Brotli(Decoder):
         if not self._bounded:
             yield self._process(data)
         else:
-            yield self._process(data, output_buffer_limit=STEP)
-            while not (self._inner.can_accept_more_data() or self._inner.is_finished()):
-                yield self._process(b"", output_buffer_limit=STEP)
+            piece = self._process(data, output_buffer_limit=STEP)
+            while piece or not (self._inner.can_accept_more_data() or self._inner.is_finished()):
+                yield piece
+                piece = self._process(b"", output_buffer_limit=STEP)
         self.finished = self._inner.is_finished()
 
 

@@ -240,6 +240,7 @@ class Comparer:
         headers: list[HeaderChange] = []
         body = _SAME
         if before is not None and after is not None:
+            facts.append(("bytes not kept", f"{before.truncated:,}", f"{after.truncated:,}"))
             body = compare_bodies(
                 answered(self.store, before),
                 answered(self.store, after),

@@ -38,7 +38,7 @@ _ATTEMPTS = (
     "WHERE request = ? ORDER BY sequence"
 )
 _ENDING = (
-    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.head "
+    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.truncated, p.head "
     "FROM requests q LEFT JOIN responses p ON p.request = q.number WHERE q.id = ? "
     "ORDER BY p.sequence DESC LIMIT 1"
 )
@@ -108,6 +108,7 @@ class Ending(NamedTuple):
     served_from: str | None
     status_code: int | None
     checksum: str | None
+    truncated: int | None
     head: bytes | None
 
 

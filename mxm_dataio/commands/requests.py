@@ -91,7 +91,13 @@ def columns(*, days: bool) -> Sequence[Column[Listed]]:
         ),
         Column("method", lambda call: call.method),
         Column("status", outcome, outcome_cell),
-        Column("bytes", lambda call: call.answer.size if call.answer else None, _bytes, right=True),
+        Column(
+            "bytes",
+            lambda call: call.answer.size if call.answer else None,
+            _bytes,
+            right=True,
+            rank=1,
+        ),
         Column(
             "took",
             lambda call: None if call.duration is None else f"{call.duration * 1000:.3f}",

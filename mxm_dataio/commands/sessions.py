@@ -115,7 +115,7 @@ COLUMNS: Sequence[Column[Line]] = (
 @common.since_option("sessions")
 @click.option(
     "--status",
-    type=click.Choice([*(s for s in Status if s != Status.PARTIAL), _PRUNED]),
+    type=click.Choice([*(s.value for s in Status if s is not Status.PARTIAL), _PRUNED]),
     help="Only those that are so.",
 )
 @click.option(

@@ -27,6 +27,8 @@ Cell = str | tuple[str, str]
 
 _BATCH = 200
 _GAP = 2
+# What a column that takes what room is left has on the narrowest terminals.
+_NARROW = 8
 # On an encoding that has no such signs.
 _PLAINER = str.maketrans({"→": ">", "×": "x", "…": "~", "└": "`", "─": "-", "█": "#", "·": "."})
 
@@ -146,21 +148,27 @@ class _Shown(Generic[_Row]):
 
     def _fitted(self) -> dict[int, int]:
         """Return the widths of the columns that are shown, by their places."""
-        widths = {place: width for place, width in enumerate(self._natural) if width}
+        shown = {place: width for place, width in enumerate(self._natural) if width}
         while True:
-            over = sum(widths.values()) + _GAP * (len(widths) - 1) - self._room
-            for place in widths:
-                least = self._all[place].least
-                if over > 0 and least:
-                    kept = max(min(least, widths[place]), widths[place] - over)
-                    over -= widths[place] - kept
-                    widths[place] = kept
-            droppable = [place for place in widths if self._all[place].rank]
-            if over <= 0 or not droppable:
+            widths, over = self._shrunk(shown, lambda column: column.least)
+            droppable = [place for place in shown if self._all[place].rank]
+            if over <= 0:
                 return widths
-            del widths[max(droppable, key=lambda place: self._all[place].rank)]
-            for place in widths:
-                widths[place] = self._natural[place]
+            if not droppable:
+                return self._shrunk(shown, lambda column: min(column.least, _NARROW))[0]
+            del shown[max(droppable, key=lambda place: self._all[place].rank)]
+
+    def _shrunk(
+        self, shown: dict[int, int], least: Callable[[Column[_Row]], int]
+    ) -> tuple[dict[int, int], int]:
+        """Return widths of which the elastic ones take what is left, and what they are too wide."""
+        widths = dict(shown)
+        over = sum(widths.values()) + _GAP * (len(widths) - 1) - self._room
+        for place, width in shown.items():
+            if over > 0 and least(self._all[place]):
+                widths[place] = max(min(least(self._all[place]), width), width - over)
+                over -= width - widths[place]
+        return widths, over
 
     def _line(self, cells: Sequence[tuple[str, str]], widths: dict[int, int]) -> None:
         from rich.cells import cell_len
