@@ -378,6 +378,9 @@ class IngestSession:
         if stored is None:
             self._close_store()
             raise ConfigError(f"no session {self._session_id} under {self.settings.root}")
+        if stored.pruned_at is not None:
+            self._close_store()
+            raise ConfigError(f"session {stored.id} was pruned on {stored.pruned_at}")
         if stored.source != self.source:
             self._close_store()
             raise ConfigError(
@@ -900,7 +903,7 @@ class IngestSession:
 def _has_recording(root: Path, source: str) -> bool:
     try:
         with Store(root, readonly=True) as store:
-            return bool(store.sessions(source))
+            return any(one.pruned_at is None for one in store.sessions(source))
     except IntegrityError:
         raise
     except StoreError:
