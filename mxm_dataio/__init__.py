@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from . import interception as _interception
 
+# Not typing's: each Python process whose environment switches capture on imports this package as
+# it starts, and is to load nothing for it that it would not have loaded itself.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .adapters.requests import CaptureAdapter, mount
     from .api import IngestSession
     from .cassettes import CassetteSession, use_cassette
@@ -87,6 +89,8 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def _handed_on(name: str) -> Any:
+    from importlib import import_module
+
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     if name in _NAMES:
@@ -152,4 +156,5 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
 
 
 _interception.interceptors += [_hook, _chunked_hook]
+_interception.modules |= {_hook: "urllib3", _chunked_hook: "requests"}
 _interception.http_fetchers.append(_http_fetcher)

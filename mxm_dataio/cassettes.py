@@ -151,10 +151,10 @@ class CassetteSession(IngestSession):
 
     # -- finding -------------------------------------------------------------------------------
 
-    def _make_lookup(self, store: Keeping) -> Lookup:
+    def _make_lookup(self, store: Keeping, source: str) -> Lookup:
         # What is new is no answer: a call that was recorded once is fetched the second time.
         exhausted = Exhausted.ERROR if self.mode is Mode.AUTO else self.exhausted
-        return Lookup(store, self.source, exhausted=exhausted)
+        return Lookup(store, source, exhausted=exhausted)
 
     def _decided(self, stored: Exchange | None, age: float, conditional: bool) -> Decision:
         ttl = self.settings.ttl
@@ -163,7 +163,7 @@ class CassetteSession(IngestSession):
             return Serve(stored)
         return super()._decided(stored, age, conditional)
 
-    def _where(self) -> str:
+    def _where(self, source: str) -> str:
         where = f"the cassette {self.path}"
         if self._shared:
             where += f", nor in {', '.join(map(str, self._shared))}"

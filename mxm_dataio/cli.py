@@ -24,7 +24,10 @@ _COMMANDS = {
     "verify": ("verify", "verify_command"),
     "head": ("heads", "head"),
     "prove": ("heads", "prove"),
+    "coverage": ("coverage", "coverage_command"),
     "export": ("exporting", "export"),
+    "import": ("importing", "import_command"),
+    "report": ("report", "report_command"),
 }
 
 

@@ -74,6 +74,7 @@ class Identity:
     Attributes:
         headers: the headers that always count.
         all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
+        source: the data source that the call belongs to; no member of the document.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Identity:
     body: Any
     headers: dict[str, str]
     all_headers: Mapping[str, str]
+    source: str = ""
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names."""
@@ -120,6 +122,7 @@ def identify(
     body: bytes | mmap | None = None,
     ignore: Collection[str] = (),
     ignore_headers: Collection[str] = (),
+    source: str = "",
 ) -> Identity:
     """Return the identity of a call.
 
@@ -132,6 +135,7 @@ def identify(
         ignore: lower-case names of query and form fields, and of JSON members at any depth,
             that do not count.
         ignore_headers: lower-case names of headers that never count.
+        source: which the call belongs to.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -152,6 +156,7 @@ def identify(
         body=body_member(body, joined.get("content-type", ""), ignore),
         headers=counted,
         all_headers=joined,
+        source=source,
     )
 
 

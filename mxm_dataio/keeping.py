@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 from .catalog import Following
 from .entries import Entry
-from .models import Exchange, Request, Response, Session
+from .models import Exchange, Request, Response, Session, Unseen
 from .payloads import Spool
 
 
@@ -66,6 +66,12 @@ class Keeping(Protocol):
 
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note a session that ended."""
+
+    def jot(self, session_id: str, line: bytes) -> None:
+        """Keep a line of coverage with a session that is under way."""
+
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was noted with a session that is under way, but for one process's notes."""
 
     def close(self) -> None:
         """Let go of what is open."""

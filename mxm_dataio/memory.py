@@ -21,7 +21,7 @@ from .formats import calls, cassette
 from .formats.bodies import Node
 from .formats.calls import Asked, Deriving
 from .formats.cassette import Document
-from .models import Exchange, Request, Response, Session, Status
+from .models import Exchange, Request, Response, Session, Status, Unseen
 from .payloads import Spool
 from .recordings import Recording, exchange_of
 
@@ -197,6 +197,13 @@ class MemoryStore:
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note how the session ended."""
         self._session = session
+
+    def jot(self, session_id: str, line: bytes) -> None:
+        """Coverage is no part of a cassette."""
+
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return nothing: no one else notes here."""
+        return None
 
     def close(self) -> None:
         """Nothing is open."""

@@ -27,13 +27,22 @@ class Recorder:
         session: whose calls they are.
         secrets: what never reaches disk.
         spool_limit: bytes of a body held in memory.
+        source: of the calls, if not the session's own.
     """
 
     def __init__(
-        self, store: Keeping, session: Session, secrets: Secrets, spool_limit: int
+        self,
+        store: Keeping,
+        session: Session,
+        secrets: Secrets,
+        spool_limit: int,
+        *,
+        source: str = "",
     ) -> None:
         self._store = store
-        self._session = InSession(session.id, session.root_id, session.source, session.as_of)
+        self._session = InSession(
+            session.id, session.root_id, source or session.source, session.as_of
+        )
         self._kind = session.kind
         self._last_head: tuple[bytes, bytes, object] = (b"", b"", None)
         self._secrets = secrets

@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import StoreError
@@ -111,6 +112,20 @@ def _holds(path: Path, content: bytes) -> bool:
         return not path.is_symlink() and path.read_bytes() == content
     except OSError:
         return False
+
+
+def drop(path: Path, places: Collection[int]) -> int:
+    """Drop some of a cassette's calls, and return how many.
+
+    Raises:
+        IntegrityError, StoreError: as reading and writing do.
+    """
+    was, document = load(path, needed=True)
+    assert document is not None
+    kept = [node for place, node in enumerate(document.calls) if place not in places]
+    count = len(document.calls) - len(kept)
+    save(path, replace(document, calls=kept), {}, was)
+    return count
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from .. import network
 from ..api import active
 from ..models import Peer
 from .bases import Pool
@@ -31,6 +32,9 @@ from .call import ON_CONNECTION, REPLAYS, Attempt, Call, view
 # The call under way in this context; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
 current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
+
+# What an adapter does that makes a call without urllib3 is the call's as well.
+network.accounts.append(lambda: current.get() is not None)
 
 # Set while the hook stands, whole: what then comes to the taps without a call went past it.
 hooked = threading.Event()
@@ -208,10 +212,12 @@ def _connect(original: Method) -> Method:
         attempt.busy = True
         attempt.connect = None
         token = current.set(None)
+        mark = network.accounted.set(True)
         clock = time.perf_counter()
         try:
             result = original(self)
         finally:
+            network.accounted.reset(mark)
             current.reset(token)
             attempt.busy = False
         seconds = time.perf_counter() - clock

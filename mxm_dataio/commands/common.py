@@ -77,8 +77,12 @@ def on_a_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Yield what shows progress on a terminal, for what takes more than a moment."""
+def progress_bar(**names: str) -> Iterator[Progress | None]:
+    """Yield what shows progress on a terminal, for what takes more than a moment.
+
+    Args:
+        names: what is counted → what is done with it, unless it is checked.
+    """
     if not on_a_terminal():
         yield None
         return
@@ -94,7 +98,7 @@ def progress_bar() -> Iterator[Progress | None]:
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = shown.add_task(f"checking {what}")
+                tasks[what] = shown.add_task(names.get(what, f"checking {what}"))
             shown.update(tasks[what], completed=done, total=max(total, 1))
 
         yield show

@@ -13,6 +13,9 @@ from typing import Any
 # Format → its module, in the order in which a file is tried.
 FORMATS = {
     "cassette": "cassette",
+    "betamax": "betamax",
+    "vcr": "vcr",
+    "responses": "responses",
 }
 # Those in which sessions are written.
 WRITTEN = ("cassette",)
