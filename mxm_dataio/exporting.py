@@ -73,7 +73,7 @@ def to_cassette(
 
     Args:
         volatile: the headers left out; the documented ones, if not given.
-        chunks: keep how chunked bodies were cut.
+        chunks: keep how chunked bodies were cut, however many pieces that is.
         force: what is there is replaced.
 
     Raises:

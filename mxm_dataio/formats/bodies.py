@@ -10,7 +10,7 @@ beside it. A body has
 and in ``bytes``, where they are not the default: ``style`` of JSON (compact), ``charset`` (UTF-8)
 and ``line_end`` (LF) of text; ``compressed``, what compresses the content alike, and then
 ``content``, its own SHA-256; ``beside``, the size, if the bytes are in a file named by their
-checksum.
+checksum; ``chunks``, how they were cut.
 
 zlib makes other bytes of the same content in other builds (zlib-ng). Then ``content`` counts, and
 what is served is compressed as that build does.

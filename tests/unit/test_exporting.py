@@ -21,7 +21,7 @@ from mxm_dataio.entries import InSession
 from mxm_dataio.exporting import recordings_of, to_cassette
 from mxm_dataio.formats import cassette
 from mxm_dataio.formats.volatile import NOTHING
-from mxm_dataio.models import Mode, Session, Status
+from mxm_dataio.models import Framing, Mode, Session, Status
 from mxm_dataio.recordings import Recording, entry_of
 from mxm_dataio.utils import new_id
 from tests.exchanges import comparable, recordings
@@ -50,7 +50,7 @@ def held(root: Path, session_id: str) -> list[Recording]:
         return list(recordings_of(store, session))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(recordings(), max_size=3))
 def test_store_to_cassette_to_store_loses_nothing_but_what_is_said(calls: list[Recording]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,10 @@ def test_store_to_cassette_to_store_loses_nothing_but_what_is_said(calls: list[R
 def whole(recording: Recording) -> Any:
     """Return what `comparable` does, and how bodies were cut."""
     framings = [one.framing for one in recording.exchange.responses]
-    return comparable(recording), framings
+    # An empty body's usual end says nothing.
+    return comparable(recording), [
+        f if f != Framing((), {}, b"0\r\n\r\n") else None for f in framings
+    ]
 
 
 # -- by real programs ----------------------------------------------------------------------------
