@@ -140,6 +140,13 @@ def _chunked_hook() -> _interception.Interceptor | None:
     return CHUNKED_HOOK
 
 
+def _stdlib_hook() -> _interception.Interceptor:
+    from .adapters import stdlib
+
+    stdlib.require()
+    return stdlib.HOOK
+
+
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
     from .fetcher import HTTPFetcher
@@ -148,4 +155,5 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
 
 
 _interception.interceptors += [_hook, _chunked_hook]
+_interception.stdlib_interceptors.append(_stdlib_hook)
 _interception.http_fetchers.append(_http_fetcher)

@@ -34,7 +34,7 @@ from .errors import (
 )
 from .fetcher import HTTPFetcher
 from .identity import Identity, identify
-from .interception import Interceptor, http_fetchers, interceptors
+from .interception import Interceptor, http_fetchers, interceptors, stdlib_interceptors
 from .lookup import Lookup
 from .masking import LARGEST, Secrets
 from .misses import miss_error, swallowed
@@ -261,7 +261,8 @@ class IngestSession:
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
         made = []
-        for make in interceptors if self._hook else ():
+        wanted = [*interceptors, *(stdlib_interceptors if self.settings.stdlib else ())]
+        for make in wanted if self._hook else ():
             try:
                 interceptor = make()
             except ConfigError as exc:
@@ -460,11 +461,26 @@ class IngestSession:
     def _warnings(self) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
         # Without the hook a session claims nothing but what is mounted.
-        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
+        unseen = (
+            coverage.warning(stdlib=self.settings.stdlib)
+            if self._hook and self.mode is not Mode.OFF
+            else ""
+        )
         return (*self._problems, *([unseen] if unseen else []))
 
-    def outside(self, method: str, url: str) -> None:
+    def outside(
+        self,
+        method: str,
+        url: str,
+        *,
+        past: str = "urllib3's pools",
+        instead: str = "make it through a pool or requests, and leave urlopen in place",
+    ) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
+
+        Args:
+            past: what it went past.
+            instead: what to do.
 
         Raises:
             ReplayMissError: in replay, where it would reach the network.
@@ -474,15 +490,14 @@ class IngestSession:
         shown = self.secrets.url(url)
         if self.mode is Mode.REPLAY:
             error = ReplayMissError(
-                f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
-                "replayed: make it through a pool or requests, and leave urlopen in place",
+                f"{method} {shown} goes past {past}, where calls are neither recorded nor "
+                f"replayed: {instead}",
                 method=method,
                 url=shown,
             )
-            with self._lock:
-                self.misses.append(error)
+            self.missed(error)
             raise error
-        text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
+        text = f"coverage: {method} {shown} was not recorded: it went past {past}"
         first = self.incomplete(text)
         if self.strict:
             raise StoreError(text)
@@ -595,9 +610,13 @@ class IngestSession:
         error = miss_error(
             identity.method, self.secrets.url(url), identity.params_hash(), where, near
         )
+        self.missed(error)
+        return error
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, which the session's end tells of if the program does not."""
         with self._lock:
             self.misses.append(error)
-        return error
 
     # -- recording ---------------------------------------------------------------------------
 

@@ -25,5 +25,7 @@ class Interceptor(Protocol):
 
 # Each is called when a session opens; it returns None where there is nothing for it to see.
 interceptors: list[Callable[[], Interceptor | None]] = []
+# The same for those of http.client, which a session sees if its setting ``stdlib`` says so.
+stdlib_interceptors: list[Callable[[], Interceptor | None]] = []
 # Each makes the fetcher whose calls the IngestSession given captures.
 http_fetchers: list[Callable[[Any], HTTPFetcher]] = []
