@@ -40,6 +40,7 @@ class RecordedRaw(io.RawIOBase):
         self._pieces.reverse()
         self._ready = memoryview(response.head if head else b"")
         self._left = 0
+        self._failed = False
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -66,10 +67,19 @@ class RecordedRaw(io.RawIOBase):
     def _end(self) -> int:
         response = self._response
         if response.failure is not None and response.status_code is not None:
-            raise failures.load(response.failure)
+            return self._fail(failures.load(response.failure))
         if response.complete or response.closed_by_peer:
             return 0
         raise self._beyond(response.size)
+
+    def _fail(self, exc: BaseException) -> int:
+        """Raise what was met, once: then a socket is at its end, or says that it timed out."""
+        if not self._failed:
+            self._failed = True
+            raise exc
+        if isinstance(exc, TimeoutError):
+            raise OSError("cannot read from timed out object")
+        return 0
 
     def close(self) -> None:
         """Let go of the payload."""

@@ -251,7 +251,7 @@ class _Raw(RecordedRaw):
 
     def _end(self) -> int:
         if self._failure is not None:
-            raise failures.innermost(failures.load(self._failure))
+            return self._fail(failures.innermost(failures.load(self._failure)))
         if self._response.status_code == 101:
             raise self._beyond(0)
         return super()._end()

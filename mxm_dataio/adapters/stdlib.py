@@ -183,7 +183,7 @@ def _endheaders(original: Method) -> Method:
     @functools.wraps(original)
     def endheaders(self: Any, *args: Any, **kwargs: Any) -> Any:
         asked: Asked | None = self.__dict__.pop(_ASKED, None)
-        if asked is None:
+        if asked is None or (self.sock is None and not self.auto_open):
             return original(self, *args, **kwargs)
         asked.given = args[0] if args else kwargs.get("message_body")
         asked.coded = bool(kwargs.get("encode_chunked"))
@@ -203,13 +203,12 @@ def _endheaders(original: Method) -> Method:
 
 def _offline(self: Any, asked: Asked, original: Method, *args: Any, **kwargs: Any) -> Any:
     """Send a request to the store."""
-    sock = stand_in(self) if self.sock is not None or self.auto_open else None
-    if sock is not None:
-        sock.expect(asked)
+    sock = stand_in(self)
+    sock.expect(asked)
     try:
         return original(self, *args, **kwargs)
     except BaseException:
-        if sock is not None and sock.refused:
+        if sock.refused:
             leave(self)
         raise
 
