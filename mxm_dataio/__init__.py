@@ -148,6 +148,13 @@ def _chunked_hook() -> _interception.Interceptor | None:
     return CHUNKED_HOOK
 
 
+def _stdlib_hook() -> _interception.Interceptor:
+    from .adapters import stdlib
+
+    stdlib.require()
+    return stdlib.HOOK
+
+
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
     from .fetcher import HTTPFetcher
@@ -155,6 +162,10 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     return HTTPFetcher(lambda session: mount_on(session, ingest))
 
 
-_interception.interceptors += [_hook, _chunked_hook]
-_interception.modules |= {_hook: "urllib3", _chunked_hook: "requests"}
+_interception.interceptors += [_hook, _chunked_hook, _stdlib_hook]
+_interception.modules |= {
+    _hook: "urllib3",
+    _chunked_hook: "requests",
+    _stdlib_hook: _interception.STDLIB,
+}
 _interception.http_fetchers.append(_http_fetcher)

@@ -34,7 +34,7 @@ from .errors import (
 )
 from .fetcher import HTTPFetcher
 from .identity import Identity
-from .interception import http_fetchers, interceptors
+from .interception import STDLIB, http_fetchers, interceptors, modules
 from .keeping import Keeping
 from .lookup import Lookup
 from .masking import Secrets
@@ -278,7 +278,8 @@ class IngestSession:
 
     def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
         """Return what makes the interceptors that this session needs."""
-        return interceptors if self._hook else ()
+        wanted = interceptors if self._hook else ()
+        return [make for make in wanted if modules[make] != STDLIB or self.settings.stdlib]
 
     def _make_lookup(self, store: Keeping, source: str) -> Lookup:
         """Return what finds the answers of a source's calls."""
@@ -298,11 +299,7 @@ class IngestSession:
             try:
                 interceptor = make()
             except ConfigError as exc:
-                try:
-                    self.blind(str(exc))
-                except DataIOError:
-                    self._close_store()
-                    raise
+                self._begin_blind(exc)
             else:
                 if interceptor is not None:
                     made.append(interceptor)
@@ -315,15 +312,19 @@ class IngestSession:
         try:
             network.prepare()
         except ConfigError as exc:
-            try:
-                self.blind(str(exc))
-            except DataIOError:
-                self._close_store()
-                raise
+            self._begin_blind(exc)
             return None
         from .watch import Watch  # few sessions watch
 
         return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+
+    def _begin_blind(self, exc: ConfigError) -> None:
+        """Note as the session opens that something can't be seen, or don't open it."""
+        try:
+            self.blind(str(exc))
+        except DataIOError:
+            self._close_store()
+            raise
 
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.
@@ -378,6 +379,9 @@ class IngestSession:
         if stored is None:
             self._close_store()
             raise ConfigError(f"no session {self._session_id} under {self.settings.root}")
+        if stored.pruned_at is not None:
+            self._close_store()
+            raise ConfigError(f"session {stored.id} was pruned on {stored.pruned_at}")
         if stored.source != self.source:
             self._close_store()
             raise ConfigError(
@@ -547,7 +551,7 @@ class IngestSession:
             said = coverage.unseen_warning(unseen or ())
         elif self._hook and self.mode is not Mode.OFF:
             # Without the hook a session claims nothing but what is mounted.
-            said = coverage.warning()
+            said = coverage.warning(stdlib=self.settings.stdlib)
         return (*self._problems, *([said] if said else []))
 
     def _unseen(self) -> tuple[Unseen, ...] | None:
@@ -560,8 +564,19 @@ class IngestSession:
             jotted = self.store.jotted(self.id, but=os.getpid())
         return coverage.merged([*self._watch.found(), *(jotted or ())])
 
-    def outside(self, method: str, url: str) -> None:
+    def outside(
+        self,
+        method: str,
+        url: str,
+        *,
+        past: str = "urllib3's pools",
+        instead: str = "make it through a pool or requests, and leave urlopen in place",
+    ) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
+
+        Args:
+            past: what it went past.
+            instead: what to do.
 
         Raises:
             ReplayMissError: in replay, where it would reach the network.
@@ -571,14 +586,14 @@ class IngestSession:
         shown = self.secrets_for(url).url(url)
         if self.mode is Mode.REPLAY:
             error = ReplayMissError(
-                f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
-                "replayed: make it through a pool or requests, and leave urlopen in place",
+                f"{method} {shown} goes past {past}, where calls are neither recorded nor "
+                f"replayed: {instead}",
                 method=method,
                 url=shown,
             )
             self.missed(error)
             raise error
-        text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
+        text = f"coverage: {method} {shown} was not recorded: it went past {past}"
         first = self.incomplete(text)
         if self.strict:
             raise StoreError(text)
@@ -900,7 +915,7 @@ class IngestSession:
 def _has_recording(root: Path, source: str) -> bool:
     try:
         with Store(root, readonly=True) as store:
-            return bool(store.sessions(source))
+            return any(one.pruned_at is None for one in store.sessions(source))
     except IntegrityError:
         raise
     except StoreError:

@@ -261,7 +261,7 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         shared: further cassettes that are replayed, never written.
         keep_failed: write also if the block raised.
         redate: give all that was recorded today's date, whether it has changed or not.
-        keep_chunks: keep how chunked bodies were cut.
+        keep_chunks: keep how chunked bodies were cut, however many pieces that is.
         volatile: the headers left out.
         as_of: what the recorded data stand for.
         options: of :class:`mxm_dataio.IngestSession`: ``redaction``, ``ignore_params``, ``ttl``,

@@ -28,6 +28,8 @@ _BYPASSING = (
     "urllib3_future",
     "websockets",
 )
+# Those of them with no more than http.client beneath.
+_OVER_STDLIB = frozenset({"httplib2"})
 _POOL_MODULE = "urllib3.connectionpool"
 
 # Modules that connect without Python's sockets, so that nobody here sees where to, and what does
@@ -63,9 +65,15 @@ NATIVE = {
 }
 
 
-def bypassing() -> list[str]:
-    """Return the loaded libraries whose calls are not captured, vendored urllib3s among them."""
+def bypassing(*, stdlib: bool = False) -> list[str]:
+    """Return the loaded libraries whose calls are not captured, vendored urllib3s among them.
+
+    Args:
+        stdlib: calls through ``http.client`` are captured, and so are all over it.
+    """
     found = [name for name in _BYPASSING if name in sys.modules]
+    if stdlib:
+        return sorted(set(found) - _OVER_STDLIB)
     for name, module in list(sys.modules.items()):
         # requests.packages.urllib3 is another name for urllib3 itself.
         if name.endswith(f".{_POOL_MODULE}") and module is not sys.modules.get(_POOL_MODULE):
@@ -73,14 +81,15 @@ def bypassing() -> list[str]:
     return sorted(found)
 
 
-def warning() -> str:
+def warning(*, stdlib: bool = False) -> str:
     """Return the warning that names what is loaded and not captured; empty if nothing is."""
-    found = bypassing()
+    found = bypassing(stdlib=stdlib)
     if not found:
         return ""
     return (
         f"coverage: loaded, and not captured if used: {', '.join(found)} (only calls through "
-        "urllib3 are captured; in replay these reach the network)"
+        f"urllib3{' and http.client' if stdlib else ''} are captured; in replay these reach the "
+        "network)"
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Each is called when a session opens; it returns None where there is nothing for it to see.
 interceptors: list[Callable[[], Interceptor | None]] = []
+# The module that the last of these sees, which only sessions with the setting ``stdlib`` ask for.
+STDLIB = "http.client"
 # The module whose calls each of them sees; where sessions start by themselves, they wait for it.
 modules: dict[Callable[[], Interceptor | None], str] = {}
 # Each makes the fetcher whose calls the IngestSession given captures.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
 _OPENED: pytest.StashKey[list[Opened]] = pytest.StashKey()
 _USAGE: pytest.StashKey[Usage] = pytest.StashKey()
-_MARK = "dataio"
+_MARK, _VCR = "dataio", "vcr"
 
 _MARK_HELP = (
     "dataio(*shared, **options): record the test's HTTP calls in a cassette, and replay them. "
@@ -76,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     for name in config.getini("dataio_markers"):
         config.addinivalue_line("markers", f"{name}: the same as dataio")
+        if name == _VCR:
+            config.addinivalue_line("markers", "default_cassette(name): the cassette's name")
+            config.addinivalue_line("markers", "block_network: as dataio(block_network=True)")
     mode = config.getini("dataio_mode")
     if mode and mode not in MODES:
         raise pytest.UsageError(f"dataio_mode={mode}: there are {', '.join(MODES)}")
@@ -93,13 +96,30 @@ def _options(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict[s
     config = request.config
     options = dict(request.getfixturevalue("dataio_config"))
     for mark in reversed(marks):
-        options.update(mark.kwargs)
+        options.update(mark.kwargs if mark.name == _MARK else _from_vcr(mark))
     for name in ("expires", "on_expired"):
         if config.getini(f"dataio_{name}"):
             options.setdefault(name, config.getini(f"dataio_{name}"))
     mode = config.getoption("--dataio-mode") or options.get("mode") or config.getini("dataio_mode")
     options["mode"] = mode or ("none" if os.environ.get("CI") else "once")
     return options
+
+
+def _theirs(node: pytest.Item, name: str) -> pytest.Mark | None:
+    """Return a test's mark of pytest-recording's, where its marks are to mean ours."""
+    return node.get_closest_marker(name) if _VCR in node.config.getini("dataio_markers") else None
+
+
+def _from_vcr(mark: pytest.Mark) -> dict[str, Any]:
+    from .vcr_options import from_vcr
+
+    return from_vcr(mark.kwargs)
+
+
+def _shared(mark: pytest.Mark) -> list[Path]:
+    """Return the cassettes that a mark names; those of vcrpy's plugins were imported as .json."""
+    paths = [Path(path) for path in mark.args]
+    return paths if mark.name == _MARK else [path.with_suffix(".json") for path in paths]
 
 
 def _allowed_hosts(config: pytest.Config, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -130,6 +150,9 @@ def dataio_cassette_name(request: pytest.FixtureRequest) -> str:
     """Return the name of a test's cassette, without ``.json``."""
     from .pytest_names import cassette_name
 
+    named = _theirs(request.node, "default_cassette")
+    if named is not None and named.args:
+        return Path(named.args[0]).stem
     return cassette_name(request.node.name, request.cls.__name__ if request.cls else "")
 
 
@@ -170,6 +193,7 @@ def _dataio_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     blocks = config.getoption("--dataio-block-network")
     if blocks is None:
         blocks = config.getini("dataio_block_network")
+    blocks = blocks or _theirs(node, "block_network") is not None
     if not marks and not blocks:
         yield
         return
@@ -197,7 +221,7 @@ def _session(
 
     folder = Path(request.getfixturevalue("dataio_cassette_dir"))
     options = _options(request, marks)
-    shared = [Path(os.path.normpath(folder / path)) for mark in marks for path in mark.args]
+    shared = [Path(os.path.normpath(folder / path)) for mark in marks for path in _shared(mark)]
     options["allowed_hosts"] = _allowed_hosts(request.config, options)
     here = _from_here(request.config, request.node.nodeid)
     opened = Opened(folder / f"{name}.json", shared, options, request.node.nodeid, again(here))

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from .auto import AutoSession
 
 MISUSED = 2
-# Its calls are captured unless the settings say otherwise.
-_STDLIB = "http.client"
 # What goes past those, and is noted where connections are watched.
 _EVENTS = frozenset(
     {
@@ -149,7 +147,7 @@ def start() -> None:
         os.register_at_fork(after_in_child=_process.renew_lock)
         modules = set(interception.modules.values())
         if link_says("stdlib", False):
-            modules.discard(_STDLIB)
+            modules.discard(interception.STDLIB)
         _process.modules = frozenset(modules)
         _process.loaded += [name for name in modules if name in sys.modules]
         sys.meta_path.insert(0, _Finder())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 import warnings
@@ -26,6 +27,8 @@ DATABASE = "dataio.sqlite"
 RESPONSES = "responses"
 JOURNAL = "journal"
 RUNNING = "running"
+
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
@@ -374,6 +377,9 @@ class Store:
         Args:
             settled: all its calls are in their place; it is sealed.
         """
+        if session.coverage is None:
+            # Who ends it may be another than the process that watched, and was killed.
+            session = replace(session, coverage=self.jotted(session.id))
         self._catalog.put_session(session, durable=True, sealed=settled)
         with self._lock:
             self._stop(session.id)
@@ -488,21 +494,37 @@ class Store:
             return replace(session, status=Status.INTERRUPTED)
         return session
 
-    def session_id(self, prefix: str) -> str:
-        """Return the id of the one session whose id begins so.
+    def session_id(self, text: str) -> str:
+        """Return the id of the one session whose id begins or ends so.
+
+        Ids of one moment begin alike, so that it is their ends that tell them apart. ``latest`` is
+        the newest session, ``latest~1`` the one before it, and so on; those of child processes do
+        not count.
 
         Raises:
             StoreError: there is none, or more than one.
         """
-        found = self.catalog.ids(prefix)
-        if prefix in found:
-            return prefix
+        match = _LATEST.fullmatch(text)
+        if match is None:
+            return self._one_id("session", self.catalog.ids(text), text)
+        found = self.catalog.latest(int(match[1] or 0))
+        return self._one_id("session", [found] if found else [], text)
+
+    def request_id(self, text: str) -> str:
+        """Return the id of the one call whose id begins or ends so.
+
+        Raises:
+            StoreError: there is none, or more than one.
+        """
+        return self._one_id("call", self.catalog.ids(text, calls=True), text)
+
+    def _one_id(self, noun: str, found: list[str], text: str) -> str:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise StoreError(f"no session {prefix} is recorded in {self.root}", path=self.root)
+            raise StoreError(f"no {noun} {text} is recorded in {self.root}", path=self.root)
         raise StoreError(
-            f"several sessions begin with {prefix}: {', '.join(found)}: give more of the id",
+            f"several {noun}s begin or end with {text}: {', '.join(found)}: give more of the id",
             path=self.root,
         )
 

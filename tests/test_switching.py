@@ -24,49 +24,46 @@ TESTS = 17
 
 # What the switch changes: no test body, the configuration alone.
 CONFTEST = """
-from pathlib import Path
-
 import pytest
 from market_client import Market
-from mxm_dataio import use_cassette
-from mxm_dataio.pytest_names import cassette_name
+from mxm_dataio.vcr_options import from_vcr
+
+
+@pytest.fixture(scope="session")
+def dataio_config():
+    options = {
+        "filter_headers": [("authorization", "Bearer of-nobody"), "user-agent", "cookie"],
+        "filter_post_data_parameters": ["password"],
+        "decode_compressed_response": True,
+    }
+    return {"exhausted": "error", **from_vcr(options)}
 
 
 @pytest.fixture
 def market():
     return Market(key="k-5c1f7b40a9")
-
-
-@pytest.fixture(autouse=True)
-def cassette(request):
-    marks = list(request.node.iter_markers("vcr"))
-    if not marks:
-        yield
-        return
-    folder = request.path.parent / "cassettes" / request.path.stem
-    default = request.node.get_closest_marker("default_cassette")
-    if default:
-        name = Path(default.args[0]).stem
-    else:
-        name = cassette_name(request.node.name, request.cls.__name__ if request.cls else "")
-    shared = [folder / Path(path).with_suffix(".json") for mark in marks for path in mark.args]
-    with use_cassette(folder / f"{name}.json", "none", shared=shared, exhausted="error"):
-        yield
 """
 INI = """
 [pytest]
-markers =
-    vcr
-    block_network
-    default_cassette
-addopts = --strict-markers -p no:cacheprovider
+dataio_markers = vcr
+addopts = --dataio-mode=none --dataio-block-network --strict-markers -p no:cacheprovider
 """
 
 
 def run(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
     # An address at which nobody answers, where a call that escapes would go.
     environ = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *args]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:recording",
+        "-p",
+        "no:asyncio",
+        *args,
+    ]
     return subprocess.run(
         command, cwd=project, env=environ, capture_output=True, text=True, timeout=60, check=False
     )

@@ -19,6 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ from mxm_dataio import (
     network,
     register,
     unregister,
+    utils,
 )
+from mxm_dataio.coverage import line_of
 from mxm_dataio.models import Unseen
 from tests.harness import SOURCE
 from tests.proxies import proxy, socks
@@ -374,7 +377,7 @@ def test_children_are_listed_unless_they_capture_themselves(
         assert ctypes.util.find_library("c")
         monkeypatch.setenv("MXM_DATAIO_AUTO", "source=x")
         subprocess.run(python, check=True)
-        subprocess.run([sys.executable, "-I", "-c", ""], check=True)
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
         subprocess.run(python, check=True, env={})
     assert sorted(coverage_of(ingest)) == sorted(
         [
@@ -509,6 +512,26 @@ def test_so_has_a_forked_child_that_is_killed(server: RawServer, tmp_path: Path)
     assert (own.status, own.coverage) == (Status.INTERRUPTED, ())
     assert parent.coverage is not None
     assert len(parent.coverage) == 1
+
+
+def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
+    server: RawServer, tmp_path: Path
+) -> None:
+    with Store(tmp_path) as store:
+        ingest = IngestSession(SOURCE, tmp_path).open()
+        assert ingest.session is not None
+        ended = replace(ingest.session, status=Status.INTERRUPTED, ended_at=utils.utc_now())
+        ingest.close()
+        begun = replace(ended, id=utils.new_id(), status=Status.RUNNING, ended_at=None)
+        store.begin(begun)
+        # The process of the program knows the session, and has not begun it.
+        with Store(tmp_path) as other:
+            other.jot(begun.id, line_of(Unseen("", ""), 1))
+            other.jot(begun.id, line_of(Unseen("process", "curl"), 1))
+        store.end(replace(ended, id=begun.id))
+        found = store.session(begun.id)
+    assert found is not None
+    assert found.coverage == (Unseen("process", "curl"),)
 
 
 def test_what_it_has_seen_so_far_can_be_read(server: RawServer, tmp_path: Path) -> None:
@@ -726,7 +749,7 @@ def test_a_process_that_admits_no_hook(tmp_path: Path) -> None:
         tmp_path,
         """
         import warnings
-        from mxm_dataio import ConfigError
+        from mxm_dataio import ConfigError, DataIOWarning
         def admits_none(event, args):
             if event == "sys.addaudithook":
                 raise RuntimeError
@@ -735,7 +758,8 @@ def test_a_process_that_admits_no_hook(tmp_path: Path) -> None:
             warnings.simplefilter("always")
             with IngestSession("audit", root, watch=True) as ingest:
                 pass
-        print(ingest.session.status, ingest.session.coverage, len(said))
+        ours = [one for one in said if issubclass(one.category, DataIOWarning)]
+        print(ingest.session.status, ingest.session.coverage, len(ours))
         try:
             IngestSession("audit", root, "replay", watch=True).open()
         except ConfigError as exc:

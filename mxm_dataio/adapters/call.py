@@ -335,7 +335,9 @@ class Call:
         if not isinstance(exc, Exception):
             self.interrupted()
         beneath = failures.beneath(exc)
-        self.blame(getattr(beneath, "reason", None) or beneath)
+        # Of urllib3's; ssl's have a word by this name.
+        reason = getattr(beneath, "reason", None)
+        self.blame(reason if isinstance(reason, BaseException) else beneath)
         for attempt in self.attempts:
             attempt.done = True
         self._outside = None

@@ -32,7 +32,7 @@ from .common import json_option, print_line, printable, root_option
     help="Format of the file.",
 )
 @click.option("--keep-headers", is_flag=True, help="Keep Date, request ids and the like.")
-@click.option("--keep-chunks", is_flag=True, help="Keep how chunked bodies were cut.")
+@click.option("--keep-chunks", is_flag=True, help="Keep how each chunked body was cut.")
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @root_option
 @json_option

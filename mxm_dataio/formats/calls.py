@@ -1,14 +1,14 @@
 """A call as a node of a cassette's JSON, and back.
 
 A node says what can't be told from the rest: no ids, no timings, no peer; the identity only where
-the request does not have it; of a sound answer's framing only the headers.
+the request does not have it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..heads import FETCHED, parse_head
@@ -27,6 +27,8 @@ _LENGTH = re.compile(r"(content-length[ \t]*:[ \t]*)(.*)", re.IGNORECASE | re.DO
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _NOWHERE = "0x0"
 _EMPTY = checksum_of(b"")
+# A body in more pieces, runs of equal ones counted once, is replayed in one.
+_MOST_CUTS = 32
 _LAST_CHUNK = b"0\r\n"
 
 Beside = Callable[[str, int], bytes]
@@ -127,7 +129,7 @@ def to_node(
 
     Args:
         volatile: the headers left out.
-        chunks: keep how a chunked body was cut.
+        chunks: keep how a chunked body was cut, however many pieces that is.
         beside: large payloads may go into files of their own.
     """
     return _Writer(recording, volatile, chunks, beside).written()
@@ -215,7 +217,7 @@ class _Writer:
             node["body"] = None
         elif one.checksum == _EMPTY and not one.head:
             node["body"] = {"text": [""]}
-        node.update(self._framing(one))
+        node.update(self._framing(one, node.get("body")))
         if one.complete != (one.checksum is not None):
             node["complete"] = one.complete
         if one.closed_by_peer:
@@ -242,21 +244,28 @@ class _Writer:
             node["headers"] = [_sized(line, one.size) for line in headers]
         return node
 
-    def _framing(self, one: Response) -> Node:
+    def _framing(self, one: Response, body: Node | None) -> Node:
+        """Return how a body was cut; what is usual of it goes with the body's bytes."""
         framing = one.framing
         if framing is None:
             return {}
         start = b"\r\n" + _LAST_CHUNK if framing.chunks else _LAST_CHUNK
         tail = framing.tail.removeprefix(start)
-        whole = one.complete and not framing.odd and tail != framing.tail
-        if not whole or self._chunks:
+        trailers = tail.decode("latin-1").split("\r\n")[:-1]
+        if (
+            not one.complete
+            or framing.odd
+            or tail == framing.tail
+            or trailers[-1:] != [""]
+            or any("\n" in line for line in trailers)
+            or _length(framing.chunks) != one.size
+        ):
             return {"framing": _framing_node(framing)}
-        if tail == b"\r\n":
-            return {}
-        trailers = tail.decode("latin-1").split("\r\n")
-        if trailers[-2:] != ["", ""] or any("\n" in line for line in trailers):
-            return {"framing": _framing_node(framing)}
-        kept = self._volatile.answer(trailers[:-2], 0.0)
+        # Where so many pieces differ in size, it was the moment that made them.
+        usual = len(framing.chunks) <= _MOST_CUTS and framing.chunks != ((one.size, 1),)
+        if body is not None and framing.chunks and (self._chunks or usual):
+            body["bytes"]["chunks"] = [list(run) for run in framing.chunks]
+        kept = self._volatile.answer(trailers[:-1], 0.0)
         return {"trailers": kept} if kept else {}
 
 
@@ -275,6 +284,10 @@ def _pair(line: str) -> tuple[str, str]:
 def _sized(line: str, size: int) -> str:
     match = _LENGTH.fullmatch(line)
     return match[1] + SIZE if match is not None and match[2] == str(size) else line
+
+
+def _length(chunks: Iterable[tuple[int, int]]) -> int:
+    return sum(length * count for length, count in chunks)
 
 
 def _framing_node(framing: Framing) -> Node:
@@ -341,7 +354,7 @@ _BODY: dict[str, Any] = {
 }  # fmt: skip
 _BYTES: dict[str, Any] = {
     "sha256": str, "content": str, "compressed": list, "charset": str, "line_end": str,
-    "style": (str, dict), "beside": int,
+    "style": (str, dict), "beside": int, "chunks": list,
 }  # fmt: skip
 _FAILURE: dict[str, Any] = {"class": str, "message": str, "data": dict}
 _FRAMING: dict[str, Any] = {"chunks": list, "odd": dict, "tail": str}
@@ -612,26 +625,43 @@ class _Reader:
 
     def _framing(self, size: int) -> Framing | None:
         node = self._node
-        if "trailers" in node:
-            lines = _lines(node, "trailers", self._place)
-            start = "\r\n0\r\n" if size else "0\r\n"
-            tail = start + "\r\n".join([*lines, "", ""])
-            return Framing(((size, 1),) if size else (), tail=_latin(tail, self._place))
-        if "framing" not in node:
+        if "framing" in node:
+            return self._odd_framing(node["framing"], f"{self._place}.framing", size)
+        cut = ((node.get("body") or {}).get("bytes", {})).get("chunks")
+        lines = _lines(node, "trailers", self._place)
+        if cut is None and not lines:
             return None
-        given, place = node["framing"], f"{self._place}.framing"
+        chunks: tuple[tuple[int, int], ...] = ((size, 1),) if size else ()
+        if cut is not None:
+            found = _runs(cut, f"{self._place}.body.bytes.chunks", size)
+            # Of a body that was edited since, and of one compressed anew, it is not.
+            chunks = found if _length(found) == size else chunks
+        tail = ("\r\n0\r\n" if chunks else "0\r\n") + "\r\n".join([*lines, "", ""])
+        return Framing(chunks, tail=_latin(tail, self._place))
+
+    def _odd_framing(self, given: Node, place: str, size: int) -> Framing:
         try:
-            chunks = tuple((length, count) for length, count in given["chunks"])
             odd = {int(index): _latin(text, place) for index, text in given.get("odd", {}).items()}
-        except (TypeError, ValueError):
-            raise Refusal("is no framing", place) from None
-        numbers = [number for run in chunks for number in run]
-        if not all(type(number) is int and 0 <= number < 1 << 50 for number in numbers):
-            raise Refusal("has sizes that are none", f"{place}.chunks")
-        # Each but the last has a byte of the body at least.
-        if sum(count for _, count in chunks) > size + 1:
-            raise Refusal(f"has more chunks than its {size} bytes", f"{place}.chunks")
-        return Framing(chunks, odd, _latin(given["tail"], place))
+        except ValueError:
+            raise Refusal("has no index", f"{place}.odd") from None
+        return Framing(
+            _runs(given["chunks"], f"{place}.chunks", size), odd, _latin(given["tail"], place)
+        )
+
+
+def _runs(given: list[Any], place: str, size: int) -> tuple[tuple[int, int], ...]:
+    """Return the runs of chunk sizes of a body of so many bytes."""
+    try:
+        runs = tuple((length, count) for length, count in given)
+    except (TypeError, ValueError):
+        raise Refusal("is no list of sizes, each with its count", place) from None
+    numbers = [number for run in runs for number in run]
+    if not all(type(number) is int and 0 <= number < 1 << 50 for number in numbers):
+        raise Refusal("has sizes that are none", place)
+    # Each but the last has a byte of the body at least.
+    if sum(count for _, count in runs) > size + 1:
+        raise Refusal(f"has more chunks than its {size} bytes", place)
+    return runs
 
 
 def _latin(text: Any, place: str) -> bytes:
