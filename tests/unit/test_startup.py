@@ -44,8 +44,10 @@ def begun(first: str, root: Path, **environment: str) -> bool:
 @pytest.mark.parametrize(
     "first",
     [
-        "import urllib3",
-        "import requests",
+        "import http.client; http.client.HTTPConnection('host')",
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
+        "import urllib3; urllib3.connection_from_url('http://host/')",
+        "import requests; requests.Session()",
         "import socket; socket.create_connection(('127.0.0.1', 9))",
         "import socket; socket.getaddrinfo('localhost', 80)",
         "import socket; socket.socket(socket.AF_UNIX).connect('/nosuch')",
@@ -63,6 +65,8 @@ def test_the_session_begins(first: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "first",
     [
+        "import http.client, urllib.request, requests",
+        "import urllib3; urllib3.PoolManager()",
         "import json, sqlite3, asyncio, socket, ssl, subprocess, threading, multiprocessing",
         "import os; child = os.fork(); os._exit(0) if not child else os.waitpid(child, 0)",
         "import socket; a, b = socket.socketpair(); a.sendmsg([b'x']); a.send(b'y')",
@@ -82,7 +86,8 @@ def test_without_a_watch_only_modules_count(tmp_path: Path) -> None:
     link = Link("p", "p", 1, "s", "2025-10-07", settings={"root": str(tmp_path), "watch": False})
     first = "import os, socket; os.system('true'); socket.getaddrinfo('localhost', 80)"
     assert not begun(first, tmp_path, MXM_DATAIO_AUTO=link.text())
-    assert begun("import urllib3", tmp_path, MXM_DATAIO_AUTO=link.text())
+    first = "import urllib3; urllib3.connection_from_url('http://host/')"
+    assert begun(first, tmp_path, MXM_DATAIO_AUTO=link.text())
 
 
 def test_the_line_in_site_packages_is_one_and_calls_it() -> None:
@@ -124,15 +129,26 @@ def test_modules_that_are_waited_for_are_as_they_are_otherwise(tmp_path: Path) -
         for module in (urllib3, requests):
             assert type(module.__loader__).__module__ == "_frozen_importlib_external"
             assert module.__spec__.loader is module.__loader__
+        import inspect
+        made = urllib3.connectionpool.HTTPConnectionPool
+        print(inspect.signature(made), made.__init__.__qualname__, made.__init__.__module__)
+        was = made.__init__
+        requests.Session()
+        assert made.__init__ is not was
+        assert made.__init__.__qualname__ == "HTTPConnectionPool.__init__"
+        assert not hasattr(made.__init__, "__wrapped__")
         import importlib
         importlib.reload(requests)
         del sys.modules["requests"]
         import requests
-        print(requests.get)
+        print(requests.get.__name__)
         """
     done = run(script, MXM_DATAIO_ROOT=str(tmp_path / "root"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("<function get")
+    signature, get = done.stdout.splitlines()
+    assert signature.startswith("(host: ")
+    assert signature.endswith(" HTTPConnectionPool.__init__ urllib3.connectionpool")
+    assert get == "get"
 
 
 def test_one_that_fails_to_load_fails_as_otherwise(tmp_path: Path) -> None:
