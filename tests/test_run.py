@@ -323,6 +323,12 @@ def test_a_failing_program_keeps_its_status_in_a_replay_with_misses(
     programs.run("get.py", f"{server.url}/a", options="--source prog")
     done = programs.run("prog.py", f"{server.url}/b", options="--mode replay")
     assert (done.status, done.summary["missed"]) == (42, 1)
+    words = programs.command("--mode replay --quiet")
+    words.remove("--json")
+    plain = programs.plainly(*words, "prog.py", f"{server.url}/b")
+    assert (plain.returncode, plain.stderr) == (
+        42, "mxm-dataio: error: 1 call was not in the recording\n",
+    )  # fmt: skip
 
 
 def test_a_replay_reaches_no_network_even_behind_its_end(

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio import startup
-from tests.running import CHECKOUT
 
-PTH = (CHECKOUT / "mxm_dataio" / "site" / "mxm_dataio.pth").read_text()
+PACKAGE = Path(startup.__file__).parent
+# In a wheel it is beside the package.
+PTH = next(
+    path.read_text()
+    for path in (PACKAGE / "site" / "mxm_dataio.pth", PACKAGE.parent / "mxm_dataio.pth")
+    if path.exists()
+)
 
 
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
