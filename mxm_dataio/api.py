@@ -51,7 +51,7 @@ from .models import (
     Status,
 )
 from .params import plain
-from .payloads import Spool
+from .payloads import Nowhere, Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction, has_fields
@@ -479,8 +479,7 @@ class IngestSession:
                 method=method,
                 url=shown,
             )
-            with self._lock:
-                self.misses.append(error)
+            self.missed(error)
             raise error
         text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
         first = self.incomplete(text)
@@ -595,9 +594,13 @@ class IngestSession:
         error = miss_error(
             identity.method, self.secrets.url(url), identity.params_hash(), where, near
         )
+        self.missed(error)
+        return error
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, which the session's end tells of if the program does not."""
         with self._lock:
             self.misses.append(error)
-        return error
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -614,9 +617,9 @@ class IngestSession:
             self._pending.discard(call)
 
     def spool(self) -> Spool:
-        """Return a spool for a body; without a store, one in memory."""
+        """Return a spool for a body; without a store, one that keeps nothing."""
         if self.store is None:
-            return Spool(None, self.settings.spool_limit)
+            return Nowhere()
         return self.store.spool(self.settings.spool_limit)
 
     def record(
@@ -769,6 +772,8 @@ class IngestSession:
 
         Raises:
             IntegrityError: the stored payload is missing or damaged.
+            StoreError: the body was longer than ``max_body``, and what came is not at hand any
+                more (it is for a while behind :meth:`request`).
         """
         return self._asking.content(response)
 

@@ -150,6 +150,14 @@ class Spool:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
 
+    def rest(self) -> None:
+        """End the thread that writes, if there is one, since no more comes for a while.
+
+        Raises:
+            OSError: the disk refused some of the bytes.
+        """
+        self._finished()
+
     def discard(self) -> None:
         """Let go of memory and of the temporary file; what comes yet goes nowhere."""
         drain, self._drain = self._drain, None
@@ -182,6 +190,18 @@ class Spool:
         if self._drain is not None:
             self._drain.finish()
         return self._drain
+
+
+class Nowhere(Spool):
+    """Takes a body where there is no store: what can't be recorded is not to fill memory."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, 0)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes, and keep none."""
 
 
 class PayloadFolder:

@@ -7,6 +7,7 @@ does works here, and everything that went wrong goes wrong alike.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import inspect
 import io
@@ -17,14 +18,19 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from ..errors import ReplayMissError
-from ..models import Exchange, Failure, Response
+from ..misses import ended_early
+from ..models import Exchange, Failure, Framing, Response
 from ..store import Store
 from . import failures
 from .bases import Connection
 from .framing import encode
 from .plain import is_plain, read_plainly
 
+Missed = Callable[[ReplayMissError], None]
+
 _STEP = 1 << 16
+# Of a chunk: more than any body has.
+_ENDLESS = 1 << 62
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
 
 
@@ -42,17 +48,16 @@ class RecordedRaw(io.RawIOBase):
         self,
         response: Response,
         payload: BinaryIO,
-        beyond: Callable[[int], BaseException],
+        beyond: Callable[[], BaseException],
         *,
         head: bool = True,
     ) -> None:
         self._response = response
         self._payload = payload
         self._beyond = beyond
-        self._pieces = [(b"", response.size)]
+        self._pieces = iter([(b"", response.size)])
         if response.framing is not None or _chunked(response):
-            self._pieces = encode(response.framing, response.size)
-        self._pieces.reverse()
+            self._pieces = encode(_framing(response), response.size)
         self._ready = memoryview(response.head if head else b"")
         self._left = 0
 
@@ -68,11 +73,11 @@ class RecordedRaw(io.RawIOBase):
                 data = self._payload.read(min(self._left, len(room), _STEP))
                 self._left -= len(data)
                 self._ready = memoryview(data)
-            elif self._pieces:
-                lead, self._left = self._pieces.pop()
-                self._ready = memoryview(lead)
             else:
-                return self._end()
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return self._end()
+                self._ready, self._left = memoryview(piece[0]), piece[1]
         count = min(len(room), len(self._ready))
         room[:count] = self._ready[:count]
         self._ready = self._ready[count:]
@@ -80,11 +85,13 @@ class RecordedRaw(io.RawIOBase):
 
     def _end(self) -> int:
         response = self._response
+        if response.truncated:
+            raise self._beyond()
         if response.failure is not None and response.status_code is not None:
             raise failures.load(response.failure)
         if response.complete or response.closed_by_peer:
             return 0
-        raise self._beyond(response.size)
+        raise self._beyond()
 
     def close(self) -> None:
         """Let go of the payload."""
@@ -107,7 +114,14 @@ def _chunked(response: Response) -> bool:
     if b"chunked" not in response.head.lower():
         return False
     value = response.header("Transfer-Encoding")
-    return response.complete and value is not None and value.lower() == "chunked"
+    return value is not None and value.lower() == "chunked"
+
+
+def _framing(response: Response) -> Framing | None:
+    """Return how to cut a chunked body; one that has no end is a chunk without an end."""
+    if response.framing is None and not response.complete:
+        return Framing(((_ENDLESS, 1),))
+    return response.framing
 
 
 class _Socket:
@@ -153,6 +167,7 @@ def respond(
     method: str,
     url: str,
     response_kw: dict[str, Any],
+    missed: Missed | None = None,
 ) -> urllib3.HTTPResponse:
     """Return a stored attempt as urllib3 returns a live one.
 
@@ -160,6 +175,7 @@ def respond(
         pool: what the response calls its pool, in messages.
         url: the request target as urllib3 had it.
         response_kw: ``preload_content``, ``decode_content``, ``enforce_content_length``.
+        missed: told of the error of a reading that goes past what was recorded.
 
     Raises:
         IntegrityError: the payload is missing or damaged.
@@ -167,13 +183,12 @@ def respond(
             ``preload_content``.
     """
 
-    def beyond(size: int) -> BaseException:
-        return ReplayMissError(
-            f"{method} {response.url}: the recorded program read {size} bytes of this body and "
-            "broke off; there is no more to replay: record it again, reading to the end",
-            method=method,
-            url=response.url,
-        )
+    @functools.cache
+    def beyond() -> BaseException:
+        error = ended_early(method, response)
+        if missed is not None:
+            missed(error)
+        return error
 
     payload = store.open(response) if response.checksum else io.BytesIO()
     if is_plain(response):
@@ -260,6 +275,7 @@ def replay(
     retries: Any,
     redirect: bool,
     response_kw: dict[str, Any],
+    missed: Missed | None = None,
 ) -> urllib3.HTTPResponse:
     """Return what the program got from a recorded call, or raise what it met.
 
@@ -277,7 +293,9 @@ def replay(
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
         retry = _counted(retry, attempt, attempt.method or method, url, pool)
-    made = respond(store, final, pool, final.method or method, _target(final, url), response_kw)
+    made = respond(
+        store, final, pool, final.method or method, _target(final, url), response_kw, missed
+    )
     made.retries = retry
     return made
 
