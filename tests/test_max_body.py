@@ -204,6 +204,47 @@ def test_what_went_wrong_beyond_is_no_end_of_the_body(
         ingest.misses.clear()
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_a_reset_beyond_is_not_met_before_it(tmp_path: Path, how: str) -> None:
+    """Where the kept bytes end replay says so, and not what the program met long after."""
+    go = threading.Event()
+
+    def cut(connection: Connection) -> None:
+        if connection.read_request():
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + BODY)
+            go.wait(10)
+            connection.reset()
+
+    def work(session: requests.Session) -> None:
+        with session.get(server.url, stream=True, timeout=10) as response:
+            got = response.raw.read(len(BODY))
+            assert got == BODY
+            go.set()
+            with pytest.raises((OSError, urllib3.exceptions.HTTPError)):
+                response.raw.read(10)
+
+    hook = how == HOOK
+    with RawServer(cut) as server:
+        with (
+            IngestSession("s", tmp_path, max_body=100, hook=hook) as ingest,
+            opener(None if hook else ingest)() as session,
+        ):
+            work(session)
+        (exchange,) = stored(tmp_path)
+        got = exchange.responses[0]
+        assert (got.size, got.truncated) == (100, len(BODY) - 100)
+        assert got.error_class is not None
+        with (
+            IngestSession("s", tmp_path, "replay", hook=hook) as ingest,
+            opener(None if hook else ingest)() as session,
+        ):
+            response = session.get(server.url, stream=True)
+            assert response.raw.read(100) == BODY[:100]
+            with pytest.raises(ReplayMissError, match="max_body"):
+                response.raw.read(1)
+            ingest.misses.clear()
+
+
 # -- large ones, and those without an end -----------------------------------------------------
 
 
