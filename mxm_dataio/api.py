@@ -173,7 +173,7 @@ class IngestSession:
             }
         )
         self.source = source
-        self.kind = kind
+        self.kind = str(kind)
         try:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
@@ -762,7 +762,7 @@ class IngestSession:
             endpoint=endpoint,
             method=method.upper(),
             params=plain(params),
-            kind=kind or self.kind,
+            kind=str(kind or self.kind),
             as_of=self.session.as_of if self.session else "",
         )
         return self._asking.request(asked, data, json, headers, timeout)

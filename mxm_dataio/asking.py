@@ -280,6 +280,11 @@ def _collecting(kind: str) -> Iterator[Collector]:
 
 def _checked(result: object, source: str) -> FetchResult:
     if isinstance(result, FetchResult):
+        if not isinstance(result.status_code, int | None):
+            raise ConfigError(
+                f"the fetcher for {source!r} returned a FetchResult with the status code "
+                f"{result.status_code!r}: it is a number, or None"
+            )
         return result
     if isinstance(result, (bytes, bytearray, memoryview)):
         return FetchResult(bytes(result))

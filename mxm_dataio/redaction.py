@@ -410,8 +410,8 @@ _BEGUN = re.compile(
     rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
 )
 
-# A URL in a message, or the query of one. (A scheme is short, or a long word would be looked through
-# again from each of its letters.)
+# A URL in a message, or the query of one. (A scheme is short, or a long word would be looked
+# through again from each of its letters.)
 _URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+|\?[^\s'\"<>)]+", re.IGNORECASE)
 
 # A part of multipart/form-data: its head with the field's name, its content up to the boundary.

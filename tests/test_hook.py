@@ -237,9 +237,8 @@ def test_half_read_bodies_are_records_and_say_so(how: str, tmp_path: Path) -> No
         with IngestSession("s", tmp_path, "replay") as ingest:
             response = requests.get(server.url, stream=True)
             assert response.raw.read(100_000) == got
-            for _ in range(2):
-                with pytest.raises(ReplayMissError, match="broke off"):
-                    response.raw.read()
+            with pytest.raises(ReplayMissError, match="broke off"):
+                response.raw.read()
             # A miss like any other: caught or not, the session fails for it.
             (miss,) = ingest.misses
             assert "broke off" in str(miss)

@@ -360,7 +360,8 @@ class Call:
         if not isinstance(exc, Exception):
             self.interrupted()
         beneath = failures.beneath(exc)
-        self.blame(getattr(beneath, "reason", None) or beneath)
+        reason = getattr(beneath, "reason", None)
+        self.blame(reason if isinstance(reason, BaseException) else beneath)
         for attempt in self.attempts:
             attempt.done = True
         self._outside = None

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import urllib3
 from urllib3.util.retry import Retry
 
-from ..errors import ReplayMissError
+from ..errors import IntegrityError, ReplayMissError
 from ..misses import ended_early
 from ..models import Exchange, Failure, Framing, Response
 from ..store import Store
@@ -289,7 +289,8 @@ def replay(
     final = stored.responses[-1] if stored.responses else None
     if request.failure is not None and (final is None or not _undecodable(request.failure, final)):
         failures.raise_again(request.failure, pool)
-    assert final is not None
+    if final is None:
+        raise IntegrityError(f"the recorded call {request.id} has neither answer nor failure")
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
         retry = _counted(retry, attempt, attempt.method or method, url, pool)

@@ -478,7 +478,7 @@ def test_files_that_no_record_names_are_noted(root: Path) -> None:
     found = verify_root(root)
     assert found.ok
     assert "and 2 more in responses" in found.notes[0]
-    assert found.notes[1].startswith("1 temporary file in responses")
+    assert found.notes[1].startswith("1 temporary file")
 
 
 def test_many_payloads_and_a_large_one(tmp_path: Path) -> None:
