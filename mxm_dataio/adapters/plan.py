@@ -11,10 +11,10 @@ from ..asking import collector
 from ..entries import CapturedCall
 from ..heads import given_head
 from ..identity import Identity
+from ..keeping import Keeping
 from ..models import Exchange, Headers, Mode
 from ..payloads import Spool
 from ..policy import Fetch, Miss, Pass, Revalidate, Serve
-from ..store import Store
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 
@@ -118,7 +118,7 @@ class Plan:
         )
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Keeping:
         """The store that holds the answer to serve."""
         assert self._store is not None
         return self._store

@@ -16,8 +16,8 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from ..errors import ReplayMissError
+from ..keeping import Keeping
 from ..models import Exchange, Failure, Response
-from ..store import Store
 from . import failures
 from .bases import Connection
 from .plain import is_plain, read_plainly
@@ -63,7 +63,7 @@ _HEADERS = {"Host": "", "Accept-Encoding": "", "User-Agent": "", "Content-Length
 
 
 def respond(
-    store: Store,
+    store: Keeping,
     response: Response,
     pool: Any,
     method: str,
@@ -168,7 +168,7 @@ def _new_kw(response_kw: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(
-    store: Store,
+    store: Keeping,
     stored: Exchange,
     pool: Any,
     method: str,

@@ -13,8 +13,8 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
+from ..keeping import Keeping
 from ..models import Exchange, Mode
-from ..store import Store
 from . import failures, taps, wire
 from .call import Attempt, Call
 from .patches import Patches
@@ -195,7 +195,7 @@ def capture(
 
 def _replay(
     inner: BaseAdapter,
-    store: Store,
+    store: Keeping,
     stored: Exchange,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
@@ -263,7 +263,7 @@ class _Pool:
 
     __slots__ = ("_store", "_url", "stored")
 
-    def __init__(self, store: Store, stored: Exchange, url: str) -> None:
+    def __init__(self, store: Keeping, stored: Exchange, url: str) -> None:
         self._store = store
         self.stored = stored
         self._url = url

@@ -17,12 +17,15 @@ from contextvars import ContextVar
 from socket import SocketIO
 from typing import Any
 
+from .. import network
 from ..models import Peer
 from .call import ON_CONNECTION, Attempt, Call, view
 
 # The call under way in this context; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
 current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
+# What an adapter does that makes a call without a connection of these is the call's as well.
+network.accounts.append(lambda: current.get() is not None)
 
 Method = Callable[..., Any]
 
@@ -169,10 +172,12 @@ def connect(original: Method) -> Method:
         attempt.busy = True
         attempt.connect = None
         token = current.set(None)
+        mark = network.accounted.set(True)
         clock = time.perf_counter()
         try:
             result = original(self)
         finally:
+            network.accounted.reset(mark)
             current.reset(token)
             attempt.busy = False
         seconds = time.perf_counter() - clock

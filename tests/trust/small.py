@@ -10,6 +10,7 @@ from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.heads import given_head
 from mxm_dataio.identity import identify
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
+from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 
@@ -98,6 +99,19 @@ def fill(root: Path) -> list[str]:
         end(store, child)
         end(store, second, Status.INCOMPLETE)
     return [first.id, second.id, child.id]
+
+
+def with_pruned(root: Path) -> None:
+    """Have a session in the store that was pruned, and none of its files."""
+    with Store(root) as store:
+        gone = session()
+        store.begin(gone)
+        record(store, gone, "p", b"pruned", vary=("x-part",))
+        record(store, gone, "q", b"pruned")
+        end(store, gone)
+        for path in (root / "responses").iterdir():
+            os.utime(path, (0, 0))
+        prune(store, Choice(sessions=(gone.id,)))
 
 
 def end(store: Store, held: Session, status: Status = Status.COMPLETE) -> None:
