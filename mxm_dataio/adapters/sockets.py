@@ -172,7 +172,7 @@ class StoreSocket:
         if last is None or not last.ingest.is_open:
             # As of a server that has gone: a program that keeps connections is ready for it.
             return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        url = last.ingest.secrets.url(last.url)
+        url = last.ingest.secrets_for(last.url).url(last.url)
         error = ReplayMissError(
             f"{last.method} {url}: the program goes on on this connection besides HTTP's calls, "
             "which is not recorded and can't be replayed",
@@ -229,7 +229,7 @@ class _Answer:
 
     def _beyond(self, size: int) -> BaseException:
         plan = self._plan
-        url = self._final.url or plan.ingest.secrets.url(plan.url)
+        url = self._final.url or plan.ingest.secrets_for(plan.url).url(plan.url)
         error = ReplayMissError(
             f"{plan.method} {url}: the recorded program read {size} bytes of this body and broke "
             "off; there is no more to replay: record it again, reading to the end",
