@@ -843,7 +843,16 @@ with IngestSession("s", sys.argv[1], sys.argv[2], stdlib=True):
 def test_in_a_process_of_its_own(server: RawServer, tmp_path: Path) -> None:
     for mode in ("record", "replay"):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path), mode, f"{server.url}/n"],
+            [
+                sys.executable,
+                "-W",
+                "error::ResourceWarning",
+                "-c",
+                SCRIPT,
+                str(tmp_path),
+                mode,
+                f"{server.url}/n",
+            ],
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[1],
