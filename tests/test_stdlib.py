@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import importlib
+import io
 import os
 import socket
 import subprocess
@@ -31,11 +32,12 @@ from mxm_dataio import (
     Store,
     coverage,
     mount,
+    use_cassette,
 )
 from mxm_dataio.adapters import stdlib
 from mxm_dataio.adapters.sockets import StoreSocket
 from mxm_dataio.adapters.urllib3 import HOOK
-from tests.harness import EXACT, SOURCE, three_ways
+from tests.harness import EXACT, SOURCE, outcome, three_ways
 from tests.proxies import UnixServer
 from tests.servers import Connection, RawServer, Request, answer, responder, tls_server
 
@@ -722,6 +724,49 @@ class TestOwnConnections:
         assert call.answer.complete
         assert call.answer.framing is not None
 
+    def test_an_upload_that_breaks_off_with_an_answer_waiting(self, tmp_path: Path) -> None:
+        """A server may refuse an upload and hang up: who asks then, gets the answer."""
+
+        class Refusing:
+            """A socket of a server that takes no more than the head."""
+
+            def __init__(self) -> None:
+                self.sent = 0
+
+            def sendall(self, data: bytes) -> None:
+                self.sent += 1
+                if self.sent > 1:
+                    raise BrokenPipeError(32, "Broken pipe")
+
+            def makefile(self, mode: str) -> Any:
+                return io.BytesIO(answer(413, b"too much"))
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        def work() -> Any:
+            seen = []
+            for body in (b"whole", iter([b"part"])):
+                connection = Client("channel.test")
+                connection.sock = Refusing()  # type: ignore[assignment]
+                seen.append(outcome(lambda c=connection, b=body: c.request("POST", "/", b)))
+                with connection.getresponse() as response:
+                    seen.append((response.status, response.read()))
+                connection.close()
+            connection = Client("channel.test")
+            connection.sock = Refusing()  # type: ignore[assignment]
+            seen.append(outcome(lambda: connection.request("POST", "/unasked", b"whole")))
+            seen.append(connection.sock is None)
+            connection.close()
+            return seen
+
+        got = three_ways(tmp_path, None, work, stdlib=True)
+        assert got[1] == (413, b"too much")
+        first = calls(tmp_path)[0]
+        assert first.request.status is Status.FAILED
+        assert first.request.failure.error_class == "BrokenPipeError"
+        assert first.answer.status_code == 413
+
     def test_httplib2(self, server: RawServer, tmp_path: Path) -> None:
         httplib2: Any = pytest.importorskip("httplib2")
 
@@ -738,6 +783,54 @@ class TestOwnConnections:
         three_ways(tmp_path, server, work, stdlib=True)
 
 
+class TestBesides:
+    """With the settings and files that other parts of the package have."""
+
+    def test_a_watch_has_nothing_to_tell(self, server: RawServer, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        daemon = UnixServer(responder({"/": answer(200, b"daemon")}), path)
+
+        def work() -> list[bytes]:
+            with closing(Client(server.host, server.port)) as connection:
+                connection.connect()
+                got = [get(connection), fetch(f"{server.url}/n")]
+            with closing(Unix(path)) as connection:
+                return [*got, get(connection, "/")]
+
+        with recording(tmp_path / "root", watch=True) as ingest:
+            first = work()
+        assert ingest.session is not None
+        assert ingest.session.coverage == ()
+        daemon.stop()
+        with recording(tmp_path / "root", "replay", watch=True) as ingest:
+            assert work() == first
+        assert ingest.session is not None
+        assert ingest.session.coverage == ()
+
+    def test_cassettes(self, server: RawServer, tmp_path: Path) -> None:
+        gone = RawServer(responder({}))
+        gone.stop()
+
+        def work() -> Any:
+            got = [fetch(f"{server.url}/n?1"), fetch(f"{server.url}/n", b"a=1")]
+            return [*got, outcome(lambda: fetch(gone.url))]
+
+        options: Any = {"stdlib": True}
+        with use_cassette(tmp_path / "calls.json", "record", **options):
+            first = work()
+        hits = server.hits
+        with use_cassette(tmp_path / "calls.json", "replay", **options):
+            assert work() == first
+        assert server.hits == hits
+
+    def test_sources_by_host(self, server: RawServer, tmp_path: Path) -> None:
+        options: Any = {"sources": {server.host: "by host"}}
+        for mode in ("record", "replay"):
+            with recording(tmp_path, mode, **options):
+                assert fetch(f"{server.url}/n") == b"GET /n "
+        assert [call.request.source for call in calls(tmp_path)] == ["by host"]
+
+
 SCRIPT = """
 import sys
 import urllib.request
@@ -750,7 +843,16 @@ with IngestSession("s", sys.argv[1], sys.argv[2], stdlib=True):
 def test_in_a_process_of_its_own(server: RawServer, tmp_path: Path) -> None:
     for mode in ("record", "replay"):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path), mode, f"{server.url}/n"],
+            [
+                sys.executable,
+                "-W",
+                "error::ResourceWarning",
+                "-c",
+                SCRIPT,
+                str(tmp_path),
+                mode,
+                f"{server.url}/n",
+            ],
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[1],
