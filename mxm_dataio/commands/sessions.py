@@ -89,7 +89,7 @@ COLUMNS: Sequence[Column[Line]] = (
         lambda line: line.session.started_at,
         lambda line: day(line.session.started_at),
     ),
-    Column("took", lambda line: line.seconds, lambda line: span(line.duration), right=True),
+    Column("took", lambda line: line.seconds, lambda line: span(line.duration), right=True, rank=2),
     Column(
         "calls",
         lambda line: line.totals.calls,
@@ -102,6 +102,7 @@ COLUMNS: Sequence[Column[Line]] = (
         lambda line: line.totals.size,
         lambda line: size(line.totals.size) if line.number(0) else "",
         right=True,
+        rank=1,
     ),
     Column("parent", lambda line: line.session.parent_id, piped=True),
     Column("program", lambda line: line.session.program, _program, least=12, rank=3, sparse=True),
