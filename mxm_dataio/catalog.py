@@ -23,7 +23,7 @@ from . import rows
 from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import IntegrityError, StoreError
-from .models import Exchange, Mode, Request, Session, Status
+from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
 
@@ -138,6 +138,23 @@ class Following(NamedTuple):
     responses: list[rows.Row]
 
 
+class ChainEnd(NamedTuple):
+    """What a session's row says of where it was made, and of where its chain ends.
+
+    Attributes:
+        host: name of the machine.
+        head: the hash of its last record.
+        records: how many there are.
+        seal, leaf: its hash and its place in the store's tree; ``None`` unless it has ended.
+    """
+
+    host: str
+    head: bytes
+    records: int
+    seal: bytes | None
+    leaf: int | None
+
+
 class Catalog(Protocol):
     """Where found are kept; SQLite here, other places behind the same methods."""
 
@@ -162,6 +179,12 @@ class Catalog(Protocol):
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
@@ -432,6 +455,15 @@ class SQLiteCatalog:
             if sealed:
                 _seal(db, session.id)
 
+    def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
+        """Write what went past a session that did not end, and can't say so itself."""
+        with self._use() as db, _writing(db):
+            db.execute(
+                "UPDATE sessions SET coverage = ? "
+                "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
+                (rows.coverage_text(coverage), session_id),
+            )
+
     def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
@@ -583,6 +615,18 @@ class SQLiteCatalog:
             raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
         return head or START, count, columns
 
+    def chain_end(self, session_id: str) -> ChainEnd | None:
+        """Return where a session's chain ends, as its row says; nothing of it is checked."""
+        found = self._all(
+            "SELECT host, head, count, seal, leaf FROM sessions WHERE id = ?", session_id
+        )
+        if not found:
+            return None
+        host, head, count, sealed, leaf = found[0]
+        if not isinstance(head, bytes | None) or not isinstance(sealed, bytes | None):
+            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return ChainEnd(host, head or START, count, sealed, leaf)
+
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
         if source is None:
@@ -593,19 +637,55 @@ class SQLiteCatalog:
             )
         return [self._decoded(rows.to_session, row) for row in found]
 
+    def counts(self, root_id: str) -> dict[str, int]:
+        """Return the ids of a session and its children, oldest first, with the count of calls."""
+        found = self._all(
+            "SELECT id, count FROM sessions WHERE root_id = ? OR id = ? ORDER BY id",
+            root_id, root_id,
+        )  # fmt: skip
+        return dict(found)
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+        found = self._all(
+            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+        )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+        return self._all(
+            "SELECT endpoint, source, count(*) FROM requests "
+            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
+            session_id,
+        )
+
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
         return self._first("q.id = ?", request_id)
 
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return a session's calls in their order, read in steps so that memory stays flat."""
+    def exchanges(
+        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
+    ) -> Iterator[Exchange]:
+        """Return a session's calls in their order, read in steps so that memory stays flat.
+
+        Args:
+            damaged: is told of each that can't be read, and the others go on; else that raises.
+        """
         after = ""
         while True:
             found = self._requests(
                 f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
             )
             for row in found:
-                yield self._with_responses(row)
+                try:
+                    exchange = self._with_responses(row)
+                except IntegrityError as exc:
+                    if damaged is None:
+                        raise
+                    damaged(exc)
+                else:
+                    yield exchange
             if not found:
                 return
             after = found[-1][1]
@@ -704,16 +784,23 @@ class SQLiteCatalog:
         request = self._decoded(rows.to_request, row)
         return Exchange(
             request,
-            tuple([self._decoded(lambda r: rows.to_response(r, request), r) for r in responses]),
+            tuple(
+                [
+                    self._decoded(lambda r: rows.to_response(r, request), r, request.id)
+                    for r in responses
+                ]
+            ),
         )
 
-    def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
+    def _decoded(
+        self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...], name: str = ""
+    ) -> _T:
         try:
             return decode(row)
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
             raise IntegrityError(
-                f"the record {row[1]} in {self.path} is damaged ({exc}); restore the database "
-                "from a copy or record the call again",
+                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the "
+                "database from a copy or record the call again",
                 path=self.path,
             ) from exc
 
@@ -871,15 +958,17 @@ class _Links:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: dict[InSession, _Link] = {}
+        # By the session's id: its calls may be of several sources, and are one chain.
+        self._known: dict[str, _Link] = {}
 
     def of(self, session: InSession) -> _Link:
         """Return where a session's chain ends."""
-        link = self._known.get(session)
+        link = self._known.get(session.id)
         if link is None:
             root, *_ = self._row(session.root_id, session)
             own, head, count, pruned = self._row(session.id, session)
-            link = self._known[session] = _Link(own, root, head or START, count, pruned is not None)
+            link = _Link(own, root, head or START, count, pruned is not None)
+            self._known[session.id] = link
         return link
 
     def put(self) -> None:

@@ -72,8 +72,13 @@ def session_row(session: Session) -> Row:
         session.id, session.root_id, session.parent_id, session.source, session.kind,
         session.mode, session.as_of, session.status, session.started_at, session.ended_at,
         session.pid, os.uname().nodename, _dump(session.warnings), session.program,
-        session.exit_status, None if session.coverage is None else _dump(session.coverage),
+        session.exit_status, coverage_text(session.coverage),
     )  # fmt: skip
+
+
+def coverage_text(coverage: tuple[Unseen, ...] | None) -> str | None:
+    """Return what went past a session as it is kept."""
+    return None if coverage is None else _dump(coverage)
 
 
 def request_row(entry: Entry) -> Row:

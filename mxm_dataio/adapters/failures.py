@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
-import urllib3.connection
-
 from ..masking import Secrets
 from ..models import Failure
 from ..utils import dotted
@@ -31,9 +29,8 @@ _MODULES = _BUILT_IN | {
     "urllib3.connection",
     "urllib3.exceptions",
 }
+_WRAPPING = frozenset({"requests", "urllib3"})
 _DEPTH = 8
-# It has another home in other versions of urllib3.
-_HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
 
 
 def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = None) -> Failure:
@@ -51,17 +48,21 @@ def load(failure: Failure, pool: object = None) -> BaseException:
     return exc if isinstance(exc, BaseException) else OSError(failure.message)
 
 
-def raise_again(failure: Failure, pool: object = None, *, wrapped: bool = False) -> NoReturn:
+def raise_again(
+    failure: Failure, pool: object = None, *, wrapped: bool = False, bare: bool = False
+) -> NoReturn:
     """Raise a recorded exception, with what it came from.
 
     Args:
         wrapped: as ``requests`` wrapped it; else what urllib3 raised beneath.
+        bare: what Python raised beneath either.
 
     Raises:
         BaseException: as recorded.
     """
     exc = load(failure, pool)
-    exc = first = exc if wrapped else beneath(exc)
+    exc = innermost(exc) if bare else exc if wrapped else beneath(exc)
+    first = exc
     context = exc.__context__
     while first.__context__ is not None:
         first = first.__context__
@@ -87,14 +88,28 @@ def beneath(exc: BaseException) -> BaseException:
     return exc
 
 
+def innermost(exc: BaseException) -> BaseException:
+    """Return what Python raised, if ``requests`` and urllib3 only wrapped it."""
+    found: BaseException | None = exc
+    while found is not None and type(found).__module__.partition(".")[0] in _WRAPPING:
+        reason = getattr(found, "reason", None)
+        found = reason if isinstance(reason, BaseException) else found.__context__
+    return exc if found is None else found
+
+
 def _known(cls: type[BaseException]) -> tuple[str, str]:
     for base in cls.__mro__:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
-        if base is _HOSTNAME_ERROR and module not in _MODULES:
+        if module not in _MODULES and base is _hostname_error():
             module = "urllib3.connection"
         if module in _MODULES and _class(module, base.__name__) is base:
             return module, base.__name__
     return "builtins", "Exception"
+
+
+def _hostname_error() -> Any:
+    """Return a class of urllib3's that has another home in other versions of it."""
+    return getattr(sys.modules.get("urllib3.connection"), "CertificateError", None)
 
 
 def _class(module: str, name: str) -> Any:

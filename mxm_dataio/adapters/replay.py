@@ -10,104 +10,20 @@ from __future__ import annotations
 import http.client
 import inspect
 import io
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 import urllib3
 from urllib3.util.retry import Retry
 
 from ..errors import ReplayMissError
+from ..keeping import Keeping
 from ..models import Exchange, Failure, Response
-from ..store import Store
 from . import failures
 from .bases import Connection
-from .framing import encode
 from .plain import is_plain, read_plainly
+from .recorded import RecordedRaw, is_bare
 
-_STEP = 1 << 16
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
-
-
-class RecordedRaw(io.RawIOBase):
-    """The bytes of a recorded answer as they came off the wire.
-
-    Args:
-        response: the attempt.
-        payload: its body, verified, at the start.
-        beyond: called when a read goes past what was recorded of a body the program broke off.
-        head: begin with the head, not behind it.
-    """
-
-    def __init__(
-        self,
-        response: Response,
-        payload: BinaryIO,
-        beyond: Callable[[int], BaseException],
-        *,
-        head: bool = True,
-    ) -> None:
-        self._response = response
-        self._payload = payload
-        self._beyond = beyond
-        self._pieces = [(b"", response.size)]
-        if response.framing is not None or _chunked(response):
-            self._pieces = encode(response.framing, response.size)
-        self._pieces.reverse()
-        self._ready = memoryview(response.head if head else b"")
-        self._left = 0
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read the next recorded bytes; at their end, do what the connection did."""
-        room = memoryview(buffer).cast("B")
-        while not self._ready:
-            if self._left:
-                data = self._payload.read(min(self._left, len(room), _STEP))
-                self._left -= len(data)
-                self._ready = memoryview(data)
-            elif self._pieces:
-                lead, self._left = self._pieces.pop()
-                self._ready = memoryview(lead)
-            else:
-                return self._end()
-        count = min(len(room), len(self._ready))
-        room[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _end(self) -> int:
-        response = self._response
-        if response.failure is not None and response.status_code is not None:
-            raise failures.load(response.failure)
-        if response.complete or response.closed_by_peer:
-            return 0
-        raise self._beyond(response.size)
-
-    def close(self) -> None:
-        """Let go of the payload."""
-        if not self.closed:
-            self._payload.close()
-            super().close()
-
-
-def _bare(response: Response) -> bool:
-    """Say that an answer ended well, and nothing but its payload is behind its head."""
-    return (
-        response.complete
-        and response.failure is None
-        and response.framing is None
-        and not _chunked(response)
-    )
-
-
-def _chunked(response: Response) -> bool:
-    if b"chunked" not in response.head.lower():
-        return False
-    value = response.header("Transfer-Encoding")
-    return response.complete and value is not None and value.lower() == "chunked"
 
 
 class _Socket:
@@ -147,7 +63,7 @@ _HEADERS = {"Host": "", "Accept-Encoding": "", "User-Agent": "", "Content-Length
 
 
 def respond(
-    store: Store,
+    store: Keeping,
     response: Response,
     pool: Any,
     method: str,
@@ -178,7 +94,7 @@ def respond(
     payload = store.open(response) if response.checksum else io.BytesIO()
     if is_plain(response):
         body: Any = payload
-        if not (isinstance(payload, io.BytesIO) and _bare(response)):
+        if not (isinstance(payload, io.BytesIO) and is_bare(response)):
             body = RecordedRaw(response, payload, beyond, head=False)
         read = read_plainly(response, method, _Socket(body))
         return _wrapped(read, pool, method, url, response_kw)
@@ -252,7 +168,7 @@ def _new_kw(response_kw: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(
-    store: Store,
+    store: Keeping,
     stored: Exchange,
     pool: Any,
     method: str,

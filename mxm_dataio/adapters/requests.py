@@ -13,13 +13,14 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
+from ..keeping import Keeping
 from ..models import Exchange, Mode
-from ..store import Store
-from . import failures, wire
+from . import failures, taps, wire
 from .call import Attempt, Call
+from .patches import Patches
 from .replay import replay
 from .support import require_requests, require_urllib3, sends_chunks
-from .urllib3 import Patches, Plan, recorded
+from .urllib3 import planned, recorded
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
@@ -124,7 +125,7 @@ class CaptureAdapter(HTTPAdapter):
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         ingest = self._ingest or active()
-        if wire.current.get() is not None or ingest is None or not ingest.is_open:
+        if taps.current.get() is not None or ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
         if self._refusal:
             ingest.blind(self._refusal)
@@ -170,7 +171,7 @@ def capture(
     send = send or inner.send
     if ingest.mode is Mode.OFF:
         return send(request, **kwargs)
-    plan = Plan(ingest, str(request.method), str(request.url), request.headers, request.body)
+    plan = planned(ingest, str(request.method), str(request.url), request.headers, request.body)
     if plan.passes:
         return send(request, **kwargs)
     if plan.serve is not None:
@@ -194,7 +195,7 @@ def capture(
 
 def _replay(
     inner: BaseAdapter,
-    store: Store,
+    store: Keeping,
     stored: Exchange,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
@@ -262,7 +263,7 @@ class _Pool:
 
     __slots__ = ("_store", "_url", "stored")
 
-    def __init__(self, store: Store, stored: Exchange, url: str) -> None:
+    def __init__(self, store: Keeping, stored: Exchange, url: str) -> None:
         self._store = store
         self.stored = stored
         self._url = url
@@ -409,7 +410,7 @@ def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         ingest = active()
-        within = wire.current.get() is not None
+        within = taps.current.get() is not None
         if ingest is None or within or args or not _in_chunks(request):
             return original(self, request, *args, **kwargs)
         # Not through self.send, which may be a subclass's that has led here.

@@ -185,8 +185,13 @@ def width() -> int | None:
 
 
 @contextlib.contextmanager
-def progress_bar(verb: str = "checking") -> Iterator[Progress | None]:
-    """Yield what shows progress on a terminal, for what takes more than a moment."""
+def progress_bar(verb: str = "checking", **names: str) -> Iterator[Progress | None]:
+    """Yield what shows progress on a terminal, for what takes more than a moment.
+
+    Args:
+        verb: what is done with what is counted.
+        names: what is counted → what is done with it, where it is something else.
+    """
     if not on_a_terminal():
         yield None
         return
@@ -202,7 +207,7 @@ def progress_bar(verb: str = "checking") -> Iterator[Progress | None]:
                     return
                 shown = stack.enter_context(_bar())
             if what not in tasks:
-                tasks[what] = shown.add_task(f"{verb} {what}")
+                tasks[what] = shown.add_task(names.get(what, f"{verb} {what}"))
             shown.update(tasks[what], completed=done, total=max(total, 1))
 
         yield show
