@@ -248,6 +248,25 @@ def test_what_waits_in_a_journal_holds_sessions_and_files(root: Path, store: Sto
     assert gone(prune(store, ALL)) == [first.id, second.id]
 
 
+def test_a_prune_that_is_broken_off_is_whole_or_none(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = made(store, b"one")
+    age(root)
+
+    def broken_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name, calls in (("put_sealed", 1), ("_collect", 0)):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(pruning, name, broken_off)
+            prune(store, ALL)
+        assert len(list(store.exchanges(held.id))) == calls
+        assert sound(root).pruned == 1 - calls
+    assert payload(root, b"one").exists()
+    assert prune(store, ALL).collected.files == 1
+
+
 def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(root: Path, store: Store) -> None:
     held = made(store, b"one")
     prune(store, ALL)

@@ -10,8 +10,8 @@ import pytest
 from mxm_dataio.models import Session
 from mxm_dataio.store import Store
 from tests.trust.small import end, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, run, values
-from tests.unit.test_listing import call
 
 HEAD = b"HTTP/1.1 200 OK\r\nDate: %d\r\nETag: %s\r\nContent-Type: %s\r\n\r\n"
 PRICES = [{"day": day, "close": 100 + day} for day in range(40)]

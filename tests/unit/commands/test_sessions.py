@@ -13,8 +13,8 @@ from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.trust.small import end, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, rows, run, values
-from tests.unit.test_listing import call
 
 
 @pytest.fixture
