@@ -70,9 +70,10 @@ class Deriving(NamedTuple):
         identity = self.identify(method, url, headers, body)
         varying = set(vary_names(vary, self.ignored)).difference(self.uncounted)
         names = identity.counting(varying)
-        base_hash = identity.params_hash()
+        base = identity.document()
+        base_hash = checksum_of(base)
         if not names:
-            return Identified(identity.document().decode("utf-8"), base_hash, base_hash)
+            return Identified(base.decode("utf-8"), base_hash, base_hash)
         document = identity.document(names)
         params_hash = checksum_of(document)
         return Identified(document.decode("utf-8"), params_hash, base_hash, names)
