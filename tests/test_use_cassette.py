@@ -1035,7 +1035,7 @@ def test_a_path_without_a_suffix_gets_one_and_another_is_refused(
 def test_a_forked_child_replays_and_says_that_it_can_not_record(
     path: Path, counter: Counter
 ) -> None:
-    with use_cassette(path):
+    with use_cassette(path) as ingest:
         counter.get("/parent")
         pid = os.fork()
         if not pid:
@@ -1043,10 +1043,12 @@ def test_a_forked_child_replays_and_says_that_it_can_not_record(
             try:
                 with pytest.warns(DataIOWarning, match="forked"):
                     counter.get("/child")
+                ingest.close()
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(pid, 0)[1] == 0
+        assert not path.exists()
     assert bodies(path) == [{"n": 1}]
 
 
