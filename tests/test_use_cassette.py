@@ -387,12 +387,21 @@ def test_new_episodes_replays_what_is_there_and_records_what_is_not(
     assert counter.hits == 4
 
 
-def test_new_episodes_replays_failures_too(path: Path, counter: Counter) -> None:
-    gone = "http://127.0.0.1:9/"
-    for _ in range(2):
-        with use_cassette(path, "new_episodes"), pytest.raises(requests.ConnectionError):
-            requests.get(gone, timeout=9)
-        assert len(cassette.parse(path.read_bytes(), "").calls) == 1
+def test_new_episodes_replays_failures_too(path: Path) -> None:
+    def handle(connection: Connection) -> None:
+        while (request := connection.read_request()) is not None:
+            if request.path == "/gone":
+                return
+            connection.send(answer(503, b"not now"))
+
+    with RawServer(handle) as server:
+        for _ in range(2):
+            with use_cassette(path, "new_episodes"):
+                with pytest.raises(requests.ConnectionError):
+                    requests.get(f"{server.url}/gone", timeout=9)
+                assert requests.get(f"{server.url}/busy", timeout=9).status_code == 503
+        assert server.hits == 2
+    assert len(cassette.parse(path.read_bytes(), "").calls) == 2
 
 
 @pytest.mark.parametrize("mode", ["all", "record"])
