@@ -648,7 +648,7 @@ class SQLiteCatalog:
     def tree(self, root_id: str) -> list[Session]:
         """Return a session and those of its child processes, as they began."""
         found = self._all(
-            f"SELECT {rows.SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
         )
         return [self._decoded(rows.to_session, row) for row in found]
 
