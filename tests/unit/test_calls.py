@@ -39,14 +39,8 @@ def test_what_a_node_keeps_comes_back(recording: Recording) -> None:
 
 def test_a_header_that_reads_like_the_mark_for_the_size_comes_back() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"
-    asking = Request(
-        "1",
-        "",
-        "s",
-        "http://a.test/",
-        url="http://a.test/",
-        headers=(("Content-Length", "{size}"),),
-    )
+    sent = (("Content-Length", "{size}"),)
+    asking = Request("1", "", "s", "http://a.test/", url="http://a.test/", headers=sent)
     answer = Response("1", url="http://a.test/", status_code=200, head=head, complete=True)
     answer = replace(answer, checksum=checksum_of(b"abc"), size=3, method="GET")
     recording = Recording(Exchange(asking, (answer,)), {checksum_of(b"abc"): b"abc"})
