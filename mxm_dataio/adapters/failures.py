@@ -167,6 +167,30 @@ def _said(say: Callable[[Any], str], value: Any) -> str:
         return "…"
 
 
+class _Beginning(bytes):
+    """The beginning of longer bytes, which by its own account is as long as they were.
+
+    What an exception says of bytes is how many there were.
+    """
+
+    size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bool__(self) -> bool:
+        return True
+
+    @classmethod
+    def of(cls, data: bytes, size: int) -> bytes:
+        """Return bytes, or the beginning of longer ones."""
+        if size <= len(data):
+            return data
+        made = cls(data)
+        made.size = size
+        return made
+
+
 class _Dump:
     """Makes data of one exception. One met again is named by its number, in order of meeting."""
 
@@ -184,7 +208,11 @@ class _Dump:
         if isinstance(value, str):
             return self._secrets.text(value[:_LONGEST])
         if isinstance(value, (bytes, bytearray)):
-            return {"bytes": self._secrets.mask(bytes(value[:_LONGEST])).decode("latin-1")}
+            kept = bytes(value[:_LONGEST])
+            data: dict[str, Any] = {"bytes": self._secrets.mask(kept).decode("latin-1")}
+            if len(kept) < len(value):
+                data["size"] = len(value)
+            return data
         if isinstance(value, BaseException) and depth < _DEPTH and len(self._met) < _MOST:
             return self._exception(value, depth + 1)
         if hasattr(value, "urlopen"):
@@ -233,7 +261,10 @@ class _Load:
         if not isinstance(data, Mapping):
             return data
         if "bytes" in data:
-            return data["bytes"].encode("latin-1")
+            size = data.get("size", 0)
+            if type(size) is not int or not 0 <= size < 1 << 63:
+                raise ValueError("no size of bytes")
+            return _Beginning.of(data["bytes"].encode("latin-1"), size)
         if "met" in data:
             return self._met[data["met"]]
         if "exception" in data:

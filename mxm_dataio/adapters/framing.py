@@ -14,8 +14,11 @@ from ..models import Framing
 
 Sink = Callable[[bytes | memoryview], None]
 
-# Guards against a server that never ends a line; http.client gives up far earlier.
-_LINE_LIMIT = 1 << 20
+# What http.client takes for a line, and urllib3 since 2.8; a longer one ends the reading.
+_LINE_LIMIT = 65536
+# Bytes kept of trailers, and of what is no chunked coding; readers go on for as long as they come.
+_TRAILERS_LIMIT = 1 << 20
+_WRECK_LIMIT = 2 << 20
 # Bytes looked at for the end of a line at a time: more than most have, no copy of what follows.
 _LOOK = 64
 _HEAD_LIMIT = 8 << 20
@@ -85,9 +88,11 @@ class ChunkParser:
         line = None
         if end:
             line = bytes(self._between[self._line_at :])
-            self._line_at = len(self._between)
-        elif len(self._between) - self._line_at > _LINE_LIMIT:
+        if len(self._between) - self._line_at > _LINE_LIMIT:
+            line = None
             self._state = self._wreck
+        elif end:
+            self._line_at = len(self._between)
         return line, data[taken:]
 
     def _size(self, data: memoryview) -> memoryview:
@@ -154,8 +159,7 @@ class ChunkParser:
         line, rest = self._line(data)
         if line is not None:
             self.done = line in (b"\r\n", b"\n")
-            if len(self._between) > _LINE_LIMIT and not self.done:
-                # http.client goes on reading lines for as long as they come.
+            if len(self._between) > _TRAILERS_LIMIT and not self.done:
                 self._overflows()
                 self._between.clear()
                 self._line_at = 0
@@ -163,7 +167,7 @@ class ChunkParser:
 
     def _wreck(self, data: memoryview) -> memoryview:
         """Keep what is no chunked coding, within bounds."""
-        self._between += data[: max(0, 3 * _LINE_LIMIT - len(self._between))]
+        self._between += data[: max(0, _WRECK_LIMIT - len(self._between))]
         return data[len(data) :]
 
 
