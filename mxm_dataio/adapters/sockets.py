@@ -10,8 +10,8 @@ import errno
 import io
 import os
 import socket
-from dataclasses import replace
 import weakref
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ..errors import ReplayMissError
