@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from . import interception as _interception
 
+# Not typing's: each Python process whose environment switches capture on imports this package as
+# it starts, and is to load nothing for it that it would not have loaded itself.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .adapters.requests import CaptureAdapter, mount
     from .api import IngestSession
+    from .cassettes import CassetteSession, use_cassette
     from .errors import (
         ConfigError,
         DataIOError,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureAdapter",
+    "CassetteSession",
     "ConfigError",
     "DataIOError",
     "DataIOWarning",
@@ -56,6 +60,7 @@ __all__ = [
     "mount",
     "register",
     "unregister",
+    "use_cassette",
 ]
 
 # Module → the names handed on from it. Each is loaded when asked for: a program that imports this
@@ -63,6 +68,7 @@ __all__ = [
 _NAMES = {
     "adapters.requests": ("CaptureAdapter", "mount"),
     "api": ("IngestSession",),
+    "cassettes": ("CassetteSession", "use_cassette"),
     "errors": (
         "ConfigError",
         "DataIOError",
@@ -83,6 +89,8 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def _handed_on(name: str) -> Any:
+    from importlib import import_module
+
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     if name in _NAMES:
@@ -140,6 +148,13 @@ def _chunked_hook() -> _interception.Interceptor | None:
     return CHUNKED_HOOK
 
 
+def _stdlib_hook() -> _interception.Interceptor:
+    from .adapters import stdlib
+
+    stdlib.require()
+    return stdlib.HOOK
+
+
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
     from .fetcher import HTTPFetcher
@@ -147,5 +162,10 @@ def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
     return HTTPFetcher(lambda session: mount_on(session, ingest))
 
 
-_interception.interceptors += [_hook, _chunked_hook]
+_interception.interceptors += [_hook, _chunked_hook, _stdlib_hook]
+_interception.modules |= {
+    _hook: "urllib3",
+    _chunked_hook: "requests",
+    _stdlib_hook: _interception.STDLIB,
+}
 _interception.http_fetchers.append(_http_fetcher)

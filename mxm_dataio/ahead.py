@@ -10,7 +10,7 @@ from __future__ import annotations
 from .catalog import Following
 from .errors import StoreError
 from .identity import Identity
-from .store import Store
+from .keeping import Keeping
 
 # Calls read at once; the first time, and once it has proved worth it.
 _FIRST, _MORE = 8, 64
@@ -27,7 +27,7 @@ class Ahead:
         pinned: one session is replayed, whether it is the newest or not.
     """
 
-    def __init__(self, store: Store, source: str, bound: str, *, pinned: bool) -> None:
+    def __init__(self, store: Keeping, source: str, bound: str, *, pinned: bool) -> None:
         self._store = store
         self._source = source
         self._bound = bound

@@ -17,9 +17,9 @@ from datetime import date, datetime, timedelta
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, coverage
+from . import config, coverage, network
 from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
@@ -33,30 +33,37 @@ from .errors import (
     StoreError,
 )
 from .fetcher import HTTPFetcher
-from .identity import Identity, identify
-from .interception import Interceptor, http_fetchers, interceptors
+from .identity import Identity
+from .interception import STDLIB, http_fetchers, interceptors, modules
+from .keeping import Keeping
 from .lookup import Lookup
-from .masking import LARGEST, Secrets
+from .masking import Secrets
 from .misses import miss_error, swallowed
 from .models import (
     Compression,
     Durability,
     Exchange,
     Exhausted,
-    Headers,
     Mode,
     Request,
     Response,
     Session,
     Status,
+    Unseen,
 )
 from .params import plain
+from .parts import Part, Parts
 from .payloads import Nowhere, Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
-from .redaction import Redaction, has_fields
+from .redaction import Redaction
+from .served import Served
 from .store import Store
 from .utils import after_fork, as_of_text, new_id, utc_now
+
+if TYPE_CHECKING:
+    from .interception import Interceptor
+    from .watch import Watch
 
 
 class Pending(Protocol):
@@ -128,6 +135,11 @@ class IngestSession:
         ConfigError: an unknown mode or setting, on construction.
     """
 
+    # It leaves calls to any other session, even one on another root.
+    _steps_back = False
+    # Calls are kept in the root, and those of all sessions with the hook in one.
+    in_root = True
+
     def __init__(
         self,
         source: str,
@@ -178,34 +190,39 @@ class IngestSession:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
             raise ConfigError(str(exc)) from None
-        if isinstance(redaction, Mapping):
-            redaction = redaction.get(source, redacting.DEFAULT)
-        self.redaction = redaction if redaction is not None else redacting.NOTHING
-        if redaction is None:
+        self.mode = config.mode_of(self.settings.mode)
+        self._parts = Parts(
+            source,
+            self.settings.sources,
+            redaction,
+            ignore=self.settings.ignore_params,
+            replays=self.settings.mode not in _RECORDS,
+        )
+        self.redaction = self._parts.own.redaction
+        self.secrets = self._parts.own.secrets
+        for name in self._parts.bare:
             warnings.warn(
-                f"redaction is off for source {source!r}: credentials will be stored as they are",
+                f"redaction is off for source {name!r}: credentials will be stored as they are",
                 DataIOWarning,
                 stacklevel=2,
             )
-        self._ignore = self.redaction.names | set(self.settings.ignore_params)
-        self.mode = config.mode_of(self.settings.mode)
-        self.secrets = Secrets(self.redaction, replays=self.settings.mode not in _RECORDS)
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
-        self.store: Store | None = None
+        self.store: Keeping | None = None
         self.session: Session | None = None
         self.misses: list[ReplayMissError] = []
         self._session_id = session
+        self._parent: Session | None = None
         self._hook = hook
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
-        self._lookup: Lookup | None = None
-        self._recorder: Recorder | None = None
+        self._watch: Watch | None = None
         self._problems: list[str] = []
         self._unsaid: DataIOWarning | None = None
         self._installed: list[Interceptor] = []
+        self._served: Served | None = None
         self._tokens: list[Any] = []
         self._asking = Asking(self)
 
@@ -237,43 +254,77 @@ class IngestSession:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
-            if self.store is not None and self.mode in (Mode.REPLAY, Mode.AUTO):
-                self._lookup = Lookup(
-                    self.store,
-                    self.source,
-                    as_of=self._as_of,
-                    root_id=self._session_id,
-                    exhausted=self.exhausted,
-                    latest=self.mode is Mode.AUTO,
-                )
+            self._watch = self._watching()
             self._pid = os.getpid()
-            self._begin()
+            self._begin(self._parent)
             self.is_open = True
             _open.add(self)
-            if self._hook:
-                _stack.append(self)
-        self._tokens.append(_context.set(self) if self._hook else None)
+            self._take_place()
+        self._install(made)
+        if self._watch is not None:
+            self._watch.start()
+        return self
+
+    def _take_place(self) -> None:
+        """Be the one that captures, here and where nothing else does."""
+        if self._hook:
+            _stack.append(self)
+            self._tokens.append(_context.set(self))
+
+    def _install(self, made: Iterable[Interceptor]) -> None:
         for interceptor in made:
             interceptor.install()
             self._installed.append(interceptor)
-        return self
+
+    def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
+        """Return what makes the interceptors that this session needs."""
+        wanted = interceptors if self._hook else ()
+        return [make for make in wanted if modules[make] != STDLIB or self.settings.stdlib]
+
+    def _make_lookup(self, store: Keeping, source: str) -> Lookup:
+        """Return what finds the answers of a source's calls."""
+        return Lookup(
+            store,
+            source,
+            as_of=self._as_of,
+            root_id=self._session_id,
+            exhausted=self.exhausted,
+            latest=self.mode is Mode.AUTO,
+        )
 
     def _interceptors(self) -> list[Interceptor]:
         """Return what sees the process's calls, as far as it can see them."""
         made = []
-        for make in interceptors if self._hook else ():
+        for make in self._makers():
             try:
                 interceptor = make()
             except ConfigError as exc:
-                try:
-                    self.blind(str(exc))
-                except DataIOError:
-                    self._close_store()
-                    raise
+                self._begin_blind(exc)
             else:
                 if interceptor is not None:
                     made.append(interceptor)
         return made
+
+    def _watching(self) -> Watch | None:
+        """Return what sees connections that go past, if it is asked for and there is a way."""
+        if not self.settings.watch or self.mode is Mode.OFF:
+            return None
+        try:
+            network.prepare()
+        except ConfigError as exc:
+            self._begin_blind(exc)
+            return None
+        from .watch import Watch  # few sessions watch
+
+        return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+
+    def _begin_blind(self, exc: ConfigError) -> None:
+        """Note as the session opens that something can't be seen, or don't open it."""
+        try:
+            self.blind(str(exc))
+        except DataIOError:
+            self._close_store()
+            raise
 
     def blind(self, why: str) -> None:
         """Note that calls can't be captured here.
@@ -287,8 +338,10 @@ class IngestSession:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
-        for other in _stack:
-            if self._hook and other.settings.root.absolute() != self.settings.root.absolute():
+        root = self.settings.root.absolute()
+        for other in _stack if self._hook and self.in_root else ():
+            elsewhere = other.in_root and other.settings.root.absolute() != root
+            if elsewhere and not other._steps_back:
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
                     f"can't record to {self.settings.root} as well: close that one, use one "
@@ -326,6 +379,9 @@ class IngestSession:
         if stored is None:
             self._close_store()
             raise ConfigError(f"no session {self._session_id} under {self.settings.root}")
+        if stored.pruned_at is not None:
+            self._close_store()
+            raise ConfigError(f"session {stored.id} was pruned on {stored.pruned_at}")
         if stored.source != self.source:
             self._close_store()
             raise ConfigError(
@@ -338,10 +394,20 @@ class IngestSession:
         if store is not None:
             store.close()
 
-    def _begin(self, parent: Session | None = None) -> None:
+    def _begin(self, parent: Session | None) -> None:
+        self.session = self._new_session(parent)
+        self._parts.equip(self._equip)
+        if self.store is not None and not self.store.readonly:
+            try:
+                self._begin_row(self.store, self.session)
+            except StoreError as exc:
+                self.problem(exc)
+
+    def _new_session(self, parent: Session | None) -> Session:
+        """Return the session that begins in this process."""
         session_id = new_id()
         today = utc_now()[:10]
-        self.session = Session(
+        return Session(
             id=session_id,
             root_id=parent.root_id if parent else session_id,
             parent_id=parent.id if parent else None,
@@ -354,14 +420,26 @@ class IngestSession:
             pid=os.getpid(),
             warnings=self._warnings(),
         )
-        if self.store is not None and not self.store.readonly:
-            self._recorder = Recorder(
-                self.store, self.session, self.secrets, self.settings.spool_limit
+
+    def _begin_row(self, store: Keeping, session: Session) -> None:
+        store.begin(session)
+
+    def _end_row(self, store: Keeping, session: Session, settled: bool) -> None:
+        store.end(session, settled=settled)
+
+    def _equip(self, part: Part) -> None:
+        """Give a source's part its look-up and its recorder, as the mode needs them."""
+        store, session = self.store, self.session
+        if store is None or session is None:
+            return
+        if part.lookup is None and self.mode in (Mode.REPLAY, Mode.AUTO):
+            part.lookup = self._make_lookup(store, part.source)
+            if self._served is not None:
+                part.lookup.share(self._served)
+        if not store.readonly:
+            part.recorder = Recorder(
+                store, session, part.secrets, self.settings.spool_limit, source=part.source
             )
-            try:
-                self.store.begin(self.session)
-            except StoreError as exc:
-                self.problem(exc)
 
     @property
     def id(self) -> str:
@@ -383,6 +461,8 @@ class IngestSession:
             return
         if os.getpid() != self._pid:
             self._adopt()
+        if self._watch is not None:
+            self._watch.stop()
         with _stack_lock:
             if self in _stack:
                 _stack.remove(self)
@@ -410,16 +490,19 @@ class IngestSession:
             _context.set(None)
         self._asking.close()
         self._end(exc)
+        shared, self._served = self._served, None
+        if shared is not None:
+            shared.close()
         self._report_misses(exc)
         unsaid, self._unsaid = self._unsaid, None
         if unsaid is not None and exc is None:
-            warnings.warn(unsaid, stacklevel=3)
+            self._warn(unsaid, stacklevel=4)
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
-        store = self.store if self._recorder is not None else None
-        self._lookup = self._recorder = None
+        store = self.store if self._parts.own.recorder is not None else None
+        self._parts.strip()
         _open.discard(self)
         settled = False
         try:
@@ -429,12 +512,16 @@ class IngestSession:
         except (StoreError, OSError) as exc:
             self.problem(exc)
         finally:
+            unseen = self._unseen()
             self.session = replace(
                 self.session,
                 status=self._ended(raised),
                 ended_at=utc_now(),
-                warnings=self._warnings(),
+                warnings=self._warnings(unseen),
+                coverage=unseen,
             )
+            if self.mode is Mode.REPLAY:
+                self._unsaid = coverage.replay_warning(unseen or ()) or self._unsaid
             self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
@@ -444,10 +531,10 @@ class IngestSession:
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Store | None, settled: bool) -> None:
+    def _end_store(self, store: Keeping | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
-                store.end(self.session, settled=settled)
+                self._end_row(store, self.session, settled)
         except (StoreError, OSError) as exc:
             if self.session is not None:
                 self.session = replace(self.session, status=Status.INCOMPLETE)
@@ -457,31 +544,56 @@ class IngestSession:
             with contextlib.suppress(StoreError):
                 self._close_store()
 
-    def _warnings(self) -> tuple[str, ...]:
+    def _warnings(self, unseen: tuple[Unseen, ...] | None = None) -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been."""
-        # Without the hook a session claims nothing but what is mounted.
-        unseen = coverage.warning() if self._hook and self.mode is not Mode.OFF else ""
-        return (*self._problems, *([unseen] if unseen else []))
+        said = ""
+        if self._watch is not None:
+            said = coverage.unseen_warning(unseen or ())
+        elif self._hook and self.mode is not Mode.OFF:
+            # Without the hook a session claims nothing but what is mounted.
+            said = coverage.warning(stdlib=self.settings.stdlib)
+        return (*self._problems, *([said] if said else []))
 
-    def outside(self, method: str, url: str) -> None:
+    def _unseen(self) -> tuple[Unseen, ...] | None:
+        """Return what went past the session, ``None`` if nobody watched."""
+        if self._watch is None:
+            return None
+        jotted: tuple[Unseen, ...] | None = None
+        if self.store is not None and not self.store.readonly:
+            # By children that were forked to become another program.
+            jotted = self.store.jotted(self.id, but=os.getpid())
+        return coverage.merged([*self._watch.found(), *(jotted or ())])
+
+    def outside(
+        self,
+        method: str,
+        url: str,
+        *,
+        past: str = "urllib3's pools",
+        instead: str = "make it through a pool or requests, and leave urlopen in place",
+    ) -> None:
         """Note a request that went past what is captured: on a connection without a pool.
+
+        Args:
+            past: what it went past.
+            instead: what to do.
 
         Raises:
             ReplayMissError: in replay, where it would reach the network.
         """
         if self.mode is Mode.OFF:
             return
-        shown = self.secrets.url(url)
+        shown = self.secrets_for(url).url(url)
         if self.mode is Mode.REPLAY:
             error = ReplayMissError(
-                f"{method} {shown} goes past urllib3's pools, where calls are neither recorded nor "
-                "replayed: make it through a pool or requests, and leave urlopen in place",
+                f"{method} {shown} goes past {past}, where calls are neither recorded nor "
+                f"replayed: {instead}",
                 method=method,
                 url=shown,
             )
             self.missed(error)
             raise error
-        text = f"coverage: {method} {shown} was not recorded: it went past urllib3's pools"
+        text = f"coverage: {method} {shown} was not recorded: it went past {past}"
         first = self.incomplete(text)
         if self.strict:
             raise StoreError(text)
@@ -498,7 +610,41 @@ class IngestSession:
             return
         raise error from self.misses[0]
 
-    # -- a forked child ----------------------------------------------------------------------
+    # -- what its watch tells ----------------------------------------------------------------
+
+    def own(self) -> bool:
+        """Say whether the session was begun by this process, not by one that forked it."""
+        return os.getpid() == self._pid
+
+    def adopt(self) -> None:
+        """Begin a session of this process's own, in a forked child that has none yet."""
+        if not self.own():
+            self._adopt()
+
+    def jot(self, line: bytes) -> None:
+        """Keep a line of coverage, even if the process is killed."""
+        if self.store is not None and not self.store.readonly:
+            self.store.jot(self.id, line)
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, so that it can't be swallowed."""
+        with self._lock:
+            self.misses.append(error)
+
+    # -- other processes ---------------------------------------------------------------------
+
+    def _share_served(self, path: Path | None = None) -> None:
+        """Have other processes of this replay, forked children at least, serve calls in turns.
+
+        Raises:
+            OSError, StoreError: what is shared can't be made or read.
+        """
+        if self.mode is not Mode.REPLAY or self._served is not None:
+            return
+        self._served = Served(path)
+        for part in self._parts:
+            if part.lookup is not None:
+                part.lookup.share(self._served)
 
     def _adopt(self) -> None:
         """Begin a session of this process's own, with the parent's as its parent."""
@@ -507,7 +653,15 @@ class IngestSession:
                 return
             parent = self.session
             self._pid = os.getpid()
+            # What went wrong before the fork did so in the parent.
+            self._problems, self.misses = [], []
             self._begin(parent)
+            if self._watch is not None:
+                self._watch.begun()
+        self._end_with_process()
+
+    def _end_with_process(self) -> None:
+        """See to it that the session ends as this process does."""
         # A process of multiprocessing skips atexit and runs its own finalizers.
         if "multiprocessing.util" in sys.modules:
             sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
@@ -523,45 +677,17 @@ class IngestSession:
         body: bytes | mmap | None = None,
         params: Iterable[tuple[str, str]] = (),
     ) -> Identity:
-        """Return a call's identity under this session's redaction and ``ignore_params``."""
-        secrets = self.secrets
-        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
-        url = secrets.url(url)
-        if params:
-            params = [(name, secrets.param(name, value)) for name, value in params]
-        if body:
-            body = self._unmasked(body, pairs)
-        return identify(
-            method,
-            url,
-            params=params,
-            headers=pairs,
-            body=body,
-            ignore=self._ignore,
-            ignore_headers=self.redaction.headers,
-        )
+        """Return a call's identity under its source's redaction and ``ignore_params``."""
+        return self._parts.of(url).identify(method, url, headers, body, params)
 
-    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> bytes | mmap:
-        """Return a request's body as it identifies: without what is known to be secret.
-
-        What stands under secret names leaves the identity by these.
-        """
-        secrets = self.secrets
-        content_type = next((v for n, v in pairs if n.lower() == "content-type"), "")
-        if isinstance(body, mmap):
-            if len(body) > LARGEST:
-                return body
-            if not (has_fields(content_type) or secrets.holds(body)):
-                return body
-            body = bytes(body)
-        clean = secrets.body(body, content_type)
-        # By rules, values change; by names alone the document is that of the body as it was.
-        return clean if self.redaction.rules else secrets.mask(body)
+    def secrets_for(self, url: str) -> Secrets:
+        """Return what is known to be secret, as it goes for the source of a call."""
+        return self._parts.of(url).secrets
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
         stored, confirmed = None, 0.0
-        lookup = self._lookup
+        lookup = self._parts.named(identity.source).lookup
         try:
             if lookup is not None:
                 stored, confirmed = lookup.find(identity)
@@ -571,36 +697,35 @@ class IngestSession:
         if not self.is_open:
             # It ended a moment ago, in another thread.
             return Pass()
-        return decide(
-            self.mode,
-            stored,
-            age=time.time() - confirmed,
-            ttl=self.settings.ttl,
-            conditional=conditional,
-        )
+        return self._decided(stored, time.time() - confirmed, conditional)
+
+    def _decided(self, stored: Exchange | None, age: float, conditional: bool) -> Decision:
+        return decide(self.mode, stored, age=age, ttl=self.settings.ttl, conditional=conditional)
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        where = f"source {self.source!r} under {self.settings.root}"
-        if self._session_id:
-            where = f"session {self._session_id} ({where})"
+        part = self._parts.named(identity.source)
         near: tuple[NearMiss, ...] = ()
-        lookup = self._lookup
+        lookup = part.lookup
         try:
             near = lookup.nearest(identity) if lookup is not None else ()
         except StoreError:
             if self.is_open:
                 raise
         error = miss_error(
-            identity.method, self.secrets.url(url), identity.params_hash(), where, near
+            identity.method,
+            part.secrets.url(url),
+            identity.params_hash(),
+            self._where(part.source),
+            near,
         )
         self.missed(error)
         return error
 
-    def missed(self, error: ReplayMissError) -> None:
-        """Note a miss, which the session's end tells of if the program does not."""
-        with self._lock:
-            self.misses.append(error)
+    def _where(self, source: str) -> str:
+        """Return, in words, where replay looks for a source's calls."""
+        where = f"source {source!r} under {self.settings.root}"
+        return f"session {self._session_id} ({where})" if self._session_id else where
 
     # -- recording ---------------------------------------------------------------------------
 
@@ -647,13 +772,14 @@ class IngestSession:
         """
         if os.getpid() != self._pid:
             self._adopt()
-        if self._recorder is None:
+        recorder = self._parts.named(identity.source).recorder
+        if recorder is None:
             # A session that is over has taken what it takes.
             if self.is_open:
                 self._lost(call, "the store could not be opened")
             return
         try:
-            self._recorder.record(
+            recorder.record(
                 call,
                 identity,
                 attempts,
@@ -694,7 +820,7 @@ class IngestSession:
             self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
-        shown = f"{call.method} {self.secrets.url(call.url)}"
+        shown = f"{call.method} {self.secrets_for(call.url).url(call.url)}"
         self.problem(StoreError(f"{shown} was not recorded: {why}"))
 
     def problem(self, exc: BaseException) -> None:
@@ -706,10 +832,13 @@ class IngestSession:
         if first:
             warning = self._warning(text)
             try:
-                warnings.warn(warning, stacklevel=3)
+                self._warn(warning, stacklevel=4)
             except DataIOWarning:
                 # Where warnings are errors it is the session that fails, not the program's call.
                 self._unsaid = warning
+
+    def _warn(self, warning: DataIOWarning, *, stacklevel: int) -> None:
+        warnings.warn(warning, stacklevel=stacklevel)
 
     def _warning(self, text: str) -> DataIOWarning:
         return DataIOWarning(f"{text}; session {self.source!r} is incomplete from here on")
@@ -758,7 +887,7 @@ class IngestSession:
         asked = Request(
             id=new_id(),
             session_id="",
-            source=self.source,
+            source=self._parts.of(endpoint).source,
             endpoint=endpoint,
             method=method.upper(),
             params=plain(params),
@@ -788,11 +917,19 @@ class IngestSession:
 def _has_recording(root: Path, source: str) -> bool:
     try:
         with Store(root, readonly=True) as store:
-            return bool(store.sessions(source))
+            return any(one.pruned_at is None for one in store.sessions(source))
     except IntegrityError:
         raise
     except StoreError:
         return False
+
+
+def _before_fork() -> None:
+    for ingest in list(_open):
+        try:
+            ingest._share_served()
+        except (OSError, StoreError) as exc:
+            ingest.incomplete(f"each process was served answers from the first on: {exc}")
 
 
 def _after_fork() -> None:
@@ -801,12 +938,16 @@ def _after_fork() -> None:
     _stack_lock = threading.RLock()
     for ingest in list(_open):
         ingest._lock = threading.RLock()
-        ingest.secrets.renew_lock()
+        ingest._parts.renew_locks()
+        if ingest._served is not None:
+            ingest._served.renew_lock()
+        if ingest._watch is not None:
+            ingest._watch.forked()
         for call in ingest._pending:
             call.forget()
         ingest._pending.clear()
-        if ingest._lookup is not None:
-            ingest._lookup.renew_lock()
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 after_fork(_after_fork)

@@ -11,12 +11,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
+from . import network
 from .config import Settings
 from .entries import CapturedAttempt, CapturedCall
 from .errors import ConfigError, DataIOError, FetchError, ReplayMissError, StoreError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
+from .keeping import Keeping
 from .masking import Secrets
 from .misses import ended_early
 from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
@@ -24,7 +26,6 @@ from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
 from .registry import fetcher_for
-from .store import Store
 from .utils import dotted, instant
 
 # Answers held for the program because the store has them without their secrets, or not whole: how
@@ -53,15 +54,15 @@ def collector() -> Collector | None:
 class Ingest(Protocol):
     """What a call needs of its session."""
 
-    source: str
     mode: Mode
     settings: Settings
-    secrets: Secrets
-    store: Store | None
+    store: Keeping | None
 
     def identify(
         self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
     ) -> Identity: ...
+
+    def secrets_for(self, url: str) -> Secrets: ...
 
     def decide(self, identity: Identity) -> Decision: ...
 
@@ -128,8 +129,9 @@ class Asking:
             except DataIOError:
                 raise
             except Exception as exc:
+                secrets = self._ingest.secrets_for(asked.endpoint)
                 raise FetchError(
-                    self._ingest.secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
                     error_class=dotted(type(exc)),
                 ) from exc
             return self._answer(gathered, asked, result)
@@ -196,19 +198,21 @@ class Asking:
             raise ingest.miss(identity, asked.endpoint)
         inner = _collector.set(None)
         try:
-            result = _checked(fetcher.fetch(asked), asked.source)
+            with network.captured():
+                result = _checked(fetcher.fetch(asked), asked.source)
             head = _head_of(result, asked.source)
         except ConfigError:
             raise
         except Exception as exc:
             seconds = time.perf_counter() - clock
-            failure = Failure(dotted(type(exc)), ingest.secrets.text(str(exc)))
+            secrets = ingest.secrets_for(asked.endpoint)
+            failure = Failure(dotted(type(exc)), secrets.text(str(exc)))
             if ingest.mode is not Mode.OFF:
                 ingest.record(
                     call._replace(duration=seconds, status=Status.FAILED, failure=failure),
                     identity, (), into=gathered,
                 )  # fmt: skip
-            raise _fetch_error(asked, ingest.secrets.url(asked.endpoint), failure) from exc
+            raise _fetch_error(asked, secrets.url(asked.endpoint), failure) from exc
         finally:
             _collector.reset(inner)
         seconds = time.perf_counter() - clock

@@ -25,7 +25,7 @@ from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import MALFORMED, IntegrityError, StoreError
 from .files import is_plain, open_plain
-from .models import Exchange, Mode, Request, Session, Status
+from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ MIGRATIONS: tuple[str, ...] = (
         parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
         as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
         pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL,
-        program TEXT NOT NULL, exit_status INTEGER, coverage TEXT,
+        program TEXT NOT NULL, exit_status INTEGER, coverage TEXT, pruned_at TEXT,
         head BLOB, count INTEGER NOT NULL DEFAULT 0, seal BLOB, leaf INTEGER UNIQUE
     );
     CREATE INDEX sessions_by_root ON sessions (root_id);
@@ -149,6 +149,23 @@ class Following(NamedTuple):
     responses: list[rows.Row]
 
 
+class ChainEnd(NamedTuple):
+    """What a session's row says of where it was made, and of where its chain ends.
+
+    Attributes:
+        host: name of the machine.
+        head: the hash of its last record.
+        records: how many there are.
+        seal, leaf: its hash and its place in the store's tree; ``None`` unless it has ended.
+    """
+
+    host: str
+    head: bytes
+    records: int
+    seal: bytes | None
+    leaf: int | None
+
+
 class Catalog(Protocol):
     """Where found are kept; SQLite here, other places behind the same methods."""
 
@@ -173,6 +190,12 @@ class Catalog(Protocol):
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
@@ -228,8 +251,9 @@ class SQLiteCatalog:
         self.readonly = readonly
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        # Heads of requests met so far, and their numbers once they were met twice.
+        # Heads of requests met so far, and their numbers once they were met twice; as of when.
         self._heads: dict[bytes, int] = {}
+        self._heads_of: object = None
         self._closed = False
         # Another for each connection: what one has counted says nothing of the next.
         self._opened = object()
@@ -473,14 +497,27 @@ class SQLiteCatalog:
             if sealed:
                 _seal(db, session.id)
 
+    def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
+        """Write what went past a session that did not end, and can't say so itself."""
+        with self._use() as db, _writing(db):
+            db.execute(
+                "UPDATE sessions SET coverage = ? "
+                "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
+                (rows.coverage_text(coverage), session_id),
+            )
+
     def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
             with self._use() as db, _synced(db, durable), _writing(db, wait=wait):
                 links = _Links(db)
+                self._renumber_heads(db)
                 for entry in entries:
                     row, attempts = rows.request_row(entry), rows.response_rows(entry)
                     link = links.of(entry.session)
+                    if link.pruned:
+                        # It came late, from a journal: its session's calls are to be gone.
+                        continue
                     link_hash = record_hash(link.head, row, attempts)
                     placed = rows.placed(row, link.own, link.root, self._head(db, row[13]))
                     done = db.execute(rows.PUT_REQUEST, (*placed, link_hash))
@@ -498,6 +535,34 @@ class SQLiteCatalog:
         except BaseException:
             self._heads.clear()
             raise
+
+    @contextlib.contextmanager
+    def pruning(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection amid one transaction, to delete calls; it survives a power cut.
+
+        Raises:
+            StoreError: the database refused; nothing of it was done.
+        """
+        with self._use() as db, _synced(db, True), _writing(db):
+            self._heads.clear()
+            yield db
+
+    def vacuum(self) -> None:
+        """Write the file anew, without what was deleted; others wait.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        with self._use() as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _renumber_heads(self, db: sqlite3.Connection) -> None:
+        """Forget the heads' numbers if another may have pruned: they are given anew."""
+        now = self._opened, db.execute("PRAGMA data_version").fetchone()[0]
+        if now != self._heads_of:
+            self._heads = dict.fromkeys(self._heads, 0)
+            self._heads_of = now
 
     def _head(self, db: sqlite3.Connection, head: bytes | None) -> bytes | int | None:
         """Return a request's head, or its number among those that many have.
@@ -545,16 +610,35 @@ class SQLiteCatalog:
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
-        found = self._all(f"SELECT {rows.SESSION} FROM sessions WHERE id = ?", session_id)
+        found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions WHERE id = ?", session_id)
         return self._decoded(rows.to_session, found[0]) if found else None
 
-    def ids(self, prefix: str) -> list[str]:
-        """Return the ids of the first sessions, three at most, whose id begins so."""
-        found = self._all(
-            "SELECT id FROM sessions WHERE id >= ? AND substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
-            prefix, len(prefix), prefix,
-        )  # fmt: skip
+    def ids(self, text: str, *, calls: bool = False) -> list[str]:
+        """Return the ids of sessions, or of calls, that begin or end so; three at most."""
+        table = "requests" if calls else "sessions"
+        found = self._all(f"SELECT id FROM {table} WHERE id = ?", text)
+        if text and not found:
+            found = self._all(
+                f"SELECT id FROM {table} WHERE id BETWEEN ? AND ? "
+                f"UNION SELECT id FROM {table} WHERE substr(id, ?) = ? ORDER BY id LIMIT 3",
+                text, f"{text}~", -len(text), text,
+            )  # fmt: skip
         return [id for (id,) in found]
+
+    def latest(self, before: int = 0) -> str | None:
+        """Return the id of the newest session, or of one before it.
+
+        Sessions of child processes, and those that stand for a prune, do not count.
+
+        Args:
+            before: how many before the newest.
+        """
+        found = self._all(
+            "SELECT id FROM sessions WHERE parent_id IS NULL AND source <> '' "
+            "ORDER BY id DESC LIMIT 1 OFFSET ?",
+            before,
+        )
+        return str(found[0][0]) if found else None
 
     def leaves(self) -> list[tuple[int, str, bytes]]:
         """Return leaf, id and seal of each sealed session, in the order of the leaves."""
@@ -573,29 +657,77 @@ class SQLiteCatalog:
             raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
         return head or START, count, columns
 
+    def chain_end(self, session_id: str) -> ChainEnd | None:
+        """Return where a session's chain ends, as its row says; nothing of it is checked."""
+        found = self._all(
+            "SELECT host, head, count, seal, leaf FROM sessions WHERE id = ?", session_id
+        )
+        if not found:
+            return None
+        host, head, count, sealed, leaf = found[0]
+        if not isinstance(head, bytes | None) or not isinstance(sealed, bytes | None):
+            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return ChainEnd(host, head or START, count, sealed, leaf)
+
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
         if source is None:
-            found = self._all(f"SELECT {rows.SESSION} FROM sessions ORDER BY id")
+            found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions ORDER BY id")
         else:
             found = self._all(
-                f"SELECT {rows.SESSION} FROM sessions WHERE source = ? ORDER BY id", source
+                f"SELECT {rows.READ_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
             )
         return [self._decoded(rows.to_session, row) for row in found]
+
+    def counts(self, root_id: str) -> dict[str, int]:
+        """Return the ids of a session and its children, oldest first, with the count of calls."""
+        found = self._all(
+            "SELECT id, count FROM sessions WHERE root_id = ? OR id = ? ORDER BY id",
+            root_id, root_id,
+        )  # fmt: skip
+        return dict(found)
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+        found = self._all(
+            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+        )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+        return self._all(
+            "SELECT endpoint, source, count(*) FROM requests "
+            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
+            session_id,
+        )
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call."""
         return self._first("q.id = ?", request_id)
 
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return a session's calls in their order, read in steps so that memory stays flat."""
+    def exchanges(
+        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
+    ) -> Iterator[Exchange]:
+        """Return a session's calls in their order, read in steps so that memory stays flat.
+
+        Args:
+            damaged: is told of each that can't be read, and the others go on; else that raises.
+        """
         after = ""
         while True:
             found = self._requests(
                 f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
             )
             for row in found:
-                yield self._with_responses(row)
+                try:
+                    exchange = self._with_responses(row)
+                except IntegrityError as exc:
+                    if damaged is None:
+                        raise
+                    damaged(exc)
+                else:
+                    yield exchange
             if not found:
                 return
             after = found[-1][1]
@@ -696,16 +828,23 @@ class SQLiteCatalog:
         request = self._decoded(rows.to_request, row)
         return Exchange(
             request,
-            tuple([self._decoded(lambda r: rows.to_response(r, request), r) for r in responses]),
+            tuple(
+                [
+                    self._decoded(lambda r: rows.to_response(r, request), r, request.id)
+                    for r in responses
+                ]
+            ),
         )
 
-    def _decoded(self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...]) -> _T:
+    def _decoded(
+        self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...], name: str = ""
+    ) -> _T:
         try:
             return decode(row)
         except MALFORMED as exc:
             raise IntegrityError(
-                f"the record {row[1]} in {self.path} is damaged ({exc}); restore the database "
-                "from a copy or record the call again",
+                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the "
+                "database from a copy or record the call again",
                 path=self.path,
             ) from exc
 
@@ -853,6 +992,12 @@ def _writing(db: sqlite3.Connection, *, wait: bool = True) -> Iterator[None]:
         raise
 
 
+def put_sealed(db: sqlite3.Connection, session: Session) -> None:
+    """Write the row of a session that has ended, sealed, amid a transaction."""
+    db.execute(_PUT_SESSION, rows.session_row(session))
+    _seal(db, session.id)
+
+
 def _seal(db: sqlite3.Connection, session_id: str) -> None:
     """Seal a session, and make it the next leaf of the store's tree."""
     head, count, sealed, *columns = db.execute(
@@ -874,6 +1019,11 @@ class _Link:
     root: int
     head: bytes
     count: int
+    pruned: bool
+
+
+# Number, head, count of records, and when it was pruned.
+_SessionEnd = tuple[int, bytes | None, int, str | None]
 
 
 class _Links:
@@ -881,15 +1031,17 @@ class _Links:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: dict[InSession, _Link] = {}
+        # By the session's id: its calls may be of several sources, and are one chain.
+        self._known: dict[str, _Link] = {}
 
     def of(self, session: InSession) -> _Link:
         """Return where a session's chain ends."""
-        link = self._known.get(session)
+        link = self._known.get(session.id)
         if link is None:
             root, *_ = self._row(session.root_id, session)
-            own, head, count = self._row(session.id, session)
-            link = self._known[session] = _Link(own, root, head or START, count)
+            own, head, count, pruned = self._row(session.id, session)
+            link = _Link(own, root, head or START, count, pruned is not None)
+            self._known[session.id] = link
         return link
 
     def put(self) -> None:
@@ -899,7 +1051,7 @@ class _Links:
             [(link.head, link.count, link.own) for link in self._known.values()],
         )
 
-    def _row(self, session_id: str, session: InSession) -> tuple[int, bytes | None, int]:
+    def _row(self, session_id: str, session: InSession) -> _SessionEnd:
         found = self._found(session_id)
         if found is None:
             # Its process could not write the row as it began: what its calls say has to do.
@@ -912,8 +1064,8 @@ class _Links:
         assert found is not None
         return found
 
-    def _found(self, session_id: str) -> tuple[int, bytes | None, int] | None:
-        found: tuple[int, bytes | None, int] | None = self._db.execute(
-            "SELECT number, head, count FROM sessions WHERE id = ?", (session_id,)
+    def _found(self, session_id: str) -> _SessionEnd | None:
+        found: _SessionEnd | None = self._db.execute(
+            "SELECT number, head, count, pruned_at FROM sessions WHERE id = ?", (session_id,)
         ).fetchone()
         return found

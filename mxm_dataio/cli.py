@@ -19,18 +19,36 @@ except ImportError:
 from .commands.common import MISUSED, WRONG, fail
 from .errors import DataIOError, IntegrityError
 
-# Command → its module and its name there, in the order in which help lists them.
+# Command → its module, its name there, and the first line of its help, in the order in which help
+# lists them: to list them loads none of them.
 _COMMANDS = {
-    "verify": ("verify", "verify_command"),
-    "head": ("heads", "head"),
-    "prove": ("heads", "prove"),
+    "run": ("run", "run_command", "Run a program, unchanged, and record its calls or replay them"),
+    "sessions": ("sessions", "sessions", "List the sessions, oldest first"),
+    "requests": ("requests", "requests", "List calls, of a session or all"),
+    "show": ("show", "show", "Show a session, or a call with its headers, times and bodies"),
+    "diff": ("diff", "diff", "Compare two sessions, or two calls"),
+    "stats": ("stats", "stats", "Print calls, errors, bytes and latencies, host by host"),
+    "coverage": (
+        "coverage",
+        "coverage_command",
+        "Say what a session captured, and what went past it",
+    ),
+    "report": ("report", "report_command", "Write a page on a session"),
+    "verify": ("verify", "verify_command", "Check that what is stored is what was recorded"),
+    "head": ("heads", "head", "Print one line that stands for every session that has ended"),
+    "prove": ("heads", "prove", "Print a proof that a session is among those of a head"),
+    "export": ("exporting", "export", "Write a session to a cassette"),
+    "import": ("importing", "import_command", "Convert recordings of other tools"),
+    "prune": ("prune", "prune", "Delete sessions, and payloads that no record names"),
+    "demo": ("demo", "demo", "Record a small scraper, stop its server, and replay it"),
+    "completion": ("completion", "completion", "Print a script that has a shell complete these"),
 }
 
 
 class _Group(click.Group):
     """The commands, each loaded when it is called: one is not to wait for what another needs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
         """Return the names of all commands."""
         return list(_COMMANDS)
 
@@ -38,9 +56,27 @@ class _Group(click.Group):
         """Return a command by its name."""
         if cmd_name not in _COMMANDS:
             return None
-        module, name = _COMMANDS[cmd_name]
+        module, name, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f".commands.{module}", __package__), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, _, about) in _COMMANDS.items()])
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Return the commands and options that begin so."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=about)
+            for name, (_, _, about) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; our errors end it with their message and status, not with a traceback."""

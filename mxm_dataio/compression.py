@@ -20,6 +20,7 @@ from .errors import ConfigError
 SMALLEST = 256
 _LEVEL = 3
 _WINDOW = 21
+_HTTP_WINDOW = 23
 _STEP = 1 << 18
 # What a byte of a frame can stand for at most: a block of 128 KiB is of four bytes (RFC 8878
 # §3.1.1.2).
@@ -37,7 +38,7 @@ def _zstd() -> Any:
             import backports.zstd as zstd
     except ImportError:
         raise ConfigError(
-            "payloads are compressed with zstd, and its library is missing: "
+            "what is compressed with zstd needs its library, which is missing: "
             "pip install mxm-dataio[zstd]"
         ) from None
     return zstd
@@ -63,6 +64,19 @@ def _compressor() -> Any:
 def _decompressor() -> Any:
     zstd = _zstd()
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW})
+
+
+def content_decoder() -> tuple[Any, type[Exception]]:
+    """Return what decompresses a frame that a server sent, and the error that it raises.
+
+    Its window is what RFC 9659 has every client take.
+
+    Raises:
+        ConfigError: the library is not installed.
+    """
+    zstd = _zstd()
+    options = {zstd.DecompressionParameter.window_log_max: _HTTP_WINDOW}
+    return zstd.ZstdDecompressor(options=options), zstd.ZstdError
 
 
 def _pays(size: int, compressed: int) -> bool:

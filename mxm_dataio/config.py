@@ -16,12 +16,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from .environment import PREFIX, default_root
 from .errors import ConfigError
 from .models import Compression, Durability, Exhausted, Mode
 
-PREFIX = "MXM_DATAIO_"
 # Read by other parts, not settings of a session.
-RESERVED = frozenset({"CONFIG", "AUTO"})
+RESERVED = frozenset({"CONFIG", "AUTO", "RUN", "SOURCE", "AS_OF", "SESSION"})
 
 # VCR's words, where they mean the same; "once" needs to know whether a recording exists.
 ALIASES = {"all": Mode.RECORD, "none": Mode.REPLAY, "new_episodes": Mode.AUTO}
@@ -67,25 +67,25 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def default_root(environ: Mapping[str, str]) -> Path:
-    """Return ``${mxm.data_root}/dataio``; the data root is ``MXM_DATA_ROOT`` or ``~/.mxm``."""
-    base = environ.get("MXM_DATA_ROOT")
-    return (Path(base) if base else Path.home() / ".mxm") / "dataio"
-
-
-def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    arguments: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
     """Return the settings in force.
 
     Args:
         arguments: what the caller gave; ``None`` stands for "not given".
         environ: the environment, ``os.environ`` if not given.
+        defaults: values that hold where nothing else is said, in place of the usual ones.
 
     Raises:
         ConfigError: an unknown name or a value that does not fit, saying where it stands.
     """
     environ = os.environ if environ is None else environ
     known = [field.name for field in fields(Settings)]
-    values: dict[str, Any] = {"root": default_root(environ)}
+    values: dict[str, Any] = {"root": Path(default_root(environ)), **(defaults or {})}
     named = environ.get(f"{PREFIX}CONFIG")
     layers = [
         (f"the file {named}", _read(Path(named)) if named else {}),

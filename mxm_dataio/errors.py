@@ -5,7 +5,8 @@
     ├── StoreError          the store can't be opened, read or written
     │   └── IntegrityError  what is stored is missing, damaged or not ours; never served
     ├── FetchError          a fetcher failed, live or as recorded
-    └── ReplayMissError     replay was asked for a call that was not recorded
+    ├── ReplayMissError     replay was asked for a call that was not recorded
+    └── BlockedError        a connection was refused, where the network is blocked
 
     DataIOWarning           something was not recorded; the program goes on
 
@@ -91,6 +92,25 @@ class ReplayMissError(DataIOError):
         self.url = url
         self.params_hash = params_hash
         self.nearest = nearest
+
+
+class BlockedError(DataIOError):
+    """A connection was refused: the network is blocked here.
+
+    No ``OSError``, which programs take for a host that can't be reached, and survive.
+
+    Attributes:
+        host, port: where it was to lead; a unix socket's path, and ``None``.
+        caller: the module that made it.
+    """
+
+    def __init__(
+        self, message: str, *, host: str = "", port: int | None = None, caller: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.host = host
+        self.port = port
+        self.caller = caller
 
 
 # What it raises to decode bytes that were never encoded.

@@ -52,6 +52,8 @@ VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
 _STEP = 1 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# The headers that always count.
+_COUNTED = ("accept", "range")
 # One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
 _OPERATION = ("soapaction", "x-amz-target")
 # UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
@@ -79,6 +81,7 @@ class Identity:
     Attributes:
         headers: the headers that always count.
         all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
+        source: the data source that the call belongs to; no member of the document.
     """
 
     method: str
@@ -87,6 +90,7 @@ class Identity:
     body: Any
     headers: dict[str, str]
     all_headers: Mapping[str, str]
+    source: str = ""
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names."""
@@ -134,6 +138,7 @@ def identify(
     body: bytes | mmap | None = None,
     ignore: Collection[str] = (),
     ignore_headers: Collection[str] = (),
+    source: str = "",
 ) -> Identity:
     """Return the identity of a call.
 
@@ -146,6 +151,7 @@ def identify(
         ignore: lower-case names of query and form fields, and of JSON members at any depth,
             that do not count.
         ignore_headers: lower-case names of headers that never count.
+        source: which the call belongs to.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -158,7 +164,7 @@ def identify(
             joined[key] = f"{joined[key]}, {text}" if key in joined else text
     if joined.get("accept") == "*/*":
         del joined["accept"]
-    counted = {name: joined[name] for name in ("accept", "range") if joined.get(name)}
+    counted = {name: joined[name] for name in _COUNTED if joined.get(name)}
     return Identity(
         method=method.upper(),
         endpoint=endpoint,
@@ -166,6 +172,7 @@ def identify(
         body=body_member(body, joined.get("content-type", ""), ignore),
         headers=counted,
         all_headers=joined,
+        source=source,
     )
 
 
@@ -175,6 +182,29 @@ def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple
         return ()
     names = {name.strip().lower() for name in value.split(",")}
     return tuple(sorted(names - {"", "*"} - set(ignore_headers)))
+
+
+def base_of(document: str) -> tuple[str, tuple[str, ...]]:
+    """Return an identity document without the headers that the answer varies on, and their names.
+
+    Of those that always count, one without a value is only there because the answer names it.
+    """
+    members = json.loads(document)
+    headers = members["headers"]
+    base = [pair for pair in headers if pair[0] in _COUNTED and pair[1]]
+    if len(base) == len(headers):
+        return document, ()
+    vary = tuple(name for name, value in headers if name not in _COUNTED or not value)
+    return canonical_json({**members, "headers": base}).decode("utf-8"), vary
+
+
+def without_headers(document: str, names: Collection[str]) -> str:
+    """Return an identity document without some of the headers that an answer varies on."""
+    members = json.loads(document)
+    kept = [pair for pair in members["headers"] if pair[0] not in names or pair[0] in _COUNTED]
+    if len(kept) == len(members["headers"]):
+        return document
+    return canonical_json({**members, "headers": kept}).decode("utf-8")
 
 
 # -- the endpoint ----------------------------------------------------------------------------

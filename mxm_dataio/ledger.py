@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from . import rows
+from . import rows, tombstones
 from .catalog import DAMAGED, SCHEMA, empty, schema
 
 _CALL = (
@@ -31,13 +31,14 @@ class Exact(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A session's row: its number, what the chain left in it, and its own columns."""
+    """A session's row: its number, what chain and prune left in it, and its own columns."""
 
     number: int
     head: bytes | None
     records: int
     seal: bytes | None
     leaf: int | None
+    pruned_at: str | None
     columns: rows.Row
 
     @property
@@ -127,15 +128,30 @@ class Ledger:
     def sessions(self) -> list[Held]:
         """Return the sessions to be read, in the order in which they began."""
         found = self._db.execute(
-            f"SELECT number, head, count, seal, leaf, {rows.SEALED} FROM sessions "
+            f"SELECT number, head, count, seal, leaf, pruned_at, {rows.SEALED} FROM sessions "
             "WHERE number IN (SELECT number FROM chosen) ORDER BY number"
         )
         return [
             Held(
-                number, None if head is None else _bytes(head), records, seal, leaf, tuple(columns)
+                number, None if head is None else _bytes(head), records, seal, leaf, pruned_at,
+                tuple(columns),
             )
-            for number, head, records, seal, leaf, *columns in found
-        ]
+            for number, head, records, seal, leaf, pruned_at, *columns in found
+        ]  # fmt: skip
+
+    def ids(self) -> set[str]:
+        """Return the ids of all sessions."""
+        return {str(id) for (id,) in self._db.execute("SELECT id FROM sessions")}
+
+    def tombstones(self) -> dict[str, tombstones.Tombstone]:
+        """Return what the prunes of this store say, whichever sessions are to be read."""
+        return tombstones.read(
+            self._db.execute(
+                "SELECT id, leaf, started_at, warnings FROM sessions "
+                "WHERE source = ? AND kind = ? AND leaf NOT NULL ORDER BY leaf",
+                (tombstones.SOURCE, tombstones.KIND),
+            )
+        )
 
     def leaves(self) -> list[tuple[int, str, bytes]]:
         """Return leaf, id and seal of every session that has a leaf, in their order."""

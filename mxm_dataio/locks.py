@@ -42,6 +42,19 @@ def make(path: Path, content: bytes = b"") -> int:
     return file
 
 
+def append(path: Path, content: bytes) -> None:
+    """Append to a file that another process made and holds.
+
+    Raises:
+        OSError: it is gone.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)
+
+
 def create(name: Callable[[], Path], flags: int, *, lock: bool = False) -> tuple[int, Path]:
     """Make a file, locked as long as it is open; return its descriptor and path.
 

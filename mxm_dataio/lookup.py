@@ -12,9 +12,10 @@ from .ahead import Ahead
 from .catalog import Following
 from .errors import NearMiss
 from .identity import Identity
+from .keeping import Keeping
 from .models import Exchange, Exhausted
 from .nearest import nearest
-from .store import Store
+from .served import Places, Served
 from .utils import as_of_bound, parse_instant
 
 # Recorded calls looked at for the nearest to a miss.
@@ -35,7 +36,7 @@ class Lookup:
 
     def __init__(
         self,
-        store: Store,
+        store: Keeping,
         source: str,
         *,
         as_of: str | None = None,
@@ -50,14 +51,26 @@ class Lookup:
         self._root_id = root_id
         self._exhausted = exhausted
         self._latest = latest
-        self._places: dict[str, tuple[str, str]] = {}
-        self._served: dict[str, str] = {}
+        self._served, self._settled = Places({}, {})
+        self._shared: Served | None = None
         self._lock = threading.RLock()
         self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
         self._lock = threading.RLock()
+
+    def share(self, shared: Served) -> None:
+        """Serve calls in turns with other processes from now on.
+
+        Raises:
+            StoreError: what is shared can't be read or written.
+        """
+        with self._lock:
+            if self._shared is None and not self._latest:
+                places = shared.join(self._source, Places(self._served, self._settled))
+                self._served, self._settled = places
+                self._shared = shared
 
     def find(self, identity: Identity) -> tuple[Exchange | None, float]:
         """Return the exchange that answers a call, and when its source last confirmed it.
@@ -85,21 +98,33 @@ class Lookup:
             return self._look_up(identity, identity.params_hash())
         base = identity.params_hash()
         with self._lock:
-            found = self._ahead.find(identity, base, self._served)
-            if found is not None and self._settles(found):
-                exchange: Exchange | None = self._store.decoded(found)
-            else:
-                found, exchange = None, self._look_up(identity, base)
-            if exchange is not None:
-                request = exchange.request
-                self._served[request.params_hash] = request.id
-                self._ahead.answered(request.id, ahead=found is not None)
+            if self._shared is None:
+                return self._next(identity, base)
+            with self._shared.turn():
+                exchange = self._next(identity, base)
+                if exchange is not None:
+                    request = exchange.request
+                    settled = self._settled.get(request.params_hash)
+                    self._shared.note(self._source, request.params_hash, request.id, settled)
             return exchange
+
+    def _next(self, identity: Identity, base: str) -> Exchange | None:
+        """Return the call that is next to answer, and take note that it has."""
+        found = self._ahead.find(identity, base, self._served)
+        if found is not None and self._settles(found):
+            exchange: Exchange | None = self._store.decoded(found)
+        else:
+            found, exchange = None, self._look_up(identity, base)
+        if exchange is not None:
+            request = exchange.request
+            self._served[request.params_hash] = request.id
+            self._ahead.answered(request.id, ahead=found is not None)
+        return exchange
 
     def _settles(self, found: Following) -> bool:
         """Settle which session answers a hash; say whether it is this call's."""
         place = found.as_of, found.root_id
-        return self._places.setdefault(found.params_hash, place) == place
+        return self._settled.setdefault(found.params_hash, place) == place
 
     def _look_up(self, identity: Identity, base: str) -> Exchange | None:
         store = self._store
@@ -134,11 +159,11 @@ class Lookup:
             return self._store.catalog.newest(self._source, params_hash, self._bound)
         # Which session answers is settled at the first call, so that a recording that goes on
         # beside the replay can't change it half-way.
-        place = self._places.get(params_hash)
+        place = self._settled.get(params_hash)
         if place is None:
             place = self._store.catalog.newest(self._source, params_hash, self._bound)
             if place is not None:
-                self._places[params_hash] = place
+                self._settled[params_hash] = place
         return place
 
     def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:

@@ -135,6 +135,9 @@ class Secrets:
         self._runs: Runs | None = None
         # Replaced as a whole, never changed: readers take no lock.
         self._needles: tuple[Needle, ...] = self._always
+        self._replays = replays
+        # All that know the same secrets, this one among them if its rules mask by value.
+        self._kin: list[Secrets] = [self] if rules.values else []
         self._last_url: tuple[str, str, object] = ("", "", None)
         self._last_pairs: tuple[Headers, Headers, object] = ((), (), None)
         self._last_body: tuple[bytes, str, bytes, object] = (b"", "", b"", None)
@@ -142,6 +145,20 @@ class Secrets:
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child."""
         self._lock = threading.Lock()
+        for one in self._kin:
+            one._lock = self._lock
+
+    def under(self, rules: Redaction) -> Secrets:
+        """Return what knows, and learns, the same secrets under other rules: another source's."""
+        made = Secrets(rules, replays=self._replays)
+        if rules.values:
+            with self._lock:
+                made._lock, made._kin = self._lock, self._kin
+                made._lasting, made._passing, made._own = self._lasting, self._passing, self._own
+                if self._kin:
+                    made._runs, made._needles = self._kin[0]._runs, self._kin[0]._needles
+                self._kin.append(made)
+        return made
 
     # -- learning ----------------------------------------------------------------------------
 
@@ -176,8 +193,9 @@ class Secrets:
             needles = tuple(
                 sorted((n for one in every for n in one), key=lambda n: len(n.anchor), reverse=True)
             )
-            self._runs = _runs(needles)
-            self._needles = needles
+            runs = _runs(needles)
+            for one in self._kin:
+                one._runs, one._needles = runs, needles
 
     # -- masking -----------------------------------------------------------------------------
 

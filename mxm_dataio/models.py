@@ -89,6 +89,7 @@ class Session:
             arguments, which may be secret.
         exit_status: of that program; negative for the signal that ended it.
         coverage: what was seen to go past the session; ``None`` where nobody watched.
+        pruned_at: when its calls were deleted; its row and its seal stay.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Session:
     program: str = ""
     exit_status: int | None = None
     coverage: tuple[Unseen, ...] | None = None
+    pruned_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

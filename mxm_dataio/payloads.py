@@ -9,6 +9,9 @@ payload is what a killed process left.
 If asked for, a payload that gets smaller by it is compressed: ``<sha256>.bin.zst``, which is found
 as well by who did not ask. Its name and its prefixes are those of the uncompressed bytes, and so it
 is these that are checked. If both files are there, the uncompressed one counts.
+
+A payload that no record names any more is removed by :mod:`.pruning`, while others put theirs; how
+that goes well is told in :mod:`.expiry`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from . import locks
 from .compression import MOST, Decompressed, compress, compress_file, decompress, require
 from .drain import BLOCK, Drain
 from .errors import ConfigError, IntegrityError
+from .expiry import removed, renewed
 from .files import READ, open_plain
 from .models import Compression
 from .prefixes import Prefixes, room
@@ -295,6 +299,8 @@ class PayloadFolder:
             spool.discard()
         else:
             target = self._plain(checksum)
+            # Its last bytes may have come long ago.
+            os.utime(spool.temporary)
             spool.temporary.replace(target)
             spool.moved()
             self._put(target)
@@ -387,15 +393,18 @@ class PayloadFolder:
         name = f"{self._names}{checksum}.bin"
         known = checksum
         try:
-            if os.lstat(name).st_size != size:
+            kept = os.lstat(name)
+            if kept.st_size != size:
                 return False
         except OSError:
             if not self._mixed:
                 return False
+            name = f"{name}.zst"
             try:
-                known = f"{checksum} {os.lstat(f'{name}.zst').st_size}"
+                kept = os.lstat(name)
             except OSError:
                 return False
+            known = f"{checksum} {kept.st_size}"
         if known not in self._verified:
             try:
                 self.verify(checksum, size)
@@ -404,7 +413,7 @@ class PayloadFolder:
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
             self._verified.add(known)
-        return True
+        return renewed(name, kept.st_mtime)
 
     def open(self, checksum: str, size: int) -> BinaryIO:
         """Return a payload, to be read once, from its start. No byte comes that is not checked.
@@ -529,6 +538,19 @@ class PayloadFolder:
             for entry in found:
                 if entry.name != MIXED:
                     yield entry.name.partition(".")[0], Path(entry.path)
+
+    def remove(self, path: Path, before: float) -> int | None:
+        """Remove a file of the folder, and return its size, unless it was put or met lately.
+
+        Args:
+            before: since this instant, in seconds since the epoch.
+
+        Raises:
+            OSError: the folder can't be written.
+        """
+        checksum, _, kind = path.name.partition(".")
+        beside = [self.prefixes_path(checksum)] if kind.startswith("bin") else []
+        return removed(path, before, *beside)
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""

@@ -9,11 +9,11 @@ from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
+from .keeping import Keeping
 from .masking import LARGEST, Clear, Secrets
 from .models import Exchange, Framing, Session
 from .payloads import Spool
 from .redaction import has_fields
-from .store import Store
 
 _LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -27,11 +27,22 @@ class Recorder:
         session: whose calls they are.
         secrets: what never reaches disk.
         spool_limit: bytes of a body held in memory.
+        source: of the calls, if not the session's own.
     """
 
-    def __init__(self, store: Store, session: Session, secrets: Secrets, spool_limit: int) -> None:
+    def __init__(
+        self,
+        store: Keeping,
+        session: Session,
+        secrets: Secrets,
+        spool_limit: int,
+        *,
+        source: str = "",
+    ) -> None:
         self._store = store
-        self._session = InSession(session.id, session.root_id, session.source, session.as_of)
+        self._session = InSession(
+            session.id, session.root_id, source or session.source, session.as_of
+        )
         self._kind = session.kind
         self._last_head: tuple[bytes, bytes, object] = (b"", b"", None)
         self._secrets = secrets

@@ -30,6 +30,8 @@ SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
     "warnings, program, exit_status, coverage"
 )
+# What is read of a session: besides, what comes after its end, which its seal can't cover.
+READ_SESSION = f"{SESSION}, pruned_at"
 # What a session's seal covers: its number too, by which of several of one as-of the newest is told.
 SEALED = f"{SESSION}, number"
 # What is read of a request, and from where.
@@ -72,8 +74,13 @@ def session_row(session: Session) -> Row:
         session.id, session.root_id, session.parent_id, session.source, session.kind,
         session.mode, session.as_of, session.status, session.started_at, session.ended_at,
         session.pid, os.uname().nodename, _dump(session.warnings), session.program,
-        session.exit_status, None if session.coverage is None else _dump(session.coverage),
+        session.exit_status, coverage_text(session.coverage),
     )  # fmt: skip
+
+
+def coverage_text(coverage: tuple[Unseen, ...] | None) -> str | None:
+    """Return what went past a session as it is kept."""
+    return None if coverage is None else _dump(coverage)
 
 
 def request_row(entry: Entry) -> Row:
@@ -195,6 +202,7 @@ def to_session(row: Row) -> Session:
         ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])), program=row[13],
         exit_status=row[14],
         coverage=None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15])),
+        pruned_at=row[16],
     )  # fmt: skip
     return session
 
@@ -213,7 +221,7 @@ _RESPONSE_KINDS = (
     _O, _O, _N,
 )  # fmt: skip
 _SESSION_KINDS = (
-    _T, _T, _O, _T, _T, _T, _T, _T, _T, _O, _N, _T, _T, _T, _C, _O,
+    _T, _T, _O, _T, _T, _T, _T, _T, _T, _O, _N, _T, _T, _T, _C, _O, _O,
 )  # fmt: skip
 
 

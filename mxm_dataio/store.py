@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import locks
+from . import coverage, locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
 from .files import is_id, is_link, named
 from .journal import Journal, Left, framed, left
-from .models import Compression, Durability, Exchange, Request, Response, Session, Status
+from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
-from .utils import after_fork
+from .utils import after_fork, utc_now
 
 DATABASE = "dataio.sqlite"
 RESPONSES = "responses"
 JOURNAL = "journal"
 RUNNING = "running"
+
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
@@ -302,7 +305,7 @@ class Store:
                         problem = exc
         except OSError as exc:
             problem = exc
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             self._sweep()
         if problem is not None:
             warnings.warn(
@@ -316,6 +319,7 @@ class Store:
         """Delete what the dead have left of locks and temporary files, which may hold bodies."""
         for path in (self.root / RUNNING).glob("*.lock"):
             if named(path, ".lock") and not locks.is_held(path):
+                self._take_jottings(path)
                 path.unlink(missing_ok=True)
         if not self.readonly:
             locks.sweep(self.root / RUNNING)
@@ -350,6 +354,17 @@ class Store:
             self.payloads.sync()
             journal.remove()
 
+    def _take_jottings(self, path: Path) -> None:
+        """Take in what a session jotted down whose process is gone."""
+        found = coverage.read_lines(path.read_bytes())
+        if found is None:
+            return
+        if not self.readonly:
+            self._catalog.put_coverage(path.stem, found)
+            return
+        with contextlib.closing(SQLiteCatalog(self.root / DATABASE)) as catalog:
+            catalog.put_coverage(path.stem, found)
+
     def begin(self, session: Session) -> None:
         """Write the row of a session that starts.
 
@@ -362,6 +377,14 @@ class Store:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._running[session.id] = locks.make(path)
         self._catalog.put_session(session, durable=self._power)
+
+    def note(self, session: Session) -> None:
+        """Write the row of a session under way anew.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        self._catalog.put_session(session)
 
     def settle(self) -> None:
         """Move what waits to its place, of children too that ended without a word, and sync it.
@@ -381,9 +404,59 @@ class Store:
         Args:
             settled: all its calls are in their place; it is sealed.
         """
+        if session.coverage is None:
+            # Who ends it may be another than the process that watched, and was killed.
+            session = replace(session, coverage=self.jotted(session.id))
         self._catalog.put_session(session, durable=True, sealed=settled)
         with self._lock:
             self._stop(session.id)
+
+    def end_left(
+        self, session_id: str, *, warnings: Sequence[str] = (), replaced: bool = True
+    ) -> None:
+        """End a session whose process is gone and has not; one that goes on, or was ended, stays.
+
+        Args:
+            warnings: what it could not record, beyond what its row says.
+            replaced: its process became another program's (``os.exec…``); else it died.
+
+        Raises:
+            StoreError, OSError: disk or database refused.
+        """
+        session = self.session(session_id)
+        if session is None or session.status is not Status.INTERRUPTED or session.ended_at:
+            return
+        # What it had recorded is moved first, to be sealed with it.
+        self.settle()
+        known = tuple(dict.fromkeys((*session.warnings, *warnings)))
+        status: Status = session.status
+        if replaced:
+            status = Status.INCOMPLETE if known else Status.COMPLETE
+        self.end(replace(session, status=status, ended_at=utc_now(), warnings=known))
+
+    def jot(self, session_id: str, line: bytes) -> None:
+        """Keep a line with a session that is under way, for whoever finds its process gone.
+
+        A child that was forked within the session may do so as well.
+        """
+        file = self._running.get(session_id)
+        with contextlib.suppress(OSError):
+            if file is not None:
+                os.write(file, line)
+            else:
+                locks.append(self._mark(session_id), line)
+
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was jotted down of a session under way, ``None`` if it does not watch.
+
+        Args:
+            but: a process whose lines do not count.
+        """
+        try:
+            content = self._mark(session_id).read_bytes()
+        except OSError:
+            return None
+        return coverage.read_lines(content, but=but)
 
     def _mark(self, session_id: str) -> Path:
         """Return the path of the file that is locked while a session is under way."""
@@ -422,34 +495,65 @@ class Store:
         """Return all sessions, or those of a source, oldest first."""
         return [self._as_it_is(session) for session in self.catalog.sessions(source)]
 
+    def sessions_of(self, root_id: str) -> list[tuple[Session, int]]:
+        """Return a session and its children, oldest first, each with the count of its calls."""
+        counts = self.catalog.counts(root_id)
+        found = [(self.session(id), count) for id, count in counts.items()]
+        return [(session, count) for session, count in found if session is not None]
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, at any depth, as they began."""
+        return [self._as_it_is(session) for session in self.catalog.tree(root_id)]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls, one for each endpoint."""
+        return self.catalog.endpoints(session_id)
+
     def _as_it_is(self, session: Session) -> Session:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
         if session.status is not Status.RUNNING:
             return session
+            return session
         # (A stranger's row may have anything for an id.)
         if is_id(session.id) and locks.is_held(self._mark(session.id)):
-            return session
+            return replace(session, coverage=self.jotted(session.id))
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session
         if session.status is Status.RUNNING:
             return replace(session, status=Status.INTERRUPTED)
         return session
 
-    def session_id(self, prefix: str) -> str:
-        """Return the id of the one session whose id begins so.
+    def session_id(self, text: str) -> str:
+        """Return the id of the one session whose id begins or ends so.
+
+        Ids of one moment begin alike, so that it is their ends that tell them apart. ``latest`` is
+        the newest session, ``latest~1`` the one before it, and so on; those of child processes do
+        not count.
 
         Raises:
             StoreError: there is none, or more than one.
         """
-        found = self.catalog.ids(prefix)
-        if prefix in found:
-            return prefix
+        match = _LATEST.fullmatch(text)
+        if match is None:
+            return self._one_id("session", self.catalog.ids(text), text)
+        found = self.catalog.latest(int(match[1] or 0))
+        return self._one_id("session", [found] if found else [], text)
+
+    def request_id(self, text: str) -> str:
+        """Return the id of the one call whose id begins or ends so.
+
+        Raises:
+            StoreError: there is none, or more than one.
+        """
+        return self._one_id("call", self.catalog.ids(text, calls=True), text)
+
+    def _one_id(self, noun: str, found: list[str], text: str) -> str:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise StoreError(f"no session {prefix} is recorded in {self.root}", path=self.root)
+            raise StoreError(f"no {noun} {text} is recorded in {self.root}", path=self.root)
         raise StoreError(
-            f"several sessions begin with {prefix}: {', '.join(found)}: give more of the id",
+            f"several {noun}s begin or end with {text}: {', '.join(found)}: give more of the id",
             path=self.root,
         )
 
@@ -458,9 +562,18 @@ class Store:
         self.move()
         return self._placed_if_any(self._catalog.exchange(request_id))
 
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return the calls of a session in the order in which they were made."""
-        for exchange in self.catalog.exchanges(session_id):
+    def exchanges(
+        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
+    ) -> Iterator[Exchange]:
+        """Return the calls of a session in the order in which they were made.
+
+        Args:
+            damaged: is told of each whose record can't be read; without it that raises.
+
+        Raises:
+            IntegrityError: a record, or the database, is damaged.
+        """
+        for exchange in self.catalog.exchanges(session_id, damaged):
             yield self.placed(exchange)
 
     def requests(self, session_id: str) -> list[Request]:

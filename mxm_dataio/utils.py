@@ -1,48 +1,15 @@
-"""Small pure helpers: time-ordered ids, instants, names, canonical JSON."""
+"""Small pure helpers: instants, names, canonical JSON; and ids, from :mod:`.ids`."""
 
 from __future__ import annotations
 
 import math
-import os
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from typing import Any
 
-_lock = threading.Lock()
-_last = 0
-
-
-def after_fork(renew: Callable[[], None]) -> None:
-    """Have a forked child renew what a thread of its parent may have held: a lock, most of all."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork(_renew_lock)
-
-
-def new_id() -> str:
-    """Return a UUIDv7 (RFC 9562 §5.7): unique across machines, ascending within a process.
-
-    The 74 bits behind the millisecond carry a 12-bit fraction of it (method 3 of §6.2), then
-    62 random bits; two ids of one instant are told apart by stepping the fraction.
-    """
-    global _last
-    with _lock:
-        now = (time.time_ns() << 12) // 1_000_000
-        _last = stamp = now if now > _last else _last + 1
-    high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
-    low = 1 << 63 | int.from_bytes(os.urandom(8)) >> 2
-    text = f"{high:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+from .ids import after_fork as after_fork
+from .ids import new_id as new_id
 
 
 def utc_now() -> str:

@@ -3,7 +3,9 @@
 What a session's seal covers can't be changed unnoticed by one who does not write all of its hashes
 anew; who does that changes the session's leaf, and is found out by any head of the store
 (:mod:`mxm_dataio.proofs`) that was published before. A session that never ended has its calls
-chained, but neither seal nor leaf: its own row, and the calls at its end, are not protected.
+chained, but neither seal nor leaf: its own row, and the calls at its end, are not protected. Of a
+session whose calls were pruned, the seal is checked, and that a leaf of the tree says so
+(:mod:`mxm_dataio.tombstones`).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from .models import Status
 from .payloads import PayloadFolder
 from .proofs import Head
 from .store import DATABASE, JOURNAL, RESPONSES, RUNNING, Store
+from .tombstones import Tombstone
 from .utils import canonical_json, counted
 
 Progress = Callable[[str, int, int], None]
@@ -85,6 +88,7 @@ class Verified:
 
     Attributes:
         sessions, calls, payloads, size: how many were read; the payloads' bytes.
+        pruned: of the sessions, those whose calls were pruned.
         head: of the store's tree; ``None`` where it could not be read.
         findings: what is wrong.
         more: how many findings there are besides these.
@@ -99,6 +103,7 @@ class Verified:
     findings: tuple[Finding, ...] = ()
     more: int = 0
     notes: tuple[str, ...] = ()
+    pruned: int = 0
 
     @property
     def ok(self) -> bool:
@@ -189,6 +194,7 @@ class _Work:
     calls: int = 0
     payloads: int = 0
     size: int = 0
+    pruned: int = 0
     head: Head | None = None
 
     def run(self, ledger: Ledger) -> None:
@@ -205,7 +211,7 @@ class _Work:
     def verified(self) -> Verified:
         return Verified(
             self.sessions, self.calls, self.payloads, self.size, self.head,
-            tuple(self.findings), self.more, tuple(self.notes),
+            tuple(self.findings), self.more, tuple(self.notes), self.pruned,
         )  # fmt: skip
 
     def found(
@@ -230,13 +236,22 @@ class _Work:
     def _sessions(self, ledger: Ledger) -> None:
         total = ledger.count()
         unsealed = []
+        tombstones = ledger.tombstones()
         for held in ledger.sessions():
             self.sessions += 1
             hashes: list[bytes] = []
             numbers: list[int] = []
             broken = self._chain(ledger, held, hashes, numbers, total)
             self._explain(ledger, held, hashes, numbers, broken)
-            self._end(ledger, held, hashes, numbers, bool(broken))
+            tombstone = tombstones.get(held.id)
+            if not hashes and (held.pruned_at is not None or tombstone is not None):
+                self._pruned(held, tombstone)
+            else:
+                if held.pruned_at is not None:
+                    self.found("it is marked as pruned, and its calls are there", held.id)
+                elif tombstone is not None:
+                    self.found("it was pruned, and calls are there", held.id)
+                self._end(ledger, held, hashes, numbers, bool(broken))
             if held.seal is None:
                 unsealed.append(held)
         self.progress("calls", total, total)
@@ -349,6 +364,36 @@ class _Work:
         else:
             self.found(f"it counts {count} records and {there} are there", held.id, last)
 
+    def _pruned(self, held: Held, tombstone: Tombstone | None) -> None:
+        """Check what stays of a session whose calls are gone."""
+        self.pruned += 1
+        head, count = START if held.head is None else held.head, held.records
+        if held.seal is not None and held.seal != seal(head, count, held.columns):
+            self.found("its calls were pruned, and its seal is not that of its row", held.id)
+        if tombstone is None:
+            self.found(
+                "its calls are gone and it is marked as pruned, but no prune in the store's tree "
+                "names it: they were removed by another hand",
+                held.id,
+            )
+            return
+        if (tombstone.gone.records, tombstone.gone.head) != (count, head):
+            self.found(
+                f"its row says that it had {count} records, and its prune "
+                f"{tombstone.gone.records}, or others",
+                held.id,
+            )
+        if held.pruned_at != tombstone.at:
+            self.found("the mark in its row that it was pruned was changed", held.id)
+        calls = counted(tombstone.gone.records, "call")
+        verb = "is" if tombstone.gone.records == 1 else "are"
+        stays = "seal is" if held.seal is not None else "row is"
+        since = [given.size for given in self.against if given.size <= tombstone.leaf]
+        self.notes.append(
+            f"session {held.id}: pruned on {tombstone.at}, its {calls} {verb} gone; its {stays} "
+            "kept" + (f" (pruned since the head of {max(since)} ended sessions)" if since else "")
+        )
+
     def _added(self, ledger: Ledger, held: Held, numbers: Iterable[int], why: str) -> None:
         for number in numbers:
             self.found(f"it {why}", held.id, ledger.exact(number))
@@ -359,9 +404,8 @@ class _Work:
                 self.found("its seal was removed: it has a place in the store's tree", held.id)
                 continue
             with contextlib.suppress(StoreError):
-                session = self.store.session(held.id)
-                status = session.status if session else None
-                if status is Status.RUNNING:
+                status = self._status(held)
+                if status == Status.RUNNING:
                     self.notes.append(f"session {held.id} has not ended: chained, not sealed yet")
                 elif status in (Status.INTERRUPTED, Status.INCOMPLETE):
                     self.notes.append(
@@ -370,17 +414,39 @@ class _Work:
                 else:
                     self.found(f"its seal was removed: it has ended ({status})", held.id)
 
+    def _status(self, held: Held) -> str:
+        """Return a session's status as its row had it, ``interrupted`` if its process is gone."""
+        then = str(held.columns[7])
+        if then == Status.RUNNING:
+            session = self.store.session(held.id)
+            if session is not None and session.status is Status.INTERRUPTED:
+                return Status.INTERRUPTED
+        return then
+
     # -- what belongs to no session, and what is derived of calls ------------------------------
 
     def _loose(self, ledger: Ledger) -> None:
+        tombstones = ledger.tombstones()
+        pruned = 0
         for number, served_from in ledger.unserved():
+            if any(one.may_have_held(str(served_from)) for one in tombstones.values()):
+                # It answered while it was pruned; that of an unpruned session its chain tells.
+                pruned += 1
+                continue
             self.found(
                 f"it was answered from the call {served_from}, which is not there",
                 ledger.session_of(number),
                 ledger.exact(number),
             )
+        if pruned:
+            self.notes.append(
+                f"{counted(pruned, 'call')} answered from calls that are not there: sessions of "
+                "their time were pruned"
+            )
         if self.chosen:
             return
+        for missing_id in sorted(tombstones.keys() - ledger.ids()):
+            self.found("it was pruned, and the row that should be kept is missing", missing_id)
         for exact in ledger.strays():
             self.found("its session is missing", None, exact)
         for place, method, url in ledger.stray_attempts():
@@ -500,7 +566,7 @@ class _Work:
             more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
             self.notes.append(
                 f"no record names {', '.join(orphans)}{more} in {RESPONSES}: left by a process "
-                "that was killed, or of a call that is being recorded"
+                "that was killed, or by a prune, or of a call that is being recorded"
             )
         if temporary:
             self.notes.append(

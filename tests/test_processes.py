@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, mount, registry, utils
+from mxm_dataio import IngestSession, Status, Store, ids, mount, registry
 from mxm_dataio.adapters.urllib3 import HOOK
 from tests.servers import Connection, RawServer, answer, responder
 
@@ -114,6 +114,57 @@ class TestFork:
         assert server.hits == 1
         assert calls(tmp_path) == {"1": Status.COMPLETE}
 
+    @pytest.mark.parametrize("parent_first", [True, False])
+    def test_children_are_served_one_answer_after_the_other(
+        self, parent_first: bool, tmp_path: Path
+    ) -> None:
+        """The k-th call gets the k-th answer, whichever process makes it."""
+        count = iter(range(1, 100))
+        routes: dict[str, Any] = {"/n": lambda _request: answer(200, b"%d" % next(count))}
+        out = tmp_path / "out"
+
+        def work() -> list[str]:
+            out.write_bytes(b"")
+
+            def note() -> None:
+                with out.open("ab") as file:
+                    file.write(fetch(f"{server.url}/n") + b" ")
+
+            for number in range(6):
+                if number % 3 == (0 if parent_first else 2):
+                    note()
+                else:
+                    assert forked(note) == 0
+            return out.read_text().split()
+
+        with RawServer(responder(routes)) as server:
+            with IngestSession("s", tmp_path / "root"):
+                assert work() == list("123456")
+            with IngestSession("s", tmp_path / "root", "replay"):
+                assert work() == list("123456")
+                # The last again.
+                assert work() == ["6"] * 6
+            with IngestSession("s", tmp_path / "root", "replay", exhausted="error") as ingest:
+                assert work() == list("123456")
+                assert forked(lambda: fetch(f"{server.url}/n")) == 1
+                assert not ingest.misses
+            assert server.hits == 6
+
+    def test_processes_that_replay_at_once_share_the_answers(self, tmp_path: Path) -> None:
+        count = iter(range(1, 1000))
+        routes: dict[str, Any] = {"/n": lambda _request: answer(200, b"%d" % next(count))}
+        context = multiprocessing.get_context("fork")
+
+        def work(size: int) -> list[int]:
+            with concurrent.futures.ProcessPoolExecutor(size, mp_context=context) as pool:
+                return sorted(map(int, pool.map(fetch, [f"{server.url}/n"] * 60)))
+
+        with RawServer(responder(routes)) as server:
+            with IngestSession("s", tmp_path):
+                assert work(3) == list(range(1, 61))
+            with IngestSession("s", tmp_path, "replay"):
+                assert work(4) == list(range(1, 61))
+
     def test_with_a_mount_and_no_hook(self, server: RawServer, tmp_path: Path) -> None:
         with IngestSession("s", tmp_path, hook=False) as ingest, requests.Session() as session:
             mount(session, ingest)
@@ -126,7 +177,7 @@ class TestFork:
     def test_while_another_thread_holds_the_locks(self, server: RawServer, tmp_path: Path) -> None:
         """Locks held by another thread at the fork stay held for ever in the child."""
         with IngestSession("s", tmp_path) as ingest:
-            locks = [ingest._lock, utils._lock, registry._lock, HOOK._lock]
+            locks = [ingest._lock, ids._lock, registry._lock, HOOK._lock]
             held, go = threading.Event(), threading.Event()
 
             def hold() -> None:

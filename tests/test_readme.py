@@ -19,7 +19,8 @@ import requests
 from examples import demo
 from examples.market_server import MarketServer
 from mxm_dataio import ConfigError, DataIOWarning, IngestSession, ReplayMissError, Store
-from mxm_dataio.config import Settings, default_root
+from mxm_dataio.config import Settings
+from mxm_dataio.environment import default_root
 from tests.servers import RawServer, answer, responder
 
 CHECKOUT = Path(__file__).parents[1]
@@ -64,7 +65,12 @@ def run(code: str, folder: Path, address: str) -> str:
     path = folder / ("test_pasted.py" if is_test else "pasted.py")
     path.write_text(code.replace(ADDRESS, address), encoding="utf-8")
     tool = (
-        ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        [
+            "-m",
+            "pytest",
+            "-q",
+            *(f"-pno:{name}" for name in ("cacheprovider", "asyncio", "recording")),
+        ]
         if is_test
         else ["-W", "error", "-W", "ignore::ImportWarning"]
     )
@@ -175,7 +181,7 @@ def test_every_module_of_the_package_is_in_the_picture_or_below_it() -> None:
 def test_every_setting_is_listed_with_its_default() -> None:
     section = TEXT.partition("## Settings")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
-    settings = Settings(root=default_root({}))
+    settings = Settings(root=Path(default_root({})))
     assert list(rows) == [field.name for field in fields(Settings)]
     for name, shown in rows.items():
         value = getattr(settings, name)
@@ -186,7 +192,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
 def test_the_documented_defaults_are_those_of_the_file() -> None:
     omegaconf = pytest.importorskip("omegaconf")
     held = omegaconf.OmegaConf.load(CHECKOUT / "configs" / "default.yaml")["dataio"]
-    settings = Settings(root=default_root({}))
+    settings = Settings(root=Path(default_root({})))
     assert sorted(held) == sorted(field.name for field in fields(Settings))
     for name in set(held) - {"root"}:
         value = getattr(settings, name)

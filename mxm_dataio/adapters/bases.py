@@ -12,29 +12,21 @@ from typing import Any
 import urllib3.connection
 import urllib3.connectionpool
 
+from .patches import own_class
 
-def _own(name: str, module: str, *places: Any) -> Any:
-    """Return urllib3's class of this name, from under the first place that still leads to it."""
-    for place in places:
-        for cls in getattr(place, "__mro__", ()):
-            if (cls.__name__, cls.__module__) == (name, module):
-                return cls
-    return places[0]
-
-
-Connection: Any = _own(
+Connection: Any = own_class(
     "HTTPConnection",
     "urllib3.connection",
     urllib3.connection.HTTPConnection,
     urllib3.connectionpool.HTTPConnectionPool.ConnectionCls,
 )
-TLSConnection: Any = _own(
+TLSConnection: Any = own_class(
     "HTTPSConnection",
     "urllib3.connection",
     urllib3.connection.HTTPSConnection,
     urllib3.connectionpool.HTTPSConnectionPool.ConnectionCls,
 )
-Pool: Any = _own(
+Pool: Any = own_class(
     "HTTPConnectionPool",
     "urllib3.connectionpool",
     urllib3.connectionpool.HTTPConnectionPool,

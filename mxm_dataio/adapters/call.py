@@ -168,7 +168,7 @@ class Attempt:
             parser.begin(line)
             if b"ookie" in parser.head or b"OOKIE" in parser.head:
                 # The program may use a cookie before it has read the body.
-                self.call.ingest.secrets.answer_head(bytes(parser.head), self._clear)
+                self.call.secrets.answer_head(bytes(parser.head), self._clear)
         except Exception as exc:
             self.call.lose(exc)
         else:
@@ -181,7 +181,7 @@ class Attempt:
         body = call.body or b""
         if self.upload is not None and self.upload.file is None:
             body = self.upload.content()
-        return call.ingest.secrets.clear(self.url, self.sent_head, body)
+        return call.secrets.clear(self.url, self.sent_head, body)
 
     def feed(self, data: memoryview) -> None:
         """Take bytes off the wire."""
@@ -210,7 +210,7 @@ class Attempt:
             if not isinstance(exc, Exception):
                 self.call.interrupted()
             if self.parser.head_done:
-                self.body_failure = failures.dump(exc, self.call.ingest.secrets, exc.__context__)
+                self.body_failure = failures.dump(exc, self.call.secrets, exc.__context__)
             self.finish()
 
     def finish(self) -> None:
@@ -278,6 +278,7 @@ class Call:
         conditions: Headers = (),
     ) -> None:
         self.ingest = ingest
+        self.secrets = ingest.secrets_for(url)
         self.id = new_id()
         self.method = method
         self.url = url
@@ -341,7 +342,7 @@ class Call:
         self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason}"))
 
     def _name(self) -> str:
-        return f"{self.method} {self.ingest.secrets.url(self.url)}"
+        return f"{self.method} {self.secrets.url(self.url)}"
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -360,6 +361,7 @@ class Call:
         if not isinstance(exc, Exception):
             self.interrupted()
         beneath = failures.beneath(exc)
+        # Of urllib3's; ssl's have a word by this name.
         reason = getattr(beneath, "reason", None)
         self.blame(reason if isinstance(reason, BaseException) else beneath)
         for attempt in self.attempts:
@@ -369,7 +371,7 @@ class Call:
         self.advance()
 
     def _dump(self, exc: BaseException) -> Failure:
-        return failures.dump(exc, self.ingest.secrets, self._outside)
+        return failures.dump(exc, self.secrets, self._outside)
 
     def interrupted(self) -> None:
         """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""

@@ -20,8 +20,6 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
-import urllib3.connection
-
 from ..errors import MALFORMED, IntegrityError
 from ..masking import Secrets
 from ..models import Failure
@@ -37,13 +35,12 @@ _MODULES = _BUILT_IN | {
     "urllib3.connection",
     "urllib3.exceptions",
 }
+_WRAPPING = frozenset({"requests", "urllib3"})
 _DEPTH = 8
 # Of a text or bytes within an exception, and of exceptions within one: as much is kept.
 _LONGEST = 1 << 16
 _MOST = 64
 _LARGEST = 1 << 64
-# It has another home in other versions of urllib3.
-_HOSTNAME_ERROR: Any = vars(urllib3.connection)["CertificateError"]
 
 
 def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = None) -> Failure:
@@ -78,17 +75,21 @@ def load(failure: Failure, pool: object = None) -> Exception:
     return exc
 
 
-def raise_again(failure: Failure, pool: object = None, *, wrapped: bool = False) -> NoReturn:
+def raise_again(
+    failure: Failure, pool: object = None, *, wrapped: bool = False, bare: bool = False
+) -> NoReturn:
     """Raise a recorded exception, with what it came from.
 
     Args:
         wrapped: as ``requests`` wrapped it; else what urllib3 raised beneath.
+        bare: what Python raised beneath either.
 
     Raises:
         BaseException: as recorded.
     """
     exc: BaseException = load(failure, pool)
-    exc = first = exc if wrapped else beneath(exc)
+    exc = innermost(exc) if bare else exc if wrapped else beneath(exc)
+    first = exc
     context = exc.__context__
     met = {id(first)}
     while first.__context__ is not None and id(first.__context__) not in met:
@@ -119,14 +120,28 @@ def beneath(exc: BaseException) -> BaseException:
     return exc
 
 
+def innermost(exc: BaseException) -> BaseException:
+    """Return what Python raised, if ``requests`` and urllib3 only wrapped it."""
+    found: BaseException | None = exc
+    while found is not None and type(found).__module__.partition(".")[0] in _WRAPPING:
+        reason = getattr(found, "reason", None)
+        found = reason if isinstance(reason, BaseException) else found.__context__
+    return exc if found is None else found
+
+
 def _known(cls: type[BaseException]) -> tuple[str, str]:
     for base in cls.__mro__:
         module = "socket" if base in (socket.gaierror, socket.herror) else base.__module__
-        if base is _HOSTNAME_ERROR and module not in _MODULES:
+        if module not in _MODULES and base is _hostname_error():
             module = "urllib3.connection"
         if module in _MODULES and _class(module, base.__name__) is base:
             return module, base.__name__
     return "builtins", "Exception"
+
+
+def _hostname_error() -> Any:
+    """Return a class of urllib3's that has another home in other versions of it."""
+    return getattr(sys.modules.get("urllib3.connection"), "CertificateError", None)
 
 
 def _class(module: str, name: str) -> Any:

@@ -14,11 +14,13 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
-from . import failures, wire
+from . import failures, taps, wire
 from .call import Attempt, Call
+from .patches import Patches
+from .plan import Plan
 from .replay import replay
 from .support import require_requests, require_urllib3, sends_chunks
-from .urllib3 import Patches, Plan, recorded
+from .urllib3 import planned, recorded
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
@@ -123,7 +125,7 @@ class CaptureAdapter(HTTPAdapter):
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         ingest = self._ingest or active()
-        if wire.current.get() is not None or ingest is None or not ingest.is_open:
+        if taps.current.get() is not None or ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
         if self._refusal:
             ingest.blind(self._refusal)
@@ -169,7 +171,7 @@ def capture(
     send = send or inner.send
     if ingest.mode is Mode.OFF:
         return send(request, **kwargs)
-    plan = Plan(ingest, str(request.method), str(request.url), request.headers, request.body)
+    plan = planned(ingest, str(request.method), str(request.url), request.headers, request.body)
     if plan.passes:
         return send(request, **kwargs)
     if plan.serve is not None:
@@ -410,7 +412,7 @@ def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         ingest = active()
-        within = wire.current.get() is not None
+        within = taps.current.get() is not None
         if ingest is None or within or args or not _in_chunks(request):
             return original(self, request, *args, **kwargs)
         # Not through self.send, which may be a subclass's that has led here.

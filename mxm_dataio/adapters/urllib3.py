@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import functools
-import threading
-import time
-import weakref
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any
 
 import urllib3
 
 from ..api import IngestSession, active
-from ..asking import collector
-from ..entries import CapturedCall
-from ..heads import given_head
-from ..identity import Identity
-from ..models import Exchange, Headers, Mode
-from ..policy import Fetch, Miss, Pass, Revalidate, Serve
-from ..store import Store
-from ..utils import after_fork, new_id
+from ..models import Exchange, Mode
+from ..payloads import Spool
 from .bases import Connection, Pool, TLSConnection
-from .call import UNSENT, Call, header_pairs, identify_streamed, view
+from .call import Call, header_pairs, view
+from .patches import Patches
+from .plan import Plan
 from .replay import replay
-from .wire import bracketed, current, hooked, tapped
+from .taps import bracketed, current
+from .wire import hooked, tapped
 
-_CONDITIONS = frozenset(
-    {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"}
-)
 _BODY_STEP = 65536
 
 
@@ -44,112 +35,36 @@ def _text_coding(chunked: bool) -> str:
     return "latin-1" if old and not chunked else "utf-8"
 
 
-class Plan:
-    """A call, what to do with it, and its answer where the store has one.
+def planned(
+    ingest: IngestSession,
+    method: str,
+    url: str,
+    headers: Any,
+    body: Any,
+    *,
+    chunked: bool = False,
+) -> Plan:
+    """Return what to do with a call of urllib3's or requests'.
 
     Args:
         chunked: the program asked urllib3 for chunks.
+
+    Raises:
+        ReplayMissError: replay holds no such call.
     """
+    body = text_bytes(body, chunked=chunked)
 
-    def __init__(
-        self,
-        ingest: IngestSession,
-        method: str,
-        url: str,
-        headers: Any,
-        body: Any,
-        *,
-        chunked: bool = False,
-    ) -> None:
-        self.ingest = ingest
-        # Kept, since the session may end in another thread meanwhile.
-        self._store = ingest.store
-        self.method = method
-        self.url = url
-        self.headers = header_pairs(headers)
-        self.body = text_bytes(body, chunked=chunked)
-        self._chunked = chunked
-        self.serve: Exchange | None = None
-        self.stored: Exchange | None = None
-        self.passes = False
-        self._conditions: Headers = ()
-        self._decide()
-
-    def _decide(self) -> None:
-        ingest = self.ingest
-        streams = not isinstance(self.body, (bytes, type(None)))
-        if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
-            # Of a stream nothing is known before it is sent, and it can be sent only once.
-            return
-        identity = self._identity(streams)
-        decision = ingest.decide(
-            identity, conditional=ingest.mode is Mode.AUTO and self._may_be_conditional()
-        )
-        if isinstance(decision, Miss) and streams:
-            # Perhaps the recorded upload never got as far as being sent.
-            decision = ingest.decide(identity.with_body(UNSENT))
-        match decision:
-            case Pass():
-                self.passes = True
-            case Fetch():
-                pass
-            case Serve(stored):
-                self.serve = stored
-                ingest.served(stored, self._served, identity, collector())
-            case Revalidate(stored, conditions):
-                self.stored, self._conditions = stored, conditions
-            case Miss():
-                raise ingest.miss(identity, self.url)
-            case _:
-                assert_never(decision)
-
-    def _may_be_conditional(self) -> bool:
-        return self.method.upper() in ("GET", "HEAD") and not any(
-            name.lower() in _CONDITIONS for name, _ in self.headers
-        )
-
-    def _served(self) -> CapturedCall:
-        """Return the call as one that never went out."""
-        head = given_head(self.headers)
-        return CapturedCall(
-            new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
-        )
-
-    def _identity(self, streams: bool) -> Identity:
-        """Return the identity; a streamed body is read as sending it would have."""
-        if not streams:
-            return self.ingest.identify(self.method, self.url, self.headers, self.body)
-        spool = self.ingest.spool()
+    def upload() -> Spool:
+        spool = ingest.spool()
         try:
-            for part in body_parts(self.body, _text_coding(self._chunked)):
+            for part in body_parts(body, _text_coding(chunked)):
                 spool.write(part)
-            return identify_streamed(self.ingest, self.method, self.url, self.headers, spool)
-        finally:
+        except BaseException:
             spool.discard()
+            raise
+        return spool
 
-    def call(self) -> Call:
-        """Begin to record."""
-        return Call(
-            self.ingest,
-            self.method,
-            self.url,
-            self.headers,
-            self.body,
-            conditions=self._conditions,
-        )
-
-    @property
-    def store(self) -> Store:
-        """The store that holds the answer to serve."""
-        assert self._store is not None
-        return self._store
-
-    def not_modified(self, call: Call, status: int) -> bool:
-        """Say whether a 304 confirmed the stored answer, and note it on the call."""
-        if self.stored is None or status != 304:
-            return False
-        call.revalidated = self.stored
-        return True
+    return Plan(ingest, method, url, header_pairs(headers), body, upload)
 
 
 def body_parts(body: Any, coding: str) -> Any:
@@ -218,7 +133,7 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         if headers is None:
             headers = self.headers
         url, chunked = url_of(self, given["url"]), bool(given.get("chunked"))
-        plan = Plan(ingest, given["method"], url, headers, given.get("body"), chunked=chunked)
+        plan = planned(ingest, given["method"], url, headers, given.get("body"), chunked=chunked)
         if plan.passes:
             return original(self, *args, **kwargs)
         if plan.serve is not None:
@@ -253,65 +168,6 @@ def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> A
         plan.store, stored, pool, method, url, retries, given["redirect"], response_kw,
         plan.ingest.missed,
     )  # fmt: skip
-
-
-class Patches:
-    """Methods of other people's classes replaced, and put back; counted, undone by the last.
-
-    The program may replace the same methods, before, meanwhile and after, and undo it in any
-    order. So a method is put back only where ours still stands: what has come over it is the
-    program's, and calls ours, which without a session does nothing. If ours comes to light again
-    later, the next session takes it off.
-    """
-
-    def __init__(self) -> None:
-        self._renew_lock()
-        self._count = 0
-        self._made: list[tuple[type, str, Any, weakref.ref[Any]]] = []
-
-        after_fork(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
-
-    def install(self) -> None:
-        """Replace, unless another session has."""
-        with self._lock:
-            self._count += 1
-            if self._count == 1:
-                self._put_back()
-                self.replace_all()
-
-    def uninstall(self) -> None:
-        """Put everything back, if no other session needs it."""
-        with self._lock:
-            self._count -= 1
-            if not self._count:
-                self._put_back()
-
-    def replace_all(self) -> None:
-        """Replace the methods."""
-        raise NotImplementedError
-
-    def replace(self, cls: type, name: str, method: Any) -> None:
-        """Replace one method."""
-        self._made.append((cls, name, cls.__dict__.get(name), weakref.ref(method)))
-        setattr(cls, name, method)
-
-    def _put_back(self) -> None:
-        covered = []
-        for cls, name, was, ours in reversed(self._made):
-            method = ours()
-            if method is None:
-                # Gone for good: the program put something else there and dropped ours.
-                continue
-            if cls.__dict__.get(name) is not method:
-                covered.append((cls, name, was, ours))
-            elif was is None:
-                delattr(cls, name)
-            else:
-                setattr(cls, name, was)
-        self._made = covered[::-1]
 
 
 class Hook(Patches):

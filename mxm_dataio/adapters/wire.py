@@ -2,103 +2,34 @@
 
 The same methods of a connection class (:data:`TAPS`) are replaced in two ways: :func:`capturing`
 makes a subclass for a mounted adapter's pools, :func:`tapped` yields replacements for the
-process-wide hook. Below ``http.client``'s parser the answer is seen by a raw stream under its
-buffered reader: one Python call for each ``recv``, whichever way the body is read.
+process-wide hook. What they report of a connection once it has an attempt is ``http.client``'s,
+and is in :mod:`.taps`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import inspect
-import io
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
-from socket import SocketIO
+from collections.abc import Callable
 from typing import Any
 
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from ..api import active
-from ..models import Peer
 from .bases import Pool
-from .call import ON_CONNECTION, REPLAYS, Attempt, Call, view
-
-# The call under way in this context; None while a connection sends, since what a body's
-# generator or a resolver fetches meanwhile are calls of their own.
-current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
+from .call import ON_CONNECTION, REPLAYS, Attempt, Call
+from .taps import Method, absolute, base_of, begin, connect, current, getresponse, send
 
 # Set while the hook stands, whole: what then comes to the taps without a call went past it.
 hooked = threading.Event()
 
-Method = Callable[..., Any]
-
 # urllib3's own, from below the wrappers that name it so.
 _URLOPEN = inspect.unwrap(Pool.urlopen).__code__
 _OWN_MAKERS = (None, Pool._new_conn, HTTPSConnectionPool._new_conn)
-
-
-class TapRaw(SocketIO):
-    """The raw stream under the reader of an answer, handing each read's bytes on.
-
-    Of the class that it stands for, since a client that takes a connection over asks for it
-    (docker does); whatever is not said here is the stream's below.
-    """
-
-    def __init__(self, raw: io.RawIOBase, attempt: Attempt) -> None:
-        # SocketIO.__init__ would count one more user of the socket.
-        self._raw = raw
-        self._attempt = attempt
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read as the stream below does; tell the attempt what came."""
-        try:
-            count = self._raw.readinto(buffer)
-        except BaseException as exc:
-            self._attempt.feed_error(exc)
-            raise
-        if count:
-            self._attempt.feed(memoryview(buffer)[:count])
-        elif count == 0:
-            self._attempt.feed_eof()
-        return count
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return self._raw.readable()
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._raw.fileno()
-
-    def close(self) -> None:
-        """Close the stream below; what has not come by now will not."""
-        if not self.closed:
-            try:
-                self._raw.close()
-            finally:
-                io.RawIOBase.close(self)
-                self._attempt.finish()
-
-    # The rest of what ``socket.SocketIO`` shows, some of it under no public name, which programs
-    # use all the same to get at the socket. Not by __getattr__: io asks for an attribute of its
-    # own before each read, and takes any exception in there for an answer.
-    _sock = property(lambda self: self._raw._sock)
-    _timeout_occurred = property(lambda self: self._raw._timeout_occurred)
-    name = property(lambda self: self._raw.name)
-    mode = property(lambda self: self._raw.mode)
-
-
-def _tap(response: Any, attempt: Attempt) -> Any:
-    """Put a tap under the reader of a fresh ``http.client`` response, before it reads."""
-    fp = response.fp
-    if type(fp) is io.BufferedReader:
-        response.fp = io.BufferedReader(TapRaw(fp.detach(), attempt))
-    return response
 
 
 def _request(original: Method) -> Method:
@@ -144,11 +75,12 @@ def _outside(connection: Any, method: str, url: str) -> None:
     ingest = active() if hooked.is_set() else None
     if ingest is None or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
         return
+    if ingest.settings.stdlib:
+        # To the hook on http.client, below this, it is a call.
+        return
     if _begun_before():
         return
-    scheme = "https" if connection.default_port == 443 else "http"
-    base = f"{scheme}://{bracketed(connection.host)}:{connection.port}"
-    ingest.outside(method, absolute(url, base))
+    ingest.outside(method, absolute(url, base_of(connection)))
 
 
 def _begun_before() -> bool:
@@ -168,17 +100,10 @@ def _begin(connection: Any, call: Call, method: str, url: str) -> Attempt:
     """Begin an attempt on a connection, or go on with the one that connected it."""
     attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
     if attempt is None or attempt.call is not call or attempt.requested:
-        attempt = _attempt(connection, call)
+        attempt = begin(connection, call)
     attempt.requested = True
     attempt.method = method
     attempt.url = absolute(url, call.url)
-    return attempt
-
-
-def _attempt(connection: Any, call: Call) -> Attempt:
-    """Begin an attempt, kept on its connection."""
-    attempt = call.attempt()
-    attempt.hold_on(connection)
     return attempt
 
 
@@ -196,34 +121,6 @@ def _with_headers(
     return args, {**kwargs, "headers": headers}
 
 
-def _connect(original: Method) -> Method:
-    @functools.wraps(original)
-    def connect(self: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
-        if attempt is None or attempt.done or attempt.busy:
-            call = current.get()
-            if call is None or (attempt is not None and attempt.busy):
-                return original(self)
-            attempt = _attempt(self, call)
-        attempt.busy = True
-        attempt.connect = None
-        token = current.set(None)
-        clock = time.perf_counter()
-        try:
-            result = original(self)
-        finally:
-            current.reset(token)
-            attempt.busy = False
-        seconds = time.perf_counter() - clock
-        if attempt.connect is None:
-            attempt.connect = seconds
-        elif hasattr(self.sock, "cipher"):
-            attempt.tls = seconds - attempt.connect
-        return result
-
-    return connect
-
-
 def _new_conn(original: Method) -> Method:
     # Private in urllib3: there is no public seam between the TCP connection and the TLS
     # handshake. Without it both count as "connect"; a test of ours watches for that.
@@ -239,167 +136,14 @@ def _new_conn(original: Method) -> Method:
     return new_conn
 
 
-class _Sending:
-    """What a connection is given to send, once it can tell how far that went.
-
-    Attributes:
-        data: the same, to be sent in its place: files and iterables are read through here.
-    """
-
-    def __init__(self, data: Any, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._given = data
-        self._block: Any = b""
-        self.data: Any = self
-        if hasattr(data, "read"):
-            return
-        try:
-            self._block = memoryview(data)
-            self.data = data
-        except TypeError:
-            # http.client finds out in the same way, and then iterates; text is refused.
-            iterates = isinstance(data, Iterable) and not isinstance(data, str)
-            self.data = self._each() if iterates else data
-
-    def _each(self) -> Iterator[Any]:
-        for block in self._given:
-            self.sent()
-            self._block = block
-            yield block
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on; what was read before has been sent by now."""
-        self.sent()
-        block = self._given.read(size)
-        # As http.client encodes a text file, which it can't recognise any more.
-        self._block = block.encode("iso-8859-1") if isinstance(block, str) else block
-        data: bytes = self._block
-        return data
-
-    def sent(self) -> None:
-        """Tell the attempt of the block that went out last."""
-        block, self._block = self._block, b""
-        if len(block):
-            self._attempt.sent(view(block))
-
-
-def _send(original: Method) -> Method:
-    @functools.wraps(original)
-    def send(self: Any, data: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
-        if attempt is None or attempt.busy or not attempt.requested:
-            return original(self, data)
-        if getattr(self, "sock", None) is None and getattr(self, "auto_open", False):
-            # http.client connects within the first send; that send is tapped, the tunnel's
-            # are not.
-            self.connect()
-        sending = None if type(data) is bytes else _Sending(data, attempt)
-        attempt.busy = True
-        try:
-            result = original(self, data if sending is None else sending.data)
-        finally:
-            attempt.busy = False
-        if sending is None:
-            attempt.sent(data)
-        else:
-            sending.sent()
-        return result
-
-    return send
-
-
-def _getresponse(original: Method) -> Method:
-    @functools.wraps(original)
-    def getresponse(self: Any, *args: Any, **kwargs: Any) -> Any:
-        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
-        if attempt is None or args or kwargs or not attempt.requested or attempt.parser:
-            # urllib3 1.26 first asks with an argument of Python 2's, and gets a TypeError.
-            return original(self, *args, **kwargs)
-        if attempt.suspended:
-            current.set(attempt.call)
-        attempt.expect()
-        attempt.peer = _peer(self)
-        own = self.__dict__.get("response_class")
-        make = self.response_class
-        self.response_class = lambda *a, **k: _tap(make(*a, **k), attempt)
-        response = None
-        try:
-            response = original(self)
-            return response
-        finally:
-            attempt.begun(response)
-            if own is None:
-                del self.response_class
-            else:
-                self.response_class = own
-            attempt.release()
-
-    return getresponse
-
-
-def _peer(connection: Any) -> Peer:
-    """Return the other end's facts, which a few microseconds get from the socket."""
-    sock = connection.sock
-    try:
-        known = _peers.get(sock)
-        if known is None:
-            known = _peers[sock] = _ask_peer(sock)
-    except TypeError:
-        # No weak reference to it can be had.
-        known = _ask_peer(sock)
-    return known
-
-
-# What sockets said of their other ends, which stay the same as long as they live.
-_peers: weakref.WeakKeyDictionary[Any, Peer] = weakref.WeakKeyDictionary()
-
-
-def _ask_peer(sock: Any) -> Peer:
-    # TLS within TLS, to an HTTPS proxy, is no socket but keeps one.
-    carrier = sock if hasattr(sock, "getpeername") else getattr(sock, "socket", sock)
-    name = _fact(lambda: carrier.getpeername())
-    if isinstance(name, tuple):
-        host, port = name[:2]
-        address = f"{bracketed(host)}:{port}"
-    else:
-        address = name and str(name)
-    version = cipher = certificate = None
-    if hasattr(sock, "cipher"):
-        version = _fact(lambda: sock.version())
-        cipher = _fact(lambda: sock.cipher()[0])
-        certificate = _fact(lambda: hashlib.sha256(sock.getpeercert(binary_form=True)).hexdigest())
-    return Peer(address, version, cipher, certificate)
-
-
-def _fact(ask: Callable[[], Any]) -> Any:
-    """Return what a socket says; facts of an odd one (a library's own) are worth no failure."""
-    try:
-        return ask()
-    except (OSError, AttributeError, TypeError, ValueError, NotImplementedError):
-        return None
-
-
-def bracketed(host: str) -> str:
-    """Return a host as a URL has it: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def absolute(url: str, base: str) -> str:
-    """Return a request target as a URL, with scheme and host of the call it belongs to."""
-    if "://" in url.partition("?")[0]:
-        return url
-    scheme, _, rest = base.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}{url}"
-
-
 TAPS: dict[str, Callable[[Method], Method]] = {
     "request": _request,
     "request_chunked": _request,
     "putrequest": _putrequest,
-    "connect": _connect,
+    "connect": connect,
     "_new_conn": _new_conn,
-    "send": _send,
-    "getresponse": _getresponse,
+    "send": send,
+    "getresponse": getresponse,
 }
 
 

@@ -68,7 +68,7 @@ def verify_command(
         print_line(
             "verified", ok=found.ok, sessions=found.sessions, calls=found.calls,
             payloads=found.payloads, bytes=found.size, head=str(found.head) if found.head else None,
-            findings=len(found.findings) + found.more,
+            findings=len(found.findings) + found.more, pruned=found.pruned,
         )  # fmt: skip
     else:
         _say_summary(found)
@@ -96,8 +96,9 @@ def _say_finding(finding: verify.Finding) -> None:
 
 
 def _say_summary(found: verify.Verified) -> None:
+    pruned = f" ({found.pruned:,} of them pruned)" if found.pruned else ""
     read = (
-        f"{counted(found.sessions, 'session')}, {counted(found.calls, 'call')}, "
+        f"{counted(found.sessions, 'session')}{pruned}, {counted(found.calls, 'call')}, "
         f"{counted(found.payloads, 'payload')} ({found.size:,} bytes)"
     )
     if found.ok:

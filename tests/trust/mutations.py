@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from mxm_dataio.errors import DataIOError
 from mxm_dataio.store import DATABASE, Store
 from mxm_dataio.verify import verify_root
-from tests.trust.small import fill
+from tests.trust.small import fill, with_pruned
 
 _PRAGMAS = ("application_id", "user_version", "encoding", "page_size")
 _CHUNK = 64
@@ -84,6 +84,7 @@ def make(root: Path, page_size: int = SMALLEST_PAGE) -> None:
             every kind of page, and fewer flips without meaning.
     """
     fill(root)
+    with_pruned(root)
     with contextlib.closing(sqlite3.connect(root / DATABASE)) as db:
         db.execute("PRAGMA journal_mode=DELETE")
         db.execute(f"PRAGMA page_size={page_size}")

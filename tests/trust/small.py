@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.heads import given_head
 from mxm_dataio.identity import identify
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
+from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 
@@ -29,6 +31,23 @@ def session(parent: Session | None = None, status: Status = Status.RUNNING) -> S
     )  # fmt: skip
 
 
+def taking(store: Store, waiting: dict[str, bytes]) -> Callable[[bytes], str]:
+    """Return what takes a payload of a call, and returns its checksum.
+
+    Args:
+        waiting: the call's payloads that have no file yet; added to.
+    """
+
+    def take(content: bytes) -> str:
+        spool = store.spool(1 << 20)
+        spool.write(content)
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
+
+    return take
+
+
 def record(
     store: Store,
     held: Session,
@@ -41,13 +60,7 @@ def record(
     """Record a call, with an attempt for each body, the last of which went well; return its id."""
     waiting: dict[str, bytes] = {}
 
-    def take(content: bytes) -> str:
-        spool = store.spool(1 << 20)
-        spool.write(content)
-        checksum = spool.checksum
-        store.take(spool, checksum, waiting)
-        return checksum
-
+    take = taking(store, waiting)
     method, url = "POST" if upload else "GET", f"{HOST}/{name}?day=1"
     identity = identify(
         method, url, headers=[("Accept", "application/json"), ("X-Part", "2")], body=upload or None
@@ -98,6 +111,19 @@ def fill(root: Path) -> list[str]:
         end(store, child)
         end(store, second, Status.INCOMPLETE)
     return [first.id, second.id, child.id]
+
+
+def with_pruned(root: Path) -> None:
+    """Have a session in the store that was pruned, and none of its files."""
+    with Store(root) as store:
+        gone = session()
+        store.begin(gone)
+        record(store, gone, "p", b"pruned", vary=("x-part",))
+        record(store, gone, "q", b"pruned")
+        end(store, gone)
+        for path in (root / "responses").iterdir():
+            os.utime(path, (0, 0))
+        prune(store, Choice(sessions=(gone.id,)))
 
 
 def end(store: Store, held: Session, status: Status = Status.COMPLETE) -> None:

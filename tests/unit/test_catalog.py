@@ -6,6 +6,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio import catalog as module
 from mxm_dataio.catalog import SCHEMA_VERSION, SQLiteCatalog
+from mxm_dataio.chain import START, seal
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.heads import parse_head
@@ -323,6 +325,44 @@ def test_exchanges_come_in_order_beyond_one_step(catalog: SQLiteCatalog) -> None
     found = [exchange.request.id for exchange in catalog.exchanges("s1")]
     assert found == [f"{number:04}" for number in range(600)]
     assert list(catalog.exchanges("none")) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE requests SET started = 1e300 WHERE id = '2'",
+        "UPDATE requests SET status = 'bogus' WHERE id = '2'",
+        "INSERT INTO responses SELECT number, 1, NULL, NULL, 200, x'', NULL, 0, 1, 0, '[', NULL, "
+        "0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0 FROM requests WHERE id = '2'",
+    ],
+)
+def test_exchanges_go_on_past_a_damaged_one(catalog: SQLiteCatalog, change: str) -> None:
+    held = session("s")
+    put(catalog, held, "1", "2", "3")
+    with sqlite3.connect(catalog.path) as db:
+        db.execute(change)
+    told: list[IntegrityError] = []
+    assert ids(*catalog.exchanges("s", told.append)) == ["1", "3"]
+    assert ["the record 2 in " in str(exc) for exc in told] == [True]
+    with pytest.raises(IntegrityError, match="the record 2 in "):
+        list(catalog.exchanges("s"))
+
+
+def test_where_a_chain_ends(catalog: SQLiteCatalog) -> None:
+    held = session("s")
+    catalog.put_session(held)
+    assert catalog.chain_end("s") == (os.uname().nodename, START, 0, None, None)
+    put(catalog, held, "1", "2")
+    catalog.put_session(held, sealed=True)
+    end = catalog.chain_end("s")
+    assert end is not None
+    assert (end.records, end.leaf) == (2, 0)
+    assert end.seal == seal(end.head, 2, catalog.sealed("s")[2])
+    assert catalog.chain_end("t") is None
+    with sqlite3.connect(catalog.path) as db:
+        db.execute("UPDATE sessions SET head = 'text'")
+    with pytest.raises(IntegrityError):
+        catalog.chain_end("s")
 
 
 def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:

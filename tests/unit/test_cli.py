@@ -50,7 +50,7 @@ def test_verify_says_that_all_is_well(root: Path) -> None:
     (line,) = run("verify", "--root", root, "--json").output.splitlines()
     assert json.loads(line) == {
         "type": "verified", "ok": True, "sessions": 3, "calls": 8, "payloads": 9, "bytes": 42,
-        "head": head, "findings": 0,
+        "head": head, "findings": 0, "pruned": 0,
     }  # fmt: skip
 
 
@@ -171,6 +171,24 @@ def test_where_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_every_command_has_help_and_an_example(command: str) -> None:
     shown = run(command, "--help").output
     assert f"mxm-dataio {command}" in shown.partition("Example")[2]
+
+
+def test_help_loads_no_command_and_a_pipe_no_rich(root: Path) -> None:
+    code = (
+        "import sys\nfrom mxm_dataio.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print(*(name for name in sys.modules if name.startswith(('mxm_dataio', 'rich.'))))"
+    )
+    for arguments, allowed in ((["--help"], "commands.common"), (["head", "--root", root], "")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        loaded = done.stdout.splitlines()[-1].split()
+        assert not [name for name in loaded if name.startswith("rich.")]
+        if allowed:
+            assert "mxm_dataio.store" not in loaded
+            assert "mxm_dataio.commands.common" in loaded
+    assert len(main.list_commands(None)) >= 11
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -295,3 +295,26 @@ os.kill(os.getpid(), signal.SIGKILL)
             assert list((root / "running").iterdir()) == []
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_ids_are_given_by_their_beginning_or_their_end(root: Path, store: Store) -> None:
+    first, second = session(), session()
+    child = replace(session(), parent_id=second.id, root_id=second.id)
+    for held in (first, second, child):
+        store.begin(held)
+    call = record(store, first, b"content")
+    for text in (first.id, first.id[-8:], first.id[-5:], first.id[:-1]):
+        assert store.session_id(text) == first.id
+    for text in (call, call[-8:]):
+        assert store.request_id(text) == call
+    assert store.session_id("latest") == second.id
+    assert store.session_id("latest~0") == second.id
+    assert store.session_id("latest~1") == first.id
+    for text in ("", "zz", "latest~2", "latest~", "%", first.id + "0", call):
+        with pytest.raises(StoreError, match="no session"):
+            store.session_id(text)
+    for text in ("", "zz", first.id):
+        with pytest.raises(StoreError, match="no call"):
+            store.request_id(text)
+    with pytest.raises(StoreError, match="several sessions begin or end with 0"):
+        store.session_id("0")

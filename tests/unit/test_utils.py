@@ -1,4 +1,4 @@
-"""Ids, instants and canonical JSON."""
+"""Instants and canonical JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 import math
 import re
 import struct
-import threading
 import time
-import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -16,14 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio import utils
 from mxm_dataio.utils import (
     NotCanonicalError,
     as_of_bound,
     as_of_text,
     canonical_json,
     instant,
-    new_id,
     parse_instant,
     utc_now,
 )
@@ -189,54 +185,6 @@ def test_nesting_without_end_raises() -> None:
 
 def test_tuples_are_arrays() -> None:
     assert canonical_json((1, ("a",))) == b'[1,["a"]]'
-
-
-# -- ids -------------------------------------------------------------------------------------
-
-
-def test_an_id_is_a_uuid_of_version_7() -> None:
-    before = time.time_ns() // 1_000_000
-    text = new_id()
-    after = time.time_ns() // 1_000_000
-    parsed = uuid.UUID(text)
-    assert str(parsed) == text
-    assert parsed.version == 7
-    assert parsed.variant == uuid.RFC_4122
-    # The fraction may have been stepped past the clock by an earlier id of the same instant.
-    assert before <= parsed.int >> 80 <= after + 1
-
-
-def test_ids_ascend() -> None:
-    ids = [new_id() for _ in range(10_000)]
-    assert ids == sorted(set(ids))
-
-
-def test_ids_ascend_when_the_clock_stands_or_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Ids stepped ahead of the clock are forgotten after the test.
-    monkeypatch.setattr(utils, "_last", 0)
-    now = time.time_ns()
-    ids = [new_id()]
-    for clock in [now, now, now - 10**9, now - 10**12, now]:
-        monkeypatch.setattr(time, "time_ns", lambda clock=clock: clock)
-        ids += [new_id() for _ in range(5000)]
-    assert ids == sorted(set(ids))
-
-
-def test_ids_of_threads_are_unique_and_ascend_in_each() -> None:
-    made: list[list[str]] = [[] for _ in range(8)]
-    start = threading.Barrier(len(made))
-
-    def make(into: list[str]) -> None:
-        start.wait()
-        into += [new_id() for _ in range(2000)]
-
-    threads = [threading.Thread(target=make, args=(into,)) for into in made]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({one for ids in made for one in ids}) == 8 * 2000
-    assert all(ids == sorted(ids) for ids in made)
 
 
 # -- instants --------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """A pytest plugin: logs how each test ends, and records one session round every test.
 
 Loaded with ``-p plugin`` into the suite of another project. ``CONFORMANCE_MODE`` is ``plain``
-(only log), ``hook`` (the process-wide hook) or ``mount`` (each ``requests.Session`` mounted).
+(only log), ``hook`` (the process-wide hook), ``stdlib`` (that and the one on ``http.client``) or
+``mount`` (each ``requests.Session`` mounted).
 Old pytest runs it too.
 """
 
@@ -89,7 +90,12 @@ class Capture:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         self.ingest = self.dataio.IngestSession(
-            source="suite", root=ROOT, mode="record", kind=item.nodeid, hook=MODE == "hook"
+            source="suite",
+            root=ROOT,
+            mode="record",
+            kind=item.nodeid,
+            hook=MODE != "mount",
+            stdlib=MODE == "stdlib",
         )
         self.ingest.open()
         yield

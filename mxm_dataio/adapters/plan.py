@@ -1,0 +1,131 @@
+"""What is to become of a call, and its answer where the store has one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from ..api import IngestSession
+from ..asking import collector
+from ..entries import CapturedCall
+from ..heads import given_head
+from ..identity import Identity
+from ..keeping import Keeping
+from ..models import Exchange, Headers, Mode
+from ..payloads import Spool
+from ..policy import Fetch, Miss, Pass, Revalidate, Serve
+from ..utils import new_id
+from .call import UNSENT, Call, identify_streamed
+
+_CONDITIONS = frozenset(
+    {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"}
+)
+
+
+class Plan:
+    """A call, what to do with it, and its answer where the store has one.
+
+    Args:
+        url: absolute.
+        headers: as the program gave them to the transport.
+        body: bytes or ``None``, anything else is a stream.
+        upload: spools such a stream, as sending it would read it; discarded after.
+    """
+
+    def __init__(
+        self,
+        ingest: IngestSession,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: Any,
+        upload: Callable[[], Spool] | None = None,
+    ) -> None:
+        self.ingest = ingest
+        # Kept, since the session may end in another thread meanwhile.
+        self._store = ingest.store
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self._upload = upload
+        self.serve: Exchange | None = None
+        self.stored: Exchange | None = None
+        self.passes = False
+        self.conditions: Headers = ()
+        self._decide()
+
+    def _decide(self) -> None:
+        ingest = self.ingest
+        streams = not isinstance(self.body, (bytes, type(None)))
+        if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
+            # Of a stream nothing is known before it is sent, and it can be sent only once.
+            return
+        identity = self._identity(streams)
+        decision = ingest.decide(
+            identity, conditional=ingest.mode is Mode.AUTO and self._may_be_conditional()
+        )
+        if isinstance(decision, Miss) and streams:
+            # Perhaps the recorded upload never got as far as being sent.
+            decision = ingest.decide(identity.with_body(UNSENT))
+        match decision:
+            case Pass():
+                self.passes = True
+            case Fetch():
+                pass
+            case Serve(stored):
+                self.serve = stored
+                ingest.served(stored, self._served, identity, collector())
+            case Revalidate(stored, conditions):
+                self.stored, self.conditions = stored, conditions
+            case Miss():
+                raise ingest.miss(identity, self.url)
+            case _:
+                assert_never(decision)
+
+    def _may_be_conditional(self) -> bool:
+        return self.method.upper() in ("GET", "HEAD") and not any(
+            name.lower() in _CONDITIONS for name, _ in self.headers
+        )
+
+    def _served(self) -> CapturedCall:
+        """Return the call as one that never went out."""
+        head = given_head(self.headers)
+        return CapturedCall(
+            new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
+        )
+
+    def _identity(self, streams: bool) -> Identity:
+        ingest = self.ingest
+        if not streams or self._upload is None:
+            return ingest.identify(self.method, self.url, self.headers, self.body)
+        spool = self._upload()
+        try:
+            return identify_streamed(ingest, self.method, self.url, self.headers, spool)
+        finally:
+            spool.discard()
+
+    def call(self) -> Call:
+        """Begin to record."""
+        return Call(
+            self.ingest,
+            self.method,
+            self.url,
+            self.headers,
+            self.body,
+            conditions=self.conditions,
+        )
+
+    @property
+    def store(self) -> Keeping:
+        """The store that holds the answer to serve."""
+        assert self._store is not None
+        return self._store
+
+    def not_modified(self, call: Call, status: int) -> bool:
+        """Say whether a 304 confirmed the stored answer, and note it on the call."""
+        if self.stored is None or status != 304:
+            return False
+        call.revalidated = self.stored
+        return True

@@ -1,0 +1,134 @@
+"""Undoing content codings piece by piece, whatever their frames hold.
+
+gzip and deflate by the standard library; Brotli (RFC 7932) and Zstandard (RFC 8878) where their
+libraries are installed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .compression import content_decoder
+from .errors import ConfigError
+
+# Bytes that come out at a time.
+STEP = 65_536
+
+
+class Decoder:
+    """Undoes a coding, a bounded piece at a time, whatever it holds.
+
+    Attributes:
+        finished: what came so far is whole.
+        error: raised where it is damaged.
+    """
+
+    finished = False
+    error: type[Exception] = zlib.error
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what these bytes hold."""
+        raise NotImplementedError
+
+
+class _Gzip(Decoder):
+    """gzip, of one or several members (RFC 1952 §2.2)."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._inner.eof:
+                if not data.startswith(b"\x1f"):
+                    # What follows is no member: padding, which gzip passes over too.
+                    return
+                self._inner, self.finished = zlib.decompressobj(16 + zlib.MAX_WBITS), False
+            yield from _inflated(self._inner, data)
+            self.finished = self._inner.eof
+            data = self._inner.unused_data
+
+
+class _Deflate(Decoder):
+    """deflate: in zlib's format (RFC 9110 §8.4.1.2), or without it as some servers send it."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj()
+        self._first = True
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._first:
+            self._first = False
+            try:
+                zlib.decompressobj().decompress(data, 1)
+            except zlib.error:
+                self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
+        if not self._inner.eof:
+            yield from _inflated(self._inner, data)
+            self.finished = self._inner.eof
+
+
+def _inflated(inner: Any, data: bytes) -> Iterator[bytes]:
+    while True:
+        piece = inner.decompress(data, STEP)
+        yield piece
+        data = inner.unconsumed_tail
+        # A piece that is full may not be all of what was taken in.
+        if inner.eof or not (data or len(piece) == STEP):
+            return
+
+
+class _Brotli(Decoder):
+    def __init__(self) -> None:
+        library = _brotli()
+        self._inner = library.Decompressor()
+        self.error = library.error
+        # From 1.2 on the library stops after so much; brotlicffi calls it decompress.
+        self._bounded = hasattr(self._inner, "can_accept_more_data")
+        self._process = getattr(self._inner, "process", None) or self._inner.decompress
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._bounded:
+            yield self._process(data)
+        else:
+            piece = self._process(data, output_buffer_limit=STEP)
+            while piece or not (self._inner.can_accept_more_data() or self._inner.is_finished()):
+                yield piece
+                piece = self._process(b"", output_buffer_limit=STEP)
+        self.finished = self._inner.is_finished()
+
+
+class _Zstd(Decoder):
+    """Zstandard, of one or several frames (RFC 8878 §3)."""
+
+    def __init__(self) -> None:
+        self._inner, self.error = content_decoder()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._inner.eof:
+                self._inner, _ = content_decoder()
+            yield self._inner.decompress(data, STEP)
+            while not (self._inner.eof or self._inner.needs_input):
+                yield self._inner.decompress(b"", STEP)
+            self.finished = self._inner.eof
+            data = self._inner.unused_data
+
+
+def _brotli() -> Any:
+    try:
+        import brotli
+    except ImportError:
+        try:
+            import brotlicffi as brotli
+        except ImportError:
+            raise ConfigError("its library is missing: pip install brotli") from None
+    return brotli
+
+
+# Content coding → what undoes it, made for one body; raises ConfigError without its library.
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate, "br": _Brotli, "zstd": _Zstd,
+}  # fmt: skip

@@ -1,0 +1,33 @@
+"""Formats of recordings as files: each module reads and writes one.
+
+A module has ``read(fp) -> Iterable[Recording]``, ``knows(content: bytes) -> bool``, which says by
+how a file begins whether it is of the format, and ``write(fp, recordings, …)`` if it writes.
+``fp`` is binary.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# Format → its module, in the order in which a file is tried.
+FORMATS = {
+    "cassette": "cassette",
+    "betamax": "betamax",
+    "vcr": "vcr",
+    "responses": "responses",
+}
+# Those in which sessions are written.
+WRITTEN = ("cassette",)
+# As much of a file as tells its format.
+LOOK = 65_536
+
+
+def module_of(name: str) -> Any:
+    """Return the module of a format."""
+    return import_module(f".{FORMATS[name]}", __name__)
+
+
+def detect(content: bytes) -> str | None:
+    """Return the format of a file, given how it begins, or ``None``."""
+    return next((name for name in FORMATS if module_of(name).knows(content[:LOOK])), None)

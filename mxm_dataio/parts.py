@@ -1,0 +1,171 @@
+"""What a session has for each source of its calls: what is secret there, look-up and recorder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from mmap import mmap
+
+from . import redaction as redacting
+from .identity import Identity, identify
+from .lookup import Lookup
+from .masking import LARGEST, Secrets
+from .models import Headers
+from .recorder import Recorder
+from .redaction import Redaction, has_fields
+from .sources import Rules
+
+
+@dataclass(slots=True)
+class Part:
+    """What a session has for one source.
+
+    Attributes:
+        ignore: names of fields that do not count in an identity.
+        secrets: what is known to be secret, under this source's redaction.
+        lookup: finds answers, where the session replays.
+        recorder: writes calls, where it records.
+    """
+
+    source: str
+    redaction: Redaction
+    ignore: frozenset[str]
+    secrets: Secrets
+    lookup: Lookup | None = None
+    recorder: Recorder | None = None
+
+    def identify(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | mmap | None = None,
+        params: Iterable[tuple[str, str]] = (),
+    ) -> Identity:
+        """Return a call's identity: without what is secret or ignored."""
+        secrets = self.secrets
+        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
+        url = secrets.url(url)
+        if params:
+            params = [(name, secrets.param(name, value)) for name, value in params]
+        if body:
+            body = self._unmasked(body, pairs)
+        return identify(
+            method,
+            url,
+            params=params,
+            headers=pairs,
+            body=body,
+            ignore=self.ignore,
+            ignore_headers=self.redaction.headers,
+            source=self.source,
+        )
+
+    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> bytes | mmap:
+        """Return a request's body as it identifies: without what is known to be secret.
+
+        What stands under secret names leaves the identity by these.
+        """
+        secrets = self.secrets
+        content_type = next((v for n, v in pairs if n.lower() == "content-type"), "")
+        if isinstance(body, mmap):
+            if len(body) > LARGEST:
+                return body
+            if not (has_fields(content_type) or secrets.holds(body)):
+                return body
+            body = bytes(body)
+        clean = secrets.body(body, content_type)
+        # By rules, values change; by names alone the document is that of the body as it was.
+        return clean if self.redaction.rules else secrets.mask(body)
+
+
+class Parts:
+    """The parts of one session: its own source's, and those that its rules name, once met.
+
+    Args:
+        source: the session's own.
+        rules: host pattern → source.
+        redaction: for all sources, or by source (the default for those it does not name).
+        ignore: names of fields that do not count, whatever the source.
+        replays: recorded answers are served.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        rules: Mapping[str, str],
+        redaction: Redaction | Mapping[str, Redaction | None] | None,
+        *,
+        ignore: Iterable[str] = (),
+        replays: bool = False,
+    ) -> None:
+        self._rules = Rules(rules, source) if rules else None
+        self._redaction = redaction
+        self._ignore = frozenset(ignore)
+        self._equip: Callable[[Part], None] | None = None
+        self._lock = threading.Lock()
+        own = self._redaction_of(source) or redacting.NOTHING
+        secrets = Secrets(own, replays=replays)
+        self.own = Part(source, own, own.names | self._ignore, secrets)
+        self._parts = {source: self.own}
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(list(self._parts.values()))
+
+    @property
+    def bare(self) -> list[str]:
+        """The sources whose redaction is off."""
+        sources = self._rules.sources if self._rules is not None else [self.own.source]
+        return sorted(name for name in sources if self._redaction_of(name) is None)
+
+    def of(self, url: str) -> Part:
+        """Return the part that a call belongs to."""
+        if self._rules is None:
+            return self.own
+        source = self._rules.of(url)
+        return self._parts.get(source) or self._add(source)
+
+    def named(self, source: str) -> Part:
+        """Return the part of a source that was met, the session's own for any other."""
+        return self._parts.get(source, self.own)
+
+    def equip(self, equip: Callable[[Part], None]) -> None:
+        """Give each part, those to come included, what the open session has for it."""
+        with self._lock:
+            self._equip = equip
+            for part in self:
+                equip(part)
+
+    def strip(self) -> None:
+        """Take that from them: the session is over."""
+        with self._lock:
+            self._equip = None
+            for part in self:
+                part.lookup = part.recorder = None
+
+    def renew_locks(self) -> None:
+        """Make fresh locks, in a forked child."""
+        self._lock = threading.Lock()
+        self.own.secrets.renew_lock()
+        for part in self:
+            part.secrets.renew_lock()
+            if part.lookup is not None:
+                part.lookup.renew_lock()
+
+    def _add(self, source: str) -> Part:
+        with self._lock:
+            part = self._parts.get(source)
+            if part is None:
+                rules = self._redaction_of(source) or redacting.NOTHING
+                secrets = self.own.secrets.under(rules)
+                part = Part(source, rules, rules.names | self._ignore, secrets)
+                if self._equip is not None:
+                    self._equip(part)
+                self._parts[source] = part
+            return part
+
+    def _redaction_of(self, source: str) -> Redaction | None:
+        if isinstance(self._redaction, Mapping):
+            return self._redaction.get(source, redacting.DEFAULT)
+        return self._redaction

@@ -1,0 +1,231 @@
+"""A test's session: opened on its cassette as the marker says, and what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import shlex
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import network
+from .api import IngestSession
+from .cassettes import CassetteSession
+from .config import nearest
+from .errors import BlockedError, ConfigError, ReplayMissError
+from .misses import swallowed
+from .models import Mode
+from .pytest_usage import Used
+from .utils import parse_instant
+
+# Options of the marker that are the plugin's own.
+_OWN = frozenset({"expires", "on_expired", "freeze", "scope", "block_network", "allowed_hosts"})
+_CLOCK = "clock"
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "w": "weeks"}
+
+
+class Opened:
+    """A session that is open for a test, a class or a module.
+
+    Args:
+        path: of the cassette.
+        shared: cassettes that are replayed besides.
+        options: as the marker and the configuration have them together.
+        test: node id of what it is for.
+        again: the command that records it again.
+
+    Attributes:
+        failed: a test that used it did.
+        warning: what is to be said of the cassette's age; empty if nothing is.
+
+    Raises:
+        ConfigError: an unknown option, or a value that does not fit.
+    """
+
+    def __init__(
+        self, path: Path, shared: Iterable[Path], options: Mapping[str, Any], test: str, again: str
+    ) -> None:
+        self.path = path
+        self.test = test
+        self.failed = False
+        self.warning = ""
+        self._again = again
+        self._options = options
+        given = {name: value for name, value in options.items() if name not in _OWN}
+        known = _known()
+        for name in given:
+            if name not in known:
+                raise ConfigError(
+                    f"{test}: dataio has no option {name!r}{nearest(name, known | _OWN)}"
+                )
+        # Who records an old cassette again wants it to be young, changed or not.
+        given.setdefault("redate", given["mode"] == "rewrite" and "expires" in options)
+        self.ingest = CassetteSession(path, shared=list(shared), **given)
+        self._told = 0
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        options = self._options
+        ingest = self.ingest.open()
+        try:
+            self._judge_age(options.get("expires"), options.get("on_expired", "warn"))
+            if ingest.mode is Mode.REPLAY:
+                self._stack.enter_context(
+                    _blocked(self.test, options.get("allowed_hosts", ()), ingest)
+                )
+            if options.get("freeze"):
+                self._freeze(options["freeze"])
+        except BaseException as exc:
+            self._close(exc)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is None and self.failed:
+            exc = _TestFailedError(self.test)
+        self._close(exc)
+
+    def _close(self, exc: BaseException | None) -> None:
+        try:
+            # The clock goes right before the cassette is dated.
+            self._stack.close()
+        finally:
+            if exc is None and self._told == len(self.ingest.misses):
+                # All misses have failed their tests already.
+                self.ingest.close(self.ingest.misses[0] if self._told else None)
+            else:
+                self.ingest.close(exc)
+
+    def _freeze(self, how: object) -> None:
+        if how not in (True, "tick"):
+            raise ConfigError(f"{self.test}: freeze={how!r}: there are True and 'tick'")
+        from .freezing import frozen, this_second
+
+        meta = self.ingest.meta
+        if self.ingest.mode is not Mode.REPLAY and (
+            _CLOCK not in meta or self.ingest.word == "rewrite"
+        ):
+            meta[_CLOCK] = this_second()
+        instant = meta.get(_CLOCK) or f"{self.ingest.recorded or '1970-01-01'}T00:00:00Z"
+        seed = self.path.stem
+        self._stack.enter_context(frozen(instant, seed, ticks=how == "tick"))
+
+    def _judge_age(self, expires: Any, then: str) -> None:
+        if then not in ("warn", "fail"):
+            raise ConfigError(f"{self.test}: on_expired={then!r}: there are warn and fail")
+        if expires is None or self.ingest.mode is Mode.RECORD or not self.ingest.recorded:
+            return
+        recorded = self.ingest.recorded
+        if time.time() - parse_instant(f"{recorded}T00:00:00.000000Z") <= _seconds(expires):
+            return
+        text = (
+            f"{self.path} was recorded {recorded}, which is longer ago than {expires}: "
+            f"record it again: {self._again}"
+        )
+        if then == "fail":
+            raise ConfigError(text)
+        self.warning = text
+
+    # -- what became of it ---------------------------------------------------------------------
+
+    def raise_misses(self) -> None:
+        """Raise the misses that the program has met since this was asked last.
+
+        Raises:
+            ReplayMissError: there are some.
+        """
+        new = self.ingest.misses[self._told :]
+        self._told += len(new)
+        if new:
+            raise swallowed(new) from new[0]
+
+    def concerns(self, exc: BaseException) -> bool:
+        """Say whether a test failed for what is not in the cassette."""
+        seen: set[int] = set()
+        left: BaseException | None = exc
+        while left is not None and id(left) not in seen:
+            if isinstance(left, ReplayMissError):
+                return True
+            seen.add(id(left))
+            left = left.__cause__ or left.__context__
+        return False
+
+    def used(self) -> Used:
+        """Return what was done with the cassette."""
+        ingest = self.ingest
+        return Used(
+            str(self.path), self.test, tuple(ingest.unplayed()),
+            passed=not self.failed and not ingest.misses, replayed=ingest.mode is Mode.REPLAY,
+        )  # fmt: skip
+
+
+class _TestFailedError(Exception):
+    """Keeps the session of a test that failed from writing its cassette."""
+
+
+@contextlib.contextmanager
+def blocked(test: str, allowed_hosts: Iterable[str]) -> Iterator[None]:
+    """Refuse a test's connections but to the hosts allowed, and to unix sockets.
+
+    Raises:
+        BlockedError: out of the program's own call that would connect.
+    """
+    with _blocked(test, allowed_hosts, None):
+        yield
+
+
+def _blocked(
+    test: str, allowed_hosts: Iterable[str], ingest: IngestSession | None
+) -> contextlib.AbstractContextManager[None]:
+    if isinstance(allowed_hosts, str):
+        allowed_hosts = allowed_hosts.split(",")
+
+    def explain(host: str, port: int | None, caller: str) -> Exception:
+        where = host if port is None else f"{host}:{port}"
+        why = "is replayed" if ingest is not None else "has the network blocked"
+        text = (
+            f"{test} {why}, and {caller or 'it'} is about to reach {where} past the cassette: "
+            f"only calls of requests and urllib3 are recorded; to let it, add {host!r} to "
+            "allowed_hosts, or to --dataio-allowed-hosts"
+        )
+        if ingest is None:
+            return BlockedError(text, host=host, port=port, caller=caller)
+        error = ReplayMissError(text, url=where)
+        ingest.missed(error)
+        return error
+
+    return network.blocked(["unix", *allowed_hosts], explain)
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    made = (CassetteSession, IngestSession)
+    names = {name for cls in made for name in inspect.signature(cls.__init__).parameters}
+    return frozenset(names - {"self", "path", "shared", "options", "root", "session"})
+
+
+def _seconds(age: object) -> float:
+    """Return an age in seconds, given as a number of days, a ``timedelta`` or ``90d``, ``12h``."""
+    if isinstance(age, timedelta):
+        return age.total_seconds()
+    text = str(age).strip().lower()
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "d")
+    try:
+        return timedelta(**{_UNITS[unit]: float(number)}).total_seconds()
+    except (ValueError, OverflowError):
+        raise ConfigError(f"expires={age!r} is no age: 90d, 12h, or a number of days") from None
+
+
+def again(test: str) -> str:
+    """Return the command that records a test again, given its node id."""
+    return f"pytest {shlex.quote(test)} --dataio-mode=rewrite"
