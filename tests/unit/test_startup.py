@@ -50,17 +50,22 @@ def begun(first: str, root: Path, **environment: str) -> bool:
     "first",
     [
         "import http.client; http.client.HTTPConnection('host')",
-        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
         "import urllib3; urllib3.connection_from_url('http://host/')",
-        "import requests; requests.Session()",
         "import socket; socket.create_connection(('127.0.0.1', 9))",
-        "import socket; socket.getaddrinfo('localhost', 80)",
-        "import socket; socket.socket(socket.AF_UNIX).connect('/nosuch')",
-        "import subprocess; subprocess.run(['true'])",
-        "import os; os.system('true')",
-        "import os; os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)",
         "import os; os.spawnlp(os.P_WAIT, 'true', 'true')",
-        "import os; os.execv('/nosuch', ['x'])",
+        *(
+            pytest.param(first, marks=pytest.mark.long)
+            for first in (
+                "import requests; requests.Session()",
+                "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
+                "import socket; socket.getaddrinfo('localhost', 80)",
+                "import socket; socket.socket(socket.AF_UNIX).connect('/nosuch')",
+                "import subprocess; subprocess.run(['true'])",
+                "import os; os.system('true')",
+                "import os; os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)",
+                "import os; os.execv('/nosuch', ['x'])",
+            )
+        ),
     ],
 )
 def test_the_session_begins(first: str, tmp_path: Path) -> None:
