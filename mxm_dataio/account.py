@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from . import coverage
 from .errors import StoreError
 from .models import Session, Unseen
+from .selecting import family
 from .store import Store
 
 
@@ -51,46 +52,20 @@ def account_of(store: Store, session_id: str) -> Account:
     Raises:
         StoreError: there is no such session.
     """
-    sessions = family(store, session_id)
+    session = store.session(session_id)
+    if session is None:
+        raise StoreError(f"no session {session_id} is recorded in {store.root}", path=store.root)
+    sessions = family(store.tree(session.root_id), session_id)
     hosts: Counter[str] = Counter()
-    for session in sessions:
-        for endpoint, source, calls in store.endpoints(session.id):
+    for one in sessions:
+        for endpoint, source, calls in store.endpoints(one.id):
             hosts[_host(endpoint) or source] += calls
     return Account(
         sessions=tuple(sessions),
         hosts=dict(hosts.most_common()),
-        unseen=coverage.merged(one for session in sessions for one in session.coverage or ()),
-        unwatched=tuple(session for session in sessions if session.coverage is None),
+        unseen=coverage.merged(unseen for one in sessions for unseen in one.coverage or ()),
+        unwatched=tuple(one for one in sessions if one.coverage is None),
     )
-
-
-def family(store: Store, session_id: str) -> list[Session]:
-    """Return a session and its descendants, it first, they as they began.
-
-    Raises:
-        StoreError: there is no such session.
-    """
-    session = store.session(session_id)
-    if session is None:
-        raise StoreError(f"no session {session_id} is recorded in {store.root}", path=store.root)
-    chosen = {session.id: session}
-    # A parent began before its children, so that one pass finds them all.
-    for one in store.tree(session.root_id):
-        if one.parent_id in chosen:
-            chosen[one.id] = one
-    return list(chosen.values())
-
-
-def latest(store: Store) -> str:
-    """Return the id of the session that began last, those of child processes left out.
-
-    Raises:
-        StoreError: there is none.
-    """
-    for session in reversed(store.sessions()):
-        if session.parent_id is None:
-            return session.id
-    raise StoreError(f"no session is recorded in {store.root}", path=store.root)
 
 
 def _host(endpoint: str) -> str:

@@ -268,8 +268,11 @@ class Outcome:
             return
         if self.missed:
             count = f"{counted(self.missed, 'call')} {'was' if self.missed == 1 else 'were'}"
-            say(f"error: {count} not in the recording; the first:")
-            put(self.misses[0])
+            # A program that failed has most likely said itself by what.
+            swallowed = self.exit_status == 0
+            say(f"error: {count} not in the recording{'; the first:' if swallowed else ''}")
+            if swallowed:
+                put(self.misses[0])
         if self._blind:
             say(f"error: {self._run.problems[0]}")
         unseen = self.unseen

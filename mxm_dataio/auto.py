@@ -22,7 +22,7 @@ from .api import IngestSession
 from .environment import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link
 from .errors import DataIOWarning, ReplayMissError, StoreError
 from .identity import Identity
-from .interception import interceptors, modules
+from .interception import STDLIB, interceptors, modules
 from .keeping import Keeping
 from .link import Link, settings_json
 from .messages import say
@@ -107,6 +107,8 @@ class AutoSession(IngestSession):
             ConfigError: in replay, with one that can't be captured.
         """
         if module in self._loaded or not self.is_open:
+            return
+        if module == STDLIB and not self.settings.stdlib:
             return
         self._loaded.add(module)
         self._wanted = [make for make in interceptors if modules.get(make) == module]

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import site
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,8 +34,10 @@ _ASSIGNMENT = re.compile(r"\w+=")
 _BEHIND = re.compile(r"^[;&|()]+$")
 # Words in a command may come from anywhere, then.
 _NESTED = re.compile(r"[`\n]|\$\(|<<|\b(eval|exec|source|xargs|env|sudo|nohup|timeout)\b|^\s*\.\s")
-# Options of Python by which it takes no notice of its environment or of its site's set-up.
-_ISOLATED = frozenset("EIS")
+# What has a Python capture itself as it starts, in site-packages or on PYTHONPATH; the options by
+# which it takes no notice of either, and those by which it takes none of PYTHONPATH.
+_PTH = "mxm_dataio.pth"
+_WITHOUT_SITE, _WITHOUT_ENVIRONMENT = "S", "EI"
 _SHEBANG = 256
 
 
@@ -127,6 +130,8 @@ def _is_this_python(path: str) -> bool:
 
 
 def _isolated(options: tuple[str, ...]) -> bool:
+    """Say whether a Python with these options does not capture itself."""
+    isolating = _WITHOUT_SITE if _installed() else _WITHOUT_SITE + _WITHOUT_ENVIRONMENT
     takes = False
     for option in options:
         if takes:
@@ -135,7 +140,7 @@ def _isolated(options: tuple[str, ...]) -> bool:
         if not option.startswith("-") or option in ("-", "--") or option.startswith("--"):
             return False
         for letter in option[1:]:
-            if letter in _ISOLATED:
+            if letter in isolating:
                 return True
             if letter in "cm":
                 return False
@@ -143,6 +148,10 @@ def _isolated(options: tuple[str, ...]) -> bool:
                 takes = option.endswith(letter)
                 break
     return False
+
+
+def _installed() -> bool:
+    return any(Path(folder, _PTH).is_file() for folder in site.getsitepackages())
 
 
 def _interpreter(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ from .errors import DataIOError, IntegrityError
 # Command → its module, its name there, and the first line of its help, in the order in which help
 # lists them: to list them loads none of them.
 _COMMANDS = {
+    "run": ("run", "run_command", "Run a program, unchanged, and record its calls or replay them"),
     "sessions": ("sessions", "sessions", "List the sessions, oldest first"),
     "requests": ("requests", "requests", "List calls, of a session or all"),
     "show": ("show", "show", "Show a session, or a call with its headers, times and bodies"),

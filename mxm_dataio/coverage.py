@@ -74,11 +74,28 @@ def bypassing(*, stdlib: bool = False) -> list[str]:
     found = [name for name in _BYPASSING if name in sys.modules]
     if stdlib:
         return sorted(set(found) - _OVER_STDLIB)
-    for name, module in list(sys.modules.items()):
-        # requests.packages.urllib3 is another name for urllib3 itself.
-        if name.endswith(f".{_POOL_MODULE}") and module is not sys.modules.get(_POOL_MODULE):
-            found.append(name.removesuffix(".connectionpool"))
+    found += _vendored()
     return sorted(found)
+
+
+# Names of the loaded modules when it was last looked, and the vendored urllib3s among them: a
+# session asks twice, and a suite of tests opens thousands.
+_looked: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+
+def _vendored() -> tuple[str, ...]:
+    global _looked
+    names = tuple(sys.modules)
+    if names != _looked[0]:
+        own = sys.modules.get(_POOL_MODULE)
+        found = [
+            name.removesuffix(".connectionpool")
+            for name in names
+            # requests.packages.urllib3 is another name for urllib3 itself.
+            if name.endswith(f".{_POOL_MODULE}") and sys.modules.get(name) is not own
+        ]
+        _looked = names, tuple(found)
+    return _looked[1]
 
 
 def warning(*, stdlib: bool = False) -> str:

@@ -16,7 +16,6 @@ file that is not renewed, half of the grace; it follows within milliseconds.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
@@ -75,13 +74,6 @@ def removed(path: Path, before: float, *beside: Path) -> int | None:
     finally:
         os.close(file)
     return kept.st_size
-
-
-def hold(file: int) -> None:
-    """Show that a file is being written, for as long as it is open."""
-    # Where locks are not to be had, its age alone has to do.
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def now(folder: Path) -> float:

@@ -83,12 +83,15 @@ def to_cassette(
     """
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already: --force replaces it")
-    recorded = session.started_at[:10]
-    as_of = session.as_of if session.as_of != recorded else ""
-    document = Document(session.source, recorded, as_of)
+    document = Document(session.source, session.started_at[:10])
     beside: dict[str, bytes] = {}
     for recording in recordings_of(store, session):
+        if not document.calls:
+            # That of the session is another, if it was imported.
+            document.recorded = recording.exchange.request.started_at[:10]
         beside |= document.add(recording, volatile or Volatile(), chunks=chunks)
+    if session.as_of != document.recorded:
+        document.as_of = session.as_of
     with tapes.locked(path):
         tapes.save(path, document, beside, path.read_bytes() if path.exists() else b"")
     return len(document.calls)

@@ -261,30 +261,38 @@ def _dated(exchange: Exchange, moment: str) -> Exchange:
 # -- in a store --------------------------------------------------------------------------------
 
 
-def put(store: Store, source: str, recordings: Sequence[Recording], origin: str) -> str:
+def put(
+    store: Store, source: str, recordings: Sequence[Recording], origin: str, *, default: str = ""
+) -> str:
     """Put recordings into a store as one session, and return its id.
 
     It is dated by the first of them, as far as they tell; its ``warnings`` say where they are from.
 
     Args:
+        source: of the session and all its calls; if empty, those that the recordings name.
         origin: what they are from.
+        default: the source where they name none.
 
     Raises:
         StoreError: disk or database refused.
     """
     now = utc_now()
-    as_of = min(filter(None, map(day_of, (one.exchange for one in recordings))), default=now[:10])
+    calls = [one.exchange for one in recordings]
+    days = (call.request.as_of or day_of(call) for call in calls)
+    as_of = min(filter(None, days), default=now[:10])
+    named = source or next((call.request.source for call in calls if call.request.source), default)
     session = Session(
-        id=(session_id := new_id()), root_id=session_id, source=source, kind="import",
+        id=(session_id := new_id()), root_id=session_id, source=named, kind="import",
         mode=Mode.RECORD, as_of=as_of, status=Status.RUNNING, started_at=now, pid=os.getpid(),
         warnings=(f"imported from {origin}",),
     )  # fmt: skip
-    within = InSession(session_id, session_id, source, as_of)
     store.begin(session)
     try:
         for exchange, payloads in recordings:
             held = _taken(store, payloads)
             dated = Recording(_dated(exchange, instant_of(exchange) or now), held)
+            own = source or exchange.request.source or named
+            within = InSession(session_id, session_id, own, as_of)
             store.append(entry_of(dated, within, new_id()))
         store.settle()
     except OSError as exc:

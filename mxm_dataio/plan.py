@@ -25,8 +25,7 @@ _OPTIONS = {
     "--mode": ("MODE", "record (default), replay, auto, off, once"),
     "--as-of": ("DATE", "date the data stand for; in replay the latest that counts"),
     "--session": ("ID", "replay exactly this session; its id may be cut short"),
-    "--allow-host": ("HOST", "let replay's uncaptured connections pass to it (loopback, unix); "
-                     "may be repeated"),
+    "--allow-host": ("HOST", "host that replay's uncaptured connections may reach; repeatable"),
     "--require-full-coverage": ("", "exit 1 if anything went past capture"),
     "--no-stdlib": ("", "leave out http.client and urllib.request"),
     "--durability": ("WHAT", "process (default) or power: what each call survives"),
@@ -42,6 +41,7 @@ Run a program, unchanged, and record the calls that it and the Python processes 
 or replay them. The program's exit status is passed on.
 """
 _MORE = """
+Examples:
   mxm-dataio run --source prices scraper.py 2025-10-07
   mxm-dataio run --mode replay -m package.tool --flag
   mxm-dataio run -- ./nightly.sh
@@ -207,8 +207,10 @@ def interpreter(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _help() -> NoReturn:
+    short = {name: f"{letter}, " for letter, name in _SHORT.items()}
     lines = [
-        f"  {name} {value}".rstrip().ljust(27) + help for name, (value, help) in _OPTIONS.items()
+        f"  {short.get(name, '')}{name} {value}".rstrip().ljust(27) + help
+        for name, (value, help) in _OPTIONS.items()
     ]
     print("\n".join([_USAGE, _HELP, *lines, "  -h, --help".ljust(27) + "print this", _MORE]))
     raise SystemExit(0)

@@ -4,8 +4,9 @@
 package is on ``PYTHONPATH`` alone), before the program. That is too early for a session: where the
 program's own modules lie is not known yet, and whatever is imported now would be found in their
 place; gevent has not patched what it patches; and most processes never make a call. So nothing is
-loaded here. The session begins when the program has imported a module whose calls are captured, or
-with ``watch`` as soon as it connects, looks up a name or starts a process.
+loaded here. The session begins when the program makes the first connection or pool of a module
+whose calls are captured, or with ``watch`` as soon as it connects otherwise, looks up a name or
+starts a process. (Not as such a module is loaded: others may wait for that, and for each other.)
 
 It must not break the program. If the session can't begin, that is said on standard error, and the
 program goes on uncaptured; but not in replay, where its calls would reach the network: there the
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from .auto import AutoSession
 
 MISUSED = 2
-# Its calls are captured unless the settings say otherwise.
-_STDLIB = "http.client"
 # What goes past those, and is noted where connections are watched.
 _EVENTS = frozenset(
     {
@@ -54,14 +53,21 @@ _EVENTS = frozenset(
 _TO_ADDRESS = frozenset({"socket.connect", "socket.sendmsg", "socket.sendto"})
 
 
+# Module → what a program makes before it makes a call: a class, by its module and name.
+_FIRST = {
+    "http.client": ("http.client", "HTTPConnection"),
+    "requests": ("requests.adapters", "HTTPAdapter"),
+    "urllib3": ("urllib3.connectionpool", "HTTPConnectionPool"),
+}
+
+
 class _Process:
     """What is known of this process.
 
     Attributes:
         session: once it has begun; it may be over.
         failed: it could not begin, and is not tried again.
-        modules: those whose import leads to calls that are captured.
-        loaded: those of them that were imported, and not captured yet.
+        modules: those whose calls are captured.
         folder: in which the process started.
     """
 
@@ -69,38 +75,28 @@ class _Process:
         self.session: AutoSession | None = None
         self.failed = False
         self.modules: frozenset[str] = frozenset()
-        self.loaded: list[str] = []
         self.folder = ""
+        # Those that were loaded and are not captured yet, and what waits for their first use.
+        self._loaded: list[str] = []
+        self._triggers: list[_Trigger] = []
         self._lock = _thread.allocate_lock()
         self._owner = 0
-        # Thread → how deep it is within imports of those modules.
-        self._depth: dict[int, int] = {}
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child."""
         self._lock = _thread.allocate_lock()
         self._owner = 0
-        self._depth = {}
 
-    def enter(self) -> None:
-        """Note that this thread imports a module."""
-        thread = _thread.get_ident()
-        self._depth[thread] = self._depth.get(thread, 0) + 1
-
-    def leave(self, name: str) -> None:
-        """Note that it has, or failed to; capture its calls, unless one around it is amid its own.
-
-        Args:
-            name: empty if it failed.
-        """
-        thread = _thread.get_ident()
-        self._depth[thread] -= 1
-        if name:
-            self.loaded.append(name)
-        if not self._depth[thread]:
-            del self._depth[thread]
-            if self.loaded:
-                self.capture()
+    def loaded(self, name: str) -> None:
+        """Note that a module was loaded; capture its calls from the first on."""
+        self._loaded.append(name)
+        home, cls = _FIRST[name]
+        found = getattr(sys.modules.get(home), cls, None)
+        if isinstance(found, type):
+            self._triggers.append(_Trigger(found))
+        else:
+            # It is another that has the name. What there is to say of it is said at once.
+            self.capture()
 
     def capture(self) -> None:
         """Begin the session, if it has not, and have it capture what is loaded."""
@@ -124,8 +120,32 @@ class _Process:
             from .auto import begin
 
             self.session = begin(self.folder)
-        while self.loaded:
-            self.session.capture(self.loaded.pop(0))
+        while self._triggers:
+            self._triggers.pop().remove()
+        while self._loaded:
+            self.session.capture(self._loaded.pop(0))
+
+
+class _Trigger:
+    """Has the calls of a module captured as soon as the first object of a class is made."""
+
+    def __init__(self, cls: Any) -> None:
+        self._cls = cls
+        self._was = was = cls.__init__
+
+        def first(made: Any, *args: Any, **kwargs: Any) -> None:
+            _process.capture()
+            was(made, *args, **kwargs)
+
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(first, name, getattr(was, name, None))
+        first.__wrapped__ = was  # type: ignore[attr-defined]
+        self._ours = cls.__init__ = first
+
+    def remove(self) -> None:
+        """Leave no trace, unless something has come over it."""
+        if self._cls.__dict__.get("__init__") is self._ours:
+            self._cls.__init__ = self._was
 
 
 _process = _Process()
@@ -149,17 +169,15 @@ def start() -> None:
         os.register_at_fork(after_in_child=_process.renew_lock)
         modules = set(interception.modules.values())
         if link_says("stdlib", False):
-            modules.discard(_STDLIB)
+            modules.discard(interception.STDLIB)
         _process.modules = frozenset(modules)
-        _process.loaded += [name for name in modules if name in sys.modules]
+        for name in modules & sys.modules.keys():
+            _process.loaded(name)
         sys.meta_path.insert(0, _Finder())
         sys.addaudithook(_audit)
     except Exception as exc:
         _process.failed = True
         _fail(exc)
-        return
-    if _process.loaded:
-        _process.capture()
 
 
 def disarm() -> None:
@@ -282,16 +300,11 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module by its own loader."""
-        name = ""
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        _process.enter()
-        try:
-            self._loader.exec_module(module)
-            name = module.__name__
-        finally:
-            _process.leave(name)
+        self._loader.exec_module(module)
+        _process.loaded(module.__name__)
 
 
 class _Shield:

@@ -101,7 +101,9 @@ def test_what_is_wrong_is_told_and_breaks_nothing(
 def test_a_replay_that_can_not_be_had_ends_the_process(
     server: RawServer, programs: Programs
 ) -> None:
-    programs.write("prog.py", "print('before')\nimport requests\nprint('never')")
+    programs.write(
+        "prog.py", "import requests\nprint('before')\nrequests.Session()\nprint('never')"
+    )
     done = auto(programs, "prog.py", MODE="replay")
     assert (done.returncode, done.stdout) == (2, "before\n")
     assert done.stderr.startswith("mxm-dataio: error: nothing is recorded under")
@@ -232,17 +234,21 @@ def test_nothing_is_lost_where_threads_load_at_once(server: RawServer, programs:
         """
         import sys, threading
         url = sys.argv[1]
-        gate = threading.Barrier(8)
+        gate = threading.Barrier(9)
         def work(n):
             gate.wait()
-            if n % 2:
+            if n % 3 == 1:
                 import urllib3
                 got = urllib3.PoolManager().request("GET", url + "/a").data
+            elif n % 3 == 2:
+                import urllib.request
+                with urllib.request.urlopen(url + "/a") as answer:
+                    got = answer.read()
             else:
                 import requests
                 got = requests.get(url + "/a").content
             assert got == b"a"
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(9)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
         """,
@@ -250,7 +256,7 @@ def test_nothing_is_lost_where_threads_load_at_once(server: RawServer, programs:
     for _ in range(3):
         done = auto(programs, "prog.py", server.url)
         assert (done.returncode, done.stderr) == (0, "")
-    assert programs.called() == ["a"] * 24
+    assert programs.called() == ["a"] * 27
 
 
 def test_a_fork_before_the_first_call(server: RawServer, programs: Programs) -> None:

@@ -65,7 +65,12 @@ def run(code: str, folder: Path, address: str) -> str:
     path = folder / ("test_pasted.py" if is_test else "pasted.py")
     path.write_text(code.replace(ADDRESS, address), encoding="utf-8")
     tool = (
-        ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        [
+            "-m",
+            "pytest",
+            "-q",
+            *(f"-pno:{name}" for name in ("cacheprovider", "asyncio", "recording")),
+        ]
         if is_test
         else ["-W", "error", "-W", "ignore::ImportWarning"]
     )

@@ -229,6 +229,63 @@ def test_modes_auto_once_and_off(server: RawServer, programs: Programs) -> None:
     assert [session.mode for session in programs.sessions()] == ["record", "auto"]
 
 
+BESIDE = """
+    import socket, subprocess, sys, httpx, requests
+    url, port = sys.argv[1], int(sys.argv[1].rpartition(":")[2])
+    print(requests.get(url + "/a").text)
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(b"GET /b HTTP/1.0\\r\\n\\r\\n")
+            while raw.recv(1000):
+                pass
+        print(httpx.get(url + "/c").text)
+    except Exception as exc:
+        print(type(exc).__name__)
+    print(subprocess.run(["echo", "echoed"], capture_output=True, text=True).stdout)
+    """
+
+
+def test_what_went_past_is_told(server: RawServer, programs: Programs) -> None:
+    programs.write("prog.py", BESIDE)
+    done = programs.run("prog.py", server.url)
+    assert (done.status, done.out) == (0, "a\nc\nechoed\n\n")
+    target = server.url.partition("//")[2]
+    seen = [(one["kind"], one["name"], one["caller"]) for one in done.summary["coverage"]]
+    assert seen == [
+        ("connection", target, "__main__"),
+        ("connection", target, "httpx"),
+        ("process", "echo", "__main__"),
+    ]
+    (session,) = programs.sessions()
+    assert session.coverage is not None
+    assert [(one.kind, one.name, one.caller) for one in session.coverage] == seen
+    words = ["-m", "mxm_dataio.run", "--require-full-coverage", "--root", programs.root, "prog.py"]
+    in_words = programs.plainly(*words, server.url)
+    assert (in_words.returncode, in_words.stdout) == (1, done.out)
+    lines = in_words.stderr.splitlines()
+    assert lines[0] == "mxm-dataio: error: not all was captured: 3 things went past"
+    assert [line for line in lines if ": not captured: " in line] == [
+        f"mxm-dataio: not captured: connection {target} by __main__",
+        f"mxm-dataio: not captured: connection {target} by httpx",
+        "mxm-dataio: not captured: process echo by __main__",
+    ]
+
+
+def test_what_goes_past_is_refused_in_replay(server: RawServer, programs: Programs) -> None:
+    programs.write("prog.py", BESIDE)
+    programs.run("prog.py", server.url)
+    hits = server.hits
+    done = programs.run("prog.py", server.url, options="--mode replay")
+    assert (done.status, done.out) == (1, "a\nReplayMissError\nechoed\n\n")
+    assert done.summary["missed"] == 1
+    assert "was refused: replay is offline" in done.summary["misses"][0]
+    assert server.hits == hits
+    options = "--mode replay --allow-host loopback"
+    done = programs.run("prog.py", server.url, options=options)
+    assert (done.status, done.out) == (0, "a\nc\nechoed\n\n")
+    assert server.hits == hits + 2
+
+
 # -- replay --------------------------------------------------------------------------------------
 
 
@@ -266,6 +323,12 @@ def test_a_failing_program_keeps_its_status_in_a_replay_with_misses(
     programs.run("get.py", f"{server.url}/a", options="--source prog")
     done = programs.run("prog.py", f"{server.url}/b", options="--mode replay")
     assert (done.status, done.summary["missed"]) == (42, 1)
+    words = programs.command("--mode replay --quiet")
+    words.remove("--json")
+    plain = programs.plainly(*words, "prog.py", f"{server.url}/b")
+    assert (plain.returncode, plain.stderr) == (
+        42, "mxm-dataio: error: 1 call was not in the recording\n",
+    )  # fmt: skip
 
 
 def test_a_replay_reaches_no_network_even_behind_its_end(

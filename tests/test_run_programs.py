@@ -428,7 +428,24 @@ PROGRAMS: dict[str, Program] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+# Those that tell most, one of each kind.
+QUICK = frozenset(
+    {
+        "facts", "facts-under-flags", "facts-of-a-module", "package", "directory", "exit-3",
+        "exit-text", "exit-at-once", "error-chain", "error-in-syntax", "interrupt", "killed",
+        "terminated-in-order", "depth", "endings", "streams", "spawn", "exec", "fork",
+        "imports", "shadows",
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.long, id=name)
+        for name in PROGRAMS
+    ],
+)
 def test_a_program_is_the_same(name: str, tmp_path: Path) -> None:
     same(PROGRAMS[name], tmp_path)
 
@@ -442,7 +459,9 @@ def test_the_table_tells_programs_apart(tmp_path: Path) -> None:
     assert "__pycache__" in ended(PROGRAMS["compiled-beside"], tmp_path / "work", ()).files
 
 
-@pytest.mark.parametrize("make", ["zip", "link", "link-to-folder"])
+@pytest.mark.parametrize(
+    "make", ["zip", *(pytest.param(one, marks=pytest.mark.long) for one in ("link", "folder"))]
+)
 def test_a_script_that_is_no_plain_file(make: str, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
@@ -453,7 +472,7 @@ def test_a_script_that_is_no_plain_file(make: str, tmp_path: Path) -> None:
         archive.writestr("__main__.py", text)
     (tmp_path / "link.py").symlink_to(there / "script.py")
     (tmp_path / "folder").symlink_to(there)
-    script = {"zip": "../there/app.pyz", "link": "../link.py", "link-to-folder": "../folder"}[make]
+    script = {"zip": "../there/app.pyz", "link": "../link.py", "folder": "../folder"}[make]
     same(Program(arguments=[script, "x"]), tmp_path)
 
 

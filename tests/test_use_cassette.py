@@ -387,12 +387,21 @@ def test_new_episodes_replays_what_is_there_and_records_what_is_not(
     assert counter.hits == 4
 
 
-def test_new_episodes_replays_failures_too(path: Path, counter: Counter) -> None:
-    gone = "http://127.0.0.1:9/"
-    for _ in range(2):
-        with use_cassette(path, "new_episodes"), pytest.raises(requests.ConnectionError):
-            requests.get(gone, timeout=9)
-        assert len(cassette.parse(path.read_bytes(), "").calls) == 1
+def test_new_episodes_replays_failures_too(path: Path) -> None:
+    def handle(connection: Connection) -> None:
+        while (request := connection.read_request()) is not None:
+            if request.path == "/gone":
+                return
+            connection.send(answer(503, b"not now"))
+
+    with RawServer(handle) as server:
+        for _ in range(2):
+            with use_cassette(path, "new_episodes"):
+                with pytest.raises(requests.ConnectionError):
+                    requests.get(f"{server.url}/gone", timeout=9)
+                assert requests.get(f"{server.url}/busy", timeout=9).status_code == 503
+        assert server.hits == 2
+    assert len(cassette.parse(path.read_bytes(), "").calls) == 2
 
 
 @pytest.mark.parametrize("mode", ["all", "record"])
@@ -765,6 +774,42 @@ def test_secrets_stay_out(path: Path, counter: Counter) -> None:
         assert counter.get(api_key="another key") == {"n": 1}
 
 
+def test_a_secret_that_is_another_in_each_run_changes_no_line_and_replays(
+    path: Path, counter: Counter
+) -> None:
+    tokens = iter(["Zk3v9-QmX71_tRw8", "aB4c5D6e7F8g9H0i", "never asked for"])
+
+    def serve(n: int, request: Request) -> bytes:
+        if request.path == "/login":
+            token = next(tokens)
+            counter.headers = {"Set-Cookie": f"csrftoken={token}; Path=/"}
+            return b'{"ok": true}'
+        counter.headers = {}
+        echoed = (request.header("X-Csrf") or "") + request.target
+        return json.dumps({"echo": echoed}).encode()
+
+    counter.body = serve
+
+    def use() -> Any:
+        with requests.Session() as session:
+            session.get(f"{counter.server.url}/login", timeout=9)
+            token = session.cookies["csrftoken"]
+            headers = {"X-Csrf": token}
+            url = f"{counter.server.url}/items/{token}"
+            return session.post(url, data={"t": token}, headers=headers, timeout=9).json(), token
+
+    with use_cassette(path):
+        (echo, token) = use()
+    assert token in echo["echo"]
+    first = path.read_bytes()
+    assert token.encode() not in first
+    with use_cassette(path, "rewrite"):
+        use()
+    assert path.read_bytes() == first
+    with use_cassette(path):
+        assert use()[1] == "REDACTED"
+
+
 def test_recording_again_takes_out_what_is_secret_from_now_on(path: Path, counter: Counter) -> None:
     counter.body = lambda n, request: b"{}"
     rules = Redaction().adding(names=["pin"])
@@ -999,7 +1044,7 @@ def test_a_path_without_a_suffix_gets_one_and_another_is_refused(
 def test_a_forked_child_replays_and_says_that_it_can_not_record(
     path: Path, counter: Counter
 ) -> None:
-    with use_cassette(path):
+    with use_cassette(path) as ingest:
         counter.get("/parent")
         pid = os.fork()
         if not pid:
@@ -1007,10 +1052,12 @@ def test_a_forked_child_replays_and_says_that_it_can_not_record(
             try:
                 with pytest.warns(DataIOWarning, match="forked"):
                     counter.get("/child")
+                ingest.close()
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(pid, 0)[1] == 0
+        assert not path.exists()
     assert bodies(path) == [{"n": 1}]
 
 

@@ -377,7 +377,7 @@ def test_children_are_listed_unless_they_capture_themselves(
         assert ctypes.util.find_library("c")
         monkeypatch.setenv("MXM_DATAIO_AUTO", "source=x")
         subprocess.run(python, check=True)
-        subprocess.run([sys.executable, "-I", "-c", ""], check=True)
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
         subprocess.run(python, check=True, env={})
     assert sorted(coverage_of(ingest)) == sorted(
         [

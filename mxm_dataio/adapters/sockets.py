@@ -11,9 +11,11 @@ import io
 import os
 import socket
 import weakref
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ..errors import ReplayMissError
+from ..misses import ended_early
 from ..models import Exchange, Failure, Response
 from . import failures
 from .asked import Asked
@@ -255,15 +257,12 @@ class _Answer:
         """Return the bytes that came."""
         return _Raw(self._final, self.payload, self._beyond, self._reading)
 
-    def _beyond(self, size: int) -> BaseException:
+    def _beyond(self) -> BaseException:
         plan = self._plan
-        url = self._final.url or plan.ingest.secrets_for(plan.url).url(plan.url)
-        error = ReplayMissError(
-            f"{plan.method} {url}: the recorded program read {size} bytes of this body and broke "
-            "off; there is no more to replay: record it again, reading to the end",
-            method=plan.method,
-            url=url,
-        )
+        final = self._final
+        if not final.url:
+            final = replace(final, url=plan.ingest.secrets_for(plan.url).url(plan.url))
+        error = ended_early(plan.method, final)
         plan.ingest.missed(error)
         return error
 
@@ -281,5 +280,5 @@ class _Raw(RecordedRaw):
         if self._failure is not None:
             return self._fail(failures.innermost(failures.load(self._failure)))
         if self._response.status_code == 101:
-            raise self._beyond(0)
+            raise self._beyond()
         return super()._end()

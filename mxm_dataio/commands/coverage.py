@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..account import Account, account_of, latest
+from ..account import Account, account_of
 from ..coverage import CONNECTION, LIBRARY, NATIVE, PROCESS
 from ..models import Session, Status, Unseen
 from ..store import Store
@@ -27,22 +27,22 @@ _LIMITS = (
 
 
 @click.command("coverage")
-@click.argument("session", required=False)
+@click.argument("session", default="latest")
 @root_option
 @json_option
-def coverage_command(session: str | None, root: Path, as_json: bool) -> None:
+def coverage_command(session: str, root: Path, as_json: bool) -> None:
     """Print what of a session was captured, and what was seen to go past it.
 
-    Counts the sessions of its child processes in. Without SESSION (an id, or its beginning) it is
-    the latest. Exit status 1: something went past, or it was not watched, so that nobody knows.
+    Counts the sessions of its child processes in. SESSION is an id, its beginning or its end, or
+    latest, which is the default. Exit status 1: something went past, or it was not watched, so that
+    nobody knows.
 
     \b
     Example:
       mxm-dataio coverage 0198a7c2
     """
     with Store(root, readonly=True) as store:
-        chosen = store.session_id(session) if session is not None else latest(store)
-        account = account_of(store, chosen)
+        account = account_of(store, store.session_id(session))
     if as_json:
         _print_lines(account)
     else:

@@ -55,7 +55,9 @@ def _tests(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     type=click.Path(file_okay=False, path_type=Path),
     help="Put them into this store instead, a session for each file.",
 )
-@click.option("--source", help="Source of these sessions.  [default: the file's name]")
+@click.option(
+    "--source", help="Source of these sessions.  [default: the cassette's own, the file's name]"
+)
 @click.option(
     "--tests",
     "destinations",
@@ -146,7 +148,8 @@ def _write(item: Item, converted: Converted, store: Store | None, source: str | 
     """Write a file's calls; return the session's id, if they went into a store."""
     if store is not None:
         origin = f"{item.file} ({item.format})"
-        return importing.put(store, source or item.file.stem, converted.recordings, origin)
+        default = item.file.stem
+        return importing.put(store, source or "", converted.recordings, origin, default=default)
     for path in item.cassettes:
         try:
             importing.write_cassette(path, converted.recordings)

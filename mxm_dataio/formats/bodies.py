@@ -28,7 +28,7 @@ from email.message import Message
 from typing import Any, NamedTuple
 
 from . import deflated, json_text
-from .codings import decoded
+from .contents import content_of
 from .deflated import Deflation
 from .json_text import Style
 
@@ -80,7 +80,7 @@ def show(content: bytes, content_type: str, coding: str, *, beside: bool = True)
     """
     checksum = hashlib.sha256(content).hexdigest()
     coding = coding.strip().lower()
-    plain = decoded(coding, content) if coding else content
+    plain = content_of(coding, content) if coding else content
     if plain is None or (beside and len(plain) > _LARGE_TEXT):
         return _bytes(checksum, content, beside)
     readable = _readable(plain, content_type)
@@ -270,7 +270,7 @@ def _compare(made: Node, node: Node, content: bytes, coding: str) -> None:
     Raises:
         Refused: it is not.
     """
-    plain = decoded(coding, content) if "content" in made else content
+    plain = content_of(coding, content) if "content" in made else content
     if plain is None:
         # What undoes the coding is not installed here.
         return

@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-# Content above this is not taken apart.
-LARGEST = 4 << 20
 # Bytes that may be compressed in search of the parameters.
 _WORK = 16 << 20
 _LEVELS = (6, 9, 1, 5, 4, 3, 2, 7, 8)
@@ -49,32 +47,6 @@ class Deflation(NamedTuple):
     def node(self) -> list[Any]:
         """Return it as JSON."""
         return [item for item in self if item != ""]
-
-
-def decompressed(coding: str, data: bytes) -> bytes | None:
-    """Return the content of bytes under a coding of ``Content-Encoding``.
-
-    ``None`` if they are not sound, or hold too much.
-    """
-    bits = (31,) if coding in ("gzip", "x-gzip") else (15, -15)
-    for window in bits if coding in ("gzip", "x-gzip", "deflate") else ():
-        parts, rest, size = [], data, 0
-        try:
-            while rest:
-                made = zlib.decompressobj(window)
-                parts.append(made.decompress(rest, LARGEST - size + 1))
-                size += len(parts[-1])
-                if not made.eof or size > LARGEST:
-                    break
-                # More than one member follows in gzip alone; all else behind is no content.
-                rest = made.unused_data
-                if window != 31 and rest:
-                    break
-            else:
-                return b"".join(parts)
-        except zlib.error:
-            continue
-    return None
 
 
 def recognise(coding: str, data: bytes, content: bytes) -> Deflation | None:

@@ -67,9 +67,25 @@ def test_a_python_like_this_one_captures_itself(arguments: tuple[str, ...]) -> N
     assert not is_captured(arguments[0], arguments, {"MXM_DATAIO_AUTO": ""})
 
 
+@pytest.fixture
+def uninstalled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The package is on PYTHONPATH alone."""
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path)])
+
+
+@pytest.mark.usefixtures("uninstalled")
 @pytest.mark.parametrize("arguments", NOT_CAPTURED)
 def test_others_do_not(arguments: tuple[str, ...]) -> None:
     assert not is_captured(arguments[0], arguments, AUTO)
+
+
+@pytest.mark.usefixtures("uninstalled")
+def test_where_it_is_installed_an_isolated_one_does(tmp_path: Path) -> None:
+    isolated, bare = (PYTHON, "-I", "-c", "pass"), (PYTHON, "-IS", "-c", "pass")
+    assert not is_captured(PYTHON, isolated, AUTO)
+    (tmp_path / "mxm_dataio.pth").touch()
+    assert is_captured(PYTHON, isolated, AUTO)
+    assert not is_captured(PYTHON, bare, AUTO)
 
 
 def test_the_environment_is_this_process_s_if_none_is_given(
@@ -81,6 +97,7 @@ def test_the_environment_is_this_process_s_if_none_is_given(
     assert is_captured(PYTHON, (PYTHON,))
 
 
+@pytest.mark.usefixtures("uninstalled")
 @pytest.mark.parametrize(
     ("line", "captures"),
     [

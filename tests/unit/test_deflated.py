@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.formats import deflated
-from mxm_dataio.formats.deflated import Deflation, decompressed, recognise
+from mxm_dataio.formats import contents
+from mxm_dataio.formats.contents import content_of
+from mxm_dataio.formats.deflated import Deflation, recognise
 
 TEXT = json.dumps([{"n": i, "word": f"w{i * 7919 % 1000}"} for i in range(400)]).encode()
 
@@ -46,7 +47,7 @@ MADE = {
 @pytest.mark.parametrize("name", MADE)
 def test_what_zlib_made_is_made_again(name: str) -> None:
     coding, data = MADE[name]
-    content = decompressed(coding, data)
+    content = content_of(coding, data)
     assert content is not None
     found = recognise(coding, data, content)
     assert found is not None
@@ -58,13 +59,13 @@ def test_what_is_flushed_in_between_is_not() -> None:
     made = zlib.compressobj(6, zlib.DEFLATED, 31)
     data = made.compress(TEXT[:3000]) + made.flush(zlib.Z_SYNC_FLUSH)
     data += made.compress(TEXT[3000:]) + made.flush()
-    assert decompressed("gzip", data) == TEXT
+    assert content_of("gzip", data) == TEXT
     assert recognise("gzip", data, TEXT) is None
 
 
 def test_several_members_are_content_and_not_made_again() -> None:
     data = gzip.compress(b"one") + gzip.compress(b"two")
-    assert decompressed("gzip", data) == b"onetwo"
+    assert content_of("gzip", data) == b"onetwo"
     assert recognise("gzip", data, b"onetwo") is None
 
 
@@ -72,27 +73,35 @@ def test_several_members_are_content_and_not_made_again() -> None:
     ("coding", "data"),
     [
         ("gzip", gzip.compress(TEXT)[:-20]),
-        ("gzip", gzip.compress(TEXT) + b"behind"),
         ("gzip", b"no gzip"),
-        ("deflate", zlib.compress(TEXT) + b"behind"),
         ("deflate", b"\xff\xff"),
         ("br", b"anything"),
+        ("zstd", b"anything"),
+        ("compress", b"anything"),
+        ("gzip, br", gzip.compress(TEXT)),
     ],
 )
 def test_what_is_not_sound_has_no_content(coding: str, data: bytes) -> None:
-    assert decompressed(coding, data) is None
+    assert content_of(coding, data) is None
 
 
 def test_a_bomb_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deflated, "LARGEST", 1 << 20)
-    assert decompressed("gzip", gzip.compress(bytes(1 << 20))) == bytes(1 << 20)
-    assert decompressed("gzip", gzip.compress(bytes(1 << 24))) is None
+    monkeypatch.setattr(contents, "LARGEST", 1 << 20)
+    assert content_of("gzip", gzip.compress(bytes(1 << 20))) == bytes(1 << 20)
+    assert content_of("gzip", gzip.compress(bytes(1 << 24))) is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_what_stands_behind_is_not_made_again(coding: str) -> None:
+    data = (gzip if coding == "gzip" else zlib).compress(TEXT) + b"behind"
+    assert content_of(coding, data) == TEXT
+    assert recognise(coding, data, TEXT) is None
 
 
 @given(st.binary(max_size=40), st.sampled_from(["gzip", "deflate"]))
 def test_any_bytes_are_taken(data: bytes, coding: str) -> None:
     for given_data in (data, gzip.compress(b"x")[:10] + data):
-        content = decompressed(coding, given_data)
+        content = content_of(coding, given_data)
         if content is not None:
             found = recognise(coding, given_data, content)
             assert found is None or found.compress(content) == given_data

@@ -149,6 +149,38 @@ def test_a_cassette_replays_as_a_session_of_a_store(tmp_path: Path, market: Mark
         assert program(market.url) == recorded
 
 
+def test_a_cassette_is_imported_under_its_own_source_and_exported_the_same(
+    tmp_path: Path, market: MarketServer
+) -> None:
+    path, back, root = tmp_path / "c.json", tmp_path / "back.json", tmp_path / "root"
+    with use_cassette(path, source="market", as_of="2024-12-31") as ingest:
+        recorded = program(market.url)
+        ingest.request(f"{market.url}/symbols", {"page": 2}, kind="page")
+    market.stop()
+    result = CliRunner().invoke(main, ["import", str(path), "--root", str(root), "--json"])
+    assert result.exit_code == 0, result.output
+    with Store(root, readonly=True) as store:
+        (session,) = store.sessions()
+        assert (session.source, session.as_of) == ("market", "2024-12-31")
+        to_cassette(store, session, back)
+    assert back.read_bytes() == path.read_bytes()
+    with IngestSession("market", root, "replay"):
+        assert program(market.url) == recorded
+
+
+def test_calls_of_other_sources_keep_theirs(tmp_path: Path, market: MarketServer) -> None:
+    path, root, hosts = tmp_path / "c.json", tmp_path / "root", {"127.0.0.1": "loopback"}
+    for _ in range(2):
+        with use_cassette(path, sources=hosts):
+            recorded = program(market.url)
+        market.stop()
+    assert '"source": "loopback"' in path.read_text(encoding="utf-8")
+    result = CliRunner().invoke(main, ["import", str(path), "--root", str(root)])
+    assert result.exit_code == 0, result.output
+    with IngestSession("any", root, "replay", sources=hosts):
+        assert program(market.url) == recorded
+
+
 def test_nothing_is_written_of_what_is_damaged(tmp_path: Path, market: MarketServer) -> None:
     root, path = tmp_path / "root", tmp_path / "c.json"
     with IngestSession("market", root) as ingest:

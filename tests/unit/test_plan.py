@@ -1,0 +1,184 @@
+"""What ``run`` is asked to do, by its command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from mxm_dataio import plan
+from mxm_dataio.plan import Options, Program, default_source, interpreter, parse, plain
+
+
+@pytest.fixture(autouse=True)
+def _called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "-m", "mxm_dataio.run", "…"])
+    for name in list(os.environ):
+        if name.startswith("MXM_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("words", "label", "arguments"),
+    [
+        (["prog.py", "-q", "--root", "x"], "prog.py", ["prog.py", "-q", "--root", "x"]),
+        (["-m", "pack.tool", "-m", "x"], "-m pack.tool", ["-m", "pack.tool", "-m", "x"]),
+        (["-mpack"], "-m pack", ["-mpack"]),
+        (["-c", "code", "--json"], "-c", ["-c", "code", "--json"]),
+        (["-ccode"], "-c", ["-ccode"]),
+        (["-", "x"], "-", ["-", "x"]),
+        (["./--odd", "--"], "./--odd", ["./--odd", "--"]),
+    ],
+)
+def test_what_is_behind_the_program_is_its_own(
+    words: list[str], label: str, arguments: list[str]
+) -> None:
+    for before in ([], ["--source", "s"], ["-q", "--root=r", "--json"], ["--source", "-m"]):
+        options, program = parse([*before, *words])
+        assert (program.label, program.path, program.python) == (label, sys.executable, True)
+        assert program.arguments == ["python", "-X", "dev", *arguments]
+        assert options.quiet == ("-q" in before)
+
+
+def test_a_command() -> None:
+    options, program = parse(["--json", "--", "sh", "-c", "x", "--"])
+    assert (program.label, program.path, program.python) == ("sh", "sh", False)
+    assert program.arguments == ["sh", "-c", "x", "--"]
+    assert options.json
+
+
+def test_options() -> None:
+    options, _ = parse(
+        ["--source=a=b", "--as-of", "2025-10-07", "--allow-host", "unix", "--allow-host=loopback",
+         "--require-full-coverage", "--no-stdlib", "--source", "last", "prog.py"]
+    )  # fmt: skip
+    assert options.values == {"source": "last", "as-of": "2025-10-07"}
+    assert options.allowed_hosts == ["unix", "loopback"]
+    assert (options.full, options.quiet, options.json) == (True, False, False)
+    assert "no-stdlib" in options.flags
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "name a program to run"),
+        (["--quiet"], "name a program to run"),
+        (["--"], "name a command behind the --"),
+        (["-m"], "name what to run behind -m"),
+        (["--sources", "x", "prog.py"], "no such option: --sources; did you mean --source?"),
+        (["-x", "prog.py"], "no such option: -x"),
+        (["--root"], "--root needs a value: DIR"),
+        (["--json=1", "prog.py"], "--json takes no value"),
+    ],
+)
+def test_what_can_not_be_understood(
+    words: list[str], why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(words)
+    assert ended.value.code == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines()[0].startswith(f"mxm-dataio: error: {why}")
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_names_every_option(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--source", "x", word, "prog.py"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for name in plan._OPTIONS:
+        assert f"{name} " in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("python prog", ""),
+        ("/bin/python3 -O -m mod x", "-O"),
+        ("python -Bm mod", "-B"),
+        ("python -OBum mod -X x", "-OBu"),
+        ("python -W error -Xdev -X utf8 -m mod", "-W error -Xdev -X utf8"),
+        ("python -uW error script -I", "-uW error"),
+        ("python --check-hash-based-pycs never -I script", "--check-hash-based-pycs never -I"),
+        ("python -c code -O", ""),
+        ("python - -O", ""),
+        ("python", ""),
+    ],
+)
+def test_how_the_interpreter_was_called(line: str, flags: str) -> None:
+    words = line.split()
+    assert interpreter(words) == (words[0], flags.split())
+
+
+@pytest.mark.parametrize(
+    ("program", "source"),
+    [
+        ("scraper.py", "scraper"),
+        ("/srv/jobs/nightly-prices.py", "nightly-prices"),
+        ("./folder", "folder"),
+        ("folder/", "folder"),
+        ("folder/__main__.py", "folder"),
+        ("app.pyz", "app"),
+        ("-m pack", "pack"),
+        ("-m pack.sub.tool", "pack.sub.tool"),
+        ("-m pack.__main__", "pack"),
+        ("-c", "c"),
+        ("-", "program"),
+        ("", "program"),
+        ("/usr/bin/curl", "curl"),
+        ("multiprocessing", "multiprocessing"),
+    ],
+)
+def test_the_source_is_named_after_the_program(program: str, source: str) -> None:
+    assert default_source(program) == source
+
+
+def test_what_the_command_line_says_alone() -> None:
+    program = Program("prog.py", "python", ["python"], python=True)
+    options, _ = parse(["--root", "~/r", "--allow-host", "unix", "--no-stdlib", "prog.py"])
+    made = plain(options, program)
+    assert made is not None
+    assert (made.mode, made.source, made.as_of, made.session) == ("record", "prog", None, None)
+    assert made.settings == {
+        "root": os.path.expanduser("~/r"), "stdlib": False, "watch": True,  # noqa: PTH111
+        "allowed_hosts": ["unix"],
+    }  # fmt: skip
+
+
+def test_the_root_is_absolute_and_may_be_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program("prog.py", "python", ["python"], python=True)
+    monkeypatch.setenv("MXM_DATAIO_ROOT", "below")
+    monkeypatch.setenv("MXM_DATAIO_SOURCE", "named")
+    made = plain(Options(), program)
+    assert made is not None
+    assert made.settings["root"] == os.path.abspath("below")  # noqa: PTH100
+    assert made.source == "named"
+    monkeypatch.delenv("MXM_DATAIO_ROOT")
+    monkeypatch.setenv("MXM_DATA_ROOT", "/data")
+    made = plain(Options(), program)
+    assert made is not None
+    assert made.settings["root"] == "/data/dataio"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (["--mode", "replay"], {}),
+        (["--as-of", "2025-10-07"], {}),
+        (["--session", "01"], {}),
+        ([], {"MXM_DATAIO_TTL": "1"}),
+        ([], {"MXM_DATAIO_CONFIG": "x"}),
+        ([], {"MXM_DATAIO_TYPO": "x"}),
+    ],
+)
+def test_what_more_there_is_is_looked_at_before(
+    words: list[str], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    options, program = parse([*words, "prog.py"])
+    assert plain(options, program) is None
