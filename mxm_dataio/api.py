@@ -53,7 +53,7 @@ from .models import (
 )
 from .params import plain
 from .parts import Part, Parts
-from .payloads import Spool
+from .payloads import Nowhere, Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction
@@ -185,7 +185,7 @@ class IngestSession:
             }
         )
         self.source = source
-        self.kind = kind
+        self.kind = str(kind)
         try:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
@@ -742,9 +742,9 @@ class IngestSession:
             self._pending.discard(call)
 
     def spool(self) -> Spool:
-        """Return a spool for a body; without a store, one in memory."""
+        """Return a spool for a body; without a store, one that keeps nothing."""
         if self.store is None:
-            return Spool(None, self.settings.spool_limit)
+            return Nowhere()
         return self.store.spool(self.settings.spool_limit)
 
     def record(
@@ -891,7 +891,7 @@ class IngestSession:
             endpoint=endpoint,
             method=method.upper(),
             params=plain(params),
-            kind=kind or self.kind,
+            kind=str(kind or self.kind),
             as_of=self.session.as_of if self.session else "",
         )
         return self._asking.request(asked, data, json, headers, timeout)
@@ -901,6 +901,8 @@ class IngestSession:
 
         Raises:
             IntegrityError: the stored payload is missing or damaged.
+            StoreError: the body was longer than ``max_body``, and what came is not at hand any
+                more (it is for a while behind :meth:`request`).
         """
         return self._asking.content(response)
 

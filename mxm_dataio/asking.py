@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from . import network
+from .config import Settings
 from .entries import CapturedAttempt, CapturedCall
-from .errors import ConfigError, DataIOError, FetchError, ReplayMissError
+from .errors import ConfigError, DataIOError, FetchError, ReplayMissError, StoreError
 from .fetcher import Fetcher, HTTPFetcher
 from .heads import fetched_head
 from .identity import Identity
 from .keeping import Keeping
 from .masking import Secrets
+from .misses import ended_early
 from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from .params import texts
 from .payloads import Spool
@@ -26,8 +28,9 @@ from .policy import Decision, Serve
 from .registry import fetcher_for
 from .utils import dotted, instant
 
-# Answers held for the program because the store has them without their secrets.
-_REAL = 64
+# Answers held for the program because the store has them without their secrets, or not whole: how
+# many, and how many bytes of them besides the last.
+_REAL, _REAL_SIZE = 64, 64 << 20
 
 
 class Collector:
@@ -52,6 +55,7 @@ class Ingest(Protocol):
     """What a call needs of its session."""
 
     mode: Mode
+    settings: Settings
     store: Keeping | None
 
     def identify(
@@ -63,6 +67,8 @@ class Ingest(Protocol):
     def decide(self, identity: Identity) -> Decision: ...
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
+
+    def missed(self, error: ReplayMissError) -> None: ...
 
     def served(
         self,
@@ -135,11 +141,13 @@ class Asking:
         answer = gathered.last.answer if gathered.last else None
         if answer is None:
             return self._unstored_answer(asked, result)
-        if answer.redacted and self._ingest.mode is not Mode.REPLAY:
+        if (answer.redacted or answer.truncated) and self._ingest.mode is not Mode.REPLAY:
             # The program gets what came; only so many, since they are held in memory.
             self._real[answer.request_id] = (result.content, dict(result.headers))
-            if len(self._real) > _REAL:
-                del self._real[next(iter(self._real))]
+            size = sum(len(content) for content, _ in self._real.values())
+            while len(self._real) > 1 and (len(self._real) > _REAL or size > _REAL_SIZE):
+                oldest, _ = self._real.pop(next(iter(self._real)))
+                size -= len(oldest)
         return answer
 
     def content(self, response: Response) -> bytes:
@@ -147,6 +155,7 @@ class Asking:
 
         Raises:
             IntegrityError: the stored payload is missing or damaged.
+            StoreError: not all of them were kept.
         """
         held = self._unstored.get(response.request_id) or self._real.get(response.request_id)
         if held is not None:
@@ -154,6 +163,13 @@ class Asking:
         else:
             if self._ingest.store is None:
                 raise ConfigError("the session is closed; read response.bytes_path")
+            if response.truncated:
+                raise StoreError(
+                    f"{response.method} {response.url}: {response.size} bytes of this body are "
+                    f"kept (max_body), {response.truncated} more came: ask for the content as "
+                    "soon as the answer is there, or read response.bytes_path for what is kept",
+                    path=response.bytes_path,
+                )
             headers = dict(response.headers)
             with self._ingest.store.open(response) as file:
                 content = file.read()
@@ -202,7 +218,10 @@ class Asking:
         seconds = time.perf_counter() - clock
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()
-            spool.write(result.content)
+            limit = ingest.settings.max_body
+            kept = result.content if limit is None else result.content[:limit]
+            truncated = len(result.content) - len(kept)
+            spool.write(kept)
             attempt = CapturedAttempt(
                 asked.method,
                 asked.endpoint,
@@ -210,13 +229,16 @@ class Asking:
                 status_code=result.status_code,
                 checksum=spool.checksum,
                 size=spool.size,
-                complete=True,
+                complete=not truncated,
                 total=seconds,
+                truncated=truncated,
                 head=head,
             )
+            status = Status.PARTIAL if truncated else Status.COMPLETE
             ingest.record(
-                call._replace(duration=seconds), identity, [(attempt, spool)], into=gathered
-            )
+                call._replace(duration=seconds, status=status),
+                identity, [(attempt, spool)], into=gathered,
+            )  # fmt: skip
         return self._answer(gathered, asked, result)
 
     def _replayed(self, stored: Exchange) -> Response:
@@ -227,6 +249,10 @@ class Asking:
                 stored.request.endpoint,
                 stored.request.failure or Failure("", "no answer came"),
             )
+        if answer.truncated:
+            error = ended_early(answer.method, answer)
+            self._ingest.missed(error)
+            raise error
         if self._ingest.store is not None:
             self._ingest.store.verify(answer)
         return answer
@@ -258,6 +284,11 @@ def _collecting(kind: str) -> Iterator[Collector]:
 
 def _checked(result: object, source: str) -> FetchResult:
     if isinstance(result, FetchResult):
+        if not isinstance(result.status_code, int | None):
+            raise ConfigError(
+                f"the fetcher for {source!r} returned a FetchResult with the status code "
+                f"{result.status_code!r}: it is a number, or None"
+            )
         return result
     if isinstance(result, (bytes, bytearray, memoryview)):
         return FetchResult(bytes(result))

@@ -20,8 +20,9 @@ from .api import IngestSession
 from .config import nearest
 from .errors import ConfigError
 from .formats import calls, cassette
-from .formats.calls import Deriving
 from .formats.cassette import Document
+from .formats.deriving import Deriving
+from .formats.restoring import asked_of
 from .formats.volatile import Volatile
 from .identity import Identity
 from .keeping import Keeping
@@ -236,7 +237,7 @@ class CassetteSession(IngestSession):
         )
         beside.update(written.beside)
         node = written.node
-        found = calls.asked(node, self._deriving(), lambda checksum, _: beside[checksum])
+        found = asked_of(node, self._deriving(), lambda checksum, _: beside[checksum])
         if exchange.request.source != self.source:
             node = {"source": exchange.request.source, **node}
         request = exchange.request

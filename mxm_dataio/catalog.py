@@ -9,6 +9,7 @@ connection is open, for its own, and write to a log that the parent deletes at i
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
@@ -22,7 +23,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from . import rows
 from .chain import START, record_hash, seal
 from .entries import Entry, InSession
-from .errors import IntegrityError, StoreError
+from .errors import MALFORMED, IntegrityError, StoreError
+from .files import is_plain, open_plain
 from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
@@ -81,6 +83,15 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
+# What a database is made of, without what SQLite adds by itself.
+SCHEMA = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' "
+    "ESCAPE '\\' ORDER BY type, name"
+)
+# Bytes of a text or a row: above the largest record that is written to a journal.
+_LARGEST = 160 << 20
+# The end of a rollback journal that names another file (sqlite.org/fileformat.html §3).
+_MAGIC = bytes.fromhex("d9d505f920a163d7")
 
 _PUT_SESSION = (
     f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) "
@@ -256,7 +267,7 @@ class SQLiteCatalog:
         # The file is only ever opened by SQLite: closing any other descriptor of it would drop
         # all of this process's locks (sqlite.org/howtocorrupt.html §2.2).
         try:
-            existed = self.path.exists()
+            existed = self._is_there()
             if self.readonly and not existed:
                 raise StoreError(
                     f"nothing is recorded under {self.path.parent}: {self.path.name} is not "
@@ -281,6 +292,25 @@ class SQLiteCatalog:
                 "writable or give another root",
                 path=self.path,
             ) from exc
+
+    def _is_there(self) -> bool:
+        """Say whether the file is there; refuse what SQLite would follow or wait for."""
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            path = Path(f"{self.path}{suffix}")
+            plain = is_plain(path)
+            if plain is False:
+                raise IntegrityError(
+                    f"{path} is a link or no plain file; nothing was read or changed: put the "
+                    "file itself in its place, or give another root",
+                    path=path,
+                )
+            if plain and suffix == "-journal" and _names_another(path):
+                raise IntegrityError(
+                    f"{path} is of a transaction over several databases, which are none of ours; "
+                    "nothing was read or changed: give another root",
+                    path=path,
+                )
+        return bool(plain)
 
     def _look(self) -> sqlite3.Connection:
         """Return a connection that changes nothing."""
@@ -313,7 +343,7 @@ class SQLiteCatalog:
         return db
 
     def _connect(self, database: str, *, uri: bool = False) -> sqlite3.Connection:
-        return sqlite3.connect(
+        db = sqlite3.connect(
             database,
             uri=uri,
             timeout=_BUSY_SECONDS,
@@ -321,6 +351,9 @@ class SQLiteCatalog:
             check_same_thread=False,
             cached_statements=64,
         )
+        # More than any text of ours; a file from elsewhere may state anything.
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
+        return db
 
     def _open_readonly(self) -> sqlite3.Connection:
         location = self.path.absolute().as_uri()
@@ -354,7 +387,7 @@ class SQLiteCatalog:
         with _reading(db):
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
             application = int(db.execute("PRAGMA application_id").fetchone()[0])
-            tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+            tables = db.execute(SCHEMA).fetchall()
         if application != APPLICATION_ID and (tables or application or version):
             raise IntegrityError(
                 f"{self.path} is a database of another program; it was left as it is: give "
@@ -365,6 +398,13 @@ class SQLiteCatalog:
             raise IntegrityError(
                 f"{self.path} is of schema version {version}, this release knows up to "
                 f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
+                path=self.path,
+            )
+        if version == SCHEMA_VERSION and tables != schema():
+            # A view or a trigger would have us do what another wants.
+            raise IntegrityError(
+                f"the tables, indexes or triggers of {self.path} are not those of this release; "
+                "it was left as it is: remove what was added, or restore it from a copy",
                 path=self.path,
             )
         return version
@@ -381,6 +421,8 @@ class SQLiteCatalog:
                         db.execute(statement)
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            # What was there before was no more than what was migrated.
+            self._version(db)
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -605,7 +647,7 @@ class SQLiteCatalog:
     def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
         """Return what a sealed session's seal covers: head, count, and the session's columns."""
         found = self._all(
-            f"SELECT head, count, {rows.SESSION} FROM sessions WHERE id = ? AND seal NOT NULL",
+            f"SELECT head, count, {rows.SEALED} FROM sessions WHERE id = ? AND seal NOT NULL",
             session_id,
         )
         if not found:
@@ -695,7 +737,7 @@ class SQLiteCatalog:
         found = self._all(
             "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
         )
-        return [tuple(vary.split(",")) for (vary,) in found]
+        return [tuple(str(vary).split(",")) for (vary,) in found]
 
     def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
@@ -711,7 +753,7 @@ class SQLiteCatalog:
             source,
             bound,
         )
-        return (found[0][0], found[0][1]) if found else None
+        return (str(found[0][0]), str(found[0][1])) if found else None
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's first call with this hash whose id is greater than ``after``."""
@@ -740,11 +782,13 @@ class SQLiteCatalog:
             found = db.execute(
                 _FOLLOWING, {"source": source, "after": after, "bound": bound, "limit": limit}
             ).fetchall()
-            numbers = ", ".join(str(row[0]) for row in found)
+            numbers = [row[0] for row in found]
+            places = ", ".join("?" * len(numbers))
             responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
             for number, *row in db.execute(
-                f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({numbers}) "
-                "ORDER BY request, sequence"
+                f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
+                "ORDER BY request, sequence",
+                numbers,
             ):
                 responses[number].append(tuple(row))
         return [_following(row, responses[row[0]]) for row in found]
@@ -797,12 +841,41 @@ class SQLiteCatalog:
     ) -> _T:
         try:
             return decode(row)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
+        except MALFORMED as exc:
             raise IntegrityError(
                 f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the "
                 "database from a copy or record the call again",
                 path=self.path,
             ) from exc
+
+
+@contextlib.contextmanager
+def empty(migrations: Sequence[str] | None = None) -> Iterator[sqlite3.Connection]:
+    """Yield an empty database of this release, in memory."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        for migration in MIGRATIONS if migrations is None else migrations:
+            db.executescript(migration)
+        yield db
+
+
+def schema() -> list[rows.Row]:
+    """Return what a database of this release is made of, as :data:`SCHEMA` asks for it."""
+    return _schema(MIGRATIONS)
+
+
+@functools.cache
+def _schema(migrations: tuple[str, ...]) -> list[rows.Row]:
+    with empty(migrations) as db:
+        return db.execute(SCHEMA).fetchall()
+
+
+def _names_another(path: Path) -> bool:
+    """Say whether a rollback journal names a file for SQLite to delete, as none of ours does."""
+    with contextlib.suppress(OSError), os.fdopen(open_plain(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - len(_MAGIC)))
+        return file.read() == _MAGIC
+    return False
 
 
 # Connections of a parent process that could not be let go: kept, so that no finalizer closes them
@@ -928,7 +1001,7 @@ def put_sealed(db: sqlite3.Connection, session: Session) -> None:
 def _seal(db: sqlite3.Connection, session_id: str) -> None:
     """Seal a session, and make it the next leaf of the store's tree."""
     head, count, sealed, *columns = db.execute(
-        f"SELECT head, count, seal, {rows.SESSION} FROM sessions WHERE id = ?", (session_id,)
+        f"SELECT head, count, seal, {rows.SEALED} FROM sessions WHERE id = ?", (session_id,)
     ).fetchone()
     if sealed is None:
         db.execute(

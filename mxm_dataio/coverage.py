@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from .errors import DataIOWarning
+from .errors import MALFORMED, DataIOWarning
 from .models import Unseen
 
 CONNECTION, PROCESS, LIBRARY = "connection", "process", "library"
@@ -74,11 +74,28 @@ def bypassing(*, stdlib: bool = False) -> list[str]:
     found = [name for name in _BYPASSING if name in sys.modules]
     if stdlib:
         return sorted(set(found) - _OVER_STDLIB)
-    for name, module in list(sys.modules.items()):
-        # requests.packages.urllib3 is another name for urllib3 itself.
-        if name.endswith(f".{_POOL_MODULE}") and module is not sys.modules.get(_POOL_MODULE):
-            found.append(name.removesuffix(".connectionpool"))
+    found += _vendored()
     return sorted(found)
+
+
+# Names of the loaded modules when it was last looked, and the vendored urllib3s among them: a
+# session asks twice, and a suite of tests opens thousands.
+_looked: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+
+def _vendored() -> tuple[str, ...]:
+    global _looked
+    names = tuple(sys.modules)
+    if names != _looked[0]:
+        own = sys.modules.get(_POOL_MODULE)
+        found = [
+            name.removesuffix(".connectionpool")
+            for name in names
+            # requests.packages.urllib3 is another name for urllib3 itself.
+            if name.endswith(f".{_POOL_MODULE}") and sys.modules.get(name) is not own
+        ]
+        _looked = names, tuple(found)
+    return _looked[1]
 
 
 def warning(*, stdlib: bool = False) -> str:
@@ -151,6 +168,10 @@ def line_of(one: Unseen, pid: int) -> bytes:
     return json.dumps([pid, *one], separators=(",", ":")).encode() + b"\n"
 
 
+# Of what such a line says: process, kind, name, count and caller.
+_KINDS = [int, str, str, int, str]
+
+
 def read_lines(content: bytes, *, but: int = 0) -> tuple[Unseen, ...] | None:
     """Return what such lines say, ``None`` if nobody watched; the last may be torn.
 
@@ -163,8 +184,10 @@ def read_lines(content: bytes, *, but: int = 0) -> tuple[Unseen, ...] | None:
     times: dict[tuple[int, str, str, str], int] = {}
     for line in content.splitlines():
         try:
-            pid, kind, name, count, caller = json.loads(line)
-        except ValueError:
+            pid, kind, name, count, caller = fields = json.loads(line)
+        except MALFORMED:
+            continue
+        if [type(field) for field in fields] != _KINDS:
             continue
         watched = True
         if kind and pid != but:

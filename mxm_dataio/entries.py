@@ -6,7 +6,11 @@ worked out when calls move to the catalog, many at a time.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .models import Failure, Framing, Peer, Status
@@ -90,6 +94,12 @@ class Entry(NamedTuple):
     attempts: tuple[CapturedAttempt, ...]
     payloads: dict[str, bytes]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its heads and payloads."""
+        heads = len(self.call.head) + sum(len(attempt.head) for attempt in self.attempts)
+        return heads + sum(map(len, self.payloads.values()))
+
     def encode(self) -> tuple[bytes, bytes]:
         """Return a document, JSON in ASCII, and the bytes that it tells the lengths of."""
         call, attempts, payloads = self.call, self.attempts, self.payloads
@@ -109,53 +119,131 @@ class Entry(NamedTuple):
 
     @classmethod
     def decode(cls, document: bytes, content: bytes) -> Entry:
-        """Return the entry of a document and its bytes; raises as malformed content does."""
+        """Return the entry of a document and its bytes.
+
+        They may be anyone's: an entry is returned only if it is one that could have been written.
+
+        Raises:
+            ValueError, TypeError, LookupError, AttributeError, RecursionError: it is none.
+        """
         call, length, rest, found, lengths, checksums, sizes = json.loads(document)
         pieces = []
         at = 0
         for size in (length, *lengths, *sizes):
+            if type(size) is not int or not 0 <= size <= len(content) - at:
+                raise ValueError("its bytes are not those that it tells of")
             pieces.append(content[at : at + size])
             at += size
         heads, contents = pieces[1 : 1 + len(lengths)], pieces[1 + len(lengths) :]
-        session, kind, identity, vary, *others = rest
-        return cls._make(
-            [
-                _call(call, pieces[0]),
-                InSession(*session),
-                kind,
-                identity,
-                tuple(vary),
-                *others,
-                tuple(map(_attempt, found, heads)),
-                dict(zip(checksums, contents, strict=True)),
-            ]
+        session, kind, identity, vary, base_hash, body_checksum, body_size, served_from = rest
+        if at != len(content) or not len(found) == len(heads) <= _MOST_ATTEMPTS:
+            raise ValueError("it has more or less of bytes or attempts than it tells of")
+        for checksum, one in zip(checksums, contents, strict=True):
+            # It is to be the name of a file.
+            if checksum != hashlib.sha256(one).hexdigest():
+                raise ValueError("a payload is not that of its checksum")
+        _fit(
+            [*session, kind, identity, *vary, base_hash, body_checksum, served_from],
+            [*(_TEXT,) * 6, *(_TEXT,) * len(vary), *(_TEXT_OR_NONE,) * 3],
         )
+        _fit([body_size], [_NUMBER])
+        check_checksum(body_checksum)
+        if not isinstance(json.loads(identity)["endpoint"], str):
+            raise ValueError("its identity has no endpoint")
+        return cls(
+            _call(call, pieces[0]), InSession(*session), kind, identity, tuple(vary), base_hash,
+            body_checksum, body_size, served_from, tuple(map(_attempt, found, heads)),
+            dict(zip(checksums, contents, strict=True)),
+        )  # fmt: skip
+
+
+_NONE = type(None)
+_TEXT, _TEXT_OR_NONE = (str,), (str, _NONE)
+_NUMBER, _NUMBER_OR_NONE = (int,), (int, bool, _NONE)
+_SECONDS, _SECONDS_OR_NONE = (float, int), (float, int, _NONE)
+_MOST_ATTEMPTS = 1 << 16
+_LARGEST_NUMBER = (1 << 63) - 1
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_CALL = (_TEXT, _TEXT, _TEXT, _SECONDS, _TEXT, _SECONDS_OR_NONE)
+_ATTEMPT = (
+    _TEXT, _TEXT, _SECONDS, _NUMBER_OR_NONE, _TEXT_OR_NONE, _NUMBER, (bool,), (bool,),
+)  # fmt: skip
+_TIMES = (_SECONDS_OR_NONE,) * 4
+
+
+def _fit(values: Sequence[Any], kinds: Sequence[tuple[type, ...]]) -> None:
+    """Raise ``ValueError`` if values are not of their kinds, or numbers that no row takes."""
+    for value, allowed in zip(values, kinds, strict=True):
+        if type(value) not in allowed:
+            raise ValueError(f"{str(value)[:40]!r} has no place in it")
+        least = 0 if allowed is _NUMBER else -_LARGEST_NUMBER
+        if type(value) is int and not least <= value <= _LARGEST_NUMBER:
+            raise ValueError("a number is out of range")
+        if type(value) is float and not math.isfinite(value):
+            raise ValueError("a number is none")
+
+
+def check_checksum(checksum: str | None) -> None:
+    """Raise ``ValueError`` if a checksum is none: it is to be a part of a file's name."""
+    if checksum is not None and not _CHECKSUM.fullmatch(checksum):
+        raise ValueError(f"{checksum[:80]!r} is no checksum")
 
 
 def _call(fields: list[Any], head: bytes) -> CapturedCall:
-    call = CapturedCall._make([*fields, head])
-    return call._replace(status=Status(call.status), failure=_failure(call.failure))
-
-
-def _attempt(fields: list[Any], head: bytes) -> CapturedAttempt:
-    attempt = CapturedAttempt._make([*fields, head])
-    return attempt._replace(
-        framing=_framing(attempt.framing),
-        failure=_failure(attempt.failure),
-        peer=Peer(*attempt.peer),
+    *plain, failure = fields
+    _fit(plain, _CALL)
+    id, method, url, started, status, duration = plain
+    return CapturedCall(
+        id, method, url, started, Status(status), duration, failure_of(failure), head
     )
 
 
-def _failure(fields: Any) -> Failure | None:
-    return Failure(*fields) if fields else None
+def _attempt(fields: list[Any], head: bytes) -> CapturedAttempt:
+    plain, times, others = fields[:8], fields[10:14], fields[14:]
+    framing, failure = fields[8:10]
+    peer, original, truncated = others
+    _fit(plain, _ATTEMPT)
+    _fit(times, _TIMES)
+    _fit([*peer, original, truncated], [*(_TEXT_OR_NONE,) * 5, _NUMBER])
+    check_checksum(plain[4])
+    return CapturedAttempt._make(
+        [
+            *plain, framing_of(framing, plain[5]), failure_of(failure), *times, Peer(*peer),
+            original, truncated, head,
+        ]
+    )  # fmt: skip
 
 
-def _framing(fields: Any) -> Framing | None:
+def failure_of(fields: Any) -> Failure | None:
+    """Return the failure of a JSON value; raises as malformed content does."""
+    if fields is None:
+        return None
+    error_class, message, data = fields
+    _fit([error_class, message, data], [_TEXT, _TEXT, (dict,)])
+    return Failure(error_class, message, data)
+
+
+def framing_of(fields: Any, size: int) -> Framing | None:
+    """Return the framing of a JSON value; raises as malformed content does.
+
+    Args:
+        size: bytes of the body that it is to cut.
+    """
     if fields is None:
         return None
     chunks, odd, tail = fields
+    runs = []
+    announced = 0
+    for length, count in chunks:
+        _fit([length, count], [_NUMBER, _NUMBER])
+        if not length or not count:
+            raise ValueError("a chunk is empty")
+        announced += length * count
+        runs.append((length, count))
+    if announced < size:
+        raise ValueError("its chunks are of fewer bytes than its body")
     return Framing(
-        tuple((size, count) for size, count in chunks),
+        tuple(runs),
         {int(index): line.encode("latin-1") for index, line in odd.items()},
         tail.encode("latin-1"),
     )

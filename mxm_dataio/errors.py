@@ -113,5 +113,11 @@ class BlockedError(DataIOError):
         self.caller = caller
 
 
+# What it raises to decode bytes that were never encoded.
+MALFORMED = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError,
+)  # fmt: skip
+
+
 class DataIOWarning(UserWarning):
     """Something could not be recorded; the program's own call was not disturbed."""

@@ -16,11 +16,12 @@ file that is not renewed, half of the grace; it follows within milliseconds.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
 from pathlib import Path
+
+from .files import READ
 
 GRACE = 3600.0
 
@@ -30,7 +31,7 @@ def renewed(name: str | Path, modified: float) -> bool:
     if modified > time.time() - GRACE / 2:
         return True
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(name, READ)
     except OSError:
         return False
     try:
@@ -75,13 +76,6 @@ def removed(path: Path, before: float, *beside: Path) -> int | None:
     finally:
         os.close(file)
     return kept.st_size
-
-
-def hold(file: int) -> None:
-    """Show that a file is being written, for as long as it is open."""
-    # Where locks are not to be had, its age alone has to do.
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def now(folder: Path) -> float:

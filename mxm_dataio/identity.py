@@ -39,7 +39,14 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from .utils import NotCanonicalError, canonical_json, canonical_object, is_json, media_type
+from .utils import (
+    NotCanonicalError,
+    canonical_json,
+    canonical_object,
+    is_json,
+    media_type,
+    utf8,
+)
 
 VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
@@ -90,11 +97,20 @@ class Identity:
         headers = dict(self.headers)
         for name in vary:
             headers[name] = self.all_headers.get(name, "")
+        pairs = sorted(headers.items())
+        try:
+            return self._document(self.endpoint, pairs, self.method)
+        except NotCanonicalError:
+            # Half a surrogate pair, in what no client can send.
+            pairs = [(_sound(name), _sound(value)) for name, value in pairs]
+            return self._document(_sound(self.endpoint), pairs, _sound(self.method))
+
+    def _document(self, endpoint: str, pairs: list[tuple[str, str]], method: str) -> bytes:
         return canonical_object(
             ("body", self.body),
-            ("endpoint", self.endpoint),
-            ("headers", sorted(headers.items())),
-            ("method", self.method),
+            ("endpoint", endpoint),
+            ("headers", pairs),
+            ("method", method),
             ("params", self.params),
             ("v", VERSION),
         )
@@ -139,7 +155,7 @@ def identify(
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
-    pairs += [(_utf8(n), _utf8(v)) for n, v in params]
+    pairs += [(utf8(n), utf8(v)) for n, v in params]
     joined: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -217,7 +233,7 @@ def _split_general(url: str) -> tuple[str, bytes]:
     host = normal_host(parts.hostname or "")
     if port is not None and port != _DEFAULT_PORTS.get(scheme):
         host = f"{host}:{port}"
-    query = parts.query.encode("utf-8", "surrogateescape")
+    query = utf8(parts.query)
     path = normal_escapes(parts.path, _PATH_SAFE) or "/"
     return f"{scheme}://{host}{path}", query
 
@@ -228,7 +244,7 @@ def _split_unusable(url: str) -> tuple[str, bytes]:
     scheme, _, rest = start.partition("://")
     authority, slash, path = rest.partition("/")
     endpoint = f"{scheme.lower()}://{authority.rpartition('@')[2]}{slash}{path}"
-    return endpoint, query.encode("utf-8", "surrogateescape")
+    return endpoint, utf8(query)
 
 
 def normal_host(host: str) -> str:
@@ -263,7 +279,12 @@ def normal_escapes(text: str, safe: frozenset[int]) -> str:
             return bytes((byte,))
         return b"%%%02X" % byte
 
-    return _ESCAPE.sub(one, text.encode("utf-8", "surrogateescape")).decode("ascii")
+    return _ESCAPE.sub(one, utf8(text)).decode("ascii")
+
+
+def _sound(text: str) -> str:
+    """Return a text that has a form in UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # -- pairs -----------------------------------------------------------------------------------
@@ -295,10 +316,6 @@ def _text(value: bytes) -> Any:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return {"hex": value.hex()}
-
-
-def _utf8(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")
 
 
 # -- the body --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ however that ends. A journal shows under its name only once it is locked.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -27,14 +28,16 @@ from typing import BinaryIO, NamedTuple
 
 from . import locks
 from .entries import Entry
-from .errors import IntegrityError
+from .errors import MALFORMED, IntegrityError
+from .files import NotPlainError, is_folder, named, open_plain
 from .utils import new_id
 
 MAGIC = b"mxm-dataio journal 1\n"
 _SUFFIX = ".journal"
 _LENGTHS = struct.Struct("<III")
-# Beyond this an entry is none of ours: payloads above 64 KiB are never in one.
-_LARGEST = 1 << 30
+# Beyond this no entry is written, nor read: payloads above 64 KiB are never in one.
+_LARGEST_DOCUMENT = 64 << 20
+_LARGEST_CONTENT = 256 << 20
 
 
 class Journal:
@@ -115,8 +118,14 @@ class Journal:
 
 
 def framed(entry: Entry) -> bytes:
-    """Return an entry as it stands in a journal."""
+    """Return an entry as it stands in a journal.
+
+    Raises:
+        OSError: it is larger than what is read again.
+    """
     document, content = entry.encode()
+    if len(document) > _LARGEST_DOCUMENT or len(content) > _LARGEST_CONTENT:
+        raise OSError(errno.EFBIG, "its record is larger than any that is kept")
     check = zlib.crc32(content, zlib.crc32(document))
     return _LENGTHS.pack(len(document), len(content), check) + document + content
 
@@ -137,8 +146,13 @@ class Left(NamedTuple):
         Raises:
             IntegrityError: it is no journal of ours, or damaged other than by being broken off.
         """
-        with contextlib.suppress(FileNotFoundError), _open(self.path) as file:
-            yield from _read(self.path, file)
+        try:
+            with _open(self.path) as file:
+                yield from _read(self.path, file)
+        except FileNotFoundError:
+            pass
+        except NotPlainError:
+            raise _damaged(self.path, "it is no plain file") from None
 
     def remove(self) -> None:
         """Delete it."""
@@ -157,20 +171,26 @@ def left(folder: Path) -> Iterator[list[Left]]:
     """Yield the journals of a folder, oldest first, those of the dead locked meanwhile."""
     with contextlib.ExitStack() as stack:
         found = []
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
-            with contextlib.suppress(FileNotFoundError):
+        for path in sorted(folder.glob(f"*{_SUFFIX}")) if is_folder(folder) else ():
+            if not named(path, _SUFFIX):
+                continue
+            gone = True
+            try:
                 file = stack.enter_context(_open(path))
-                gone = True
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    gone = False
-                found.append(Left(path, gone))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except FileNotFoundError:
+                continue
+            except BlockingIOError:
+                gone = False
+            except NotPlainError:
+                # No one's; what asks for its entries is told.
+                pass
+            found.append(Left(path, gone))
         yield found
 
 
 def _open(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+    return os.fdopen(open_plain(path), "rb")
 
 
 def _read(path: Path, file: BinaryIO) -> Iterator[Entry]:
@@ -182,15 +202,17 @@ def _read(path: Path, file: BinaryIO) -> Iterator[Entry]:
     while len(lengths := file.read(_LENGTHS.size)) == _LENGTHS.size:
         document_size, content_size, check = _LENGTHS.unpack(lengths)
         remaining = os.fstat(file.fileno()).st_size - file.tell()
-        if document_size + content_size > min(remaining, _LARGEST):
+        if document_size + content_size > remaining:
             # Broken off, or not written to its end yet.
             return
+        if document_size > _LARGEST_DOCUMENT or content_size > _LARGEST_CONTENT:
+            raise _damaged(path, f"the entry at byte {file.tell()} is larger than any")
         document, content = file.read(document_size), file.read(content_size)
         if zlib.crc32(content, zlib.crc32(document)) != check:
             raise _damaged(path, f"the entry before byte {file.tell()} is not as it was written")
         try:
             entry = Entry.decode(document, content)
-        except (ValueError, TypeError, LookupError, AttributeError) as exc:
+        except MALFORMED as exc:
             raise _damaged(path, f"the entry before byte {file.tell()}: {exc!r}") from exc
         yield entry
 

@@ -6,14 +6,13 @@ its file may have been written by another hand.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from . import rows, tombstones
-from .catalog import DAMAGED, MIGRATIONS
+from .catalog import DAMAGED, SCHEMA, empty, schema
 
 _CALL = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "
@@ -21,7 +20,6 @@ _CALL = (
     "LEFT JOIN heads h ON h.number = q.head"
 )
 _URL = "SELECT id, method, coalesce(url, endpoint) FROM requests"
-_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
 
 
 class Exact(NamedTuple):
@@ -99,7 +97,7 @@ class Ledger:
         """Return what SQLite itself finds wrong, and whether the tables are ours."""
         found = [str(text) for (text,) in self._db.execute("PRAGMA main.integrity_check")]
         found = [text for text in found if text != "ok"]
-        if [tuple(row) for row in self._db.execute(_SCHEMA)] != _schema():
+        if self._db.execute(SCHEMA).fetchall() != schema():
             found.append("its tables, indexes or triggers are not those of this release")
             return found
         return found + [text for text in map(self._index_problem, _indexes()) if text]
@@ -130,7 +128,7 @@ class Ledger:
     def sessions(self) -> list[Held]:
         """Return the sessions to be read, in the order in which they began."""
         found = self._db.execute(
-            f"SELECT number, head, count, seal, leaf, pruned_at, {rows.SESSION} FROM sessions "
+            f"SELECT number, head, count, seal, leaf, pruned_at, {rows.SEALED} FROM sessions "
             "WHERE number IN (SELECT number FROM chosen) ORDER BY number"
         )
         return [
@@ -256,24 +254,10 @@ def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-@contextlib.contextmanager
-def _empty() -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as db:
-        for migration in MIGRATIONS:
-            db.executescript(migration)
-        yield db
-
-
-@functools.cache
-def _schema() -> list[rows.Row]:
-    with _empty() as db:
-        return db.execute(_SCHEMA).fetchall()
-
-
 @functools.cache
 def _indexes() -> list[tuple[str, str, str]]:
     """Return name, table and first column of each index beside a table."""
-    with _empty() as db:
+    with empty() as db:
         return db.execute(
             "SELECT m.name, m.tbl_name, c.name FROM sqlite_master m "
             "JOIN pragma_index_info(m.name) c ON c.seqno = 0 "

@@ -138,6 +138,31 @@ class Listing:
                 made[id] = _totals(row)
         return made
 
+    def sources(self, sessions: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+        """Return the sources of sessions' calls, in alphabetical order, by the sessions' ids."""
+        every = (
+            "SELECT s.id, q.source FROM requests q JOIN sessions s ON s.number = q.session "
+            "{} GROUP BY q.session, q.source ORDER BY q.source"
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        if sessions is None:
+            pairs = self._db.execute(every.format("")).fetchall()
+        else:
+            one = every.format("WHERE s.id = ?")
+            pairs = [pair for id in sessions for pair in self._db.execute(one, (id,))]
+        for id, source in pairs:
+            found[id] = (*found.get(id, ()), source)
+        return found
+
+    def with_source(self, source: str) -> set[str]:
+        """Return the ids of the sessions that have calls of a source."""
+        found = self._db.execute(
+            "SELECT id FROM sessions WHERE number IN (SELECT session FROM requests "
+            "WHERE source = ?)",
+            (source,),
+        )
+        return {id for (id,) in found}
+
     def calls(self, wanted: Wanted, *, newest_first: bool = False) -> Iterator[Listed]:
         """Yield calls in the order in which they were made."""
         where, values = self._where(wanted)

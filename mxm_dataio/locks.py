@@ -1,15 +1,25 @@
 """Files that are locked as long as the process that made them lives (``flock``).
 
 The lock ends with the process, however that ends, on whatever machine or in whatever container;
-a process id is another's a moment later.
+a process id is another's a moment later. By the same means it is known whose temporary files are
+no one's any more: :func:`sweep` deletes them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from .files import NotPlainError, is_folder, named, open_plain
+
+TEMPORARY = ".tmp"
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# Rounds of one that makes files while another deletes each before it is locked.
+_TRIES = 100
 
 
 def make(path: Path, content: bytes = b"") -> int:
@@ -18,11 +28,9 @@ def make(path: Path, content: bytes = b"") -> int:
     Raises:
         OSError: it can't be made or locked; nothing of it is left.
     """
-    hidden = path.with_suffix(".tmp")
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    file = os.open(hidden, flags, 0o600)
+    hidden = path.with_suffix(TEMPORARY)
+    file = create(lambda: hidden, os.O_WRONLY | os.O_APPEND, lock=True)[0]
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.write(file, content) < len(content):
             raise OSError(28, "No space left on device")
         hidden.rename(path)
@@ -47,6 +55,40 @@ def append(path: Path, content: bytes) -> None:
         os.close(file)
 
 
+def create(name: Callable[[], Path], flags: int, *, lock: bool = False) -> tuple[int, Path]:
+    """Make a file, locked as long as it is open; return its descriptor and path.
+
+    Args:
+        name: gives the path; asked again if the file was deleted before it was locked.
+        flags: how to open it.
+        lock: it is an error if it can't be locked; else it is no one's to delete then.
+
+    Raises:
+        OSError: it can't be made or locked; nothing of it is left.
+    """
+    for _ in range(_TRIES):
+        path = name()
+        file = os.open(path, flags | _FLAGS, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_nlink:
+                return file, path
+        except BlockingIOError:
+            # It is being swept away.
+            pass
+        except BaseException as exc:
+            if isinstance(exc, OSError) and not lock:
+                return file, path
+            os.close(file)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        os.close(file)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    raise OSError(errno.EAGAIN, "Its temporary files are deleted as they are made")
+
+
 def release(file: int) -> None:
     """Let go of a locked file."""
     # A child forked meanwhile has the same lock open, and would keep it.
@@ -58,8 +100,8 @@ def release(file: int) -> None:
 def is_held(path: Path) -> bool:
     """Say whether the maker of a file still holds its lock; if it can't be told, it does."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+        file = open_plain(path)
+    except (FileNotFoundError, NotADirectoryError, NotPlainError):
         return False
     except OSError:
         return True
@@ -71,3 +113,28 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def sweep(folder: Path, suffix: str = TEMPORARY) -> None:
+    """Delete the files with a suffix whose makers are gone, while others make theirs.
+
+    A maker locks its file as soon as it has made it, and makes another if it finds the file
+    deleted by then. Where there are no locks, nothing is deleted.
+    """
+    if not is_folder(folder):
+        return
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            path = Path(entry.path)
+            if named(path, suffix):
+                with contextlib.suppress(OSError):
+                    _sweep_one(path)
+
+
+def _sweep_one(path: Path) -> None:
+    file = open_plain(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(file)

@@ -170,10 +170,14 @@ class Lookup:
         """Return the exchange that holds the bytes, and when its source last confirmed them."""
         held: Exchange | None = exchange
         confirmed: float | None = None
+        led: set[str] = set()
         while held is not None:
             if confirmed is None and (held.responses or held.request.failure):
                 confirmed = parse_instant(held.request.started_at)
-            if not held.request.served_from:
+            source = held.request.served_from
+            if not source:
                 break
-            held = self._store.exchange(held.request.served_from)
+            # A store from elsewhere may lead in a circle, in which nothing holds the bytes.
+            held = self._store.exchange(source) if source not in led else None
+            led.add(source)
         return held, confirmed or 0.0

@@ -30,25 +30,33 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import html
+import json
 import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from mmap import mmap
-from typing import NamedTuple
-from urllib.parse import unquote
+from typing import Any, NamedTuple
+from urllib.parse import quote, quote_plus, unquote
 
 from .heads import parse_head
 from .models import Headers
 from .redaction import PASSING_NAMES, PLACEHOLDER, TOKEN_MARK, Found, Redaction
-from .utils import media_type
+from .utils import canonical_json, media_type, utf8
 
 # Bodies above this are not looked into.
 LARGEST = 16 << 20
 # Token answers are below this by far; other JSON is not to pay for being like them.
 _TOKEN_ANSWER = 16 << 10
+# Input taken at a time as a body is inflated, and how many members of gzip it may have.
+_STEP, _MEMBERS = 1 << 14, 1024
+# What one may inflate to: 16 KiB can hold 16 MiB, which parsed would take twenty times as much.
+_TOKEN_PLAIN = 4 * _TOKEN_ANSWER
 _LASTING, _PASSING = 256, 32
 _SHORTEST, _LONGEST = 8, 8192
+# Characters of a value that are written in more than one way, up to which all are looked for.
+_ODDEST = 64
 # Needles above this number are not looked for one by one.
 _MANY = 80
 _RUN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}")
@@ -61,6 +69,7 @@ _SECRET_COOKIE = re.compile(
 )
 # What stands for itself in data: words, dates, numbers that are not long.
 _PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
+_ESCAPED = re.compile(r"%[0-9A-F]{2}")
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
 _NUMBER = re.compile(r"[\d.,+:/-]+")
 _PIECES = re.compile(r"[^A-Za-z0-9]+")
@@ -70,6 +79,16 @@ _ENTITIES = {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "'": "&apos;
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
 _CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
+_LINE = re.compile(
+    rb"(?:(?P<first>HTTP/[^ \n]* [^ \r\n]*|[0-9A-Fa-f]{1,7}[^\S\n]*;)"
+    rb"|(?P<name>[^:\s][^:\n]*)(?=:)|)"
+    rb"(?P<value>[^\n]*?)(?=\r?(?:\n|\Z))"
+)
+# Headers by which an answer is read, and in which no secret has a place.
+_FRAMING = frozenset(
+    {b"connection", b"content-encoding", b"content-length", b"content-type", b"transfer-encoding"}
+)
 _TOKENISH = re.compile(r"token|oauth|openid", re.IGNORECASE)
 
 
@@ -197,7 +216,13 @@ class Secrets:
             return text
         data = text.encode("utf-8", "surrogatepass")
         clean = self.mask(data)
-        return text if clean is data else clean.decode("utf-8", "surrogatepass")
+        if clean is data:
+            return text
+        try:
+            return clean.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            # A value in Latin-1 may end with what is the first byte of a character here.
+            return clean.decode("utf-8", "replace")
 
     def url(self, url: str) -> str:
         """Return a URL without secrets, and remember them."""
@@ -214,7 +239,7 @@ class Secrets:
 
     def head(self, head: bytes) -> bytes:
         """Return a request's head without secrets, and remember them."""
-        return self.mask(self.rules.head(head, self.learn))
+        return self.lines(self.rules.head(head, self.learn))
 
     def answer_head(self, head: bytes, clear: Clear) -> bytes:
         """Return an answer's head without secrets, and remember them.
@@ -222,7 +247,42 @@ class Secrets:
         Args:
             clear: returns the request's texts, without what stands under secret names.
         """
-        return self.mask(self.rules.head(head, lambda found: self.learn(found, clear)))
+        return self.lines(self.rules.head(head, lambda found: self.learn(found, clear)))
+
+    def lines(self, lines: bytes) -> bytes:
+        """Return lines of HTTP without the values that are known, and as well formed as they were.
+
+        A server can have anything taken for a secret, and other answers are to stay readable.
+        """
+        if self.mask(lines) is lines:
+            return lines
+        return _LINE.sub(self._line, lines)
+
+    def _line(self, match: re.Match[bytes]) -> bytes:
+        first, name, value = match["first"] or b"", match["name"] or b"", match["value"]
+        if name.strip(b" \t").lower() in _FRAMING:
+            return match.group()
+        return first + self.mask(name) + self.mask(value)
+
+    def document(self, document: bytes) -> str:
+        """Return a JSON document without the values that are known."""
+        clean = self.mask(document)
+        if clean is document:
+            return document.decode("utf-8")
+        try:
+            return canonical_json(self._json(json.loads(document))).decode("utf-8")
+        except RecursionError:
+            return clean.decode("utf-8", "replace")
+
+    def _json(self, value: Any) -> Any:
+        """Return a JSON value whose texts are without them."""
+        if isinstance(value, str):
+            return self.mask_text(value)
+        if isinstance(value, list):
+            return [self._json(item) for item in value]
+        if isinstance(value, dict):
+            return {self.mask_text(name): self._json(item) for name, item in value.items()}
+        return value
 
     def clear(self, url: str, head: bytes, body: bytes) -> list[bytes]:
         """Return a request's texts, without what stands under secret names."""
@@ -298,14 +358,19 @@ class Secrets:
         json_like = b"json" in head or b"JSON" in head
         return json_like and size <= _TOKEN_ANSWER and self.rules.tokens
 
-    def answer_body(self, content: bytes, head: bytes, method: str, url: str) -> bytes:
+    def answer_body(
+        self, content: bytes, head: bytes, method: str, url: str, *, cut: bool = False
+    ) -> bytes:
         """Return an answer's body without secrets, under its content coding.
 
         The same object, where there is none in it.
+
+        Args:
+            cut: it is the beginning of one, which may end within a secret.
         """
         needles = self._needles
         coded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
-        if not coded and not (TOKEN_MARK in content or (needles and self.holds(content))):
+        if not (coded or cut or TOKEN_MARK in content or (needles and self.holds(content))):
             return content
         # A token is asked for by POST (RFC 6749 §3.2), or of a place that says so.
         if coded and not (needles or method == "POST" or _TOKENISH.search(url)):
@@ -321,9 +386,11 @@ class Secrets:
         if plain is None:
             return content
         clean = plain
-        if "json" in media and len(content) <= _TOKEN_ANSWER:
-            clean = self.rules.token_answer(plain, self.learn)
+        if "json" in media and len(content) <= _TOKEN_ANSWER and len(plain) <= _TOKEN_PLAIN:
+            clean = self.rules.token_answer(plain, self.learn, cut=cut)
         clean = self.mask(clean)
+        if cut:
+            clean = _masked_end(clean, self._needles)
         if clean == plain:
             return content
         return clean if plain is content else _encoded(clean, coding)
@@ -348,14 +415,17 @@ def _tellable(found: Found, value: str) -> bool:
     if _NUMBER.fullmatch(value) and sum(map(str.isdigit, value)) < 12:
         return False
     if found.place == "cookie":
-        return bool(_SECRET_COOKIE.search(found.name)) or _drawn(value)
+        # It may be the server's choice: words alone are data, lest it has a part of a protocol
+        # masked (``application/json``) in whatever the session records from then on.
+        named = _SECRET_COOKIE.search(found.name) is not None
+        return _drawn(value, 1 if named else _SHORTEST)
     return found.name != "user" or found.place != "userinfo" or _drawn(value)
 
 
-def _drawn(value: str) -> bool:
-    """Say whether a value looks drawn by lot: most of it is neither words nor short numbers."""
+def _drawn(value: str, least: int = _SHORTEST) -> bool:
+    """Say whether a value looks drawn by lot: so much of it is neither words nor short numbers."""
     pieces = [piece for piece in _PIECES.split(value) if not _WORDS.fullmatch(piece)]
-    return sum(map(len, pieces)) >= _SHORTEST
+    return sum(map(len, pieces)) >= least
 
 
 def _readings(value: str) -> Iterator[str]:
@@ -384,8 +454,28 @@ def _needles(value: str) -> tuple[Needle, ...]:
     if _UNRESERVED.fullmatch(value):
         return (Needle(value, value.encode("ascii")), *_coded(value))
     anchor = max(_UNRESERVED.findall(value), key=len, default="").encode("ascii")
+    if len(_UNRESERVED.sub("", value)) > _ODDEST:
+        # All of its writings would take a second to put together, and who sends cookies has many.
+        return (*_plainly(value), *_coded(value))
     pattern = re.compile(b"".join(map(_writings, value)))
     return (Needle(value, anchor, pattern), *_coded(value))
+
+
+def _plainly(value: str) -> tuple[Needle, ...]:
+    """Return the writings of a value in which all of its characters are escaped alike."""
+    data, json_text = utf8(value), json.dumps(value)[1:-1]
+    percent = quote(data, safe="")
+    forms = {
+        data,
+        utf8(json.dumps(value, ensure_ascii=False)[1:-1]),
+        json_text.encode("ascii"),
+        json_text.replace("/", "\\/").encode("ascii"),
+        percent.encode("ascii"),
+        _ESCAPED.sub(lambda match: match[0].lower(), percent).encode("ascii"),
+        quote_plus(data).encode("ascii"),
+        utf8(html.escape(value)),
+    }
+    return tuple(Needle(value, form) for form in forms)
 
 
 def _runs(needles: tuple[Needle, ...]) -> Runs | None:
@@ -402,7 +492,7 @@ def _writings(character: str) -> bytes:
     """Return a pattern for a character: bare, percent-encoded, escaped in JSON and in HTML."""
     if _UNRESERVED.fullmatch(character):
         return re.escape(character).encode("ascii")
-    data = character.encode("utf-8", "surrogateescape")
+    data = utf8(character)
     units = character.encode("utf-16-be", "surrogatepass")
     forms: list[bytes] = [
         re.escape(data),
@@ -442,7 +532,7 @@ def _coded(value: str) -> tuple[Needle, ...]:
 
 def _encodings(value: str) -> set[bytes]:
     """Return a text as UTF-8, and as Latin-1, which credentials come in too."""
-    found = {value.encode("utf-8", "surrogateescape")}
+    found = {utf8(value)}
     with contextlib.suppress(UnicodeEncodeError):
         found.add(value.encode("latin-1"))
     return found
@@ -473,6 +563,22 @@ def _masked(data: bytes, needle: Needle) -> bytes:
     return b"".join([*pieces, data[at:]])
 
 
+def _masked_end(data: bytes, needles: Iterable[Needle]) -> bytes:
+    """Return the beginning of a text without the part of a secret that it may end with."""
+    longest = 0
+    for needle in needles:
+        if needle.coded:
+            continue
+        whole = needle.value.encode("utf-8", "surrogatepass")
+        end = data[-len(whole) :]
+        at = end.find(whole[:_SHORTEST])
+        while at >= 0 and not whole.startswith(end[at:]):
+            at = end.find(whole[:_SHORTEST], at + 1)
+        if at >= 0:
+            longest = max(longest, len(end) - at)
+    return data[: len(data) - longest] + _MASK if longest else data
+
+
 def _mask_wide(data: bytes, needles: Iterable[Needle]) -> bytes:
     """Return bytes without what is known in UTF-16."""
     for needle in needles:
@@ -493,13 +599,40 @@ def _decoded(content: bytes, coding: str) -> bytes | None:
     if bits is None:
         return None
     for width in (bits, -15) if coding == "deflate" else (bits,):
-        try:
-            decoder = zlib.decompressobj(width)
-            plain = decoder.decompress(content, LARGEST)
-        except zlib.error:
-            continue
-        return None if decoder.unconsumed_tail else plain
+        with contextlib.suppress(zlib.error):
+            return _inflated(content, width)
     return None
+
+
+def _inflated(content: bytes, width: int) -> bytes | None:
+    """Return what a body inflates to, all members of gzip's; ``None`` if that is too much.
+
+    Raises:
+        zlib.error: it is not of this coding.
+    """
+    plain = bytearray()
+    at = members = 0
+    decoder = zlib.decompressobj(width)
+    while at < len(content):
+        # In steps, since what is behind a member is copied for each.
+        step = content[at : at + _STEP]
+        room = LARGEST + 1 - len(plain)
+        try:
+            plain += decoder.decompress(step, room)
+        except zlib.error:
+            if not members:
+                raise
+            # What follows a member and is none is passed over, as urllib3 does.
+            break
+        if len(plain) > LARGEST or members > _MEMBERS:
+            return None
+        at += len(step) - len(decoder.unused_data) - len(decoder.unconsumed_tail)
+        if decoder.eof:
+            if width != _CODINGS["gzip"]:
+                break
+            members += 1
+            decoder = zlib.decompressobj(width)
+    return bytes(plain)
 
 
 def _encoded(plain: bytes, coding: str) -> bytes:

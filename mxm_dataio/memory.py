@@ -17,10 +17,12 @@ from typing import BinaryIO, NamedTuple
 from .catalog import Following
 from .entries import Entry
 from .errors import IntegrityError
-from .formats import calls, cassette
+from .formats import cassette, restoring
 from .formats.bodies import Node
-from .formats.calls import Asked, Deriving
 from .formats.cassette import Document
+from .formats.deriving import Deriving
+from .formats.lines import Refusal
+from .formats.restoring import Asked, Setting
 from .models import Exchange, Request, Response, Session, Status, Unseen
 from .payloads import Spool
 from .recordings import Recording, exchange_of
@@ -47,8 +49,8 @@ class Tape:
         self.variants: dict[str, list[tuple[str, ...]]] = {}
         for index, node in enumerate(document.calls):
             try:
-                asked = calls.asked(node, deriving, self.beside)
-            except calls.Refusal as exc:
+                asked = restoring.asked_of(node, deriving, self.beside)
+            except Refusal as exc:
                 raise cassette.refusal(str(path), index, exc) from None
             held = Held(self, index, node, asked)
             self.held.append(held)
@@ -99,20 +101,20 @@ class Held:
         if self._recording is None:
             path = str(self.tape.path)
             try:
-                self._recording = calls.to_recording(
+                self._recording = restoring.to_recording(
                     self.node, self.asked, self.id, self._setting()
                 )
-            except calls.Refusal as exc:
+            except Refusal as exc:
                 raise cassette.refusal(path, self.index, exc) from None
         return self._recording
 
     def request(self, source: str) -> Request:
         """Return the request, as one of a source: in a cassette these do not count."""
         return replace(
-            calls.to_request(self.node, self.asked, self.id, self._setting()), source=source
+            restoring.to_request(self.node, self.asked, self.id, self._setting()), source=source
         )
 
-    def _setting(self) -> calls.Setting:
+    def _setting(self) -> Setting:
         tape = self.tape
         return tape.document.setting(self.node, tape.beside, str(tape.path))
 

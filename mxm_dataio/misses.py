@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .errors import NearMiss, ReplayMissError
+from .models import Response
 
 
 def miss_error(
@@ -36,6 +37,23 @@ def miss_error(
     return ReplayMissError(
         "\n".join(lines), method=method, url=url, params_hash=params_hash, nearest=near
     )
+
+
+def ended_early(method: str, response: Response) -> ReplayMissError:
+    """Return the error of a program that reads on where a recorded body ends, and is not whole."""
+    url, size = response.url, response.size
+    if response.truncated:
+        text = (
+            f"{method} {url}: {size} bytes of this body were recorded (max_body), and "
+            f"{size + response.truncated} came; there is no more to replay: record it again with "
+            "a larger max_body, or read no further"
+        )
+    else:
+        text = (
+            f"{method} {url}: the recorded program read {size} bytes of this body and "
+            "broke off; there is no more to replay: record it again, reading to the end"
+        )
+    return ReplayMissError(text, method=method, url=url)
 
 
 def swallowed(misses: Sequence[ReplayMissError]) -> ReplayMissError:

@@ -31,7 +31,7 @@ class Status(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"
     PARTIAL = "partial"
-    """A request whose body was not read to its end."""
+    """A request whose body was not read to its end, or not kept to its end (``max_body``)."""
     INCOMPLETE = "incomplete"
     """A session in which something could not be stored."""
     FAILED = "failed"
@@ -210,8 +210,8 @@ class Response:
         bytes_path: the file that holds the payload.
         original_checksum: of the bytes that came, where a secret was taken from them; checksum,
             size, ``Content-Length`` and framing are then those of what is stored.
-        complete: the body was taken off the wire to its end.
-        closed_by_peer: the connection ended behind the last byte taken.
+        complete: the body was taken off the wire to its end, and all of it is kept.
+        closed_by_peer: the connection ended behind the last byte kept.
         truncated: bytes of the body that went to the program beyond ``max_body``, and were not
             kept; the payload is what came before them.
     """

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import NearMiss
+from .errors import MALFORMED, NearMiss
 from .models import Request
 
 _SHOWN = 3
@@ -37,7 +37,11 @@ def nearest(
     for request in candidates:
         if request.method != document["method"] and request.endpoint != document["endpoint"]:
             continue
-        differences = tuple(_differences(document, request, source, bound, every))
+        try:
+            differences = tuple(_differences(document, request, source, bound, every))
+        except MALFORMED:
+            # No identity of ours: of a damaged or foreign store, whose loss is not the question.
+            continue
         rank = _rank(document, request, differences)
         known = ranked.get(request.identity + request.source)
         if known is None or rank < known[0]:

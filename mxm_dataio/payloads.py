@@ -21,15 +21,18 @@ import functools
 import hashlib
 import io
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from .compression import Decompressed, compress, compress_file, decompress, require
+from . import locks
+from .compression import MOST, Decompressed, compress, compress_file, decompress, require
 from .drain import BLOCK, Drain
 from .errors import ConfigError, IntegrityError
-from .expiry import hold, removed, renewed
+from .expiry import removed, renewed
+from .files import READ, open_plain
 from .models import Compression
 from .prefixes import Prefixes, room
 from .utils import new_id
@@ -39,6 +42,8 @@ from .verified import VerifiedFile
 _WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
+# Of a payload of half a tebibyte.
+_LARGEST_PREFIXES = 64 << 20
 # An empty file: payloads are, or were, compressed in this folder.
 MIXED = ".compressed"
 
@@ -100,9 +105,8 @@ class Spool:
     def _move(self, folder: Path) -> None:
         """Go on in a temporary file."""
         if self._file is None:
-            self._path = folder / f".{new_id()}.tmp"
-            self._file = os.fdopen(_create(self._path), "w+b", buffering=0)
-            hold(self._file.fileno())
+            descriptor, self._path = _create(folder)
+            self._file = os.fdopen(descriptor, "w+b", buffering=0)
         drain = Drain(self._file)
         for part in self._parts:
             drain.write(part)
@@ -155,6 +159,14 @@ class Spool:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
 
+    def rest(self) -> None:
+        """End the thread that writes, if there is one, since no more comes for a while.
+
+        Raises:
+            OSError: the disk refused some of the bytes.
+        """
+        self._finished()
+
     def discard(self) -> None:
         """Let go of memory and of the temporary file; what comes yet goes nowhere."""
         drain, self._drain = self._drain, None
@@ -189,18 +201,41 @@ class Spool:
         return self._drain
 
 
+class Nowhere(Spool):
+    """Takes a body where there is no store: what can't be recorded is not to fill memory."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, 0)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes, and keep none."""
+
+
 class PayloadFolder:
     """Payload files in one folder of the local disk.
 
+    Attributes:
+        temporary: the folder in which files are written until they have their names.
+
     Args:
+        temporary: that folder, if it is on the same file system.
         compression: of what is put from now on; what is there is read whatever it is.
 
     Raises:
         ConfigError: the library for it is not installed.
     """
 
-    def __init__(self, folder: Path, compression: Compression = Compression.NONE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        compression: Compression = Compression.NONE,
+        *,
+        temporary: Path | None = None,
+    ) -> None:
         self.folder = folder
+        self.temporary = temporary or folder
         self._compressing = compression is Compression.ZSTD
         if self._compressing:
             require()
@@ -220,11 +255,15 @@ class PayloadFolder:
     def create(self) -> None:
         """Make the folder, for its owner alone."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder.stat().st_dev != self.folder.parent.stat().st_dev:
+            # No file can be moved there from without.
+            self.temporary = self.folder
         mark = self.folder / MIXED
         if self._compressing:
-            mark.touch(mode=0o600)
+            with contextlib.suppress(FileExistsError):
+                mark.touch(mode=0o600, exist_ok=False)
         # Without it, all that may happen is that a payload is kept in both forms.
-        self._mixed = mark.exists()
+        self._mixed = os.path.lexists(mark)
 
     def path(self, checksum: str) -> Path:
         """Return the path of a payload; the name is our own digest, never the server's text.
@@ -314,11 +353,12 @@ class PayloadFolder:
             self._put(path)
 
     def _write(self, target: Path, content: bytes) -> None:
-        temporary = self.folder / f".{new_id()}.tmp"
+        descriptor, temporary = _create(self.temporary)
         try:
-            with os.fdopen(_create(temporary), "wb", buffering=0) as file:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
                 _write_all(file, content)
-            temporary.replace(target)
+                # As long as it is open it is no one's to delete.
+                temporary.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -326,13 +366,13 @@ class PayloadFolder:
 
     def _write_compressed(self, target: Path, source: BinaryIO) -> bool:
         """Write a file compressed and say so, unless it would be little smaller."""
-        temporary = self.folder / f".{new_id()}.tmp"
+        descriptor, temporary = _create(self.temporary)
         pays = False
         try:
-            with os.fdopen(_create(temporary), "wb", buffering=0) as file:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
                 pays = compress_file(source, file)
-            if pays:
-                temporary.replace(target)
+                if pays:
+                    temporary.replace(target)
         except BaseException:
             pays = False
             raise
@@ -448,10 +488,12 @@ class PayloadFolder:
             os.close(descriptor)
             raise self._unreadable(checksum, exc) from exc
         try:
-            kept = os.fstat(file.fileno()).st_size
-            if compressed and kept < size:
+            kept = os.fstat(file.fileno())
+            if not stat.S_ISREG(kept.st_mode):
+                raise _damaged(self.path(checksum))
+            if compressed and kept.st_size < size <= kept.st_size * MOST:
                 return cast(BinaryIO, Decompressed(file, size))
-            if compressed or kept != size:
+            if compressed or kept.st_size != size:
                 raise _damaged(self.path(checksum))
         except BaseException:
             file.close()
@@ -461,20 +503,24 @@ class PayloadFolder:
     def _prefixes(self, checksum: str, size: int) -> Prefixes | None:
         """Return what a large payload is checked by, if it is there and sound."""
         try:
-            descriptor = os.open(self.prefixes_path(checksum), os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(descriptor, "rb") as file:
-                return Prefixes.decode(file.read(room(size)), size)
+            with os.fdopen(open_plain(self.prefixes_path(checksum)), "rb") as file:
+                kept = os.fstat(file.fileno()).st_size
+                # What is stated may be anything; what is there is read, if it can be meant.
+                if not 0 < kept <= min(room(size), _LARGEST_PREFIXES):
+                    return None
+                return Prefixes.decode(file.read(kept), size)
         except OSError:
             return None
 
     def _descriptor(self, checksum: str) -> tuple[int, bool]:
         """Return a payload's file, and whether it is compressed."""
-        name, flags = f"{self._names}{checksum}.bin", os.O_RDONLY | os.O_NOFOLLOW
+        name = f"{self._names}{checksum}.bin"
         try:
             try:
-                return os.open(name, flags), False
+                # Of a small one that is no plain file the bytes will tell; a large one is asked.
+                return os.open(name, READ), False
             except FileNotFoundError:
-                return os.open(f"{name}.zst", flags), True
+                return os.open(f"{name}.zst", READ), True
         except OSError as exc:
             raise self._unreadable(checksum, exc) from exc
 
@@ -539,9 +585,17 @@ def _damaged(path: Path) -> IntegrityError:
     )
 
 
-def _create(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    return os.open(path, flags, 0o600)
+def _create(folder: Path) -> tuple[int, Path]:
+    """Make a temporary file, which is no one's to delete as long as it is open."""
+
+    def name() -> Path:
+        return folder / f"{new_id()}{locks.TEMPORARY}"
+
+    try:
+        return locks.create(name, os.O_RDWR)
+    except FileNotFoundError:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return locks.create(name, os.O_RDWR)
 
 
 def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:

@@ -21,7 +21,7 @@ from .utils import counted
 
 _HEAD = re.compile(r"mxm-dataio-head 1 (0|[1-9][0-9]{0,17}) ([0-9a-f]{64})")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_COLUMNS = rows.SESSION.split(", ")
+_COLUMNS = rows.SEALED.split(", ")
 # Two more than the longest path in a tree of 2^63 leaves.
 _LONGEST = 65
 

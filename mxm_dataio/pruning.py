@@ -238,12 +238,13 @@ def _started(session: Session) -> float:
     return parse_instant(session.started_at) if session.started_at else 0.0
 
 
-def _busy(tree: Iterable[Session], waiting: _Waiting) -> str | None:
+def _busy(tree: Sequence[Session], waiting: _Waiting) -> str | None:
     for session in tree:
+        name = "it" if session is tree[0] else f"its child {session.id}"
         if session.status is Status.RUNNING:
-            return f"session {session.id} is under way"
+            return f"{name} is under way"
         if session.id in waiting.sessions:
-            return f"calls of session {session.id} wait in a journal"
+            return f"calls of {'its own' if session is tree[0] else name} wait in a journal"
     return None
 
 

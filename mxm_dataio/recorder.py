@@ -15,7 +15,7 @@ from .models import Exchange, Framing, Session
 from .payloads import Spool
 from .redaction import has_fields
 
-_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d+)(?=[ \t]*\r?$)", re.I | re.M)
+_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -84,7 +84,7 @@ class Recorder:
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
         upload = self._clean_body(body, call.head) if body else None
-        document = secrets.mask(identity.document(vary)).decode("utf-8")
+        document = secrets.document(identity.document(vary))
         held: dict[str, bytes] = {}
         body_checksum, body_size = None, 0
         try:
@@ -155,7 +155,9 @@ class Recorder:
         if not secrets.looks_into(attempt.head, attempt.size):
             return spool
         content = spool.content()
-        clean = secrets.answer_body(content, attempt.head, attempt.method, attempt.url)
+        clean = secrets.answer_body(
+            content, attempt.head, attempt.method, attempt.url, cut=not attempt.complete
+        )
         if clean is content:
             return spool
         masked = self._store.spool(self._spool_limit)
@@ -166,7 +168,7 @@ class Recorder:
         """Return how a body was cut, without the secrets of trailers and chunk extensions."""
         secrets = self._secrets
         tail = secrets.head(framing.tail)
-        odd = {index: secrets.mask(line) for index, line in framing.odd.items()}
+        odd = {index: secrets.lines(line) for index, line in framing.odd.items()}
         if tail == framing.tail and odd == framing.odd:
             return framing
         return Framing(framing.chunks, odd, tail)

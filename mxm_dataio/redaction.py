@@ -238,7 +238,10 @@ class Redaction:
             plain = not self.rules and self._names_nothing(body)
             return body if plain else self._json(body, into)
         if media == "multipart/form-data":
-            return _PART.sub(lambda match: self._part(match, into), body)
+            # Without an end to come, each part would be looked for it through all that is left.
+            end = body.rfind(b"\r\n--") + 4
+            parts = _PART.sub(lambda match: self._part(match, into), body[:end])
+            return parts + body[end:]
         return body
 
     def _part(self, match: re.Match[bytes], into: Sink) -> bytes:
@@ -303,17 +306,20 @@ class Redaction:
             into(Found("json", name, text))
         return PLACEHOLDER
 
-    def token_answer(self, content: bytes, into: Sink = _nowhere) -> bytes:
+    def token_answer(self, content: bytes, into: Sink = _nowhere, *, cut: bool = False) -> bytes:
         """Return a JSON answer without its tokens, if it is an OAuth token answer.
 
         Nothing else of it changes.
+
+        Args:
+            cut: it is the beginning of one, and need not parse.
         """
         if not self.tokens or TOKEN_MARK not in content:
             return content
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
-            return content
+            return self._token_beginning(content, into) if cut else content
         if not isinstance(value, dict) or not any(
             value.get(name) and isinstance(value[name], str) for name in _TOKENS
         ):
@@ -329,6 +335,19 @@ class Redaction:
             return match["head"] + b'"' + PLACEHOLDER.encode() + b'"' if secret else match.group()
 
         return _MEMBER.sub(member, content)
+
+    def _token_beginning(self, content: bytes, into: Sink) -> bytes:
+        """Return the beginning of what may be a token answer without texts that may be tokens."""
+
+        def member(match: re.Match[bytes]) -> bytes:
+            name = match["name"].decode("utf-8", "replace").lower()
+            if name not in _TOKENS and name not in self.names:
+                return match.group()
+            if match["end"] == b'"':
+                into(Found("answer", name, match["text"].decode("utf-8", "replace")))
+            return match["head"] + b'"' + PLACEHOLDER.encode() + match["end"]
+
+        return _BEGUN.sub(member, content)
 
     def text(self, text: str, into: Sink = _nowhere) -> str:
         """Return a message with the URLs in it redacted."""
@@ -386,14 +405,22 @@ _PARAMETERS = re.compile(
     r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)"""
 )
 _MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?:[^"\\]|\\.)+"')
+# The same, or the beginning of one.
+_BEGUN = re.compile(
+    rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
+)
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|/[^\s'\"<>)]*\?[^\s'\"<>)]+", re.IGNORECASE)
+# A URL in a message, or the query of one. (A scheme is short, or a long word would be looked
+# through again from each of its letters.)
+_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+|\?[^\s'\"<>)]+", re.IGNORECASE)
 
 # A part of multipart/form-data: its head with the field's name, its content up to the boundary.
+# (A head has few lines, or each that looks like its first would be looked behind to the end.)
 _PART = re.compile(
-    rb"""(?P<head>content-disposition:[^\r\n]*;\s*name="?(?P<name>[^"\r\n;]*)"?[^\r\n]*\r\n"""
-    rb"""(?:[^\r\n]+\r\n)*\r\n)(?P<content>.*?)(?=\r\n--)""",
-    re.IGNORECASE | re.DOTALL,
+    rb"""(?P<head>^content-disposition:[^\r\n]{0,2048};\s*name="?(?P<name>[^"\r\n;]*)"?"""
+    rb"""[^\r\n]{0,2048}\r\n"""
+    rb"""(?:[^\r\n]+\r\n){0,32}\r\n)(?P<content>.*?)(?=\r\n--)""",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 
 

@@ -8,7 +8,7 @@ import json
 import os
 from typing import Any
 
-from .entries import Entry
+from .entries import Entry, check_checksum, failure_of, framing_of
 from .heads import parse_head
 from .models import (
     Failure,
@@ -32,6 +32,8 @@ SESSION = (
 )
 # What is read of a session: besides, what comes after its end, which its seal can't cover.
 READ_SESSION = f"{SESSION}, pruned_at"
+# What a session's seal covers: its number too, by which of several of one as-of the newest is told.
+SEALED = f"{SESSION}, number"
 # What is read of a request, and from where.
 REQUEST = (
     "q.number, q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, "
@@ -107,6 +109,10 @@ def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
 
 def to_request(row: Row) -> Request:
     """Return the request of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _REQUEST_KINDS)
+    check_checksum(row[14])
+    if row[15] < 0:
+        raise ValueError("its body's size is negative")
     identity, params = whole(row[8], row[9])
     return Request(
         id=row[1], session_id=row[2], root_id=row[3], source=row[4], as_of=row[5], kind=row[6],
@@ -168,13 +174,17 @@ def chained_attempt(row: Row) -> Row:
 
 def to_response(row: Row, request: Request) -> Response:
     """Return the attempt of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _RESPONSE_KINDS)
+    check_checksum(row[5])
+    if row[6] < 0 or row[21] < 0:
+        raise ValueError("its size is negative")
     version, reason, headers = parse_head(row[4])
     return Response(
         request_id=request.id, sequence=row[0],
         method=request.method if row[1] is None else row[1],
         url=request.url if row[2] is None else row[2], status_code=row[3], head=row[4],
         checksum=row[5], size=row[6], complete=bool(row[7]), closed_by_peer=bool(row[8]),
-        framing=_load_framing(row[9]),
+        framing=framing_of(json.loads(row[9]), row[6]) if row[9] else None,
         failure=_load_failure(row[10]), started_at=instant(row[11]),
         timings=Timings(row[12], row[13], row[14], row[15]),
         peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
@@ -185,6 +195,7 @@ def to_response(row: Row, request: Request) -> Response:
 
 def to_session(row: Row) -> Session:
     """Return the session of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _SESSION_KINDS)
     session = Session(
         id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
         mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
@@ -194,6 +205,35 @@ def to_session(row: Row) -> Session:
         pruned_at=row[16],
     )  # fmt: skip
     return session
+
+
+# What SQLite may give for texts, numbers, seconds and bytes, and those that may be absent.
+_NONE: type = type(None)
+_T, _O, _N, _C = (str,), (str, _NONE), (int,), (int, _NONE)
+_S, _P = (float, int), (float, int, _NONE)
+_B, _M = (bytes,), (bytes, _NONE)
+_REQUEST_KINDS = (
+    _N, _T, _T, _T, _T, _T, _T, _T, _T, _T, _O, _T, _O, _M, _O, _N, _S, _P, _T,
+    _O, _O,
+)  # fmt: skip
+_RESPONSE_KINDS = (
+    _N, _O, _O, _C, _B, _O, _N, _N, _N, _O, _O, _S, _P, _P, _P, _P, _O, _O, _O,
+    _O, _O, _N,
+)  # fmt: skip
+_SESSION_KINDS = (
+    _T, _T, _O, _T, _T, _T, _T, _T, _T, _O, _N, _T, _T, _T, _C, _O, _O,
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _fits(kinds: tuple[type, ...], allowed: tuple[tuple[type, ...], ...]) -> None:
+    """Raise ``ValueError`` if a row has a value of a kind that its column never has.
+
+    The kinds of columns are SQLite's to enforce, but only where it wrote them.
+    """
+    for place, (kind, some) in enumerate(zip(kinds, allowed, strict=True)):
+        if kind not in some:
+            raise ValueError(f"column {place} is of kind {kind.__name__}")
 
 
 def _sound(*row: Any) -> Row:
@@ -220,7 +260,7 @@ def _dump_failure(failure: Failure | None) -> str | None:
 
 
 def _load_failure(text: str | None) -> Failure | None:
-    return Failure(*json.loads(text)) if text else None
+    return failure_of(json.loads(text)) if text else None
 
 
 def _dump_framing(framing: Framing | None) -> str | None:
@@ -228,14 +268,3 @@ def _dump_framing(framing: Framing | None) -> str | None:
         return None
     odd = {str(index): line.decode("latin-1") for index, line in framing.odd.items()}
     return _dump([framing.chunks, odd, framing.tail.decode("latin-1")])
-
-
-def _load_framing(text: str | None) -> Framing | None:
-    if not text:
-        return None
-    chunks, odd, tail = json.loads(text)
-    return Framing(
-        chunks=tuple((size, count) for size, count in chunks),
-        odd={int(index): line.encode("latin-1") for index, line in odd.items()},
-        tail=tail.encode("latin-1"),
-    )

@@ -18,6 +18,7 @@ from . import coverage, locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
+from .files import is_id, is_link, named, read_plain
 from .journal import Journal, Left, framed, left
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
@@ -37,6 +38,8 @@ _FULL = 2048
 _FULL_SIZE = 4 << 20
 # A full journal is moved in steps, as further calls come, so that none of them waits for all.
 _STEP_EVERY = 16
+# Bytes of what a session jots down, at the most.
+_JOTTED = 16 << 20
 _STEP = 64
 
 
@@ -69,7 +72,9 @@ class Store:
     ) -> None:
         self.root = Path(root)
         self.readonly = readonly
-        self.payloads = PayloadFolder(self.root / RESPONSES, compression)
+        self.payloads = PayloadFolder(
+            self.root / RESPONSES, compression, temporary=self.root / RUNNING
+        )
         self._delay = delay
         self._due = 0.0
         self._power = durability is Durability.POWER
@@ -82,6 +87,7 @@ class Store:
         self._moved = 0
         # Of the sessions that this process has begun, the locked files that say so.
         self._running: dict[str, int] = {}
+        self._refuse_links()
         if not readonly:
             try:
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,6 +105,20 @@ class Store:
         except BaseException:
             self._catalog.close()
             raise
+
+    def _refuse_links(self) -> None:
+        """Raise if a folder of the root is a link: what is written and deleted in it is elsewhere.
+
+        The root itself may be a link; its owner says what that is.
+        """
+        for name in (RESPONSES, JOURNAL, RUNNING):
+            path = self.root / name
+            if is_link(path):
+                raise IntegrityError(
+                    f"{path} is a link; nothing was read or changed: put the folder itself in its "
+                    "place, or give another root",
+                    path=path,
+                )
 
     def __enter__(self) -> Store:
         return self
@@ -129,7 +149,7 @@ class Store:
 
     def spool(self, limit: int) -> Spool:
         """Return an empty spool whose temporary file, if it needs one, lies in this store."""
-        return Spool(self.payloads.folder, limit)
+        return Spool(self.payloads.temporary, limit)
 
     def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
         """Take a call's payload: a large one into its file, a small one for the journal.
@@ -288,10 +308,7 @@ class Store:
         except OSError as exc:
             problem = exc
         with contextlib.suppress(OSError, StoreError):
-            for path in (self.root / RUNNING).glob("*.lock"):
-                if not locks.is_held(path):
-                    self._take_jottings(path)
-                    path.unlink(missing_ok=True)
+            self._sweep()
         if problem is not None:
             warnings.warn(
                 f"recorded calls wait in {self.root / JOURNAL} and can't be moved to their place "
@@ -299,6 +316,16 @@ class Store:
                 DataIOWarning,
                 stacklevel=4,
             )
+
+    def _sweep(self) -> None:
+        """Delete what the dead have left of locks and temporary files, which may hold bodies."""
+        for path in (self.root / RUNNING).glob("*.lock"):
+            if named(path, ".lock") and not locks.is_held(path):
+                self._take_jottings(path)
+                path.unlink(missing_ok=True)
+        if not self.readonly:
+            locks.sweep(self.root / RUNNING)
+            locks.sweep(self.root / JOURNAL)
 
     def _take_in_one(self, journal: Left) -> None:
         if not self.readonly:
@@ -309,12 +336,14 @@ class Store:
 
     def _take_in_to(self, catalog: SQLiteCatalog, journal: Left) -> None:
         step: list[Entry] = []
+        size = 0
         try:
             for entry in journal.entries():
                 step.append(entry)
-                if len(step) == _STEP:
+                size += entry.size
+                if len(step) == _STEP or size > _FULL_SIZE:
                     self._place_entries(catalog, step)
-                    step = []
+                    step, size = [], 0
         except IntegrityError as exc:
             self._place_entries(catalog, step)
             # Of a living owner's the rest is not lost: it moves them itself.
@@ -329,7 +358,7 @@ class Store:
 
     def _take_jottings(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
-        found = coverage.read_lines(path.read_bytes())
+        found = coverage.read_lines(read_plain(path, _JOTTED))
         if found is None:
             return
         if not self.readonly:
@@ -426,7 +455,7 @@ class Store:
             but: a process whose lines do not count.
         """
         try:
-            content = self._mark(session_id).read_bytes()
+            content = read_plain(self._mark(session_id), _JOTTED)
         except OSError:
             return None
         return coverage.read_lines(content, but=but)
@@ -486,7 +515,9 @@ class Store:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
         if session.status is not Status.RUNNING:
             return session
-        if locks.is_held(self._mark(session.id)):
+            return session
+        # (A stranger's row may have anything for an id.)
+        if is_id(session.id) and locks.is_held(self._mark(session.id)):
             return replace(session, coverage=self.jotted(session.id))
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session

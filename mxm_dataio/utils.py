@@ -67,6 +67,14 @@ def dotted(cls: type) -> str:
     )
 
 
+def utf8(text: str) -> bytes:
+    """Return a text as UTF-8; half a surrogate pair as the byte it stands for, or as it is."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count and its noun, as ``1 call`` or ``2,000 calls``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -28,12 +28,14 @@ from . import rows
 from .catalog import DAMAGED
 from .chain import START, predecessor, record_hash, seal
 from .errors import IntegrityError, StoreError
+from .files import is_folder
 from .journal import left
 from .ledger import Call, Exact, Held, Ledger, Payload
+from .locks import TEMPORARY
 from .models import Status
 from .payloads import PayloadFolder
 from .proofs import Head
-from .store import DATABASE, JOURNAL, RESPONSES, Store
+from .store import DATABASE, JOURNAL, RESPONSES, RUNNING, Store
 from .tombstones import Tombstone
 from .utils import canonical_json, counted
 
@@ -549,11 +551,12 @@ class _Work:
     def _files(self, ledger: Ledger) -> None:
         if self.chosen:
             return
-        temporary = 0
+        running = self.store.root / RUNNING
+        temporary = len(list(running.glob(f"*{TEMPORARY}"))) if is_folder(running) else 0
         orphans: list[str] = []
         count = 0
         for checksum, path in self.store.payloads.files():
-            if not checksum and path.suffix == ".tmp":
+            if path.suffix == TEMPORARY:
                 temporary += 1
             elif not ledger.names(checksum):
                 count += 1
@@ -567,8 +570,8 @@ class _Work:
             )
         if temporary:
             self.notes.append(
-                f"{counted(temporary, 'temporary file')} in {RESPONSES}: of a process that records "
-                "now, or was killed"
+                f"{counted(temporary, 'temporary file')}: of a process that records now, or was "
+                "killed, and then deleted as soon as the next records"
             )
 
     def _journals(self, ledger: Ledger) -> None:

@@ -146,7 +146,10 @@ def test_what_was_broken_off_is_told_so_in_replay(server: RawServer, tmp_path: P
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert (exchange.request.status, exchange.answer.complete) == ("partial", False)
     assert 100 <= exchange.answer.size < len(BIG)
-    with IngestSession(SOURCE, tmp_path, "replay"), requests.get(url, stream=True) as response:
-        assert response.raw.read(100) == head
-        with pytest.raises(ReplayMissError, match="broke off"):
-            response.raw.read()
+    with IngestSession(SOURCE, tmp_path, "replay") as ingest:
+        with requests.get(url, stream=True) as response:
+            assert response.raw.read(100) == head
+            with pytest.raises(ReplayMissError, match="broke off"):
+                response.raw.read()
+        assert len(ingest.misses) == 1
+        ingest.misses.clear()

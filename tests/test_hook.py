@@ -234,11 +234,15 @@ def test_half_read_bodies_are_records_and_say_so(how: str, tmp_path: Path) -> No
         assert 100_000 <= exchange.answer.size < len(body)
         assert exchange.answer.bytes_path.read_bytes() == body[: exchange.answer.size]
 
-        with IngestSession("s", tmp_path, "replay"):
+        with IngestSession("s", tmp_path, "replay") as ingest:
             response = requests.get(server.url, stream=True)
             assert response.raw.read(100_000) == got
             with pytest.raises(ReplayMissError, match="broke off"):
                 response.raw.read()
+            # A miss like any other: caught or not, the session fails for it.
+            (miss,) = ingest.misses
+            assert "broke off" in str(miss)
+            ingest.misses.clear()
 
 
 def test_never_read(server: RawServer, tmp_path: Path) -> None:

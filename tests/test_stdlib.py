@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import importlib
+import io
 import os
 import socket
 import subprocess
@@ -31,11 +32,12 @@ from mxm_dataio import (
     Store,
     coverage,
     mount,
+    use_cassette,
 )
 from mxm_dataio.adapters import stdlib
 from mxm_dataio.adapters.sockets import StoreSocket
 from mxm_dataio.adapters.urllib3 import HOOK
-from tests.harness import EXACT, SOURCE, three_ways
+from tests.harness import EXACT, SOURCE, outcome, three_ways
 from tests.proxies import UnixServer
 from tests.servers import Connection, RawServer, Request, answer, responder, tls_server
 
@@ -50,6 +52,7 @@ def server() -> Iterator[RawServer]:
     routes: dict[str, Any] = {
         "/n": shown,
         "/big": answer(200, b"x" * 1_000_000),
+        "/folded": b"HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Length: 2\r\n\r\nok",
         "/close": answer(200, b"bye", headers=[("Connection", "close")]),
     }
     with RawServer(responder(routes)) as running:
@@ -289,11 +292,14 @@ class TestMiss:
             ingest.misses.clear()
 
     def test_an_answer_that_was_never_fetched(self, server: RawServer, tmp_path: Path) -> None:
+        kept = []
+
         def fire(how: str) -> None:
             connection = Client(server.host, server.port)
             connection.request("GET", f"/n?{how}")
             if how == "closed":
                 connection.close()
+                kept.append(connection)
             elif how == "dropped":
                 sock, connection.sock = connection.sock, None
                 sock.close()
@@ -577,10 +583,36 @@ class TestPools:
                     got.append(session.post(f"{server.url}/n", iter([b"a", b"b"])).text)
                 with urllib3.PoolManager() as pool:
                     got.append(pool.request("POST", f"{server.url}/n", body=b"c").data)
+                    # One whose head goes through the parsers in replay too.
+                    got.append(pool.request("GET", f"{server.url}/folded").headers.items())
                 return got, fetch(f"{server.url}/n?3")
 
             three_ways(tmp_path / "root", server, work, stdlib=True)
-        assert len(calls(tmp_path / "root")) == 6
+        assert len(calls(tmp_path / "root")) == 7
+
+    def test_what_an_adapter_does_to_make_a_call_is_no_call(
+        self, server: RawServer, tmp_path: Path
+    ) -> None:
+        class Bare(requests.adapters.BaseAdapter):
+            """A program's adapter that does without urllib3."""
+
+            def send(self, request: Any, *_args: Any, **_kwargs: Any) -> requests.Response:
+                with closing(Client(server.host, server.port)) as connection:
+                    connection.request(request.method, request.path_url)
+                    made = requests.Response()
+                    answered = connection.getresponse()
+                    made.status_code, made.raw, made.request = answered.status, answered, request
+                    made._content = answered.read()
+                    return made
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        with recording(tmp_path) as ingest, requests.Session() as session:
+            session.mount("http://", Bare())
+            with mount(session, ingest):
+                assert session.get(f"{server.url}/n?1").content == b"GET /n?1 "
+        assert [call.request.url for call in calls(tmp_path)] == [f"{server.url}/n?1"]
 
     @pytest.mark.usefixtures("order")
     def test_a_mounted_session_beside(self, server: RawServer, tmp_path: Path) -> None:
@@ -722,6 +754,49 @@ class TestOwnConnections:
         assert call.answer.complete
         assert call.answer.framing is not None
 
+    def test_an_upload_that_breaks_off_with_an_answer_waiting(self, tmp_path: Path) -> None:
+        """A server may refuse an upload and hang up: who asks then, gets the answer."""
+
+        class Refusing:
+            """A socket of a server that takes no more than the head."""
+
+            def __init__(self) -> None:
+                self.sent = 0
+
+            def sendall(self, data: bytes) -> None:
+                self.sent += 1
+                if self.sent > 1:
+                    raise BrokenPipeError(32, "Broken pipe")
+
+            def makefile(self, mode: str) -> Any:
+                return io.BytesIO(answer(413, b"too much"))
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        def work() -> Any:
+            seen = []
+            for body in (b"whole", iter([b"part"])):
+                connection = Client("channel.test")
+                connection.sock = Refusing()  # type: ignore[assignment]
+                seen.append(outcome(lambda c=connection, b=body: c.request("POST", "/", b)))
+                with connection.getresponse() as response:
+                    seen.append((response.status, response.read()))
+                connection.close()
+            connection = Client("channel.test")
+            connection.sock = Refusing()  # type: ignore[assignment]
+            seen.append(outcome(lambda: connection.request("POST", "/unasked", b"whole")))
+            seen.append(connection.sock is None)
+            connection.close()
+            return seen
+
+        got = three_ways(tmp_path, None, work, stdlib=True)
+        assert got[1] == (413, b"too much")
+        first = calls(tmp_path)[0]
+        assert first.request.status is Status.FAILED
+        assert first.request.failure.error_class == "BrokenPipeError"
+        assert first.answer.status_code == 413
+
     def test_httplib2(self, server: RawServer, tmp_path: Path) -> None:
         httplib2: Any = pytest.importorskip("httplib2")
 
@@ -738,6 +813,54 @@ class TestOwnConnections:
         three_ways(tmp_path, server, work, stdlib=True)
 
 
+class TestBesides:
+    """With the settings and files that other parts of the package have."""
+
+    def test_a_watch_has_nothing_to_tell(self, server: RawServer, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        daemon = UnixServer(responder({"/": answer(200, b"daemon")}), path)
+
+        def work() -> list[bytes]:
+            with closing(Client(server.host, server.port)) as connection:
+                connection.connect()
+                got = [get(connection), fetch(f"{server.url}/n")]
+            with closing(Unix(path)) as connection:
+                return [*got, get(connection, "/")]
+
+        with recording(tmp_path / "root", watch=True) as ingest:
+            first = work()
+        assert ingest.session is not None
+        assert ingest.session.coverage == ()
+        daemon.stop()
+        with recording(tmp_path / "root", "replay", watch=True) as ingest:
+            assert work() == first
+        assert ingest.session is not None
+        assert ingest.session.coverage == ()
+
+    def test_cassettes(self, server: RawServer, tmp_path: Path) -> None:
+        gone = RawServer(responder({}))
+        gone.stop()
+
+        def work() -> Any:
+            got = [fetch(f"{server.url}/n?1"), fetch(f"{server.url}/n", b"a=1")]
+            return [*got, outcome(lambda: fetch(gone.url))]
+
+        options: Any = {"stdlib": True}
+        with use_cassette(tmp_path / "calls.json", "record", **options):
+            first = work()
+        hits = server.hits
+        with use_cassette(tmp_path / "calls.json", "replay", **options):
+            assert work() == first
+        assert server.hits == hits
+
+    def test_sources_by_host(self, server: RawServer, tmp_path: Path) -> None:
+        options: Any = {"sources": {server.host: "by host"}}
+        for mode in ("record", "replay"):
+            with recording(tmp_path, mode, **options):
+                assert fetch(f"{server.url}/n") == b"GET /n "
+        assert [call.request.source for call in calls(tmp_path)] == ["by host"]
+
+
 SCRIPT = """
 import sys
 import urllib.request
@@ -750,7 +873,16 @@ with IngestSession("s", sys.argv[1], sys.argv[2], stdlib=True):
 def test_in_a_process_of_its_own(server: RawServer, tmp_path: Path) -> None:
     for mode in ("record", "replay"):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path), mode, f"{server.url}/n"],
+            [
+                sys.executable,
+                "-W",
+                "error::ResourceWarning",
+                "-c",
+                SCRIPT,
+                str(tmp_path),
+                mode,
+                f"{server.url}/n",
+            ],
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[1],

@@ -1,8 +1,7 @@
 """The project in examples/switching, written for pytest-recording, after its switch.
 
 Its cassettes are those that pytest-recording recorded (see its conftest.py). Here they are
-imported, and its tests run as they are, offline, under a conftest.py that takes their marks for
-ours.
+imported, and its tests run as they are, offline, under our plugin.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ TESTS = 17
 
 # What the switch changes: no test body, the configuration alone.
 CONFTEST = """
+from pathlib import Path
+
 import pytest
 from market_client import Market
 from mxm_dataio.vcr_options import from_vcr
@@ -31,12 +32,19 @@ from mxm_dataio.vcr_options import from_vcr
 
 @pytest.fixture(scope="session")
 def dataio_config():
-    options = {
-        "filter_headers": [("authorization", "Bearer of-nobody"), "user-agent", "cookie"],
-        "filter_post_data_parameters": ["password"],
-        "decode_compressed_response": True,
-    }
-    return {"exhausted": "error", **from_vcr(options)}
+    return from_vcr(
+        {
+            "filter_headers": [("authorization", "Bearer of-nobody"), "user-agent", "cookie"],
+            "filter_post_data_parameters": ["password"],
+            "decode_compressed_response": True,
+        }
+    )
+
+
+@pytest.fixture
+def dataio_cassette_name(request, dataio_cassette_name):
+    marker = request.node.get_closest_marker("default_cassette")
+    return Path(marker.args[0]).stem if marker else dataio_cassette_name
 
 
 @pytest.fixture
@@ -46,6 +54,9 @@ def market():
 INI = """
 [pytest]
 dataio_markers = vcr
+markers =
+    block_network
+    default_cassette
 addopts = --dataio-mode=none --dataio-block-network --strict-markers -p no:cacheprovider
 """
 

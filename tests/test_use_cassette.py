@@ -387,12 +387,21 @@ def test_new_episodes_replays_what_is_there_and_records_what_is_not(
     assert counter.hits == 4
 
 
-def test_new_episodes_replays_failures_too(path: Path, counter: Counter) -> None:
-    gone = "http://127.0.0.1:9/"
-    for _ in range(2):
-        with use_cassette(path, "new_episodes"), pytest.raises(requests.ConnectionError):
-            requests.get(gone, timeout=9)
-        assert len(cassette.parse(path.read_bytes(), "").calls) == 1
+def test_new_episodes_replays_failures_too(path: Path) -> None:
+    def handle(connection: Connection) -> None:
+        while (request := connection.read_request()) is not None:
+            if request.path == "/gone":
+                return
+            connection.send(answer(503, b"not now"))
+
+    with RawServer(handle) as server:
+        for _ in range(2):
+            with use_cassette(path, "new_episodes"):
+                with pytest.raises(requests.ConnectionError):
+                    requests.get(f"{server.url}/gone", timeout=9)
+                assert requests.get(f"{server.url}/busy", timeout=9).status_code == 503
+        assert server.hits == 2
+    assert len(cassette.parse(path.read_bytes(), "").calls) == 2
 
 
 @pytest.mark.parametrize("mode", ["all", "record"])
@@ -1035,7 +1044,7 @@ def test_a_path_without_a_suffix_gets_one_and_another_is_refused(
 def test_a_forked_child_replays_and_says_that_it_can_not_record(
     path: Path, counter: Counter
 ) -> None:
-    with use_cassette(path):
+    with use_cassette(path) as ingest:
         counter.get("/parent")
         pid = os.fork()
         if not pid:
@@ -1043,10 +1052,12 @@ def test_a_forked_child_replays_and_says_that_it_can_not_record(
             try:
                 with pytest.warns(DataIOWarning, match="forked"):
                     counter.get("/child")
+                ingest.close()
                 status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(pid, 0)[1] == 0
+        assert not path.exists()
     assert bodies(path) == [{"n": 1}]
 
 

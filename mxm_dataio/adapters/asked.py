@@ -12,6 +12,8 @@ from .framing import ChunkParser
 
 # Stands for a body that comes piece by piece.
 STREAM: Any = ...
+# Python refuses to make a number of thousands of them, which need not be in a header.
+_DIGITS = 18
 
 
 class Asked:
@@ -54,8 +56,9 @@ class Asked:
         fields = {name.lower(): value for name, value in reversed(headers)}
         length = fields.get("content-length", "")
         self._chunked = "chunked" in fields.get("transfer-encoding", "").lower()
-        self._framed = length.isdecimal() or self._chunked
-        self._length = int(length) if length.isdecimal() else 0
+        counted = length.isdecimal() and len(length) <= _DIGITS
+        self._framed = counted or self._chunked
+        self._length = int(length) if counted else 0
         for name in self._own:
             if headers and headers[0][0].lower() == name:
                 del headers[0]

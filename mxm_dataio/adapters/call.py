@@ -17,6 +17,7 @@ from typing import Any
 
 from ..api import IngestSession
 from ..asking import Collector, collector
+from ..capped import Capped
 from ..entries import CapturedAttempt, CapturedCall
 from ..errors import DataIOError, StoreError
 from ..heads import given_head, parse_head
@@ -54,6 +55,7 @@ class Attempt:
     sent_all = False
     upload: Spool | None = None
     spool: Spool | None = None
+    capped: Capped | None = None
     parser: MessageParser | None = None
     failure: Failure | None = None
     body_failure: Failure | None = None
@@ -126,8 +128,31 @@ class Attempt:
     def expect(self) -> None:
         """An answer is about to be read."""
         self.sent_all = self._all_sent()
-        self.spool = self.call.ingest.spool()
-        self.parser = MessageParser(self.method, self.spool.write)
+        ingest = self.call.ingest
+        self.spool = spool = ingest.spool()
+        limit = ingest.settings.max_body
+        if limit is None:
+            self.parser = MessageParser(self.method, spool.write)
+        else:
+            self.capped = capped = Capped(spool, limit)
+            self.parser = MessageParser(self.method, capped.write)
+            capped.full = self.parser.freeze
+
+    def take(self, data: bytes) -> None:
+        """Take a part of a body that comes from elsewhere than the wire."""
+        sink = self.capped or self.spool
+        if sink is not None:
+            sink.write(data)
+
+    @property
+    def truncated(self) -> int:
+        """Bytes of the body that came and were not kept."""
+        return self.capped.beyond if self.capped is not None else 0
+
+    @property
+    def complete(self) -> bool:
+        """The body came to its end, and all of it is kept."""
+        return self.parser is not None and self.parser.complete and not self.truncated
 
     def begun(self, response: Any) -> None:
         """The head has been read into a response, or refused (``None``)."""
@@ -211,8 +236,8 @@ class Attempt:
             parser.status if parser else None,
             spool.checksum if spool is not None else None,
             spool.size if spool is not None else 0,
-            bool(parser and parser.complete),
-            bool(parser and parser.eof),
+            self.complete,
+            bool(parser and parser.eof and not self.truncated),
             chunks.framing() if chunks else None,
             self.body_failure or self.failure,
             self.connect,
@@ -220,6 +245,7 @@ class Attempt:
             self.first_byte,
             self.total,
             self.peer,
+            truncated=self.truncated,
             head=bytes(parser.head) if parser else b"",
         )
 
@@ -413,7 +439,7 @@ class Call:
             # The session ends before the program has its answer: what became of it is not known.
             status = Status.INTERRUPTED
         if status is None:
-            complete = last is None or bool(last.parser and last.parser.complete)
+            complete = last is None or last.complete
             status = Status.COMPLETE if complete else Status.PARTIAL
         self.ingest.record(
             CapturedCall(

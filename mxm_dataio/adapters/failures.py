@@ -3,7 +3,12 @@
 Only the exceptions of these modules are made again from a store, by name and without running
 their constructors on foreign data; anything else comes back as its nearest base among them.
 What they came from, ``__cause__`` and ``__context__``, is kept too, down to what the program itself
-was handling when it made the call.
+was handling when it made the call. Of long texts and bytes (what came of a body that broke off)
+only a beginning is kept: the body is a payload already.
+
+A store may be a stranger's. What it has for a failure makes no object but exceptions of these
+modules with texts, numbers and lists in them, imports no other module, and is refused where it
+could not have been recorded.
 """
 
 from __future__ import annotations
@@ -11,10 +16,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
+from ..errors import MALFORMED, IntegrityError
 from ..masking import Secrets
 from ..models import Failure
 from ..utils import dotted
@@ -31,6 +37,10 @@ _MODULES = _BUILT_IN | {
 }
 _WRAPPING = frozenset({"requests", "urllib3"})
 _DEPTH = 8
+# Of a text or bytes within an exception, and of exceptions within one: as much is kept.
+_LONGEST = 1 << 16
+_MOST = 64
+_LARGEST = 1 << 64
 
 
 def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = None) -> Failure:
@@ -39,13 +49,30 @@ def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = N
     Args:
         outside: what the program was handling already; neither it nor what it came from is kept.
     """
-    return Failure(dotted(type(exc)), secrets.text(str(exc)), _Dump(secrets, outside).value(exc, 0))
+    message = secrets.text(_said(str, exc))
+    return Failure(dotted(type(exc)), message, _Dump(secrets, outside).value(exc, 0))
 
 
-def load(failure: Failure, pool: object = None) -> BaseException:
-    """Return an exception like the one recorded, with ``pool`` where it named its pool."""
-    exc = _Load(pool).value(failure.data)
-    return exc if isinstance(exc, BaseException) else OSError(failure.message)
+def load(failure: Failure, pool: object = None) -> Exception:
+    """Return an exception like the one recorded, with ``pool`` where it named its pool.
+
+    Raises:
+        IntegrityError: it is none that was recorded.
+    """
+    try:
+        exc = _Load(pool).value(failure.data, 0)
+        if not isinstance(exc, BaseException):
+            return OSError(failure.message)
+        if not isinstance(exc, Exception):
+            raise TypeError(f"{dotted(type(exc))} ends a program")
+        # Whoever is handed one looks at it.
+        str(exc), repr(exc)
+    except MALFORMED as exc:
+        raise IntegrityError(
+            f"the recorded failure {failure.error_class[:100]!r} is damaged ({exc}): record the "
+            "call again"
+        ) from None
+    return exc
 
 
 def raise_again(
@@ -60,12 +87,14 @@ def raise_again(
     Raises:
         BaseException: as recorded.
     """
-    exc = load(failure, pool)
+    exc: BaseException = load(failure, pool)
     exc = innermost(exc) if bare else exc if wrapped else beneath(exc)
     first = exc
     context = exc.__context__
-    while first.__context__ is not None:
+    met = {id(first)}
+    while first.__context__ is not None and id(first.__context__) not in met:
         first = first.__context__
+        met.add(id(first))
     outside = sys.exception()
     try:
         raise exc
@@ -78,12 +107,15 @@ def raise_again(
 
 def beneath(exc: BaseException) -> BaseException:
     """Return what urllib3 raised, if ``requests`` only wrapped it."""
+    met: set[int] = set()
     while (
-        _of_requests(exc)
+        id(exc) not in met
+        and _of_requests(exc)
         and exc.args
         and exc.args[0] is exc.__context__
         and isinstance(exc.__context__, BaseException)
     ):
+        met.add(id(exc))
         exc = exc.__context__
     return exc
 
@@ -114,7 +146,7 @@ def _hostname_error() -> Any:
 
 def _class(module: str, name: str) -> Any:
     """Return a class of one of the modules whose exceptions are made again."""
-    if module not in _MODULES:
+    if not isinstance(module, str) or module not in _MODULES or not isinstance(name, str):
         return None
     try:
         return getattr(import_module(module), name, None)
@@ -127,6 +159,38 @@ def _of_requests(exc: BaseException) -> bool:
     return module is not None and isinstance(exc, module.RequestException)
 
 
+def _said(say: Callable[[Any], str], value: Any) -> str:
+    """Return what an object says of itself; one that can't is not to break the program's call."""
+    try:
+        return say(value)[:_LONGEST]
+    except Exception:
+        return "…"
+
+
+class _Beginning(bytes):
+    """The beginning of longer bytes, which by its own account is as long as they were.
+
+    What an exception says of bytes is how many there were.
+    """
+
+    size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bool__(self) -> bool:
+        return True
+
+    @classmethod
+    def of(cls, data: bytes, size: int) -> bytes:
+        """Return bytes, or the beginning of longer ones."""
+        if size <= len(data):
+            return data
+        made = cls(data)
+        made.size = size
+        return made
+
+
 class _Dump:
     """Makes data of one exception. One met again is named by its number, in order of meeting."""
 
@@ -136,17 +200,24 @@ class _Dump:
         self._met: list[BaseException] = []
 
     def value(self, value: Any, depth: int) -> Any:
-        if value is None or isinstance(value, (bool, int, float)):
+        if value is None or isinstance(value, (bool, float)):
             return value
+        if isinstance(value, int):
+            # Longer ones have no text (``sys.set_int_max_str_digits``).
+            return value if -_LARGEST < value < _LARGEST else {"repr": "…"}
         if isinstance(value, str):
-            return self._secrets.text(value)
+            return self._secrets.text(value[:_LONGEST])
         if isinstance(value, (bytes, bytearray)):
-            return {"bytes": self._secrets.mask(bytes(value)).decode("latin-1")}
-        if isinstance(value, BaseException) and depth < _DEPTH:
+            kept = bytes(value[:_LONGEST])
+            data: dict[str, Any] = {"bytes": self._secrets.mask(kept).decode("latin-1")}
+            if len(kept) < len(value):
+                data["size"] = len(value)
+            return data
+        if isinstance(value, BaseException) and depth < _DEPTH and len(self._met) < _MOST:
             return self._exception(value, depth + 1)
         if hasattr(value, "urlopen"):
             return {"is": "pool"}
-        return {"repr": self._secrets.text(repr(value))[:500]}
+        return {"repr": self._secrets.text(_said(repr, value))[:500]}
 
     def _exception(self, exc: BaseException, depth: int) -> Any:
         for number, met in enumerate(self._met):
@@ -186,44 +257,51 @@ class _Load:
         self._pool = pool
         self._met: list[BaseException] = []
 
-    def value(self, data: Any) -> Any:
+    def value(self, data: Any, depth: int) -> Any:
         if not isinstance(data, Mapping):
             return data
         if "bytes" in data:
-            return data["bytes"].encode("latin-1")
+            size = data.get("size", 0)
+            if type(size) is not int or not 0 <= size < 1 << 63:
+                raise ValueError("no size of bytes")
+            return _Beginning.of(data["bytes"].encode("latin-1"), size)
         if "met" in data:
             return self._met[data["met"]]
         if "exception" in data:
-            return self._exception(data)
-        return self._pool if data.get("is") == "pool" else _Absent(data.get("repr", "…"))
+            if depth > _DEPTH or len(self._met) >= _MOST:
+                raise ValueError("more exceptions than are recorded")
+            return self._exception(data, depth + 1)
+        return self._pool if data.get("is") == "pool" else _Absent(str(data.get("repr", "…")))
 
-    def _exception(self, data: Mapping[str, Any]) -> BaseException:
+    def _exception(self, data: Mapping[str, Any], depth: int) -> BaseException:
         module, name = data["exception"]
         cls = _class(module, name)
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
             cls = Exception
-        exc = _made(cls, module, [self.value(arg) for arg in data["args"]])
+        exc = _made(cls, module, [self.value(arg, depth) for arg in data["args"]])
         self._met.append(exc)
         for key, item in data["state"].items():
+            if key.startswith("__"):
+                raise ValueError(f"{key!r} is no state of an exception")
             with contextlib.suppress(AttributeError):
-                setattr(exc, key, self.value(item))
+                setattr(exc, key, self.value(item, depth))
         if _of_requests(exc):
             # Objects that are no text: the one who raises it again has the request.
             vars(exc)["response"] = None
-        exc.__cause__ = self._origin(data.get("cause"))
-        exc.__context__ = self._origin(data.get("context"))
+        exc.__cause__ = self._origin(data.get("cause"), depth)
+        exc.__context__ = self._origin(data.get("context"), depth)
         exc.__suppress_context__ = data.get("suppress", False)
         return exc
 
-    def _origin(self, data: Any) -> BaseException | None:
-        origin = self.value(data)
+    def _origin(self, data: Any, depth: int) -> BaseException | None:
+        origin = self.value(data, depth)
         return origin if isinstance(origin, BaseException) else None
 
 
 def _made(cls: type[BaseException], module: str, args: list[Any]) -> BaseException:
     if module in _BUILT_IN:
         # Some take their arguments apart in C (errno and strerror, a codec's position).
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError, ValueError):
             return cls(*args)
     exc = cls.__new__(cls)
     exc.args = tuple(args)

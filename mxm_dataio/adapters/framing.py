@@ -7,20 +7,29 @@ payload recorded has to be the one the program gets. (That client takes only the
 
 from __future__ import annotations
 
+import http.client
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..models import Framing
 
 Sink = Callable[[bytes | memoryview], None]
 
-# Guards against a server that never ends a line; http.client gives up far earlier.
-_LINE_LIMIT = 1 << 20
+# What http.client takes for a line, and urllib3 since 2.8; a longer one ends the reading.
+_LINE_LIMIT = 65536
+# Bytes kept of trailers, and of what is no chunked coding; readers go on for as long as they come.
+_TRAILERS_LIMIT = 1 << 20
+_WRECK_LIMIT = 2 << 20
 # Bytes looked at for the end of a line at a time: more than most have, no copy of what follows.
 _LOOK = 64
 _HEAD_LIMIT = 8 << 20
+# What is kept of how a body was cut: odd leads, their bytes, and runs of one size.
 _ODD_LIMIT = 4096
+_ODD_BYTES = 1 << 20
 _RUNS_LIMIT = 65536
+# What is written down of a size that no body has; its lead says it as it came.
+_LARGEST = 1 << 62
 
 
 class ChunkParser:
@@ -31,8 +40,8 @@ class ChunkParser:
     """
 
     __slots__ = (
-        "_between", "_index", "_left", "_line_at", "_odd", "_overflow", "_runs", "_sink",
-        "_state", "done",
+        "_between", "_index", "_left", "_line_at", "_noting", "_odd", "_odd_room", "_overflow",
+        "_runs", "_sink", "_state", "done",
     )  # fmt: skip
 
     def __init__(self, sink: Sink) -> None:
@@ -45,6 +54,8 @@ class ChunkParser:
         self._index = 0
         self._runs: list[list[int]] = []
         self._odd: dict[int, bytes] = {}
+        self._odd_room = _ODD_BYTES
+        self._noting = True
         self._overflow = False
         self.done = False
 
@@ -58,7 +69,17 @@ class ChunkParser:
         if self._overflow:
             return None
         runs = tuple((size, count) for size, count in self._runs)
-        return Framing(runs, dict(self._odd), bytes(self._between))
+        return Framing(runs, dict(self._odd), bytes(self._between) if self._noting else b"")
+
+    def freeze(self) -> None:
+        """Note no more of how the body is cut."""
+        self._noting = False
+
+    def _overflows(self) -> None:
+        """Let go of what was noted: it is more than is worth keeping."""
+        self._overflow = True
+        self._noting = False
+        self._runs, self._odd = [], {}
 
     def _line(self, data: memoryview) -> tuple[bytes | None, memoryview]:
         """Return a line, end included, once it is whole, and the rest."""
@@ -69,9 +90,11 @@ class ChunkParser:
         line = None
         if end:
             line = bytes(self._between[self._line_at :])
-            self._line_at = len(self._between)
-        elif len(self._between) > _LINE_LIMIT:
+        if len(self._between) - self._line_at > _LINE_LIMIT:
+            line = None
             self._state = self._wreck
+        elif end:
+            self._line_at = len(self._between)
         return line, data[taken:]
 
     def _size(self, data: memoryview) -> memoryview:
@@ -91,24 +114,31 @@ class ChunkParser:
         return rest
 
     def _begin(self, size: int) -> None:
-        """Begin a chunk's data, and note what led to it."""
-        end = b"\r\n" if self._index else b""
-        if self._between != b"%s%x\r\n" % (end, size):
-            if len(self._odd) < _ODD_LIMIT:
-                self._odd[self._index] = bytes(self._between)
-            else:
-                self._overflow = True
-        if self._runs and self._runs[-1][0] == size:
-            self._runs[-1][1] += 1
-        elif len(self._runs) < _RUNS_LIMIT:
-            self._runs.append([size, 1])
-        else:
-            self._overflow = True
+        """Begin a chunk's data."""
+        if self._noting:
+            self._note(size)
         self._between.clear()
         self._line_at = 0
         self._index += 1
         self._left = size
         self._state = self._data
+
+    def _note(self, size: int) -> None:
+        """Note a chunk, and what led to it."""
+        end = b"\r\n" if self._index else b""
+        if self._between != b"%s%x\r\n" % (end, size):
+            self._odd_room -= len(self._between)
+            if self._odd_room < 0 or len(self._odd) >= _ODD_LIMIT:
+                self._overflows()
+                return
+            self._odd[self._index] = bytes(self._between)
+        size = min(size, _LARGEST)
+        if self._runs and self._runs[-1][0] == size:
+            self._runs[-1][1] += 1
+        elif len(self._runs) < _RUNS_LIMIT:
+            self._runs.append([size, 1])
+        else:
+            self._overflows()
 
     def _data(self, data: memoryview) -> memoryview:
         piece = data[: self._left]
@@ -131,33 +161,37 @@ class ChunkParser:
         line, rest = self._line(data)
         if line is not None:
             self.done = line in (b"\r\n", b"\n")
+            if len(self._between) > _TRAILERS_LIMIT and not self.done:
+                self._overflows()
+                self._between.clear()
+                self._line_at = 0
         return rest
 
     def _wreck(self, data: memoryview) -> memoryview:
         """Keep what is no chunked coding, within bounds."""
-        self._between += data[: max(0, 2 * _LINE_LIMIT - len(self._between))]
+        self._between += data[: max(0, _WRECK_LIMIT - len(self._between))]
         return data[len(data) :]
 
 
-def encode(framing: Framing | None, size: int) -> list[tuple[bytes, int]]:
-    """Return how to cut a body of ``size`` bytes: ``(bytes to send first, payload bytes)`` pieces.
+def encode(framing: Framing | None, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield how to cut a body of ``size`` bytes: ``(bytes to send first, payload bytes)`` pieces.
 
-    The last piece carries what follows the payload. Without framing the body is one chunk.
+    The last piece carries what follows the payload. Without framing the body is one chunk. There
+    are no more pieces than bytes, whatever a framing from elsewhere says.
     """
     if framing is None:
         runs = ((size, 1),) if size else ()
         framing = Framing(runs, tail=b"\r\n0\r\n\r\n" if size else b"0\r\n\r\n")
-    pieces: list[tuple[bytes, int]] = []
     index = 0
     for length, count in framing.chunks:
         for _ in range(count):
             lead = framing.odd.get(index, b"%s%x\r\n" % (b"\r\n" if index else b"", length))
-            pieces.append((lead, min(length, size)))
+            yield lead, min(length, size)
             size -= length
             index += 1
-    if size >= 0:
-        pieces.append((framing.tail, 0))
-    return pieces
+            if size < 0:
+                return
+    yield framing.tail, 0
 
 
 class MessageParser:
@@ -191,6 +225,11 @@ class MessageParser:
         self._left = 0
         self.complete = False
         self.eof = False
+
+    def freeze(self) -> None:
+        """Note no more of how the body is cut: what comes from here on is not kept."""
+        if self.chunks is not None:
+            self.chunks.freeze()
 
     @property
     def head_done(self) -> bool:
@@ -280,13 +319,12 @@ class MessageParser:
     def _end_head(self, status: int | None) -> None:
         self._head_done = True
         self.status = status
-        # Of repeats the first counts, as for email.message.Message.get.
-        fields = {name.lower(): value for name, value in reversed(_FIELD.findall(self.head))}
+        fields = _fields(self.head)
         length = None
-        if fields.get(b"transfer-encoding", b"").strip().lower() == b"chunked":
+        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
             self.chunks = ChunkParser(self._sink)
         else:
-            text = fields.get(b"content-length", b"").strip()
+            text = fields.get(b"content-length", b"")
             try:
                 length = int(text) if text else None
             except ValueError:
@@ -305,10 +343,33 @@ class MessageParser:
 
 # The end of a head: its last line's, and the empty line.
 _END = re.compile(rb"\n\r?\n")
-# The headers that frame a body, each on its line behind the first, and what bytes.strip strips.
-_FIELD = re.compile(
-    rb"\n[ \t\r\f\v]*(content-length|transfer-encoding)[ \t\r\f\v]*:([^\n]*)", re.IGNORECASE
-)
+# A head that can be read in one way only: a header a line, nothing behind its value.
+_PLAIN = re.compile(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
+_TRAILING = re.compile(rb"[ \t\v\f]\r?\n")
+# The headers that frame a body, in such a head.
+_FIELD = re.compile(rb"\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FRAMING = ("content-length", "transfer-encoding")
+
+
+def _fields(head: bytearray) -> dict[bytes, bytes]:
+    """Return the headers that frame a body, as http.client has them: of repeats the first counts.
+
+    What is no plain head is for http.client's own parser to read: it ends lines at a bare CR, takes
+    a line without a colon for the end of the headers, and keeps what is behind a value.
+    """
+    if _PLAIN.fullmatch(head) is not None and _TRAILING.search(head) is None:
+        return {name.lower(): value for name, value in reversed(_FIELD.findall(head))}
+    try:
+        message = http.client.parse_headers(io.BytesIO(head[head.find(b"\n") + 1 :]))
+    except (http.client.HTTPException, ValueError):
+        # It refuses the answer as well.
+        return {}
+    found = {name: message.get(name) for name in _FRAMING}
+    return {
+        name.encode(): value.encode("latin-1", "replace")
+        for name, value in found.items()
+        if isinstance(value, str)
+    }
 
 
 def _status(head: bytearray) -> int | None:

@@ -6,11 +6,13 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from ..models import Response
+from ..models import Framing, Response
 from . import failures
 from .framing import encode
 
 _STEP = 1 << 16
+# Of a chunk: more than any body has.
+_ENDLESS = 1 << 62
 
 
 class RecordedRaw(io.RawIOBase):
@@ -27,17 +29,16 @@ class RecordedRaw(io.RawIOBase):
         self,
         response: Response,
         payload: BinaryIO,
-        beyond: Callable[[int], BaseException],
+        beyond: Callable[[], BaseException],
         *,
         head: bool = True,
     ) -> None:
         self._response = response
         self._payload = payload
         self._beyond = beyond
-        self._pieces = [(b"", response.size)]
+        self._pieces = iter([(b"", response.size)])
         if response.framing is not None or _chunked(response):
-            self._pieces = encode(response.framing, response.size)
-        self._pieces.reverse()
+            self._pieces = encode(_framing(response), response.size)
         self._ready = memoryview(response.head if head else b"")
         self._left = 0
         self._failed = False
@@ -54,11 +55,11 @@ class RecordedRaw(io.RawIOBase):
                 data = self._payload.read(min(self._left, len(room), _STEP))
                 self._left -= len(data)
                 self._ready = memoryview(data)
-            elif self._pieces:
-                lead, self._left = self._pieces.pop()
-                self._ready = memoryview(lead)
             else:
-                return self._end()
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return self._end()
+                self._ready, self._left = memoryview(piece[0]), piece[1]
         count = min(len(room), len(self._ready))
         room[:count] = self._ready[:count]
         self._ready = self._ready[count:]
@@ -66,11 +67,13 @@ class RecordedRaw(io.RawIOBase):
 
     def _end(self) -> int:
         response = self._response
+        if response.truncated:
+            raise self._beyond()
         if response.failure is not None and response.status_code is not None:
             return self._fail(failures.load(response.failure))
         if response.complete or response.closed_by_peer:
             return 0
-        raise self._beyond(response.size)
+        raise self._beyond()
 
     def _fail(self, exc: BaseException) -> int:
         """Raise what was met, once: then a socket is at its end, or says that it timed out."""
@@ -102,4 +105,11 @@ def _chunked(response: Response) -> bool:
     if b"chunked" not in response.head.lower():
         return False
     value = response.header("Transfer-Encoding")
-    return response.complete and value is not None and value.lower() == "chunked"
+    return value is not None and value.lower() == "chunked"
+
+
+def _framing(response: Response) -> Framing | None:
+    """Return how to cut a chunked body; one that has no end is a chunk without an end."""
+    if response.framing is None and not response.complete:
+        return Framing(((_ENDLESS, 1),))
+    return response.framing

@@ -7,21 +7,26 @@ does works here, and everything that went wrong goes wrong alike.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import inspect
 import io
+from collections.abc import Callable
 from typing import Any
 
 import urllib3
 from urllib3.util.retry import Retry
 
-from ..errors import ReplayMissError
+from ..errors import IntegrityError, ReplayMissError
 from ..keeping import Keeping
+from ..misses import ended_early
 from ..models import Exchange, Failure, Response
 from . import failures
 from .bases import Connection
 from .plain import is_plain, read_plainly
 from .recorded import RecordedRaw, is_bare
+
+Missed = Callable[[ReplayMissError], None]
 
 _DECODE_ERROR = "urllib3.exceptions.DecodeError"
 
@@ -69,6 +74,7 @@ def respond(
     method: str,
     url: str,
     response_kw: dict[str, Any],
+    missed: Missed | None = None,
 ) -> urllib3.HTTPResponse:
     """Return a stored attempt as urllib3 returns a live one.
 
@@ -76,6 +82,7 @@ def respond(
         pool: what the response calls its pool, in messages.
         url: the request target as urllib3 had it.
         response_kw: ``preload_content``, ``decode_content``, ``enforce_content_length``.
+        missed: told of the error of a reading that goes past what was recorded.
 
     Raises:
         IntegrityError: the payload is missing or damaged.
@@ -83,13 +90,12 @@ def respond(
             ``preload_content``.
     """
 
-    def beyond(size: int) -> BaseException:
-        return ReplayMissError(
-            f"{method} {response.url}: the recorded program read {size} bytes of this body and "
-            "broke off; there is no more to replay: record it again, reading to the end",
-            method=method,
-            url=response.url,
-        )
+    @functools.cache
+    def beyond() -> BaseException:
+        error = ended_early(method, response)
+        if missed is not None:
+            missed(error)
+        return error
 
     payload = store.open(response) if response.checksum else io.BytesIO()
     if is_plain(response):
@@ -176,6 +182,7 @@ def replay(
     retries: Any,
     redirect: bool,
     response_kw: dict[str, Any],
+    missed: Missed | None = None,
 ) -> urllib3.HTTPResponse:
     """Return what the program got from a recorded call, or raise what it met.
 
@@ -189,11 +196,14 @@ def replay(
     final = stored.responses[-1] if stored.responses else None
     if request.failure is not None and (final is None or not _undecodable(request.failure, final)):
         failures.raise_again(request.failure, pool)
-    assert final is not None
+    if final is None:
+        raise IntegrityError(f"the recorded call {request.id} has neither answer nor failure")
     retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
         retry = _counted(retry, attempt, attempt.method or method, url, pool)
-    made = respond(store, final, pool, final.method or method, _target(final, url), response_kw)
+    made = respond(
+        store, final, pool, final.method or method, _target(final, url), response_kw, missed
+    )
     made.retries = retry
     return made
 

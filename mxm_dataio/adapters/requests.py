@@ -13,11 +13,11 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
-from ..keeping import Keeping
 from ..models import Exchange, Mode
 from . import failures, taps, wire
 from .call import Attempt, Call
 from .patches import Patches
+from .plan import Plan
 from .replay import replay
 from .support import require_requests, require_urllib3, sends_chunks
 from .urllib3 import planned, recorded
@@ -175,7 +175,7 @@ def capture(
     if plan.passes:
         return send(request, **kwargs)
     if plan.serve is not None:
-        return _replay(inner, plan.store, plan.serve, request, kwargs)
+        return _replay(inner, plan, plan.serve, request, kwargs)
     call = plan.call()
     response: requests.Response = recorded(call, send, request, **kwargs)
     try:
@@ -183,7 +183,7 @@ def capture(
         if plan.not_modified(call, response.status_code) and plan.stored is not None:
             response.content  # noqa: B018 - read to its end, so that the connection is reused
             call.returned()
-            return _replay(inner, plan.store, plan.stored, request, kwargs)
+            return _replay(inner, plan, plan.stored, request, kwargs)
         if not call.attempts:
             _tap_body(response, call)
         call.returned()
@@ -195,14 +195,14 @@ def capture(
 
 def _replay(
     inner: BaseAdapter,
-    store: Keeping,
+    plan: Plan,
     stored: Exchange,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
 ) -> requests.Response:
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     failure = stored.request.failure
-    pool = _Pool(store, stored, str(request.url))
+    pool = _Pool(plan, stored, str(request.url))
     raw = None
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
@@ -261,10 +261,10 @@ def _sent(
 class _Pool:
     """What ``HTTPAdapter.send`` gets in place of a pool: it answers from the store."""
 
-    __slots__ = ("_store", "_url", "stored")
+    __slots__ = ("_plan", "_url", "stored")
 
-    def __init__(self, store: Keeping, stored: Exchange, url: str) -> None:
-        self._store = store
+    def __init__(self, plan: Plan, stored: Exchange, url: str) -> None:
+        self._plan = plan
         self.stored = stored
         self._url = url
 
@@ -288,7 +288,11 @@ class _Pool:
     ) -> Any:
         """Return the recorded answer, or raise the recorded exception."""
         response_kw = {"preload_content": preload_content, "decode_content": decode_content}
-        return replay(self._store, self.stored, self, method, url, retries, redirect, response_kw)
+        plan = self._plan
+        return replay(
+            plan.store, self.stored, self, method, url, retries, redirect, response_kw,
+            plan.ingest.missed,
+        )  # fmt: skip
 
 
 class _Replayer(HTTPAdapter):
@@ -324,9 +328,8 @@ class _TapBody:
 
     def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> Any:
         data = self._fp.read(*(() if amt is None else (amt,)), *args, **kwargs)
-        spool = self._attempt.spool
-        if data and spool is not None and not self._attempt.done:
-            spool.write(data)
+        if data and not self._attempt.done:
+            self._attempt.take(data)
         if (not data and amt != 0) or amt is None or amt < 0:
             self._ended()
         return data
@@ -365,8 +368,7 @@ def _tap_body(response: requests.Response, call: Call) -> None:
     raw = response.raw
     if raw is None or getattr(response, "_content_consumed", False):
         content = response.content or b""
-        assert attempt.spool is not None
-        attempt.spool.write(content)
+        attempt.take(content)
         attempt.parser.complete = True
         attempt.finish()
         return

@@ -10,18 +10,18 @@ import errno
 import io
 import os
 import socket
+import weakref
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ..errors import ReplayMissError
+from ..misses import ended_early
 from ..models import Exchange, Failure, Response
 from . import failures
 from .asked import Asked
+from .connection_call import CONNECTING, DURING, READING, SENDING
 from .plan import Plan
 from .recorded import RecordedRaw
-
-# Where in a failure's data it says what the program was at, and its values.
-DURING = "during"
-SENDING, READING = "sending", "reading"
 
 
 class StoreSocket:
@@ -172,7 +172,7 @@ class StoreSocket:
         if last is None or not last.ingest.is_open:
             # As of a server that has gone: a program that keeps connections is ready for it.
             return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        url = last.ingest.secrets.url(last.url)
+        url = last.ingest.secrets_for(last.url).url(last.url)
         error = ReplayMissError(
             f"{last.method} {url}: the program goes on on this connection besides HTTP's calls, "
             "which is not recorded and can't be replayed",
@@ -189,18 +189,47 @@ class TLSStoreSocket(StoreSocket):
     getpeercert = cipher = version = selected_alpn_protocol = unwrap = StoreSocket.recv
 
 
+# The connections that have one.
+standing: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def stand_in(connection: Any) -> StoreSocket:
+    """Put a socket that answers from the store in the place of a connection's own, or of none."""
+    sock = connection.sock
+    if not isinstance(sock, StoreSocket):
+        cls = TLSStoreSocket if connection.default_port == 443 else StoreSocket
+        sock = connection.sock = cls(sock)
+        standing.add(connection)
+    return sock
+
+
+def give_back(connection: Any) -> None:
+    """Put a connection's own socket back, if it had one."""
+    sock = connection.sock
+    if isinstance(sock, StoreSocket) and sock.inner is not None:
+        connection.sock = sock.inner
+
+
+def leave(connection: Any) -> None:
+    """Leave a connection as if it had never been answered from the store."""
+    sock = connection.sock
+    if isinstance(sock, StoreSocket):
+        connection.sock = sock.inner
+
+
 class _Answer:
     """A recorded call as it is to come about once more.
 
     Attributes:
-        sending: the failure that it met while it sent.
-        refused: it met one before it had a connection.
+        sending: the failure that it met before it asked for the answer.
+        refused: and before it had a connection.
         payload: of its last attempt.
     """
 
     def __init__(self, plan: Plan, stored: Exchange) -> None:
         self._plan = plan
         self.sending: Failure | None = None
+        self.refused = False
         self._reading: Failure | None = None
         final = stored.answer
         self._final = final if final is not None else Response(stored.request.id)
@@ -210,15 +239,16 @@ class _Answer:
         failure = stored.request.failure
         if failure is not None:
             self._place(failure)
-        self.refused = self.sending is not None and self._final.timings.connect is None
 
     def _place(self, failure: Failure) -> None:
         """Tell where a failure was met: urllib3's do not say so themselves."""
         final = self._final
         asked = final.status_code is not None or final.peer.address is not None
-        during = failure.data.get(DURING, READING if asked else SENDING)
-        if during == SENDING:
+        during = failure.data.get(DURING, READING if asked else CONNECTING)
+        if during in (CONNECTING, SENDING):
             self.sending = failure
+            # What fails in the handshake has a socket.
+            self.refused = during == CONNECTING and final.timings.connect is None
         elif final.status_code is None and not final.closed_by_peer:
             self._reading = failure
         # Else what came is at fault, and is so again.
@@ -227,15 +257,12 @@ class _Answer:
         """Return the bytes that came."""
         return _Raw(self._final, self.payload, self._beyond, self._reading)
 
-    def _beyond(self, size: int) -> BaseException:
+    def _beyond(self) -> BaseException:
         plan = self._plan
-        url = self._final.url or plan.ingest.secrets.url(plan.url)
-        error = ReplayMissError(
-            f"{plan.method} {url}: the recorded program read {size} bytes of this body and broke "
-            "off; there is no more to replay: record it again, reading to the end",
-            method=plan.method,
-            url=url,
-        )
+        final = self._final
+        if not final.url:
+            final = replace(final, url=plan.ingest.secrets_for(plan.url).url(plan.url))
+        error = ended_early(plan.method, final)
         plan.ingest.missed(error)
         return error
 
@@ -253,5 +280,5 @@ class _Raw(RecordedRaw):
         if self._failure is not None:
             return self._fail(failures.innermost(failures.load(self._failure)))
         if self._response.status_code == 101:
-            raise self._beyond(0)
+            raise self._beyond()
         return super()._end()

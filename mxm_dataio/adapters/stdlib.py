@@ -15,20 +15,19 @@ import functools
 import http.client
 import inspect
 import time
-import weakref
-from dataclasses import replace
 from typing import Any
 
 from ..api import IngestSession, active
 from ..errors import ConfigError
-from ..models import Exchange, Failure, Headers, Mode, Peer, Status
+from ..models import Exchange, Headers, Mode
 from ..policy import Serve
 from . import failures, taps
 from .asked import STREAM, Asked
-from .call import ON_CONNECTION, REPLAYS, Attempt, Call
+from .call import ON_CONNECTION, REPLAYS, Attempt
+from .connection_call import ConnectionCall
 from .patches import Patches, own_class
 from .plan import Plan
-from .sockets import DURING, READING, SENDING, StoreSocket, TLSStoreSocket
+from .sockets import StoreSocket, give_back, leave, stand_in, standing
 from .taps import Method, absolute, base_of, current
 
 # The attribute that a request takes on its connection until its head goes out.
@@ -61,78 +60,6 @@ def require() -> None:
         )
 
 
-class ConnectionCall(Call):
-    """A call on a bare connection."""
-
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(asked.ingest, asked.method, asked.url, (), STREAM)
-        # Until its head has gone out.
-        self.asked: Asked | None = asked
-        self.plan: Plan | None = None
-        self.during = SENDING
-        self._watched: weakref.ref[Any] | None = None
-
-    def take_head(self, asked: Asked) -> None:
-        """Take what the head says."""
-        self.asked = None
-        self.headers = asked.headers
-        self.streams = asked.body is STREAM
-        self.body = None if self.streams else asked.body
-
-    def connected(self, peer: Peer) -> None:
-        """The program has connected by itself."""
-        for attempt in self.attempts:
-            attempt.peer = peer
-            attempt.done = True
-        self._status = Status.COMPLETE
-        self.returned()
-
-    def watch(self, connection: Any) -> None:
-        """Be told when the program drops the connection before it has fetched the answer."""
-        self._watched = weakref.ref(connection, lambda _gone: self.abandoned())
-
-    def reads(self) -> None:
-        """The program fetches the answer, which lives without the connection."""
-        self.during = READING
-        self._watched = None
-
-    def broke(self, exc: BaseException) -> None:
-        """Sending failed; a program may still ask for an answer, if its head has gone out."""
-        last = self.attempts[-1] if self.attempts else None
-        if last is None or not last.sent_head or not isinstance(exc, OSError):
-            self.raised(exc)
-        else:
-            self._failure = self._dump(exc)
-            self._status = Status.FAILED
-
-    def abandoned(self) -> None:
-        """No one will fetch the answer."""
-        for attempt in self.attempts:
-            attempt.done = True
-        self.returned()
-
-    def cancel(self) -> None:
-        """Record nothing."""
-        if self._begin_settling():
-            self._end_settling()
-
-    def _dump(self, exc: BaseException) -> Failure:
-        failure = super()._dump(exc)
-        return replace(failure, data={**failure.data, DURING: self.during})
-
-    def _record(self) -> None:
-        last = self.attempts[-1] if self.attempts else None
-        if self.asked is not None and last is not None and last.sent_head:
-            # It went out below a tap of urllib3's.
-            self.asked.take_head(last.sent_head)
-            self.take_head(self.asked)
-        super()._record()
-
-    def _end_settling(self) -> None:
-        self._watched = None
-        super()._end_settling()
-
-
 def _session(connection: Any) -> IngestSession | None:
     """Return the session that is to see what a connection does, unless other taps see it."""
     ingest = active()
@@ -161,10 +88,10 @@ def _putrequest(original: Method) -> Method:
     @functools.wraps(original)
     def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         ingest = _session(self)
-        if ingest is None or ingest.mode is not Mode.REPLAY:
-            leave(self)
         # It may refuse, and then nothing was asked.
         result = original(self, method, url, *args, **kwargs)
+        if ingest is None or ingest.mode is not Mode.REPLAY:
+            leave(self)
         if ingest is not None:
             skips = dict(zip(("skip_host", "skip_accept_encoding"), args, strict=False)) | kwargs
             own = [name for name in ("host", "accept-encoding") if not skips.get(_skip(name))]
@@ -281,7 +208,7 @@ def _getresponse(original: Method) -> Method:
         if found is None:
             return original(self, *args, **kwargs)
         attempt, call = found
-        call.during = READING
+        call.reads()
         try:
             response = tapped(self, *args, **kwargs)
         except BaseException as exc:
@@ -289,13 +216,12 @@ def _getresponse(original: Method) -> Method:
             if attempt.parser is not None:
                 call.raised(exc)
             raise
-        call.reads()
         plan = call.plan
         if plan is not None and plan.not_modified(call, response.status) and plan.stored:
             response.read()
-            call.returned()
+            call.answered()
             return _stored_answer(self, plan, plan.stored)
-        call.returned()
+        call.answered()
         return response
 
     return getresponse
@@ -378,36 +304,6 @@ def _connect_offline(connection: Any, ingest: IngestSession) -> None:
     stand_in(connection)
 
 
-# -- sockets that stand in -------------------------------------------------------------------
-
-# The connections that have one.
-_standing: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def stand_in(connection: Any) -> StoreSocket:
-    """Put a socket that answers from the store in the place of a connection's own, or of none."""
-    sock = connection.sock
-    if not isinstance(sock, StoreSocket):
-        cls = TLSStoreSocket if connection.default_port == 443 else StoreSocket
-        sock = connection.sock = cls(sock)
-        _standing.add(connection)
-    return sock
-
-
-def give_back(connection: Any) -> None:
-    """Put a connection's own socket back, if it had one."""
-    sock = connection.sock
-    if isinstance(sock, StoreSocket) and sock.inner is not None:
-        connection.sock = sock.inner
-
-
-def leave(connection: Any) -> None:
-    """Leave a connection as if it had never been answered from the store."""
-    sock = connection.sock
-    if isinstance(sock, StoreSocket):
-        connection.sock = sock.inner
-
-
 # -- the hook ----------------------------------------------------------------------------------
 
 
@@ -444,6 +340,7 @@ class Hook(Patches):
             self.replace(TLSConnection, "connect", _connect(TLSConnection.connect))
         for name, tap in _TAPS.items():
             self.replace(Connection, name, tap(getattr(Connection, name)))
+        self._covered.add(Connection)
         for cls in _derived(Connection):
             self._cover(cls)
 
@@ -471,11 +368,11 @@ class Hook(Patches):
     def _put_back(self) -> None:
         super()._put_back()
         self._covered.clear()
-        for connection in list(_standing):
+        for connection in list(standing):
             sock = connection.sock
             if not (isinstance(sock, StoreSocket) and sock.waits):
                 leave(connection)
-        _standing.clear()
+        standing.clear()
 
 
 def _derived(cls: type) -> list[type]:

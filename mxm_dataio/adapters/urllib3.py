@@ -164,7 +164,10 @@ _RESPONSE_KW = ("preload_content", "decode_content", "enforce_content_length", "
 def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> Any:
     response_kw = {name: given[name] for name in _RESPONSE_KW if name in given}
     method, url, retries = given["method"], given["url"], given["retries"]
-    return replay(plan.store, stored, pool, method, url, retries, given["redirect"], response_kw)
+    return replay(
+        plan.store, stored, pool, method, url, retries, given["redirect"], response_kw,
+        plan.ingest.missed,
+    )  # fmt: skip
 
 
 class Hook(Patches):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..bodies import LARGEST_JSON, Body, Kind, answered, sent
+from ..bodies import Body, Kind, answered, sent
 from ..errors import IntegrityError
 from ..heads import FETCHED
 from ..layouts import indented
@@ -26,6 +26,7 @@ from .units import codes, span
 _LINES = 40
 _HEX_LINES = 16
 _LONG_LINE = 2000
+_COUNTED = 20_000
 _BAR = 40
 _PHASES = (("connect", "blue"), ("tls", "magenta"), ("wait", "yellow"), ("receive", "green"))
 _JSON = re.compile(
@@ -234,11 +235,11 @@ def _show_body(page: Page, title: str, body: Body, *, whole: bool) -> list[str]:
         decoded = f", {'+'.join(body.codings)} undone" if body.codings else ""
         media = body.media or "no media type"
         page.heading(title, (f"  {counted(body.size, 'byte')}, {media}{decoded}", "dim"))
-        lines, limit = _lines(page, body, kind)
+        lines, laid_out, limit = _lines(page, body, kind)
         if whole:
-            page.lines(lines)
+            page.lines(map(laid_out, lines))
         else:
-            page.lines(map(_short, islice(lines, limit)))
+            page.lines(map(_short, map(laid_out, islice(lines, limit))))
             if next(lines, None) is not None:
                 page.line(("  … " + _more(body, lines), "dim"))
         if body.problem is not None:
@@ -249,15 +250,17 @@ def _show_body(page: Page, title: str, body: Body, *, whole: bool) -> list[str]:
     return []
 
 
-def _lines(page: Page, body: Body, kind: Kind) -> tuple[Iterator[Sequence[Cell]], int]:
-    """Return a body's lines, and how many of them are shown at first."""
+def _lines(
+    page: Page, body: Body, kind: Kind
+) -> tuple[Iterator[str], Callable[[str], Sequence[Cell]], int]:
+    """Return a body's lines, what makes parts of one, and how many are shown at first."""
     document = body.document()
     if document is not None:
         width = 100 if page.width is None else max(40, min(page.width - 4, 120))
-        return (_json_line(printable(line)) for line in indented(document, width)), _LINES
+        return indented(document, width), _json_line, _LINES
     if kind is Kind.BINARY:
-        return ([(line[:10], "dim"), line[10:]] for line in body.hex()), _HEX_LINES
-    return (_marked(_tabbed(line)) for line in body.lines()), _LINES
+        return body.hex(), lambda line: [(line[:10], "dim"), line[10:]], _HEX_LINES
+    return body.lines(), lambda line: _marked(_tabbed(line)), _LINES
 
 
 def _tabbed(line: str) -> str:
@@ -265,6 +268,7 @@ def _tabbed(line: str) -> str:
 
 
 def _json_line(line: str) -> list[Cell]:
+    line = printable(line)
     parts: list[Cell] = []
     at = 0
     for match in _JSON.finditer(line):
@@ -284,12 +288,11 @@ def _short(line: Sequence[Cell]) -> Sequence[Cell]:
     return [content[:_LONG_LINE], (f" … {len(content) - _LONG_LINE:,} characters more", "dim")]
 
 
-def _more(body: Body, rest: Iterator[object]) -> str:
-    """Say how much of a body is not shown."""
-    if body.size <= LARGEST_JSON:
-        lines = counted(1 + sum(1 for _ in rest), "line")
-        return f"{lines} more; it has {body.size:,} bytes in all (--all shows it)"
-    return f"and so on, to {body.size:,} bytes (--all shows it)"
+def _more(body: Body, rest: Iterator[str]) -> str:
+    """Say how much of a body is not shown, counting no further than takes a moment."""
+    count = 1 + sum(1 for _ in islice(rest, _COUNTED))
+    lines = counted(count, "line") if count <= _COUNTED else f"over {_COUNTED:,} lines"
+    return f"{lines} more; it has {body.size:,} bytes in all (--all shows it)"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------

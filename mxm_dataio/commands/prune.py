@@ -65,7 +65,10 @@ def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float
     help="Sessions that began so long ago: 30d, 4w.",
 )
 @click.option(
-    "--source", shell_complete=complete_source, metavar="NAME", help="Sessions of a source."
+    "--source",
+    shell_complete=complete_source,
+    metavar="NAME",
+    help="Sessions of a source of their own; what else they recorded goes as well.",
 )
 @click.option(
     "--session",

@@ -58,6 +58,8 @@ def outcome_cell(call: Listed) -> Cell:
     code = call.answer.status_code if call.answer else None
     if call.status in (Status.FAILED, Status.INTERRUPTED):
         return shown, "bold red"
+    if call.status is Status.PARTIAL:
+        return shown, "yellow"
     return shown, CLASSES.get(str(code or "")[:1], "cyan")
 
 
@@ -196,7 +198,7 @@ def requests(
     \b
     Examples:
       mxm-dataio requests latest --status 5xx --status failed
-      mxm-dataio requests --since 2h --host '*.example.com' --grep 'page=\\d+' --json
+      mxm-dataio requests --since 2h --host '*.example.com' --grep 'page=\\d+'
     """
     if session is not None and named is not None:
         raise click.UsageError("give the session once")

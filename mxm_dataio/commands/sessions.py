@@ -28,11 +28,17 @@ STATUS_STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A session as it is listed: how deep below its root, and its totals."""
+    """A session as it is listed.
+
+    Attributes:
+        depth: how deep below its root.
+        others: sources of its calls, besides its own.
+    """
 
     depth: int
     session: Session
-    totals: Totals
+    totals: Totals = Totals()  # noqa: RUF009 - a tuple
+    others: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
@@ -54,8 +60,9 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Its source; of the session that stands for a prune, that."""
-        return self.session.source or f"({self.session.kind})"
+        """Its sources; of the session that stands for a prune, that."""
+        own = self.session.source or f"({self.session.kind})"
+        return ", ".join((own, *self.others))
 
     def number(self, count: int) -> str:
         """Return a count of its calls; nothing where it can have none."""
@@ -78,7 +85,12 @@ def _program(line: Line) -> Cell:
 
 COLUMNS: Sequence[Column[Line]] = (
     Column("id", lambda line: line.session.id, _id),
-    Column("source", lambda line: line.session.source, lambda line: line.name, least=8),
+    Column(
+        "source",
+        lambda line: line.session.source and line.name,
+        lambda line: line.name,
+        least=8,
+    ),
     Column("as of", lambda line: line.session.as_of, lambda line: line.session.as_of[:10], rank=4),
     Column("mode", lambda line: line.session.mode, rank=5),
     Column(
@@ -89,7 +101,7 @@ COLUMNS: Sequence[Column[Line]] = (
         lambda line: line.session.started_at,
         lambda line: day(line.session.started_at),
     ),
-    Column("took", lambda line: line.seconds, lambda line: span(line.duration), right=True),
+    Column("took", lambda line: line.seconds, lambda line: span(line.duration), right=True, rank=2),
     Column(
         "calls",
         lambda line: line.totals.calls,
@@ -102,6 +114,7 @@ COLUMNS: Sequence[Column[Line]] = (
         lambda line: line.totals.size,
         lambda line: size(line.totals.size) if line.number(0) else "",
         right=True,
+        rank=1,
     ),
     Column("parent", lambda line: line.session.parent_id, piped=True),
     Column("program", lambda line: line.session.program, _program, least=12, rank=3, sparse=True),
@@ -139,7 +152,7 @@ def sessions(
     An id may be given to other commands by its beginning or its end, which is what a terminal
     shows; the newest session is also called latest or -1, the one before it latest~1 or -2.
 
-    Into a pipe: tab-separated, without headings: id, source, as-of, mode, status, start, seconds,
+    Into a pipe: tab-separated, without headings: id, sources, as-of, mode, status, start, seconds,
     calls, errors, bytes, parent, program.
 
     \b
@@ -148,12 +161,16 @@ def sessions(
       mxm-dataio sessions --source market --status failed --json
     """
     with reading(root) as store:
+        recorded = set()
+        if source is not None:
+            with store.catalog.snapshot() as db:
+                recorded = Listing(db).with_source(source)
         wanted = [
             session
             for session in store.sessions()
-            if (source is None or session.source == source)
+            if (source is None or session.source == source or session.id in recorded)
             and (since is None or session.started_at >= instant(since))
-            and (status is None or Line(0, session, Totals()).status == status)
+            and (status is None or Line(0, session).status == status)
         ]
         trees = _newest(in_trees(wanted), limit)
         some = len(trees) < len(wanted) or (source, since, status) != (None, None, None)
@@ -173,9 +190,14 @@ def lines_of(
     Args:
         some: they are not all that there are.
     """
+    ids = [one.id for _, one in trees] if some else None
     with store.catalog.snapshot() as db:
-        found = Listing(db).totals([one.id for _, one in trees] if some else None)
-    return [Line(depth, one, found.get(one.id, Totals())) for depth, one in trees]
+        totals, sources = Listing(db).totals(ids), Listing(db).sources(ids)
+    lines = []
+    for depth, one in trees:
+        others = tuple(name for name in sources.get(one.id, ()) if name != one.source)
+        lines.append(Line(depth, one, totals.get(one.id, Totals()), others))
+    return lines
 
 
 def _newest(trees: list[tuple[int, Session]], limit: int | None) -> list[tuple[int, Session]]:
@@ -187,7 +209,8 @@ def _newest(trees: list[tuple[int, Session]], limit: int | None) -> list[tuple[i
 def values(line: Line) -> dict[str, object]:
     session, totals = line.session, line.totals
     return {
-        "id": session.id, "source": session.source, "as_of": session.as_of,
+        "id": session.id, "source": session.source, "other_sources": list(line.others),
+        "as_of": session.as_of,
         "mode": session.mode, "status": session.status, "kind": session.kind,
         "started_at": session.started_at, "ended_at": session.ended_at,
         "duration": line.duration, "calls": totals.calls, "attempts": totals.attempts,

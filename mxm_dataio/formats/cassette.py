@@ -29,11 +29,13 @@ from typing import IO, Any
 from ..errors import IntegrityError
 from ..recordings import Recording
 from ..utils import utc_now
-from . import calls as calling
 from . import json_text
 from .bodies import Node, Refused
-from .calls import Beside, Refusal, Setting
+from .calls import to_node
 from .json_text import Number
+from .lines import Refusal
+from .restoring import Beside, Setting, asked_of, to_recording
+from .shapes import check
 from .volatile import Volatile
 
 NAME = "cassette"
@@ -89,7 +91,7 @@ class Document:
             chunks: keep how chunked bodies were cut.
             beside: large payloads may go beside.
         """
-        written = calling.to_node(recording, volatile=volatile, chunks=chunks, beside=beside)
+        written = to_node(recording, volatile=volatile, chunks=chunks, beside=beside)
         request = recording.exchange.request
         node = written.node
         if request.source not in ("", self.source):
@@ -230,7 +232,7 @@ def _document(top: Node, name: str) -> Document:
             raise _refused(name, f"has no {member!r}")
     for index, node in enumerate(top["calls"]):
         try:
-            calling.check(node)
+            check(node)
         except Refusal as exc:
             raise refusal(name, index, exc) from None
     for place, day in _days(top):
@@ -347,10 +349,8 @@ def recordings(document: Document, name: str) -> Iterator[Recording]:
     beside = Folder(Path(name))
     for index, node in enumerate(document.calls):
         try:
-            asked = calling.asked(node, beside=beside)
-            yield calling.to_recording(
-                node, asked, f"{name}#{index + 1}", document.setting(node, beside)
-            )
+            asked = asked_of(node, beside=beside)
+            yield to_recording(node, asked, f"{name}#{index + 1}", document.setting(node, beside))
         except Refusal as exc:
             raise refusal(name, index, exc) from None
 

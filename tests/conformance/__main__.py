@@ -1,6 +1,6 @@
-"""Run the test suites of requests and urllib3 plainly and under capture, and compare.
+"""Run the tests of requests, urllib3 and http.client plainly and under capture, and compare.
 
-``python -m tests.conformance [requests | urllib3] --end newest | oldest``
+``python -m tests.conformance [requests | urllib3 | http.client] --end newest | oldest``
 
 Promise 1 (capture never changes the program) held against tests that were not written for it.
 The suites come from source distributions, and nothing in them is touched. Exit status 1 if any
@@ -74,6 +74,9 @@ def main() -> int:
             continue
         if suite.before and sys.version_info >= suite.before:
             print(f"not run  {suite.name}: it does not import on Python {PYTHON}")
+            continue
+        if not suite.there:
+            print(f"skipped  {suite.name}: not shipped with this Python")
             continue
         chosen.append(replace(suite, excluded={}) if args.all else suite)
         for test, reason in chosen[-1].excluded.items():

@@ -41,6 +41,9 @@ ROWS = {
     "the hook and mounted sessions": ("test_hook", "test_mount"),
     "lifetimes, subclasses, patches": ("test_lifetimes", "test_subclasses"),
     "threads and processes": ("test_threads", "test_processes"),
+    "http.client, urllib.request, xmlrpc.client": (
+        "test_bakeoff_stdlib", "test_bakeoff_urllib", "test_stdlib",
+    ),
     "real clients": (
         "clients.test_aws", "clients.test_docker", "clients.test_elasticsearch",
         "clients.test_github", "clients.test_oauth", "clients.test_pages",

@@ -6,6 +6,7 @@ Both are kept under ``.cache/conformance``. pip fetches, with whatever configura
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -25,7 +26,9 @@ def run(*command: str | Path) -> None:
 
 
 def source(suite: Suite) -> Path:
-    """Return the folder of the release's unpacked source distribution."""
+    """Return the folder of the release's unpacked source distribution, or of Python's library."""
+    if suite.shipped:
+        return Path(os.__file__).parent
     folder = CACHE / "sources" / suite.name
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -57,13 +57,15 @@ def run(
         "CI": "true",
     }
     deselected = [f"--deselect={test}" for test in suite.excluded]
-    command = [interpreter(suite), "-m", "pytest", *OPTIONS, *deselected, *suite.paths]
+    paths = ("--pyargs", f"--rootdir={source(suite)}") if suite.shipped else ()
+    command = [interpreter(suite), "-m", "pytest", *OPTIONS, *deselected, *paths, *suite.paths]
     output = log.with_suffix(".txt")
     clock = time.monotonic()
     with output.open("w") as out:
         done = subprocess.run(
             [str(part) for part in command],
-            cwd=source(suite),
+            # Tests leave files where they run.
+            cwd=work if suite.shipped else source(suite),
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=out,

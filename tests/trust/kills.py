@@ -123,7 +123,7 @@ class Harness:
             f"{self.kills:,} kills: {found.reported:,} exchanges reported as read, "
             f"{found.whole:,} found whole; {lost} lost; {found.beyond:,} more were whole before "
             f"they could be reported; {found.sessions:,} sessions; {self.litter} temporary files "
-            f"left behind; {len(found.problems)} problems"
+            f"left by the dead and swept; {len(found.problems)} problems"
         )
 
     # -- a round -----------------------------------------------------------------------------
@@ -226,6 +226,7 @@ class Harness:
     def _check(self, root: Root, pick: random.Random) -> list[str]:
         """Check what was told on a root since the last time; return what is wrong."""
         root.known.add(f"after {self._round}")
+        self.litter += litter(root.path)
         how = pick.choice(("write", "write", "read", "both", "twice"))
         openers = {"write": (False,), "read": (True,), "both": (True, False), "twice": (False,) * 2}
         said = [_forked(lambda r=r: _opener(root, r)) for r in openers[how]]  # type: ignore[misc]
@@ -247,7 +248,6 @@ class Harness:
                 everything = Root(root.path, known=root.known, unchecked=root.checked)
                 problems += _answer(_forked(lambda: _opener(everything, True)))["problems"]
             self._note(root, problems, [])
-        self.litter += litter(root.path)
         if self.found.problems:
             self.kept.append(root.path)
         else:

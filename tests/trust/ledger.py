@@ -159,7 +159,7 @@ def check_folder(root: Path, verified: set[str], *, opened: bool) -> list[str]:
 
     Args:
         verified: names of payloads that were checked before; added to.
-        opened: a store has been opened since.
+        opened: a store has been opened since, to record.
     """
     problems = []
     for folder in (root, root / "responses", root / "journal", root / "running"):
@@ -175,7 +175,9 @@ def check_folder(root: Path, verified: set[str], *, opened: bool) -> list[str]:
             if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
                 problems.append(f"{path} does not hold the bytes of its name")
             verified.add(path.name)
-        elif path.parent.name in ("journal", "running") and opened and path.suffix != ".tmp":
+        elif opened and path.suffix == ".tmp":
+            problems.append(f"{path} was not swept away")
+        elif path.parent.name in ("journal", "running") and opened:
             problems.append(f"{path} was not taken in")
         elif path.parent == root and not path.name.startswith("dataio.sqlite"):
             problems.append(f"{path} is none of ours")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,23 @@ def session(parent: Session | None = None, status: Status = Status.RUNNING) -> S
     )  # fmt: skip
 
 
+def taking(store: Store, waiting: dict[str, bytes]) -> Callable[[bytes], str]:
+    """Return what takes a payload of a call, and returns its checksum.
+
+    Args:
+        waiting: the call's payloads that have no file yet; added to.
+    """
+
+    def take(content: bytes) -> str:
+        spool = store.spool(1 << 20)
+        spool.write(content)
+        checksum = spool.checksum
+        store.take(spool, checksum, waiting)
+        return checksum
+
+    return take
+
+
 def record(
     store: Store,
     held: Session,
@@ -42,13 +60,7 @@ def record(
     """Record a call, with an attempt for each body, the last of which went well; return its id."""
     waiting: dict[str, bytes] = {}
 
-    def take(content: bytes) -> str:
-        spool = store.spool(1 << 20)
-        spool.write(content)
-        checksum = spool.checksum
-        store.take(spool, checksum, waiting)
-        return checksum
-
+    take = taking(store, waiting)
     method, url = "POST" if upload else "GET", f"{HOST}/{name}?day=1"
     identity = identify(
         method, url, headers=[("Accept", "application/json"), ("X-Part", "2")], body=upload or None

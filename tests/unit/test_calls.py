@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 
 from mxm_dataio.formats import json_text
-from mxm_dataio.formats.calls import DERIVING, Setting, asked, check, to_node, to_recording
+from mxm_dataio.formats.calls import to_node
+from mxm_dataio.formats.deriving import DERIVING
+from mxm_dataio.formats.restoring import Setting, asked_of, to_recording
+from mxm_dataio.formats.shapes import check
 from mxm_dataio.formats.volatile import NOTHING, Volatile
-from mxm_dataio.recordings import Recording
+from mxm_dataio.models import Exchange, Request, Response
+from mxm_dataio.recordings import Recording, checksum_of
 from tests.exchanges import comparable, recordings
 
 
@@ -24,12 +29,24 @@ def again(recording: Recording, volatile: Volatile = NOTHING, **options: Any) ->
         assert len(written.beside[checksum]) == size
         return written.beside[checksum]
 
-    return to_recording(node, asked(node, DERIVING, beside), "id", Setting(beside=beside))
+    return to_recording(node, asked_of(node, DERIVING, beside), "id", Setting(beside=beside))
 
 
 @given(recordings())
 def test_what_a_node_keeps_comes_back(recording: Recording) -> None:
     assert comparable(again(recording)) == comparable(recording)
+
+
+def test_a_header_that_reads_like_the_mark_for_the_size_comes_back() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"
+    sent = (("Content-Length", "{size}"),)
+    asking = Request("1", "", "s", "http://a.test/", url="http://a.test/", headers=sent)
+    answer = Response("1", url="http://a.test/", status_code=200, head=head, complete=True)
+    answer = replace(answer, checksum=checksum_of(b"abc"), size=3, method="GET")
+    recording = Recording(Exchange(asking, (answer,)), {checksum_of(b"abc"): b"abc"})
+    found = again(recording).exchange
+    assert found.responses[0].head == head
+    assert found.request.headers == sent
 
 
 @given(recordings())

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,10 @@ data = st.recursive(
 failures = st.none() | st.builds(Failure, odd, odd, st.dictionaries(odd, data, max_size=2))
 framings = st.none() | st.builds(
     Framing,
-    chunks=st.lists(st.tuples(st.integers(0), st.integers(1)), max_size=3).map(tuple),
+    # Of more bytes than any body here has.
+    chunks=st.lists(st.tuples(st.integers(1, 1 << 62), st.integers(1, 1 << 62)), max_size=3).map(
+        lambda runs: (*runs, (1 << 61, 1))
+    ),
     odd=st.dictionaries(st.integers(0), st.binary(max_size=9), max_size=2),
     tail=st.binary(max_size=20),
 )
@@ -136,21 +140,22 @@ heads = st.lists(
     st.tuples(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.text("a:;ÿ~", max_size=9)),
     max_size=3,
 )
+checksums = st.text("0123456789abcdef", min_size=64, max_size=64)
 calls = st.builds(
     CapturedCall, st.uuids().map(str), st.text("ABC", min_size=1), odd, instants,
     st.sampled_from(Status), numbers, failures, st.just(b""),
 )  # fmt: skip
 attempts_ = st.builds(
     CapturedAttempt, st.text("ABC", min_size=1), odd, instants, st.none() | st.integers(100, 999),
-    st.none() | text, st.integers(0, 1 << 60), st.booleans(), st.booleans(), framings, failures,
-    numbers, numbers, numbers, numbers, st.builds(Peer, *[st.none() | text] * 4), st.none() | text,
+    st.none() | checksums, st.integers(0, 1 << 60), st.booleans(), st.booleans(), framings,
+    failures, *[numbers] * 4, st.builds(Peer, *[st.none() | text] * 4), st.none() | text,
     st.integers(0, 1 << 60), st.just(b""),
 )  # fmt: skip
 entries = st.builds(
     Entry, calls, st.builds(InSession, text, text, text, text), text, documents,
-    st.just(()), st.none() | text, st.none() | text, st.integers(0, 1 << 60), st.none() | text,
-    st.lists(attempts_, max_size=3).map(tuple),
-    st.dictionaries(st.text("0123456789abcdef", min_size=1), st.binary(), max_size=3),
+    st.just(()), st.none() | text, st.none() | checksums, st.integers(0, 1 << 60),
+    st.none() | text, st.lists(attempts_, max_size=3).map(tuple),
+    st.lists(st.binary(), max_size=3).map(lambda some: {sha256(o).hexdigest(): o for o in some}),
 )  # fmt: skip
 roundtrip = settings(max_examples=150, deadline=None)
 
@@ -735,8 +740,10 @@ def hot(path: Path, application: int) -> None:
         db.execute(f"PRAGMA application_id={application}")
         db.execute("CREATE TABLE t (x)")
         db.execute("INSERT INTO t VALUES (zeroblob(50000))")
+        db.execute("DROP TABLE t")
         db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE t SET x = randomblob(60000)")
+        db.execute("CREATE TABLE t (x)")
+        db.execute("INSERT INTO t VALUES (randomblob(60000))")
         for suffix in ("", "-journal"):
             shutil.copy(f"{origin}{suffix}", f"{path}{suffix}")
         db.execute("ROLLBACK")

@@ -28,7 +28,7 @@ from mxm_dataio.listing import Ending, Listing
 from mxm_dataio.models import Exchange, Status
 from mxm_dataio.store import Store
 from tests.trust.small import session
-from tests.unit.test_listing import call
+from tests.unit.calls import call
 
 
 def body(content: bytes, media: str = "", coding: str = "") -> Body:

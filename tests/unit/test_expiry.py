@@ -78,7 +78,7 @@ def test_a_file_that_another_took_the_place_of_is_not_renewed(
 
 def test_a_file_that_is_written_or_renewed_now_stays(file: Path) -> None:
     with file.open("rb") as held:
-        expiry.hold(held.fileno())
+        fcntl.flock(held, fcntl.LOCK_EX)
         assert expiry.removed(file, BEFORE) is None
     with file.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_SH)

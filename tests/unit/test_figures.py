@@ -13,7 +13,7 @@ from mxm_dataio.figures import PERCENTILES, figures
 from mxm_dataio.models import Status
 from mxm_dataio.store import Store
 from tests.trust.small import session
-from tests.unit.test_listing import call
+from tests.unit.calls import call
 
 
 def percentile(values: list[float], percent: float) -> float:

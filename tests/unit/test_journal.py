@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -37,17 +38,18 @@ def root(tmp_path: Path) -> Path:
 
 
 def entry(number: int, size: int = 10) -> Entry:
-    id = f"r{number}"
+    id, content = f"r{number}", bytes([number]) * size
+    checksum = hashlib.sha256(content).hexdigest()
     failure = Failure("a.B", "gone \udcff", {"x": [1]})
-    framing = Framing(((3, 2),), {1: b";\xff"}, b"\r\n")
+    framing = Framing(((3, 1 << 20),), {1: b";\xff"}, b"\r\n")
     head = b"HTTP/1.1 200 OK\r\n\xff: 1\r\n\r\n"
     attempts = (
         CapturedAttempt("GET", "u", 0.0, failure=failure, head=head),
-        CapturedAttempt("GET", "u", 0.0, framing=framing, checksum=f"c{number}", size=size),
+        CapturedAttempt("GET", "u", 0.0, framing=framing, checksum=checksum, size=size),
     )
     return Entry(
-        CapturedCall(id, "GET", "u", 0.0), InSession("s1", "s1", "src", "today"), "", "{}",
-        ("a", "b"), None, None, 0, None, attempts, {f"c{number}": bytes([number]) * size},
+        CapturedCall(id, "GET", "u", 0.0), InSession("s1", "s1", "src", "today"), "",
+        '{"endpoint":"e"}', ("a", "b"), None, None, 0, None, attempts, {checksum: content},
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from mxm_dataio import IntegrityError
 from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.formats.calls import DERIVING
 from mxm_dataio.formats.cassette import Document
+from mxm_dataio.formats.deriving import DERIVING
 from mxm_dataio.memory import MemoryStore, Tape
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.recordings import checksum_of

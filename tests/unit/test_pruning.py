@@ -170,7 +170,7 @@ def test_sessions_under_way_stay(root: Path, store: Store) -> None:
     done = prune(store, ALL)
     assert done.trees == ()
     assert [(one.id, why) for one, why in done.kept] == [
-        (parent.id, f"session {child.id} is under way")
+        (parent.id, f"its child {child.id} is under way")
     ]
     end(store, child)
     assert gone(prune(store, ALL)) == [parent.id]
@@ -241,11 +241,31 @@ def test_what_waits_in_a_journal_holds_sessions_and_files(root: Path, store: Sto
         assert done.trees == ()
         assert {one.id: why for one, why in done.kept} == {
             first.id: "calls of session one under way were answered from it",
-            second.id: f"calls of session {second.id} wait in a journal",
+            second.id: "calls of its own wait in a journal",
         }
         assert done.collected.files == 0
     assert len(sound(root).notes) == 1
     assert gone(prune(store, ALL)) == [first.id, second.id]
+
+
+def test_a_prune_that_is_broken_off_is_whole_or_none(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = made(store, b"one")
+    age(root)
+
+    def broken_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name, calls in (("put_sealed", 1), ("_collect", 0)):
+        with monkeypatch.context() as patched:
+            patched.setattr(pruning, name, broken_off)
+            with pytest.raises(KeyboardInterrupt):
+                prune(store, ALL)
+        assert len(list(store.exchanges(held.id))) == calls
+        assert sound(root).pruned == 1 - calls
+    assert payload(root, b"one").exists()
+    assert prune(store, ALL).collected.files == 1
 
 
 def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(root: Path, store: Store) -> None:
@@ -537,6 +557,26 @@ def test_a_payload_met_after_the_names_were_read_stays(
     monkeypatch.setattr(PayloadFolder, "remove", late)
     assert prune(store, Choice()).collected == Collected(0, 0, 1)
     assert len(removed) == 1
+    sound(root)
+
+
+def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(root) as writer:
+        held = session()
+        writer.begin(held)
+        record(writer, held, "a", b"L" * LARGE)
+        age(root)
+        of = pruning._Waiting.of
+
+        def moved_first(read: Store) -> pruning._Waiting:
+            writer.move()
+            return of(read)
+
+        monkeypatch.setattr(pruning._Waiting, "of", moved_first)
+        assert prune(store, Choice()).collected == Collected()
+        end(writer, held)
     sound(root)
 
 

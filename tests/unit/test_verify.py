@@ -332,6 +332,24 @@ def test_a_record_put_in(root: Path, ids: list[str], hash: str) -> None:
     assert about(verify_root(root), "forged")
 
 
+def test_sessions_whose_numbers_were_swapped(root: Path, ids: list[str]) -> None:
+    """Of sessions of one as-of, the number tells which is the newest, and answers in replay."""
+    numbers = [one(root, f"SELECT number FROM sessions WHERE id = '{id}'") for id in ids[:2]]
+    places = [("sessions", "number"), ("requests", "session"), ("requests", "root")]
+    with Store(root, readonly=True) as store:
+        held = store.requests(ids[0])[0]
+        before = store.catalog.newest(held.source, held.params_hash, "~")
+    for old, new in [(numbers[0], 99), (numbers[1], numbers[0]), (99, numbers[1])]:
+        for table, column in places:
+            sql(root, f"UPDATE {table} SET {column} = {new} WHERE {column} = {old}")
+    with Store(root, readonly=True) as store:
+        assert [len(store.requests(id)) for id in ids[:2]] == [5, 2], "nothing else has changed"
+        assert store.catalog.newest(held.source, held.params_hash, "~") == before
+    found = verify_root(root)
+    assert {finding.session for finding in found.findings} == set(ids[:2])
+    assert all("its seal is not that of its row" in finding.what for finding in found.findings)
+
+
 def test_calls_recorded_after_the_seal(root: Path, ids: list[str]) -> None:
     with Store(root) as store:
         held = store.session(ids[0])
@@ -479,7 +497,7 @@ def test_files_that_no_record_names_are_noted(root: Path) -> None:
     found = verify_root(root)
     assert found.ok
     assert "and 2 more in responses" in found.notes[0]
-    assert found.notes[1].startswith("1 temporary file in responses")
+    assert found.notes[1].startswith("1 temporary file")
 
 
 def test_many_payloads_and_a_large_one(tmp_path: Path) -> None:

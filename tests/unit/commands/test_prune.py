@@ -13,8 +13,8 @@ from mxm_dataio.models import Session
 from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.trust.small import end, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, run, values
-from tests.unit.test_listing import call
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_what_stays_is_told(root: Path, store: Store, held: list[Session]) -> No
     store.begin(running)
     (root / "responses" / f"{'0' * 64}.bin").write_bytes(b"young")
     shown = run("prune", "--source", "market", "--yes", "--root", root).stdout
-    assert f"kept: session {running.id}: session {running.id} is under way" in shown
+    assert f"kept: session {running.id}: it is under way" in shown
     assert "1 file that no record names: written or met within the last hour" in shown
     kept = [
         one for one in values("prune", "--keep-last", 0, "--root", root) if one["type"] == "kept"

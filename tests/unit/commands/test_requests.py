@@ -13,8 +13,8 @@ from mxm_dataio.listing import Listed, Tried
 from mxm_dataio.models import Session, Status
 from mxm_dataio.store import Store
 from tests.trust.small import end, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, rows, run, values
-from tests.unit.test_listing import call
 
 
 def test_into_a_pipe(demonstrated: tuple[Path, Demonstrated]) -> None:

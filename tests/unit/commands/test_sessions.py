@@ -13,8 +13,8 @@ from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.trust.small import end, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, rows, run, values
-from tests.unit.test_listing import call
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def held(root: Path, store: Store) -> list[Session]:
     call(store, gone, "https://h/c", 200)
     with Store(root) as dead:
         dead.begin(broken)
-        call(dead, broken, "https://h/d", 200)
+        call(dead, broken, "https://h/d", 200, source="other")
     end(store, child)
     end(store, first, Status.FAILED)
     end(store, gone)
@@ -106,6 +106,20 @@ def test_which(root: Path, held: list[Session]) -> None:
     assert ids("--limit", 5) == [0, 1, 2, 3, 4]
     none = run("sessions", "--root", root, "--source", "none")
     assert (none.exit_code, none.stdout, none.stderr) == (0, "", "no sessions found\n")
+
+
+def test_sources_by_rule(root: Path, store: Store, screen: Screen) -> None:
+    held, plain = session(), session()
+    for one in (held, plain):
+        store.begin(one)
+        call(store, one, "https://h/a", 200)
+    call(store, held, "https://h/b", 200, source="yahoo")
+    for one in (held, plain):
+        end(store, one)
+    assert [row[1] for row in rows("sessions", "--root", root)] == ["market, yahoo", "market"]
+    assert [row[0] for row in rows("sessions", "--source", "yahoo", "--root", root)] == [held.id]
+    assert values("sessions", "--root", root)[0]["other_sources"] == ["yahoo"]
+    assert "market, yahoo" in screen("sessions", "--root", root)[2]
 
 
 def test_called_wrongly(root: Path, tmp_path: Path) -> None:

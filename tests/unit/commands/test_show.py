@@ -21,8 +21,8 @@ from mxm_dataio.models import Status
 from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, session
+from tests.unit.calls import call
 from tests.unit.commands.running import Screen, fits, run, values
-from tests.unit.test_listing import call
 
 DEMO = tuple[Path, Demonstrated]
 
