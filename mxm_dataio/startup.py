@@ -320,16 +320,11 @@ class _Shield:
     def __enter__(self) -> None:
         self._path = sys.path[:]
         self._own: set[str] = set()
-        folder = self._path[0] if self._path and not _installed(self._path[0]) else None
-        if folder is None:
-            return
-        try:
-            names = {name.partition(".")[0] for name in os.listdir(folder or ".")}
-        except OSError:
-            return
-        own = names & sys.stdlib_module_names
-        # What the program has loaded already is as it is.
-        self._own = {name for name in own if name not in sys.modules}
+        folder = self._path[0] if self._path else ""
+        if not _installed(folder):
+            # What the program has loaded already is as it is.
+            names = sys.stdlib_module_names - sys.modules.keys()
+            self._own = {name for name in names if _is_module(os.path.join(folder, name))}
         if self._own:
             sys.path[:1] = []
 
@@ -340,6 +335,10 @@ class _Shield:
         for name in list(sys.modules):
             if name.partition(".")[0] in self._own:
                 del sys.modules[name]
+
+
+def _is_module(path: str) -> bool:
+    return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
 
 
 def _installed(folder: str) -> bool:
