@@ -118,10 +118,11 @@ class _Process:
             from .auto import begin
 
             self.session = begin(self.folder)
-        while self._triggers:
-            self._triggers.pop().remove()
         while self._loaded:
             self.session.capture(self._loaded.pop(0))
+        # Last: until then other threads that are about to make a call are to wait.
+        while self._triggers:
+            self._triggers.pop().remove()
 
 
 class _Trigger:
@@ -163,7 +164,8 @@ def start() -> None:
         _mark("started")
         # The first to be registered is the last to be called: the program's own may make calls.
         atexit.register(_finish)
-        os.register_at_fork(after_in_child=_process.renew_lock)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_process.renew_lock)
         modules = set(interception.modules.values())
         if link_says("stdlib", False):
             modules.discard(interception.STDLIB)
