@@ -101,19 +101,24 @@ class AutoSession(IngestSession):
             with contextlib.suppress(StoreError, OSError):
                 self.store.end_left(link.parent_id)
 
-    def capture(self, module: str) -> None:
+    def capture(self, module: str, ready: Callable[[], None]) -> None:
         """Capture the calls that are made through a module.
+
+        Args:
+            ready: called before the module's classes are touched, once all is loaded for it.
 
         Raises:
             ConfigError: in replay, with one that can't be captured.
         """
-        if module in self._loaded or not self.is_open:
-            return
-        if module == STDLIB and not self.settings.stdlib:
+        wanted = module != STDLIB or self.settings.stdlib
+        if module in self._loaded or not self.is_open or not wanted:
+            ready()
             return
         self._loaded.add(module)
         self._wanted = [make for make in interceptors if modules.get(make) == module]
-        self._install(self._interceptors())
+        made = self._interceptors()
+        ready()
+        self._install(made)
 
     _wanted: Iterable[Callable[[], Interceptor | None]] = ()
 

@@ -78,7 +78,7 @@ class _Process:
         self.folder = ""
         # Those that were loaded and are not captured yet, and what waits for their first use.
         self._loaded: list[str] = []
-        self._triggers: list[_Trigger] = []
+        self._triggers: dict[str, _Trigger] = {}
         self._lock = _thread.allocate_lock()
         self._owner = 0
 
@@ -93,7 +93,7 @@ class _Process:
         home, cls = _FIRST[name]
         found = getattr(sys.modules.get(home), cls, None)
         if isinstance(found, type):
-            self._triggers.append(_Trigger(found))
+            self._triggers[name] = _Trigger(found)
         else:
             # It is another that has the name. What there is to say of it is said at once.
             self.capture()
@@ -101,6 +101,8 @@ class _Process:
     def capture(self) -> None:
         """Begin the session, if it has not, and have it capture what is loaded."""
         if self._owner == _thread.get_ident() or self.failed:
+            return
+        if self.session is not None and not self._loaded:
             return
         with self._lock:
             self._owner = _thread.get_ident()
@@ -119,10 +121,15 @@ class _Process:
 
             self.session = begin(self.folder)
         while self._loaded:
-            self.session.capture(self._loaded.pop(0))
-        # Last: until then other threads that are about to make a call are to wait.
-        while self._triggers:
-            self._triggers.pop().remove()
+            name = self._loaded[0]
+            # Until all that it takes is loaded, threads that are about to make a call wait.
+            trigger = self._triggers.pop(name, None)
+            self.session.capture(name, trigger.remove if trigger is not None else _nothing)
+            self._loaded.remove(name)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Trigger:

@@ -200,3 +200,25 @@ def test_the_shield_gives_and_takes_what_is_shadowed(
     assert again.mine
     for name in ("colorsys", "wave"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_nothing_is_left_of_what_waited(tmp_path: Path) -> None:
+    """Neither while the session captures nor once it does no more."""
+    script = """
+        import http.client, sys
+        from mxm_dataio import startup
+        cls = http.client.HTTPConnection
+        first = cls.__init__
+        assert first.__wrapped__.__code__.co_filename == http.client.__file__
+        cls("host")
+        def chain(function):
+            while function is not None:
+                assert function is not first
+                function = getattr(function, "__wrapped__", None)
+        chain(cls.__init__)
+        startup._process.session.close()
+        chain(cls.__init__)
+        print(cls.__init__.__code__.co_filename == http.client.__file__)
+        """
+    done = run(script, MXM_DATAIO_ROOT=str(tmp_path / "root"))
+    assert (done.stdout, done.stderr) == ("True\n", "")
