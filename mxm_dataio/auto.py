@@ -28,7 +28,7 @@ from .link import Link, settings_json
 from .messages import say
 from .misses import swallowed
 from .models import Mode, Session, Status
-from .plan import default_source
+from .plan import default_source, interpreter, label_of
 from .policy import Decision, Miss
 from .reports import ENDED, LEFT, RUNNING, SERVED, Report
 from .store import Store
@@ -303,16 +303,11 @@ def begin(folder: str) -> AutoSession:
 
 def _program() -> str:
     """Return what this process runs, without its arguments."""
-    arguments = sys.orig_argv[1:]
-    if "--multiprocessing-fork" in arguments or any("multiprocessing." in a for a in arguments[:6]):
+    # Not sys.argv, which is the program's to change.
+    words = interpreter(sys.orig_argv)[2]
+    if words[:1] == ["-c"] and "multiprocessing." in "".join(words[1:2]):
         return "multiprocessing"
-    if sys.argv[:1] == ["-m"] and "-m" in arguments:
-        return f"-m {arguments[arguments.index('-m') + 1]}"
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and "-m" in arguments:
-        return f"-m {spec.name.removesuffix('.__main__')}"
-    return sys.argv[0] if sys.argv and sys.argv[0] else "-"
+    return label_of(words)
 
 
 def _unhandled() -> BaseException | None:

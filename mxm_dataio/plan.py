@@ -170,21 +170,26 @@ def _program(words: Sequence[str]) -> Program:
         if not rest or not rest[0]:
             _misused("name a command behind the --")
         return Program(rest[0], rest[0], rest, python=False)
-    label = first
-    if first[:2] in ("-m", "-c"):
-        named = [first[2:]] if first[2:] else rest[:1]
-        if not named:
-            _misused(f"name what to run behind {first}")
-        label = f"-m {named[0]}" if first[1] == "m" else "-c"
-    elif not first:
+    if first in ("-m", "-c") and not rest:
+        _misused(f"name what to run behind {first}")
+    if not first:
         _misused("name a program to run")
-    name, flags = interpreter(sys.orig_argv)
-    return Program(label, sys.executable, (name, *flags, *words), python=True)
+    name, flags, _ = interpreter(sys.orig_argv)
+    return Program(label_of(words), sys.executable, (name, *flags, *words), python=True)
 
 
-def interpreter(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the name and the options with which an interpreter was called."""
+def label_of(words: Sequence[str]) -> str:
+    """Return what an interpreter runs by these words, without arguments."""
+    first, *rest = words or ("-",)
+    if first[:2] == "-m":
+        return f"-m {first[2:] or ''.join(rest[:1])}"
+    return "-c" if first[:2] == "-c" else first
+
+
+def interpreter(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """Return name and options with which an interpreter was called, and the words behind them."""
     flags: list[str] = []
+    before: list[str] = []
     at = 1
     while at < len(arguments):
         word = arguments[at]
@@ -197,13 +202,14 @@ def interpreter(arguments: Sequence[str]) -> tuple[str, list[str]]:
             ends = next((i for i, letter in enumerate(word) if letter in "mcWX"), 0)
             if ends and word[ends] in "mc":
                 flags += [word[:ends]] * (ends > 1)
+                before = [f"-{word[ends:]}"]
                 break
             takes = ends > 0 and ends == len(word) - 1
         flags.append(word)
         if takes:
             flags += arguments[at : at + 1]
             at += 1
-    return arguments[0], flags
+    return arguments[0], flags, [*before, *arguments[at:]]
 
 
 def _help() -> NoReturn:

@@ -8,7 +8,15 @@ import sys
 import pytest
 
 from mxm_dataio import plan
-from mxm_dataio.plan import Options, Program, default_source, interpreter, parse, plain
+from mxm_dataio.plan import (
+    Options,
+    Program,
+    default_source,
+    interpreter,
+    label_of,
+    parse,
+    plain,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -95,23 +103,30 @@ def test_help_names_every_option(word: str, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("line", "flags"),
+    ("line", "flags", "label"),
     [
-        ("python prog", ""),
-        ("/bin/python3 -O -m mod x", "-O"),
-        ("python -Bm mod", "-B"),
-        ("python -OBum mod -X x", "-OBu"),
-        ("python -W error -Xdev -X utf8 -m mod", "-W error -Xdev -X utf8"),
-        ("python -uW error script -I", "-uW error"),
-        ("python --check-hash-based-pycs never -I script", "--check-hash-based-pycs never -I"),
-        ("python -c code -O", ""),
-        ("python - -O", ""),
-        ("python", ""),
+        ("python prog", "", "prog"),
+        ("/bin/python3 -O -m mod x", "-O", "-m mod"),
+        ("python -Bm mod", "-B", "-m mod"),
+        ("python -OBumod -X x", "-OBu", "-m od"),
+        ("python -W error -Xdev -X utf8 -m mod", "-W error -Xdev -X utf8", "-m mod"),
+        ("python -uW error script -I", "-uW error", "script"),
+        (
+            "python --check-hash-based-pycs never -I script",
+            "--check-hash-based-pycs never -I",
+            "script",
+        ),
+        ("python -c code -O", "", "-c"),
+        ("python -Ic code", "-I", "-c"),
+        ("python - -O", "", "-"),
+        ("python", "", "-"),
+        ("python -i", "-i", "-"),
     ],
 )
-def test_how_the_interpreter_was_called(line: str, flags: str) -> None:
+def test_how_the_interpreter_was_called(line: str, flags: str, label: str) -> None:
     words = line.split()
-    assert interpreter(words) == (words[0], flags.split())
+    name, found, rest = interpreter(words)
+    assert (name, found, label_of(rest)) == (words[0], flags.split(), label)
 
 
 @pytest.mark.parametrize(
