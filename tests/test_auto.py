@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from mxm_dataio import Status
 from tests.running import Programs
@@ -238,6 +239,11 @@ def test_an_unhandled_error_fails_the_session(server: RawServer, programs: Progr
     assert session.status is Status.FAILED
 
 
+@pytest.mark.skipif(
+    urllib3.__version__.startswith("1."),
+    reason="threads that load urllib3 1.26.0 beside http.client wait for each other for ever, by "
+    "the importer of its own copy of six, captured or not",
+)
 def test_nothing_is_lost_where_threads_load_at_once(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
