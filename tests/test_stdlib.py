@@ -853,6 +853,22 @@ class TestBesides:
             assert work() == first
         assert server.hits == hits
 
+    def test_a_bound_on_what_is_kept(self, server: RawServer, tmp_path: Path) -> None:
+        def read(amount: int) -> bytes:
+            with urllib.request.urlopen(f"{server.url}/big") as response:
+                content: bytes = response.read(amount)
+                return content
+
+        with recording(tmp_path, max_body=1000):
+            assert read(1_000_000) == b"x" * 1_000_000
+        (call,) = calls(tmp_path)
+        assert (call.answer.size, call.answer.truncated) == (1000, 999_000)
+        with recording(tmp_path, "replay") as ingest:
+            assert read(1000) == b"x" * 1000
+            with pytest.raises(ReplayMissError, match="max_body"):
+                read(1_000_000)
+            ingest.misses.clear()
+
     def test_sources_by_host(self, server: RawServer, tmp_path: Path) -> None:
         options: Any = {"sources": {server.host: "by host"}}
         for mode in ("record", "replay"):
