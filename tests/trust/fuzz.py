@@ -1,0 +1,115 @@
+"""Throw what was well-formed once at each parser, for as long as is asked.
+
+    python -m tests.trust.fuzz [--seconds N] [--seed N] [--only NAME] [--examples N]
+
+What they are and what they owe stands in :mod:`tests.trust.parsers`. An input that shows a fault is
+made as small as it can be, and printed. Exit status 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import random
+import shutil
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from . import parsers
+from .parsers import PARSERS, Parser
+
+# Inputs at a time: enough for what they learn of each other, few enough for the clock.
+_AT_ONCE = 200
+
+
+class Fuzzer:
+    """Tries parsers in turn.
+
+    Args:
+        chosen: them.
+        start: what all that is drawn by lot begins with.
+    """
+
+    def __init__(self, chosen: Sequence[Parser], start: int) -> None:
+        self._chosen = chosen
+        self._start = start
+        self.tried: Counter[str] = Counter()
+        self.faults: dict[str, str] = {}
+
+    def run(self, seconds: float, at_once: int = _AT_ONCE) -> None:
+        """Go on for so long; each parser has its turns, until it shows a fault."""
+        began = shown = time.monotonic()
+        turn = 0
+        while time.monotonic() < began + seconds and len(self.faults) < len(self._chosen):
+            for one in self._chosen:
+                if one.name not in self.faults:
+                    self._try(one, self._start + turn, at_once)
+            turn += 1
+            gc.collect()
+            if sys.stderr.isatty() and time.monotonic() > shown + 2:
+                shown = time.monotonic()
+                sys.stderr.write(f"\r{self.line()}, {shown - began:.0f} s ")
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\033[K")
+
+    def _try(self, one: Parser, number: int, at_once: int) -> None:
+        @seed(number)
+        @settings(
+            max_examples=at_once,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        )
+        @given(one.inputs)
+        def check(value: Any) -> None:
+            self.tried[one.name] += 1
+            one.check(value)
+
+        try:
+            check()
+        except BaseException as exc:
+            if isinstance(exc, KeyboardInterrupt):
+                raise
+            self.faults[one.name] = "".join(traceback.format_exception(exc))
+
+    def line(self) -> str:
+        """Return the figures so far."""
+        return (
+            f"{len(self._chosen)} parsers: {self.tried.total():,} inputs tried, "
+            f"{len(self.faults)} faults found"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try, and say what was found; return 1 if that is a fault."""
+    asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    asked.add_argument("--seconds", type=float, default=45.0, help="for how long, in all")
+    asked.add_argument("--seed", type=int, help="what is drawn by lot begins with it")
+    asked.add_argument("--only", choices=PARSERS, action="append", help="this parser alone")
+    asked.add_argument("--each", action="store_true", help="print how many each has had")
+    options = asked.parse_args(arguments)
+    start = random.randrange(1 << 32) if options.seed is None else options.seed
+    fuzzer = Fuzzer([PARSERS[name] for name in options.only or PARSERS], start)
+    fuzzer.run(options.seconds)
+    for name, fault in fuzzer.faults.items():
+        print(f"{name}:\n{fault}")
+    if options.each:
+        for name, count in fuzzer.tried.items():
+            print(f"  {name}: {count:,}")
+    print(f"{fuzzer.line()} (seed {start}, {options.seconds:.0f} s)")
+    return int(bool(fuzzer.faults))
+
+
+atexit.register(shutil.rmtree, parsers._SCRATCH, ignore_errors=True)
+
+if __name__ == "__main__":
+    sys.exit(main())
