@@ -22,6 +22,9 @@ _LEVEL = 3
 _WINDOW = 21
 _HTTP_WINDOW = 23
 _STEP = 1 << 18
+# What a byte of a frame can stand for at most: a block of 128 KiB is of four bytes (RFC 8878
+# §3.1.1.2).
+MOST = 1 << 15
 # After so much of a large payload it has to have become smaller, or is left as it is.
 _SURE = 4 << 20
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from .errors import DataIOWarning
+from .errors import MALFORMED, DataIOWarning
 from .models import Unseen
 
 CONNECTION, PROCESS, LIBRARY = "connection", "process", "library"
@@ -168,6 +168,10 @@ def line_of(one: Unseen, pid: int) -> bytes:
     return json.dumps([pid, *one], separators=(",", ":")).encode() + b"\n"
 
 
+# Of what such a line says: process, kind, name, count and caller.
+_KINDS = [int, str, str, int, str]
+
+
 def read_lines(content: bytes, *, but: int = 0) -> tuple[Unseen, ...] | None:
     """Return what such lines say, ``None`` if nobody watched; the last may be torn.
 
@@ -180,8 +184,10 @@ def read_lines(content: bytes, *, but: int = 0) -> tuple[Unseen, ...] | None:
     times: dict[tuple[int, str, str, str], int] = {}
     for line in content.splitlines():
         try:
-            pid, kind, name, count, caller = json.loads(line)
-        except ValueError:
+            pid, kind, name, count, caller = fields = json.loads(line)
+        except MALFORMED:
+            continue
+        if [type(field) for field in fields] != _KINDS:
             continue
         watched = True
         if kind and pid != but:

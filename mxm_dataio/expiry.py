@@ -21,6 +21,8 @@ import os
 import time
 from pathlib import Path
 
+from .files import READ
+
 GRACE = 3600.0
 
 
@@ -29,7 +31,7 @@ def renewed(name: str | Path, modified: float) -> bool:
     if modified > time.time() - GRACE / 2:
         return True
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(name, READ)
     except OSError:
         return False
     try:

@@ -41,6 +41,17 @@ def open_plain(path: str | os.PathLike[str]) -> int:
     return file
 
 
+def read_plain(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return what a plain file holds, or as much of it as may be meant.
+
+    Raises:
+        NotPlainError: it is anything else.
+        OSError: it is not there, or can't be read.
+    """
+    with os.fdopen(open_plain(path), "rb") as file:
+        return file.read(min(most, os.fstat(file.fileno()).st_size))
+
+
 def is_plain(path: str | os.PathLike[str]) -> bool | None:
     """Say whether a path is that of a plain file and no link; ``None`` if nothing is there."""
     mode = _mode(path)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from . import locks
-from .compression import Decompressed, compress, compress_file, decompress, require
+from .compression import MOST, Decompressed, compress, compress_file, decompress, require
 from .drain import BLOCK, Drain
 from .errors import ConfigError, IntegrityError
 from .expiry import removed, renewed
@@ -491,7 +491,7 @@ class PayloadFolder:
             kept = os.fstat(file.fileno())
             if not stat.S_ISREG(kept.st_mode):
                 raise _damaged(self.path(checksum))
-            if compressed and kept.st_size < size:
+            if compressed and kept.st_size < size <= kept.st_size * MOST:
                 return cast(BinaryIO, Decompressed(file, size))
             if compressed or kept.st_size != size:
                 raise _damaged(self.path(checksum))

@@ -18,7 +18,7 @@ from . import coverage, locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
 from .errors import DataIOWarning, IntegrityError, StoreError
-from .files import is_id, is_link, named
+from .files import is_id, is_link, named, read_plain
 from .journal import Journal, Left, framed, left
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
@@ -38,6 +38,8 @@ _FULL = 2048
 _FULL_SIZE = 4 << 20
 # A full journal is moved in steps, as further calls come, so that none of them waits for all.
 _STEP_EVERY = 16
+# Bytes of what a session jots down, at the most.
+_JOTTED = 16 << 20
 _STEP = 64
 
 
@@ -356,7 +358,7 @@ class Store:
 
     def _take_jottings(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
-        found = coverage.read_lines(path.read_bytes())
+        found = coverage.read_lines(read_plain(path, _JOTTED))
         if found is None:
             return
         if not self.readonly:
@@ -453,7 +455,7 @@ class Store:
             but: a process whose lines do not count.
         """
         try:
-            content = self._mark(session_id).read_bytes()
+            content = read_plain(self._mark(session_id), _JOTTED)
         except OSError:
             return None
         return coverage.read_lines(content, but=but)

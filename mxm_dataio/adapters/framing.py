@@ -7,6 +7,8 @@ payload recorded has to be the one the program gets. (That client takes only the
 
 from __future__ import annotations
 
+import http.client
+import io
 import re
 from collections.abc import Callable, Iterator
 
@@ -317,13 +319,12 @@ class MessageParser:
     def _end_head(self, status: int | None) -> None:
         self._head_done = True
         self.status = status
-        # Of repeats the first counts, as for email.message.Message.get.
-        fields = {name.lower(): value for name, value in reversed(_FIELD.findall(self.head))}
+        fields = _fields(self.head)
         length = None
-        if fields.get(b"transfer-encoding", b"").strip().lower() == b"chunked":
+        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
             self.chunks = ChunkParser(self._sink)
         else:
-            text = fields.get(b"content-length", b"").strip()
+            text = fields.get(b"content-length", b"")
             try:
                 length = int(text) if text else None
             except ValueError:
@@ -342,10 +343,33 @@ class MessageParser:
 
 # The end of a head: its last line's, and the empty line.
 _END = re.compile(rb"\n\r?\n")
-# The headers that frame a body, each on its line behind the first, and what bytes.strip strips.
-_FIELD = re.compile(
-    rb"\n[ \t\r\f\v]*(content-length|transfer-encoding)[ \t\r\f\v]*:([^\n]*)", re.IGNORECASE
-)
+# A head that can be read in one way only: a header a line, nothing behind its value.
+_PLAIN = re.compile(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
+_TRAILING = re.compile(rb"[ \t\v\f]\r?\n")
+# The headers that frame a body, in such a head.
+_FIELD = re.compile(rb"\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FRAMING = ("content-length", "transfer-encoding")
+
+
+def _fields(head: bytearray) -> dict[bytes, bytes]:
+    """Return the headers that frame a body, as http.client has them: of repeats the first counts.
+
+    What is no plain head is for http.client's own parser to read: it ends lines at a bare CR, takes
+    a line without a colon for the end of the headers, and keeps what is behind a value.
+    """
+    if _PLAIN.fullmatch(head) is not None and _TRAILING.search(head) is None:
+        return {name.lower(): value for name, value in reversed(_FIELD.findall(head))}
+    try:
+        message = http.client.parse_headers(io.BytesIO(head[head.find(b"\n") + 1 :]))
+    except (http.client.HTTPException, ValueError):
+        # It refuses the answer as well.
+        return {}
+    found = {name: message.get(name) for name in _FRAMING}
+    return {
+        name.encode(): value.encode("latin-1", "replace")
+        for name, value in found.items()
+        if isinstance(value, str)
+    }
 
 
 def _status(head: bytearray) -> int | None:
