@@ -640,9 +640,18 @@ class TestPools:
         three_ways(tmp_path, server, work, stdlib=True)
         assert [call.request.body_size for call in calls(tmp_path)] == [3, 3, 3]
 
-    def test_a_urllib3_inside_another_package(self, server: RawServer, tmp_path: Path) -> None:
-        vendored: Any = pytest.importorskip("pip._vendor.urllib3")
+    @pytest.fixture
+    def vendored(self) -> Iterator[Any]:
+        """A urllib3 inside another package; not to be found there by the tests that follow."""
+        before = set(sys.modules)
+        yield pytest.importorskip("pip._vendor.urllib3")
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "pip":
+                del sys.modules[name]
 
+    def test_a_urllib3_inside_another_package(
+        self, vendored: Any, server: RawServer, tmp_path: Path
+    ) -> None:
         def work() -> Any:
             with vendored.PoolManager() as pool:
                 paths = ("/n?1", "/n?2", "/close", "/missing")
