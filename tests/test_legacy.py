@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from examples.market_server import MarketServer
-from mxm_dataio import Status, interception
+from mxm_dataio import Status
 from tests.running import CHECKOUT, Programs
 
 LEGACY = CHECKOUT / "examples" / "legacy"
-STDLIB = "http.client" in interception.modules.values()
 
 PROGRAMS = {
     "pool": ("pool_scraper.py", "{url}", "3"),
@@ -31,10 +30,17 @@ def programs(tmp_path: Path) -> Programs:
     return Programs(tmp_path / "legacy")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+QUICK = ("pool", "crawler", "console-script")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.long, id=name)
+        for name in PROGRAMS
+    ],
+)
 def test_it_is_recorded_and_replayed_offline(name: str, programs: Programs) -> None:
-    if name == "crawler" and not STDLIB:
-        pytest.skip("http.client is not captured yet")
     with MarketServer() as server:
         words = [word.format(url=server.url) for word in PROGRAMS[name]]
         plain = programs.plainly(*words)
@@ -50,6 +56,7 @@ def test_it_is_recorded_and_replayed_offline(name: str, programs: Programs) -> N
     assert (again.summary["missed"], again.summary["calls"]) == (0, done.summary["calls"])
 
 
+@pytest.mark.long
 def test_the_pools_workers_have_sessions_of_their_own(programs: Programs) -> None:
     with MarketServer() as server:
         done = programs.run("pool_scraper.py", server.url, "3", options="--source bars")

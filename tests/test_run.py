@@ -20,6 +20,8 @@ from mxm_dataio.proofs import Head
 from tests.running import Programs
 from tests.servers import RawServer, answer, responder
 
+# Each run is three interpreters; these tell of one thing each.
+LONG = pytest.mark.long
 GET = """
     import sys, requests
     for url in sys.argv[1:]:
@@ -71,6 +73,7 @@ def test_a_program_is_recorded_and_replayed(server: RawServer, programs: Program
     assert len(programs.sessions()) == 1
 
 
+@pytest.mark.long
 def test_the_summary_in_words(server: RawServer, programs: Programs) -> None:
     words = ["-m", "mxm_dataio.run", "--root", programs.root, "get.py", f"{server.url}/a"]
     done = programs.plainly(*words)
@@ -91,13 +94,13 @@ def test_the_summary_in_words(server: RawServer, programs: Programs) -> None:
 @pytest.mark.parametrize(
     ("end", "exit_status", "status"),
     [
-        ("pass", 0, Status.COMPLETE),
         ("sys.exit(3)", 3, Status.COMPLETE),
-        ("1 / 0", 1, Status.FAILED),
-        ("raise KeyboardInterrupt", -2, Status.INTERRUPTED),
-        ("os._exit(4)", 4, Status.INTERRUPTED),
         ("os.kill(os.getpid(), 9)", -9, Status.INTERRUPTED),
-        ("os.kill(os.getpid(), 15)", -15, Status.INTERRUPTED),
+        pytest.param("pass", 0, Status.COMPLETE, marks=LONG),
+        pytest.param("1 / 0", 1, Status.FAILED, marks=LONG),
+        pytest.param("raise KeyboardInterrupt", -2, Status.INTERRUPTED, marks=LONG),
+        pytest.param("os._exit(4)", 4, Status.INTERRUPTED, marks=LONG),
+        pytest.param("os.kill(os.getpid(), 15)", -15, Status.INTERRUPTED, marks=LONG),
     ],
 )
 def test_how_a_program_ends_is_recorded_and_passed_on(
@@ -114,6 +117,7 @@ def test_how_a_program_ends_is_recorded_and_passed_on(
     assert programs.called() == ["a"]
 
 
+@pytest.mark.long
 def test_a_program_without_calls_has_a_session(programs: Programs) -> None:
     programs.write("prog.py", "import sys; sys.exit(5)")
     done = programs.run("prog.py")
@@ -122,6 +126,7 @@ def test_a_program_without_calls_has_a_session(programs: Programs) -> None:
     assert (session.status, session.exit_status) == (Status.COMPLETE, 5)
 
 
+@pytest.mark.long
 def test_calls_of_threads_and_at_exit_are_seen(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -149,6 +154,7 @@ def test_calls_of_threads_and_at_exit_are_seen(server: RawServer, programs: Prog
     assert server.hits == hits
 
 
+@pytest.mark.long
 def test_modules_packages_code_and_commands(server: RawServer, programs: Programs) -> None:
     programs.write("pack/__init__.py", "")
     programs.write("pack/__main__.py", GET)
@@ -171,6 +177,7 @@ def test_modules_packages_code_and_commands(server: RawServer, programs: Program
     assert programs.called() == ["a"] * len(cases)
 
 
+@pytest.mark.long
 def test_options_reach_the_session(server: RawServer, programs: Programs) -> None:
     url = f"{server.url}/b"
     options = "--source prices --as-of 2025-10-07 --durability power --max-body 1000 -q"
@@ -193,6 +200,7 @@ def test_options_reach_the_session(server: RawServer, programs: Programs) -> Non
     assert server.hits == 1
 
 
+@pytest.mark.long
 def test_settings_of_the_environment_and_of_a_file(server: RawServer, programs: Programs) -> None:
     programs.write("settings.json", '{"root": "from-file", "ignore_params": ["nonce"]}')
     words = ["-m", "mxm_dataio.run", "--json", "get.py", f"{server.url}/a?nonce=1"]
@@ -207,6 +215,7 @@ def test_settings_of_the_environment_and_of_a_file(server: RawServer, programs: 
     assert server.hits == 1
 
 
+@pytest.mark.long
 def test_sources_by_rule(server: RawServer, programs: Programs) -> None:
     port = server.url.rpartition(":")[2]
     rules = f"127.0.0.1:{port}=here, *.example.com=there"
@@ -218,6 +227,7 @@ def test_sources_by_rule(server: RawServer, programs: Programs) -> None:
     assert (again.status, server.hits) == (0, 1)
 
 
+@pytest.mark.long
 def test_modes_auto_once_and_off(server: RawServer, programs: Programs) -> None:
     url = f"{server.url}/n"
     assert programs.run("get.py", url, options="--mode once").out == "1\n"
@@ -271,6 +281,7 @@ def test_what_went_past_is_told(server: RawServer, programs: Programs) -> None:
     ]
 
 
+@pytest.mark.long
 def test_what_goes_past_is_refused_in_replay(server: RawServer, programs: Programs) -> None:
     programs.write("prog.py", BESIDE)
     programs.run("prog.py", server.url)
@@ -312,6 +323,7 @@ def test_a_miss_that_was_swallowed_fails_the_run(server: RawServer, programs: Pr
     assert server.hits == 1
 
 
+@pytest.mark.long
 def test_a_failing_program_keeps_its_status_in_a_replay_with_misses(
     server: RawServer, programs: Programs
 ) -> None:
@@ -331,6 +343,7 @@ def test_a_failing_program_keeps_its_status_in_a_replay_with_misses(
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_replay_reaches_no_network_even_behind_its_end(
     server: RawServer, programs: Programs
 ) -> None:
@@ -363,14 +376,14 @@ def test_a_replay_reaches_no_network_even_behind_its_end(
     ("options", "why"),
     [
         ("--mode replay", "nothing is recorded under"),
-        ("--session 0199", "nothing is recorded under"),
         ("--mode replai", "did you mean 'replay'"),
-        ("--durability often", "'often' is not a valid Durability"),
-        ("--as-of yesterday", "neither a date nor an instant"),
-        ("--max-body -1", "not negative"),
-        ("--sorce x", "did you mean --source?"),
-        ("--json=yes", "takes no value"),
-        ("--source", "needs a value"),
+        pytest.param("--session 0199", "nothing is recorded under", marks=LONG),
+        pytest.param("--durability often", "'often' is not a valid Durability", marks=LONG),
+        pytest.param("--as-of yesterday", "neither a date nor an instant", marks=LONG),
+        pytest.param("--max-body -1", "not negative", marks=LONG),
+        pytest.param("--sorce x", "did you mean --source?", marks=LONG),
+        pytest.param("--json=yes", "takes no value", marks=LONG),
+        pytest.param("--source", "needs a value", marks=LONG),
     ],
 )
 def test_what_can_not_be_had_is_refused_before_the_program_starts(
@@ -384,6 +397,7 @@ def test_what_can_not_be_had_is_refused_before_the_program_starts(
     assert not programs.root.exists()
 
 
+@pytest.mark.long
 def test_a_session_that_is_not_there_or_of_another_source(
     server: RawServer, programs: Programs
 ) -> None:
@@ -399,6 +413,7 @@ def test_a_session_that_is_not_there_or_of_another_source(
     assert "recorded the source 'get', not 'other'" in done.said
 
 
+@pytest.mark.long
 def test_a_setting_that_is_none_is_refused(programs: Programs) -> None:
     done = programs.run("get.py", MXM_DATAIO_ROT="x")
     assert done.status == 2
@@ -406,12 +421,14 @@ def test_a_setting_that_is_none_is_refused(programs: Programs) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--"], ["-m"], ["-c"]])
+@pytest.mark.long
 def test_without_a_program_nothing_runs(words: list[str], programs: Programs) -> None:
     done = programs.run(*words)
     assert done.status == 2
     assert "usage: mxm-dataio run" in done.said
 
 
+@pytest.mark.long
 def test_help(programs: Programs) -> None:
     done = programs.plainly("-m", "mxm_dataio.run", "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -438,6 +455,7 @@ def test_a_root_that_can_not_be_made(server: RawServer, programs: Programs) -> N
     assert "can't be made" in said
 
 
+@pytest.mark.long
 def test_a_database_that_is_none(server: RawServer, programs: Programs) -> None:
     programs.root.mkdir()
     (programs.root / "dataio.sqlite").write_bytes(b"no database" * 1000)
@@ -448,6 +466,7 @@ def test_a_database_that_is_none(server: RawServer, programs: Programs) -> None:
     assert (done.status, done.out) == (2, "")
 
 
+@pytest.mark.long
 def test_a_journal_that_can_not_be_written(server: RawServer, programs: Programs) -> None:
     programs.run("get.py", f"{server.url}/a")
     shutil.rmtree(programs.root / "journal", ignore_errors=True)
@@ -459,7 +478,7 @@ def test_a_journal_that_can_not_be_written(server: RawServer, programs: Programs
     assert session.status is Status.INCOMPLETE
 
 
-@pytest.mark.parametrize("mode", ["record", "replay"])
+@pytest.mark.parametrize("mode", [pytest.param("record", marks=LONG), "replay"])
 def test_a_urllib3_that_is_none(mode: str, server: RawServer, programs: Programs) -> None:
     """The program's own module of that name, or a release that nobody knows."""
     programs.run("get.py", f"{server.url}/a", options="--source s")
@@ -473,6 +492,7 @@ def test_a_urllib3_that_is_none(mode: str, server: RawServer, programs: Programs
         assert (done.status, done.out) == (2, "")
 
 
+@pytest.mark.long
 def test_an_interpreter_that_reads_no_site_packages(server: RawServer, programs: Programs) -> None:
     words = [*programs.command(), "-c", "print('ran')"]
     site = next(p for p in sys.path if p.endswith("site-packages"))
@@ -490,6 +510,7 @@ def test_an_interpreter_that_reads_no_site_packages(server: RawServer, programs:
     assert "-S leaves out what captures; the program would reach the network" in done.stderr
 
 
+@pytest.mark.long
 def test_no_folder_for_the_run(server: RawServer, programs: Programs) -> None:
     """There is none to be had where nobody may write."""
     script = """
@@ -522,6 +543,7 @@ def test_a_file_of_the_programs_is_not_taken_for_one_of_the_standard_librarys(
     assert programs.called() == ["a"]
 
 
+@pytest.mark.long
 def test_a_command_that_is_none(programs: Programs) -> None:
     done = programs.run("--", "nosuch-command", "x")
     assert done.status == 127
@@ -530,6 +552,7 @@ def test_a_command_that_is_none(programs: Programs) -> None:
     assert programs.run("--", "./plain.txt").status == 126
 
 
+@pytest.mark.long
 def test_a_command_without_python_is_told(server: RawServer, programs: Programs) -> None:
     done = programs.run("--", "sh", "-c", "echo out; exit 3")
     assert (done.status, done.out) == (3, "out\n")
@@ -540,6 +563,7 @@ def test_a_command_without_python_is_told(server: RawServer, programs: Programs)
     assert (done.status, done.out) == (1, "out\n")
 
 
+@pytest.mark.long
 def test_a_session_of_the_programs_own_goes_before(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -562,6 +586,7 @@ def test_a_session_of_the_programs_own_goes_before(server: RawServer, programs: 
     assert programs.called() == ["b", "c"]
 
 
+@pytest.mark.long
 def test_a_session_of_the_programs_own_that_was_first(
     server: RawServer, programs: Programs
 ) -> None:
@@ -633,6 +658,7 @@ def test_signals_are_passed_on(server: RawServer, programs: Programs) -> None:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("to", ["run", "program"])
+@pytest.mark.long
 def test_a_signal_ends_both(name: str, to: str, server: RawServer, programs: Programs) -> None:
     waiting = Waiting(programs, f"{server.url}/a")
     number = getattr(signal, name)
@@ -684,6 +710,7 @@ def test_the_terminals_interrupt_comes_once(server: RawServer, programs: Program
     assert (status, seen.count(b"SIGINT")) == (7, 1)
 
 
+@pytest.mark.long
 def test_stop_and_go_on(server: RawServer, programs: Programs) -> None:
     waiting = Waiting(programs, f"{server.url}/a", "SIGUSR1", "SIGTERM")
     os.kill(waiting.pid, signal.SIGSTOP)
@@ -698,6 +725,7 @@ def test_stop_and_go_on(server: RawServer, programs: Programs) -> None:
     assert waiting.run.returncode == 7
 
 
+@pytest.mark.long
 def test_a_reader_sees_the_end_when_the_program_closes_its_output(
     server: RawServer, programs: Programs
 ) -> None:
@@ -715,6 +743,7 @@ def test_a_reader_sees_the_end_when_the_program_closes_its_output(
     run.stdout.close()
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_a_run(server: RawServer, programs: Programs) -> None:
     away = programs.folder / "tmp"
     away.mkdir()

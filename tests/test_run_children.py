@@ -67,6 +67,7 @@ def both(programs: Programs, server: RawServer, *words: object, said: str = "") 
     return found
 
 
+@pytest.mark.long
 def test_children_by_subprocess(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -91,8 +92,17 @@ def test_children_by_subprocess(server: RawServer, programs: Programs) -> None:
     assert {child.source for child in children} == {"prog"}
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-@pytest.mark.parametrize("loads", ["at-the-top", "in-the-worker"])
+@pytest.mark.parametrize(
+    ("method", "loads"),
+    [
+        ("spawn", "at-the-top"),
+        ("forkserver", "in-the-worker"),
+        pytest.param("fork", "at-the-top", marks=pytest.mark.long),
+        pytest.param("forkserver", "at-the-top", marks=pytest.mark.long),
+        pytest.param("spawn", "in-the-worker", marks=pytest.mark.long),
+        pytest.param("fork", "in-the-worker", marks=pytest.mark.long),
+    ],
+)
 def test_a_pool_of_workers(method: str, loads: str, server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -119,6 +129,7 @@ def test_a_pool_of_workers(method: str, loads: str, server: RawServer, programs:
     assert {child.parent_id for child in children} == {root.id}
 
 
+@pytest.mark.long
 def test_workers_that_are_terminated(server: RawServer, programs: Programs) -> None:
     """As a pool's ``with`` does: they end amid their sessions, which are sealed none the less."""
     programs.write(
@@ -162,6 +173,7 @@ def test_forked_children(server: RawServer, programs: Programs) -> None:
     assert [child.parent_id for child in children] == [root.id, root.id]
 
 
+@pytest.mark.long
 def test_grandchildren(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -195,6 +207,7 @@ def test_the_kth_call_gets_the_kth_answer_whichever_process_makes_it(
     assert programs.called() == ["n"] * 9
 
 
+@pytest.mark.long
 def test_processes_at_once_on_one_root(server: RawServer, programs: Programs) -> None:
     """Recorded at once, and each answer served once."""
     programs.write(
@@ -237,6 +250,7 @@ def test_the_program_becomes_another(server: RawServer, programs: Programs) -> N
     assert programs.called() == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_child_becomes_another(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py", "import subprocess, sys\nsubprocess.run([sys.executable, *sys.argv[1:]])"
@@ -267,6 +281,7 @@ def test_a_child_becomes_another(server: RawServer, programs: Programs) -> None:
     assert child.ended_at is not None
 
 
+@pytest.mark.long
 def test_a_child_that_lost_something_and_becomes_another_is_incomplete(
     server: RawServer, programs: Programs
 ) -> None:
@@ -293,6 +308,7 @@ def test_a_child_that_lost_something_and_becomes_another_is_incomplete(
     assert "No space left" in child.warnings[0]
 
 
+@pytest.mark.long
 def test_one_that_fails_to_become_another_goes_on(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -336,6 +352,7 @@ def test_a_command_whose_pythons_are_children(server: RawServer, programs: Progr
     assert (root.exit_status, root.status) == (-15, Status.INTERRUPTED)
 
 
+@pytest.mark.long
 def test_a_command_in_a_shell_that_the_program_replaces(
     server: RawServer, programs: Programs
 ) -> None:
@@ -344,6 +361,7 @@ def test_a_command_in_a_shell_that_the_program_replaces(
     assert root.status is Status.COMPLETE
 
 
+@pytest.mark.long
 def test_a_run_within_a_run_is_its_own(server: RawServer, programs: Programs) -> None:
     programs.write(
         "prog.py",
@@ -365,6 +383,7 @@ def test_a_run_within_a_run_is_its_own(server: RawServer, programs: Programs) ->
 # -- children that can't be captured -------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_child_without_the_environment_is_not_captured_and_not_harmed(
     server: RawServer, programs: Programs
 ) -> None:
@@ -382,6 +401,7 @@ def test_a_child_without_the_environment_is_not_captured_and_not_harmed(
     assert programs.called() == ["a"]
 
 
+@pytest.mark.long
 def test_a_python_of_another_environment_is_not_harmed(
     server: RawServer, programs: Programs
 ) -> None:
@@ -418,6 +438,7 @@ def carried(programs: Programs) -> str:
     return str(programs.folder / "away")
 
 
+@pytest.mark.long
 def test_on_pythonpath_alone(server: RawServer, programs: Programs, carried: str) -> None:
     base = getattr(sys, "_base_executable", sys.executable)
     programs.write("custom/sitecustomize.py", "import sys; sys.customized = True")

@@ -431,10 +431,9 @@ PROGRAMS: dict[str, Program] = {
 # Those that tell most, one of each kind.
 QUICK = frozenset(
     {
-        "facts", "facts-under-flags", "facts-of-a-module", "package", "directory", "exit-3",
-        "exit-text", "exit-at-once", "error-chain", "error-in-syntax", "interrupt", "killed",
-        "terminated-in-order", "depth", "endings", "streams", "spawn", "exec", "fork",
-        "imports", "shadows",
+        "facts", "facts-under-flags", "facts-of-a-module", "directory", "exit-text",
+        "exit-at-once", "error-chain", "interrupt", "killed", "depth", "endings", "streams",
+        "exec", "imports", "shadows",
     }
 )  # fmt: skip
 

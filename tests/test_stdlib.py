@@ -52,6 +52,7 @@ def server() -> Iterator[RawServer]:
     routes: dict[str, Any] = {
         "/n": shown,
         "/big": answer(200, b"x" * 1_000_000),
+        "/folded": b"HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Length: 2\r\n\r\nok",
         "/close": answer(200, b"bye", headers=[("Connection", "close")]),
     }
     with RawServer(responder(routes)) as running:
@@ -291,11 +292,14 @@ class TestMiss:
             ingest.misses.clear()
 
     def test_an_answer_that_was_never_fetched(self, server: RawServer, tmp_path: Path) -> None:
+        kept = []
+
         def fire(how: str) -> None:
             connection = Client(server.host, server.port)
             connection.request("GET", f"/n?{how}")
             if how == "closed":
                 connection.close()
+                kept.append(connection)
             elif how == "dropped":
                 sock, connection.sock = connection.sock, None
                 sock.close()
@@ -579,10 +583,36 @@ class TestPools:
                     got.append(session.post(f"{server.url}/n", iter([b"a", b"b"])).text)
                 with urllib3.PoolManager() as pool:
                     got.append(pool.request("POST", f"{server.url}/n", body=b"c").data)
+                    # One whose head goes through the parsers in replay too.
+                    got.append(pool.request("GET", f"{server.url}/folded").headers.items())
                 return got, fetch(f"{server.url}/n?3")
 
             three_ways(tmp_path / "root", server, work, stdlib=True)
-        assert len(calls(tmp_path / "root")) == 6
+        assert len(calls(tmp_path / "root")) == 7
+
+    def test_what_an_adapter_does_to_make_a_call_is_no_call(
+        self, server: RawServer, tmp_path: Path
+    ) -> None:
+        class Bare(requests.adapters.BaseAdapter):
+            """A program's adapter that does without urllib3."""
+
+            def send(self, request: Any, *_args: Any, **_kwargs: Any) -> requests.Response:
+                with closing(Client(server.host, server.port)) as connection:
+                    connection.request(request.method, request.path_url)
+                    made = requests.Response()
+                    answered = connection.getresponse()
+                    made.status_code, made.raw, made.request = answered.status, answered, request
+                    made._content = answered.read()
+                    return made
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        with recording(tmp_path) as ingest, requests.Session() as session:
+            session.mount("http://", Bare())
+            with mount(session, ingest):
+                assert session.get(f"{server.url}/n?1").content == b"GET /n?1 "
+        assert [call.request.url for call in calls(tmp_path)] == [f"{server.url}/n?1"]
 
     @pytest.mark.usefixtures("order")
     def test_a_mounted_session_beside(self, server: RawServer, tmp_path: Path) -> None:
@@ -822,6 +852,22 @@ class TestBesides:
         with use_cassette(tmp_path / "calls.json", "replay", **options):
             assert work() == first
         assert server.hits == hits
+
+    def test_a_bound_on_what_is_kept(self, server: RawServer, tmp_path: Path) -> None:
+        def read(amount: int) -> bytes:
+            with urllib.request.urlopen(f"{server.url}/big") as response:
+                content: bytes = response.read(amount)
+                return content
+
+        with recording(tmp_path, max_body=1000):
+            assert read(1_000_000) == b"x" * 1_000_000
+        (call,) = calls(tmp_path)
+        assert (call.answer.size, call.answer.truncated) == (1000, 999_000)
+        with recording(tmp_path, "replay") as ingest:
+            assert read(1000) == b"x" * 1000
+            with pytest.raises(ReplayMissError, match="max_body"):
+                read(1_000_000)
+            ingest.misses.clear()
 
     def test_sources_by_host(self, server: RawServer, tmp_path: Path) -> None:
         options: Any = {"sources": {server.host: "by host"}}

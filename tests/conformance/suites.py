@@ -91,8 +91,8 @@ def _found(module: str) -> bool:
 
 
 SUITES = (
-    Suite("requests", "2.34.2", "newest", ("tests",), ("hook", "mount")),
-    Suite("urllib3", "2.8.0", "newest", URLLIB3_PATHS),
+    Suite("requests", "2.34.2", "newest", ("tests",), ("hook", "mount", "stdlib")),
+    Suite("urllib3", "2.8.0", "newest", URLLIB3_PATHS, ("hook", "stdlib")),
     Suite(
         "http.client",
         "shipped",
