@@ -78,23 +78,7 @@ def _altered(draw: DrawFn, value: Any) -> Any:
         if kind == 1:
             return {**value, draw(texts): value[name]}
         return {**value, name: _altered(draw, value[name])}
-    if draw(st.booleans()):
-        return draw(json_values)
-    return _alike(draw, value)
-
-
-def _alike(draw: DrawFn, value: Any) -> Any:
-    """Return another value of the same kind: what gets past a look at that."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return draw(st.integers(-2, 9) | st.sampled_from([n for n in NUMBERS if type(n) is int]))
-    if isinstance(value, float):
-        return draw(st.sampled_from([-1.0, 1e300, 5e-324, float("inf"), float("nan")]))
-    if isinstance(value, str) and len(value) == 64:
-        at = draw(st.integers(0, 63))
-        return value[:at] + draw(st.sampled_from("0123456789abcdefgF")) + value[at + 1 :]
-    return draw(texts)
+    return draw(json_values)
 
 
 def as_json(value: Any) -> bytes:
