@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import IngestSession
     from .cassettes import CassetteSession, use_cassette
     from .errors import (
+        BlockedError,
         ConfigError,
         DataIOError,
         DataIOWarning,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BlockedError",
     "CaptureAdapter",
     "CassetteSession",
     "ConfigError",
@@ -70,6 +72,7 @@ _NAMES = {
     "api": ("IngestSession",),
     "cassettes": ("CassetteSession", "use_cassette"),
     "errors": (
+        "BlockedError",
         "ConfigError",
         "DataIOError",
         "DataIOWarning",

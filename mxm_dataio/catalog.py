@@ -83,9 +83,9 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-# What a database is made of, without what SQLite adds by itself.
+# What a database is made of, without what SQLite adds where someone had it analysed.
 SCHEMA = (
-    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' "
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "
     "ESCAPE '\\' ORDER BY type, name"
 )
 # Bytes of a text or a row: above the largest record that is written to a journal.
@@ -317,7 +317,7 @@ class SQLiteCatalog:
         try:
             return self._open_readonly()
         except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            if _code(exc) != sqlite3.SQLITE_READONLY_ROLLBACK:
                 raise
         # A process was killed as it made or migrated the file, before the WAL, and who comes next
         # has to undo that. Not unless the file is ours, which shows without it.
@@ -362,7 +362,7 @@ class SQLiteCatalog:
         except sqlite3.OperationalError as exc:
             # A WAL database in a folder that may not be written needs this; without a WAL
             # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
-            hot = exc.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+            hot = _code(exc) == sqlite3.SQLITE_READONLY_ROLLBACK
             if not self.readonly or hot or Path(f"{self.path}-wal").exists():
                 raise
             return self._checked(f"{location}?mode=ro&immutable=1")
@@ -867,6 +867,11 @@ def schema() -> list[rows.Row]:
 def _schema(migrations: tuple[str, ...]) -> list[rows.Row]:
     with empty(migrations) as db:
         return db.execute(SCHEMA).fetchall()
+
+
+def _code(exc: sqlite3.Error) -> int | None:
+    """Return SQLite's code of an error; what the ``sqlite3`` module raises itself has none."""
+    return getattr(exc, "sqlite_errorcode", None)
 
 
 def _names_another(path: Path) -> bool:

@@ -28,8 +28,9 @@ from typing import NamedTuple
 from . import expiry, locks
 from .catalog import put_sealed
 from .chain import START
-from .errors import StoreError
-from .journal import left
+from .entries import Entry
+from .errors import IntegrityError, StoreError
+from .journal import Left, left
 from .models import Session, Status
 from .store import JOURNAL, RESPONSES, RUNNING, Store
 from .tombstones import Gone, is_prune, raised
@@ -38,6 +39,8 @@ from .utils import parse_instant
 Progress = Callable[[str, int, int], None]
 _PAYLOAD = re.compile(r"([0-9a-f]{64})\.(?:bin|bin\.zst|prefixes)")
 _TEMPORARY_SECONDS = 86_400.0
+# Of a journal that its owner empties meanwhile.
+_READINGS = 5
 _CALLS = "FROM requests WHERE session IN (SELECT number FROM temp.doomed)"
 
 
@@ -168,7 +171,7 @@ class _Waiting:
         found = cls()
         try:
             with left(store.root / JOURNAL) as journals:
-                for entry in (entry for journal in journals for entry in journal.entries()):
+                for entry in (entry for journal in journals for entry in _entries(journal)):
                     found.sessions |= {entry.session.id, entry.session.root_id}
                     found.checksums.update(entry.payloads)
                     found.checksums |= {one.checksum for one in entry.attempts if one.checksum}
@@ -183,6 +186,19 @@ class _Waiting:
                 path=store.root / JOURNAL,
             ) from exc
         return found
+
+
+def _entries(journal: Left) -> list[Entry]:
+    """Return what is written in a journal so far.
+
+    Its owner may empty it and write anew while it is read: then it is read once more.
+    """
+    for _ in range(_READINGS):
+        with contextlib.suppress(IntegrityError):
+            return list(journal.entries())
+        if journal.gone:
+            break
+    return list(journal.entries())
 
 
 def _chosen(

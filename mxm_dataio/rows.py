@@ -70,7 +70,7 @@ Row = tuple[Any, ...]
 
 def session_row(session: Session) -> Row:
     """Return a session's row."""
-    return (
+    return _sound(
         session.id, session.root_id, session.parent_id, session.source, session.kind,
         session.mode, session.as_of, session.status, session.started_at, session.ended_at,
         session.pid, os.uname().nodename, _dump(session.warnings), session.program,

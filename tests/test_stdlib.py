@@ -640,9 +640,18 @@ class TestPools:
         three_ways(tmp_path, server, work, stdlib=True)
         assert [call.request.body_size for call in calls(tmp_path)] == [3, 3, 3]
 
-    def test_a_urllib3_inside_another_package(self, server: RawServer, tmp_path: Path) -> None:
-        vendored: Any = pytest.importorskip("pip._vendor.urllib3")
+    @pytest.fixture
+    def vendored(self) -> Iterator[Any]:
+        """A urllib3 inside another package; not to be found there by the tests that follow."""
+        before = set(sys.modules)
+        yield pytest.importorskip("pip._vendor.urllib3")
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "pip":
+                del sys.modules[name]
 
+    def test_a_urllib3_inside_another_package(
+        self, vendored: Any, server: RawServer, tmp_path: Path
+    ) -> None:
         def work() -> Any:
             with vendored.PoolManager() as pool:
                 paths = ("/n?1", "/n?2", "/close", "/missing")
@@ -852,6 +861,22 @@ class TestBesides:
         with use_cassette(tmp_path / "calls.json", "replay", **options):
             assert work() == first
         assert server.hits == hits
+
+    def test_a_bound_on_what_is_kept(self, server: RawServer, tmp_path: Path) -> None:
+        def read(amount: int) -> bytes:
+            with urllib.request.urlopen(f"{server.url}/big") as response:
+                content: bytes = response.read(amount)
+                return content
+
+        with recording(tmp_path, max_body=1000):
+            assert read(1_000_000) == b"x" * 1_000_000
+        (call,) = calls(tmp_path)
+        assert (call.answer.size, call.answer.truncated) == (1000, 999_000)
+        with recording(tmp_path, "replay") as ingest:
+            assert read(1000) == b"x" * 1000
+            with pytest.raises(ReplayMissError, match="max_body"):
+                read(1_000_000)
+            ingest.misses.clear()
 
     def test_sources_by_host(self, server: RawServer, tmp_path: Path) -> None:
         options: Any = {"sources": {server.host: "by host"}}

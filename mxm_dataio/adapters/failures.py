@@ -123,7 +123,11 @@ def beneath(exc: BaseException) -> BaseException:
 def innermost(exc: BaseException) -> BaseException:
     """Return what Python raised, if ``requests`` and urllib3 only wrapped it."""
     found: BaseException | None = exc
+    met: set[int] = set()
     while found is not None and type(found).__module__.partition(".")[0] in _WRAPPING:
+        if id(found) in met:
+            return exc
+        met.add(id(found))
         reason = getattr(found, "reason", None)
         found = reason if isinstance(reason, BaseException) else found.__context__
     return exc if found is None else found

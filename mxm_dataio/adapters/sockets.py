@@ -11,6 +11,7 @@ import io
 import os
 import socket
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -233,6 +234,7 @@ class _Answer:
         self._reading: Failure | None = None
         final = stored.answer
         self._final = final if final is not None else Response(stored.request.id)
+        self._missed: ReplayMissError | None = None
         self.payload: BinaryIO = io.BytesIO()
         if self._final.checksum:
             self.payload = plan.store.open(self._final)
@@ -244,7 +246,9 @@ class _Answer:
         """Tell where a failure was met: urllib3's do not say so themselves."""
         final = self._final
         asked = final.status_code is not None or final.peer.address is not None
-        during = failure.data.get(DURING, READING if asked else CONNECTING)
+        during = READING if asked else CONNECTING
+        if isinstance(failure.data, Mapping):
+            during = failure.data.get(DURING, during)
         if during in (CONNECTING, SENDING):
             self.sending = failure
             # What fails in the handshake has a socket.
@@ -258,13 +262,13 @@ class _Answer:
         return _Raw(self._final, self.payload, self._beyond, self._reading)
 
     def _beyond(self) -> BaseException:
-        plan = self._plan
-        final = self._final
-        if not final.url:
-            final = replace(final, url=plan.ingest.secrets_for(plan.url).url(plan.url))
-        error = ended_early(plan.method, final)
-        plan.ingest.missed(error)
-        return error
+        if self._missed is None:
+            plan, final = self._plan, self._final
+            if not final.url:
+                final = replace(final, url=plan.ingest.secrets_for(plan.url).url(plan.url))
+            self._missed = ended_early(plan.method, final)
+            plan.ingest.missed(self._missed)
+        return self._missed
 
 
 class _Raw(RecordedRaw):

@@ -40,6 +40,7 @@ ROWS = {
     "pools and connections": ("test_bakeoff_pools", "test_wire"),
     "the hook and mounted sessions": ("test_hook", "test_mount"),
     "lifetimes, subclasses, patches": ("test_lifetimes", "test_subclasses"),
+    "cassettes": ("test_bakeoff_cassettes",),
     "threads and processes": ("test_threads", "test_processes"),
     "http.client, urllib.request, xmlrpc.client": (
         "test_bakeoff_stdlib", "test_bakeoff_urllib", "test_stdlib",

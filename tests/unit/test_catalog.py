@@ -170,6 +170,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteCatalog]:
 @roundtrip
 @given(one=sessions)
 def test_every_field_of_a_session_comes_back(shared: SQLiteCatalog, one: Session) -> None:
+    one = replace(one, program=storable(one.program))
     shared.put_session(one)
     assert shared.session(one.id) == one
     again = replace(one, status=Status.FAILED, ended_at="later")

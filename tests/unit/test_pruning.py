@@ -475,7 +475,7 @@ def test_compressed_ones_and_prefixes_go_too(root: Path) -> None:
 def test_unfinished_files_of_the_dead_go_after_a_day(root: Path, store: Store) -> None:
     spool = store.spool(4)
     spool.write(b"longer than that")
-    (live,) = (root / "responses").glob("*.tmp")
+    (live,) = (root / "running").glob("*.tmp")
     dead = root / "responses" / ".dead.tmp"
     journal = Journal(root / "journal")
     hidden = root / "journal" / "x.tmp"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.errors import StoreError
+from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.models import Status, Unseen
 from mxm_dataio.proofs import Head
 from mxm_dataio.reporting import Limits, Report, fitting, gather
@@ -157,11 +157,15 @@ def test_columns_of_any_type(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
         db.execute("UPDATE requests SET url = x'ff', duration = 'long', body_size = 'x'")
         db.execute("UPDATE responses SET size = 1.5, connect = 'a', total = 9e999, peer = 3")
-        db.execute("UPDATE sessions SET program = x'00', pid = 'x', host = 7")
     found = report(tmp_path, main.session.id)
     assert not found.ok
-    assert len(found.listed) == 5
+    # What can't be read is not guessed at.
+    assert found.listed == ()
     assert found.tally.totals.received == 0
+    with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
+        db.execute("UPDATE sessions SET program = x'00', pid = 'x', host = 7")
+    with pytest.raises(IntegrityError, match="is damaged"):
+        report(tmp_path, main.session.id)
 
 
 def test_a_payload_that_was_changed_is_not_shown(tmp_path: Path) -> None:

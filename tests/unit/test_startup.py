@@ -199,7 +199,7 @@ def test_the_shield_gives_and_takes_what_is_shadowed(
 
     assert again.mine
     for name in ("colorsys", "wave"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        sys.modules.pop(name, None)
 
 
 def test_nothing_is_left_of_what_waited(tmp_path: Path) -> None:
