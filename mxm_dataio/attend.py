@@ -21,7 +21,7 @@ from .messages import put, say
 from .models import Compression, Durability, Mode, Session, Status, Unseen
 from .plan import MISUSED, Options, Plan, Program, argument, default_source
 from .proofs import head_of
-from .reports import ENDED, LEFT, Report, all_of, served
+from .reports import ENDED, LEFT, Report, all_of, failed, served
 from .store import DATABASE, Store
 from .utils import as_of_text, counted, utc_now
 
@@ -95,6 +95,7 @@ class Attendant:
 
     Args:
         session_id: the session's.
+        dated: its as-of.
         label: the program's.
         python: the program is one of this interpreter's.
         pid: its process.
@@ -102,10 +103,19 @@ class Attendant:
     """
 
     def __init__(
-        self, plan: Plan, session_id: str, *, label: str, python: bool, pid: int, folder: str
+        self,
+        plan: Plan,
+        session_id: str,
+        *,
+        dated: str,
+        label: str,
+        python: bool,
+        pid: int,
+        folder: str,
     ) -> None:
         self.plan = plan
         self.id = session_id
+        self.dated = dated
         self.label = label
         self.python = python
         self.pid = pid
@@ -123,8 +133,7 @@ class Attendant:
         """Open the store, and write the session's row; what fails is told."""
         if self.replays:
             return
-        plan, now = self.plan, utc_now()
-        settings = plan.settings
+        plan, settings = self.plan, self.plan.settings
         try:
             self._store = Store(
                 settings["root"],
@@ -132,7 +141,7 @@ class Attendant:
                 durability=Durability(settings.get("durability", Durability.PROCESS)),
             )
             session = Session(
-                self.id, plan.source, Mode(plan.mode), plan.as_of or now[:10], Status.RUNNING, now,
+                self.id, plan.source, Mode(plan.mode), self.dated, Status.RUNNING, utc_now(),
                 root_id=self.id, pid=self.pid, program=self.label,
             )  # fmt: skip
             self._store.begin(session)
@@ -155,6 +164,7 @@ class Attendant:
             if not self.python:
                 what = f"none was started, or {what}"
             self.problems.append(f"no Python process was captured: {what}")
+        self.problems += failed(self.folder)
         outcome = Outcome(self, exit_status, all_of(self.folder))
         store, session = self._store, self._session
         if store is not None and session is not None:

@@ -65,8 +65,9 @@ class AutoSession(IngestSession):
         self.program = _program()
         self._link = link
         self._asked = as_of, session
-        self._attended = link is not None and link.attended
-        self._run = folder
+        # Without it the run is over: this process goes on as one that nobody waits for.
+        self._run = folder if folder is not None and folder.is_dir() else None
+        self._attended = link is not None and link.attended and self._run is not None
         self._made_run = False
         self._joined = link is not None and link.joins and link.pid == os.getpid()
         self._loaded: set[str] = set()

@@ -154,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
             data = json.loads(text)
         else:
             data = _read_yaml(path)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(
             f"the file {path} (named by {PREFIX}CONFIG) can't be read: {exc}"
         ) from exc

@@ -41,7 +41,8 @@ def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
     if not head:
         return "", None, ()
     # A head that a fetcher gave is text of ours; one off the wire is bytes (RFC 9112 §5).
-    text = head.decode("utf-8" if head.startswith(FETCHED) else "latin-1")
+    # (Off the wire may come what looks like one of ours.)
+    text = head.decode("utf-8" if head.startswith(FETCHED) else "latin-1", "replace")
     first, *lines = text.split("\n")
     version, _, rest = first.strip().partition(" ")
     reason = rest.strip().partition(" ")[2].strip()

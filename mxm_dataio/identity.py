@@ -39,6 +39,7 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from .errors import MALFORMED
 from .utils import (
     NotCanonicalError,
     canonical_json,
@@ -372,9 +373,7 @@ def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -
 
     Only headers are parsed into memory, so a memory-mapped upload of any size will do.
     """
-    message = Message()
-    message["Content-Type"] = content_type
-    boundary = message.get_param("boundary")
+    boundary = _parameter("Content-Type", content_type, "boundary")
     if not isinstance(boundary, str) or not boundary:
         return None
     delimiter = b"--" + boundary.encode("latin-1", "replace")
@@ -436,8 +435,16 @@ def part_name(headers: Iterable[Sequence[str]]) -> str:
     """Return the field name that a part's ``Content-Disposition`` gives (RFC 7578 §4.2)."""
     for name, value in headers:
         if name.lower() == "content-disposition":
-            message = Message()
-            message["Content-Disposition"] = value
-            found = message.get_param("name", header="content-disposition")
+            found = _parameter("Content-Disposition", value, "name")
             return found if isinstance(found, str) else ""
     return ""
+
+
+def _parameter(header: str, value: str, name: str) -> object:
+    """Return a header's parameter as the email package has it; ``None`` if it has none."""
+    message = Message()
+    try:
+        message[header] = value
+        return message.get_param(name, header=header)
+    except MALFORMED:
+        return None

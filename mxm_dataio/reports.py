@@ -71,6 +71,12 @@ def served(folder: Path) -> int:
         return 0
 
 
+def failed(folder: Path) -> list[str]:
+    """Return why processes could not be captured, each reason once."""
+    found = (path.read_text("utf-8", "replace") for path in sorted(folder.glob("*.failed")))
+    return list(dict.fromkeys(f"a process was not captured: {text}" for text in found))
+
+
 def all_of(folder: Path) -> list[Report]:
     """Return the reports in a folder that can be read, the oldest session's first."""
     found = []

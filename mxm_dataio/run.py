@@ -140,6 +140,7 @@ class Run:
     Attributes:
         id: the session that is recorded.
         folder: what the run's processes share.
+        dated: the as-of of what is recorded.
         pid: the program's process.
 
     Raises:
@@ -151,6 +152,8 @@ class Run:
         self.program = program
         self.id = new_id()
         self.folder = _made_folder(self.id)
+        # Once for all: at midnight the parts of a session would have two.
+        self.dated = plan.as_of or time.strftime("%Y-%m-%d", time.gmtime())
         self.pid = 0
         self._attendant: Attendant | None = None
         self._beginning = threading.Thread(target=self._begin)
@@ -180,8 +183,8 @@ class Run:
             from .attend import Attendant
 
             self._attendant = Attendant(
-                self.plan, self.id, label=self.program.label, python=self.program.python,
-                pid=self.pid, folder=self.folder,
+                self.plan, self.id, dated=self.dated, label=self.program.label,
+                python=self.program.python, pid=self.pid, folder=self.folder,
             )  # fmt: skip
             self._attendant.begin()
         except Exception as exc:
@@ -232,11 +235,6 @@ class Run:
             paths = [_SITE, *filter(None, [environ.get("PYTHONPATH")])]
             environ["PYTHONPATH"] = os.pathsep.join(paths)
         return environ
-
-    @property
-    def dated(self) -> str:
-        """The as-of of what is recorded."""
-        return self.plan.as_of or time.strftime("%Y-%m-%d", time.gmtime())
 
     # -- waiting -----------------------------------------------------------------------------
 

@@ -107,11 +107,9 @@ class _Process:
             try:
                 with _Shield():
                     self._capture()
-            except BaseException as exc:
+            except Exception as exc:
                 self.failed = True
                 _fail(exc)
-                if not isinstance(exc, Exception):
-                    raise
             finally:
                 self._owner = 0
 
@@ -162,8 +160,7 @@ def start() -> None:
     try:
         is_link(word)
         _process.folder = _folder()
-        if run := os.environ.get(RUN):
-            _mark(run)
+        _mark("started")
         # The first to be registered is the last to be called: the program's own may make calls.
         atexit.register(_finish)
         os.register_at_fork(after_in_child=_process.renew_lock)
@@ -193,19 +190,25 @@ def _folder() -> str:
         return ""
 
 
-def _mark(folder: str) -> None:
-    """Leave word in the run's folder that this process is under capture."""
-    path = f"{folder}/{os.getpid()}.started"
+def _mark(what: str, text: str = "") -> None:
+    """Leave word of this process in the run's folder, if there is one."""
+    folder = os.environ.get(RUN)
+    if not folder:
+        return
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        file = os.open(f"{folder}/{os.getpid()}.{what}", flags, 0o600)
+        os.write(file, text.encode("utf-8", "backslashreplace"))
+        os.close(file)
     except OSError:
         # The run is over, or its folder another machine's.
         return
 
 
-def _fail(exc: BaseException) -> None:
+def _fail(exc: Exception) -> None:
     """Say why nothing is captured here; in replay, end the process."""
     text = f"{exc}" if type(exc).__module__.startswith("mxm_dataio") else f"{exc!r}"
+    _mark("failed", text)
     if _replays():
         refuse(text)
     say(f"warning: this process is not captured: {text}")
@@ -317,16 +320,11 @@ class _Shield:
     def __enter__(self) -> None:
         self._path = sys.path[:]
         self._own: set[str] = set()
-        folder = self._path[0] if self._path and not _installed(self._path[0]) else None
-        if folder is None:
-            return
-        try:
-            names = {name.partition(".")[0] for name in os.listdir(folder or ".")}
-        except OSError:
-            return
-        own = names & sys.stdlib_module_names
-        # What the program has loaded already is as it is.
-        self._own = {name for name in own if name not in sys.modules}
+        folder = self._path[0] if self._path else ""
+        if not _installed(folder):
+            # What the program has loaded already is as it is.
+            names = sys.stdlib_module_names - sys.modules.keys()
+            self._own = {name for name in names if _is_module(os.path.join(folder, name))}
         if self._own:
             sys.path[:1] = []
 
@@ -337,6 +335,10 @@ class _Shield:
         for name in list(sys.modules):
             if name.partition(".")[0] in self._own:
                 del sys.modules[name]
+
+
+def _is_module(path: str) -> bool:
+    return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
 
 
 def _installed(folder: str) -> bool:

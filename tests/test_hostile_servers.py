@@ -155,8 +155,11 @@ def test_bodies_cut_to_harm(tmp_path: Path, name: str, how: str) -> None:
 
         seen = wire_ways(tmp_path, server, work, how)
     (exchange,) = stored(tmp_path)
-    wanted = Status.COMPLETE if isinstance(seen, bytes) else Status.PARTIAL
-    assert exchange.request.status is wanted
+    wanted = {Status.COMPLETE if isinstance(seen, bytes) else Status.PARTIAL}
+    if hasattr(urllib3.HTTPResponse, "from_httplib"):
+        # urllib3 1.26 takes the end of the chunks for that of the body, whatever follows them.
+        wanted.add(Status.PARTIAL)
+    assert exchange.request.status in wanted
     assert verify_root(tmp_path).ok
     rows = (tmp_path / "dataio.sqlite").stat().st_size
     assert rows < 9 << 20, "more is kept of how a body was cut than of the body"

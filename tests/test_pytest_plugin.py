@@ -68,7 +68,10 @@ def run(
         apart: in a process of its own, which takes ten times as long.
     """
     off = [word for name in OTHERS if name != beside for word in ("-p", f"no:{name}")]
-    plain = ("-p", "no:cacheprovider", "-W", "error")
+    # urllib3 1.26's own, on Pythons newer than it; and pytest's, of what others have loaded early.
+    theirs = ("ImportWarning", "pytest.PytestAssertRewriteWarning", "DeprecationWarning:urllib3")
+    ignored = [word for name in theirs for word in ("-W", f"ignore::{name}")]
+    plain = ("-p", "no:cacheprovider", "-W", "error", *ignored)
     make = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
     result = make(*plain, *off, *options)
     assert result.parseoutcomes() == outcomes, str(result.stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -420,6 +421,69 @@ def test_a_python_of_another_environment_is_not_harmed(
     plain = programs.plainly("prog.py")
     done = programs.run("prog.py")
     assert (done.status, done.out, done.said) == (0, plain.stdout, "")
+
+
+def test_a_child_that_fails_to_begin_marks_the_run(server: RawServer, programs: Programs) -> None:
+    programs.write(
+        "prog.py",
+        """
+        import os, subprocess, sys
+        os.environ["MXM_DATAIO_NONSENSE"] = "1"
+        subprocess.run([sys.executable, "get.py", sys.argv[1]], check=True)
+        """,
+    )
+    done = programs.run("prog.py", f"{server.url}/a")
+    assert (done.status, done.out) == (0, "a\n")
+    assert "this process is not captured: unknown setting 'nonsense'" in done.said
+    assert done.summary["status"] == "incomplete"
+    assert "a process was not captured: unknown setting" in done.summary["warnings"][0]
+    (session,) = programs.sessions()
+    assert session.status is Status.INCOMPLETE
+
+
+@pytest.mark.long
+def test_a_process_that_outlives_the_run_goes_on_by_itself(
+    server: RawServer, programs: Programs
+) -> None:
+    """A daemon: it begins when the run's folder is gone."""
+    programs.write(
+        "prog.py",
+        """
+        import subprocess, sys, requests
+        subprocess.Popen([sys.executable, "late.py", sys.argv[1]], start_new_session=True,
+                         stdout=-3, stderr=open("said", "w"))
+        print(requests.get(sys.argv[1]).text)
+        """,
+    )
+
+    programs.write(
+        "late.py",
+        """
+        import os, sys, time
+        while os.path.exists(os.environ["MXM_DATAIO_RUN"]):
+            time.sleep(0.05)
+        import requests
+        with open("late", "w") as file:
+            file.write(requests.get(sys.argv[1]).text)
+        """,
+    )
+
+    def late() -> str:
+        path = programs.folder / "late"
+        end = time.monotonic() + 30
+        while not (path.exists() and path.read_text()) and time.monotonic() < end:
+            time.sleep(0.05)
+        got = path.read_text()
+        path.unlink()
+        return got
+
+    for mode in ("record", "replay"):
+        done = programs.run("prog.py", f"{server.url}/n", options=f"--mode {mode}")
+        assert (done.status, done.out) == (0, "1\n")
+        # In replay it counts from the first on again.
+        assert late() == ("2" if mode == "record" else "1")
+        assert (programs.folder / "said").read_text() == ""
+    assert server.hits == 2
 
 
 # -- where the package is on PYTHONPATH alone ----------------------------------------------------

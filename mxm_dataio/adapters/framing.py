@@ -7,10 +7,10 @@ payload recorded has to be the one the program gets. (That client takes only the
 
 from __future__ import annotations
 
-import http.client
 import io
 import re
 from collections.abc import Callable, Iterator
+from http.client import HTTPException, parse_headers
 
 from ..models import Framing
 
@@ -63,6 +63,11 @@ class ChunkParser:
         """Take bytes off the wire."""
         while data and not self.done:
             data = self._state(data)
+
+    def feed_eof(self) -> None:
+        """Take the end of the stream, which readers take for the end of the trailers."""
+        if self._state == self._trailer:
+            self.done = True
 
     def framing(self) -> Framing | None:
         """Return how the body was cut, or ``None`` if that is more than is worth keeping."""
@@ -126,13 +131,13 @@ class ChunkParser:
     def _note(self, size: int) -> None:
         """Note a chunk, and what led to it."""
         end = b"\r\n" if self._index else b""
+        size = min(size, _LARGEST)
         if self._between != b"%s%x\r\n" % (end, size):
             self._odd_room -= len(self._between)
             if self._odd_room < 0 or len(self._odd) >= _ODD_LIMIT:
                 self._overflows()
                 return
             self._odd[self._index] = bytes(self._between)
-        size = min(size, _LARGEST)
         if self._runs and self._runs[-1][0] == size:
             self._runs[-1][1] += 1
         elif len(self._runs) < _RUNS_LIMIT:
@@ -285,10 +290,15 @@ class MessageParser:
         """Take the end of the stream."""
         if not self.eof:
             self.eof = True
-            if not self._head_done and b"\n" in self.head and not self.held:
-                # http.client takes the end of the stream for the end of the headers.
-                self._end_head(_status(self.head))
-            if self._head_done and self.chunks is None and self.length is None:
+            if not self._head_done and not self.held:
+                # http.client takes the end of the stream for the end of a line, and of the headers.
+                status = _status(self.head)
+                if status is not None or b"\n" in self.head:
+                    self._end_head(status)
+            if self.chunks is not None:
+                self.chunks.feed_eof()
+                self.complete = self.chunks.done
+            elif self._head_done and self.length is None:
                 self.complete = True
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
@@ -319,12 +329,11 @@ class MessageParser:
     def _end_head(self, status: int | None) -> None:
         self._head_done = True
         self.status = status
-        fields = _fields(self.head)
+        coding, text = _framed_by(self.head)
         length = None
-        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        if coding.lower() == "chunked":
             self.chunks = ChunkParser(self._sink)
         else:
-            text = fields.get(b"content-length", b"")
             try:
                 length = int(text) if text else None
             except ValueError:
@@ -343,33 +352,29 @@ class MessageParser:
 
 # The end of a head: its last line's, and the empty line.
 _END = re.compile(rb"\n\r?\n")
-# A head that can be read in one way only: a header a line, nothing behind its value.
-_PLAIN = re.compile(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
-_TRAILING = re.compile(rb"[ \t\v\f]\r?\n")
+# A head in which each line behind the first is a header, for whoever reads it.
+_SIMPLE = re.compile(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
 # The headers that frame a body, in such a head.
 _FIELD = re.compile(rb"\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
-_FRAMING = ("content-length", "transfer-encoding")
 
 
-def _fields(head: bytearray) -> dict[bytes, bytes]:
-    """Return the headers that frame a body, as http.client has them: of repeats the first counts.
+def _framed_by(head: bytearray) -> tuple[str, str]:
+    """Return ``Transfer-Encoding`` and ``Content-Length`` as http.client has them, or nothing.
 
-    What is no plain head is for http.client's own parser to read: it ends lines at a bare CR, takes
-    a line without a colon for the end of the headers, and keeps what is behind a value.
+    It reads headers with the email package, which ends a line at a lone CR too, and takes a line
+    that is no header for the end of all.
     """
-    if _PLAIN.fullmatch(head) is not None and _TRAILING.search(head) is None:
-        return {name.lower(): value for name, value in reversed(_FIELD.findall(head))}
+    if _SIMPLE.fullmatch(head):
+        # Of repeats the first counts, as for email.message.Message.get.
+        found = {name.lower(): value for name, value in reversed(_FIELD.findall(head))}
+        coding, length = found.get(b"transfer-encoding", b""), found.get(b"content-length", b"")
+        return coding.decode("latin-1"), length.decode("latin-1")
     try:
-        message = http.client.parse_headers(io.BytesIO(head[head.find(b"\n") + 1 :]))
-    except (http.client.HTTPException, ValueError):
-        # It refuses the answer as well.
-        return {}
-    found = {name: message.get(name) for name in _FRAMING}
-    return {
-        name.encode(): value.encode("latin-1", "replace")
-        for name, value in found.items()
-        if isinstance(value, str)
-    }
+        message = parse_headers(io.BytesIO(head.partition(b"\n")[2]))
+    except (HTTPException, ValueError):
+        # So did http.client refuse it.
+        return "", ""
+    return str(message.get("transfer-encoding", "")), str(message.get("content-length", ""))
 
 
 def _status(head: bytearray) -> int | None:

@@ -204,3 +204,26 @@ def test_progress_is_for_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) 
     done = run("verify", "--root", root)
     assert done.exit_code == 0
     assert done.stdout.startswith("3 sessions")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("verify",), "checking calls"),
+        (("stats",), "counting calls"),
+        (("requests", "--grep", "zzz", "--bodies"), "looking through calls"),
+        (("diff", "latest", "latest"), "comparing calls"),
+        (("prune",), "looking at files"),
+    ],
+)
+def test_progress_shows_after_a_moment(
+    root: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr("mxm_dataio.commands.common.on_a_terminal", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert said not in run(*arguments, "--root", root).stderr
+    monkeypatch.setattr("mxm_dataio.commands.common._SOON", 0.0)
+    done = run(*arguments, "--root", root)
+    assert said in done.stderr
+    assert said not in done.stdout

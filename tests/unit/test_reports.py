@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.models import Unseen
-from mxm_dataio.reports import ENDED, RUNNING, SERVED, Report, all_of, served
+from mxm_dataio.reports import ENDED, RUNNING, SERVED, Report, all_of, failed, served
 
 REPORT = Report(
     "01-a", 7, "prog.py", ENDED, "complete", 2, ("GET x\nnearest", "GET ü"), ("w",),
@@ -36,6 +36,14 @@ def test_what_is_none_is_left_out(content: str, tmp_path: Path) -> None:
     assert all_of(tmp_path) == [REPORT]
     with pytest.raises(ValueError, match=r"no report|column|char"):
         Report.read(tmp_path / "x.json")
+
+
+def test_processes_that_could_not_be_captured(tmp_path: Path) -> None:
+    assert failed(tmp_path) == []
+    for pid, text in ((7, "no room"), (8, "no room"), (9, "")):
+        (tmp_path / f"{pid}.failed").write_text(text)
+    assert failed(tmp_path) == ["a process was not captured: no room",
+                                "a process was not captured: "]  # fmt: skip
 
 
 def test_calls_that_were_served(tmp_path: Path) -> None:

@@ -178,21 +178,25 @@ def test_the_shield_gives_and_takes_what_is_shadowed(
 ) -> None:
     (tmp_path / "colorsys.py").write_text("mine = True")
     (tmp_path / "wave.py").write_text("mine = True")
+    # A folder of data is no module.
+    (tmp_path / "mailbox").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("colorsys", "wave"):
+    for name in ("colorsys", "wave", "mailbox"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import wave
 
     with startup._Shield():
         import colorsys
+        import mailbox
 
         # What the program has loaded is as it is.
         assert sys.modules["wave"] is wave
     assert hasattr(colorsys, "rgb_to_hsv")
     assert "colorsys" not in sys.modules
+    assert sys.modules["mailbox"] is mailbox
     assert sys.path[0] == str(tmp_path)
     import colorsys as again
 
     assert again.mine
     for name in ("colorsys", "wave"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        sys.modules.pop(name, None)
