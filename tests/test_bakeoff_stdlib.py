@@ -625,7 +625,8 @@ def test_no_answer(handle: Any, tmp_path: Path) -> None:
         def work() -> Any:
             return fetch(http.client.HTTPConnection(server.host, server.port, timeout=0.1))
 
-        three_ways(tmp_path, server, work, stdlib=True)
+        # It may not have read the request yet when the client gives up; so not by counting.
+        three_ways(tmp_path, None, work, before_replay=server.stop, stdlib=True)
 
 
 def test_cut_amid_the_body(tmp_path: Path) -> None:

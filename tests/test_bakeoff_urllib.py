@@ -161,7 +161,11 @@ def test_failures(tmp_path: Path) -> None:
         def work() -> Any:
             return [outcome(lambda url=url: urlopen(url, timeout=0.2)) for url in urls]
 
-        got = three_ways(tmp_path / "root", hanging, work, stdlib=True)
+        def stop() -> None:
+            for server in (resetting, hanging, unknown):
+                server.stop()
+
+        got = three_ways(tmp_path / "root", None, work, before_replay=stop, stdlib=True)
     names = [(each.name, each.reason and each.reason.name) for each in got]
     assert names == [
         ("ConnectionResetError", None),
