@@ -98,7 +98,7 @@ def load(
                 raise ConfigError(f"unknown setting {name!r} in {place}{nearest(name, known)}")
             try:
                 values[name] = _convert(name, value)
-            except (TypeError, ValueError) as exc:
+            except (TypeError, ValueError, ArithmeticError, RuntimeError) as exc:
                 raise ConfigError(f"setting {name}={value!r} in {place}: {exc}") from None
     return Settings(**values)
 
@@ -154,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
             data = json.loads(text)
         else:
             data = _read_yaml(path)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigError(
             f"the file {path} (named by {PREFIX}CONFIG) can't be read: {exc}"
         ) from exc

@@ -90,16 +90,16 @@ class Fuzzer:
         except BaseException as exc:
             self.faults[one.name] = "".join(traceback.format_exception(exc))
 
-
-def _late(_number: int, _frame: Any) -> None:
-    raise TimeoutError(f"it took more than {_PATIENCE:.0f} seconds")
-
     def line(self) -> str:
         """Return the figures so far."""
         return (
             f"{len(self._chosen)} parsers: {self.tried.total():,} inputs tried, "
             f"{len(self.faults)} faults found"
         )
+
+
+def _late(_number: int, _frame: Any) -> None:
+    raise TimeoutError(f"it took more than {_PATIENCE:.0f} seconds")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
