@@ -6,6 +6,7 @@ it may not raise anything else, hang, or take it for something that it is not.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -266,7 +267,7 @@ def identities(call: dict[str, Any]) -> None:
 SECRET = "zX9-kq27Lw_8vTr41"
 HIDDEN = [
     SECRET, "S9+/=%&\"'<> \u00e9k3Y", "\ud8009abcdefg", "\r\nContent-Length: 9x7Kq",
-    '","endpoint":"9x7Kq',
+    '","endpoint":"http', '"headers":[["accept"',
     "HTTP/1.1 200 9x7Kq", "%2541%00bcdefg9", "\u99ac\u00e99abcdefg",
 ]  # fmt: skip
 
@@ -370,9 +371,18 @@ def entries(given: tuple[Any, bytes]) -> None:
     for checksum, one in entry.payloads.items():
         assert hashlib.sha256(one).hexdigest() == checksum
     rows.request_row(entry)
+    for one in entry.attempts:
+        _is_bounded(one.framing, one.size)
     for row in rows.response_rows(entry):
         assert all(isinstance(value, (str, bytes, int, float, type(None))) for value in row)
         assert all(not isinstance(v, int) or -(1 << 63) <= v < 1 << 63 for v in row)
+
+
+def _is_bounded(framing: Framing | None, size: int) -> None:
+    """No framing makes more pieces than there are bytes."""
+    if framing is not None:
+        some = min(size, 1_000)
+        assert len(list(itertools.islice(encode(framing, some), some + 9))) <= some + 2
 
 
 _JOURNAL = MAGIC + framed(_WHOLE) + framed(_entry(one=b"one"))
@@ -441,9 +451,7 @@ def rows_of_the_catalog(given: tuple[str, Any]) -> None:
             assert one.size >= 0
             assert (type(one.size), type(one.head), type(one.url)) == (int, bytes, str)
             assert one.checksum is None or len(one.checksum) == 64
-            if one.framing is not None:
-                pieces = itertools.islice(encode(one.framing, min(one.size, 1_000)), 1_003)
-                assert len(list(pieces)) <= 1_002
+            _is_bounded(one.framing, one.size)
         else:
             held = rows.to_session(tuple(row))
             assert all(type(text) is str for text in (held.id, held.source, held.as_of))
@@ -577,7 +585,9 @@ def failures_again(data: Any) -> None:
         str(made), repr(made)
         known = Secrets(DEFAULT)
         again = failures.dump(made, known)
-        failures.load(Failure("a.B", "c", json.loads(json.dumps(again.data))))
+        # (Of an object within only its looks are left, by which not all can name themselves.)
+        with contextlib.suppress(IntegrityError):
+            failures.load(Failure("a.B", "c", json.loads(json.dumps(again.data))))
 
 
 @parser(
