@@ -17,7 +17,11 @@ _TRIALS = (
     ("kills: processes that record, killed at random instants", "kills", "--kills=300"),
     ("writers: eight processes of eight threads on one root", "writers", "--calls=60"),
     ("mutations: flipped bytes of a small store, and `verify`", "mutations", "--step=7"),
-    ("fuzz: parsers of the wire, of stores and of files from elsewhere", "fuzz", "--seconds=40"),
+    (
+        "fuzz: parsers of the wire, of stores and of files from elsewhere",
+        "fuzz",
+        "--seconds=20 --seed=1523576247",
+    ),
     ("secrets: planted wherever HTTP has a place, sought on disk", "secrets", ""),
 )
 _LONG = {

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from mxm_dataio.formats import json_text
 from mxm_dataio.formats.calls import to_node
@@ -32,6 +32,7 @@ def again(recording: Recording, volatile: Volatile = NOTHING, **options: Any) ->
     return to_recording(node, asked_of(node, DERIVING, beside), "id", Setting(beside=beside))
 
 
+@settings(max_examples=30)
 @given(recordings())
 def test_what_a_node_keeps_comes_back(recording: Recording) -> None:
     assert comparable(again(recording)) == comparable(recording)
@@ -49,6 +50,7 @@ def test_a_header_that_reads_like_the_mark_for_the_size_comes_back() -> None:
     assert found.request.headers == sent
 
 
+@settings(max_examples=30)
 @given(recordings())
 def test_a_node_written_again_is_the_same(recording: Recording) -> None:
     first = to_node(recording, volatile=Volatile()).node

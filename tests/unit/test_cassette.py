@@ -61,7 +61,7 @@ def test_what_does_not_show_or_turns_a_text_round_is_escaped() -> None:
     assert parse(text.encode(), "x").calls == [call]
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(recordings(), max_size=3))
 def test_calls_come_back_from_a_file(calls: list[Recording]) -> None:
     out = io.BytesIO()

@@ -50,7 +50,7 @@ def held(root: Path, session_id: str) -> list[Recording]:
         return list(recordings_of(store, session))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(recordings(), max_size=3))
 def test_store_to_cassette_to_store_loses_nothing_but_what_is_said(calls: list[Recording]) -> None:
     with tempfile.TemporaryDirectory() as folder:

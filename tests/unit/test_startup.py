@@ -199,4 +199,4 @@ def test_the_shield_gives_and_takes_what_is_shadowed(
 
     assert again.mine
     for name in ("colorsys", "wave"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        sys.modules.pop(name, None)
