@@ -62,7 +62,6 @@ def altered(draw: DrawFn, whole: SearchStrategy[Any], edits: int = 3) -> Any:
     return value
 
 
-<<<<<<< HEAD
 def _places(value: Any, here: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """Yield the way to each part of a value."""
     yield here
@@ -108,26 +107,6 @@ def _alike(draw: DrawFn, value: Any) -> Any:
         at = draw(st.integers(0, 63))
         return value[:at] + draw(st.sampled_from("0123456789abcdefgF")) + value[at + 1 :]
     return draw(texts)
-=======
-def _altered(draw: DrawFn, value: Any) -> Any:
-    if isinstance(value, list) and value and draw(st.integers(0, 4)):
-        at = draw(st.integers(0, len(value) - 1))
-        kind = draw(st.integers(0, 5))
-        if kind == 0:
-            return [*value[:at], *value[at + 1 :]]
-        if kind == 1:
-            return [*value[:at], value[at], *value[at:]]
-        return [*value[:at], _altered(draw, value[at]), *value[at + 1 :]]
-    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
-        name = draw(st.sampled_from(sorted(value)))
-        kind = draw(st.integers(0, 5))
-        if kind == 0:
-            return {key: item for key, item in value.items() if key != name}
-        if kind == 1:
-            return {**value, draw(texts): value[name]}
-        return {**value, name: _altered(draw, value[name])}
-    return draw(json_values)
->>>>>>> main
 
 
 def as_json(value: Any) -> bytes:
