@@ -24,7 +24,7 @@ from . import rows
 from .chain import START, record_hash, seal
 from .entries import Entry, InSession
 from .errors import MALFORMED, IntegrityError, StoreError
-from .files import is_plain, open_plain
+from .files import is_plain, open_plain, read_plain
 from .models import Exchange, Mode, Request, Session, Status, Unseen
 
 _T = TypeVar("_T")
@@ -322,9 +322,15 @@ class SQLiteCatalog:
         # A process was killed as it made or migrated the file, before the WAL, and who comes next
         # has to undo that. Not unless the file is ours, which shows without it.
         location = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-        for database, uri in ((location, True), (self.path.as_posix(), False)):
-            with contextlib.closing(self._connect(database, uri=uri)) as db:
-                self._version(db)
+        try:
+            with contextlib.closing(self._connect(location, uri=True)) as db:
+                self._version(db, whole=False)
+        except DAMAGED:
+            # Half-written, it may look like nothing. If it was empty before, nothing is undone.
+            if not _was_empty(Path(f"{self.path}-journal")):
+                raise
+        with contextlib.closing(self._connect(self.path.as_posix())) as db:
+            self._version(db)
         return self._open_readonly()
 
     def _open_writable(self) -> sqlite3.Connection:
@@ -382,7 +388,12 @@ class SQLiteCatalog:
             raise
         return db
 
-    def _version(self, db: sqlite3.Connection) -> int:
+    def _version(self, db: sqlite3.Connection, *, whole: bool = True) -> int:
+        """Return the version of the schema; raise if the file is none of ours.
+
+        Args:
+            whole: what is there was committed.
+        """
         # All at one instant: another process may be making the file.
         with _reading(db):
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -400,7 +411,7 @@ class SQLiteCatalog:
                 f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
                 path=self.path,
             )
-        if version == SCHEMA_VERSION and tables != schema():
+        if whole and version == SCHEMA_VERSION and tables != schema():
             # A view or a trigger would have us do what another wants.
             raise IntegrityError(
                 f"the tables, indexes or triggers of {self.path} are not those of this release; "
@@ -872,6 +883,17 @@ def _schema(migrations: tuple[str, ...]) -> list[rows.Row]:
 def _code(exc: sqlite3.Error) -> int | None:
     """Return SQLite's code of an error; what the ``sqlite3`` module raises itself has none."""
     return getattr(exc, "sqlite_errorcode", None)
+
+
+def _was_empty(journal: Path) -> bool:
+    """Say whether what a rollback journal belongs to had no pages before it.
+
+    (sqlite.org/fileformat.html §3; a journal, unlike the database, may be opened by others.)
+    """
+    with contextlib.suppress(OSError):
+        header = read_plain(journal, 28)
+        return header.startswith(_MAGIC) and header[16:20] == bytes(4)
+    return False
 
 
 def _names_another(path: Path) -> bool:

@@ -98,7 +98,7 @@ def load(
                 raise ConfigError(f"unknown setting {name!r} in {place}{nearest(name, known)}")
             try:
                 values[name] = _convert(name, value)
-            except (TypeError, ValueError) as exc:
+            except (TypeError, ValueError, ArithmeticError, RuntimeError) as exc:
                 raise ConfigError(f"setting {name}={value!r} in {place}: {exc}") from None
     return Settings(**values)
 

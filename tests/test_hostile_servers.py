@@ -165,18 +165,10 @@ def test_bodies_cut_to_harm(tmp_path: Path, name: str, how: str) -> None:
     assert rows < 9 << 20, "more is kept of how a body was cut than of the body"
 
 
-@pytest.mark.parametrize(
-    ("block", "tail"),
-    [
-        (b"X-Trailer: of no use\r\n", b"\r\n"),
-        (b"", b"\r\n"),
-    ],
-    ids=["trailers", "none"],
-)
-def test_trailers_do_not_wait_in_memory(tmp_path: Path, block: bytes, tail: bytes) -> None:
+def test_trailers_do_not_wait_in_memory(tmp_path: Path) -> None:
     """http.client reads them for as long as they come, and keeps none."""
     head = CHUNKED + b"5\r\nhello\r\n0\r\n"
-    with RawServer(repeated(head, block or b"X: y\r\n", 1_500_000, tail)) as server:
+    with RawServer(repeated(head, b"X-Trailer: of no use\r\n", 1_300_000, b"\r\n")) as server:
 
         def work() -> None:
             with IngestSession("s", tmp_path):
@@ -187,7 +179,7 @@ def test_trailers_do_not_wait_in_memory(tmp_path: Path, block: bytes, tail: byte
     assert exchange.request.status is Status.COMPLETE
 
 
-@pytest.mark.parametrize("sizes", [(1,), (1, 2), (7, 3, 9)], ids=str)
+@pytest.mark.parametrize("sizes", [(1,), (1, 2)], ids=str)
 def test_tiny_chunks_of_a_large_body_take_little(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     """How it is cut is kept as runs, or not at all where it has none."""
     block = pieces(*sizes * 500, tail=b"")
@@ -197,10 +189,10 @@ def test_tiny_chunks_of_a_large_body_take_little(tmp_path: Path, sizes: tuple[in
         with requests.get(url, stream=True, timeout=60) as response:
             return sum(map(len, iter(lambda: response.raw.read(1 << 16), b"")))
 
-    with RawServer(repeated(CHUNKED, block, 200, b"0\r\n\r\n")) as server:
+    with RawServer(repeated(CHUNKED, block, 100, b"0\r\n\r\n")) as server:
 
         def plain() -> None:
-            assert read(server.url) == size * 200
+            assert read(server.url) == size * 100
 
         def work() -> None:
             with IngestSession("s", tmp_path):
@@ -219,7 +211,7 @@ def test_tiny_chunks_of_a_large_body_take_little(tmp_path: Path, sizes: tuple[in
     framing = exchange.responses[0].framing
     if sizes == (1,):
         assert framing is not None
-        assert framing.chunks == ((1, 100_000),)
+        assert framing.chunks == ((1, 50_000),)
     else:
         assert framing is None
 

@@ -378,8 +378,9 @@ def _framed_by(head: bytearray) -> tuple[str, str]:
 
 
 def _status(head: bytearray) -> int | None:
-    parts = head.partition(b"\n")[0].split(None, 2)
-    if len(parts) < 2 or not parts[0].startswith(b"HTTP/"):
+    # As http.client, whose line is text, in which Latin-1 has more blanks and digits than ASCII.
+    parts = head.partition(b"\n")[0].decode("latin-1").split(None, 2)
+    if len(parts) < 2 or not parts[0].startswith("HTTP/"):
         return None
     try:
         status = int(parts[1])

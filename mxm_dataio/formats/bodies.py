@@ -120,7 +120,7 @@ def _readable(content: bytes, content_type: str) -> tuple[Node, Node] | None:
             text = content.decode(charset)
             if text.encode(charset) == content and unseen.isdisjoint(text):
                 return _readable_text(text, charset)
-        except (UnicodeError, LookupError):
+        except (ValueError, LookupError):
             continue
     return None
 
@@ -188,7 +188,7 @@ def restored(made: Node, node: Node) -> bytes:
         text = made.get("line_end", "\n").join(_lines(node, "text"))
     try:
         return text.encode(made.get("charset", "utf-8"))
-    except (UnicodeError, LookupError, TypeError) as exc:
+    except (ValueError, LookupError, TypeError) as exc:
         raise Refused(f"can't be encoded: {exc}", member) from None
 
 

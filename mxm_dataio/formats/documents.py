@@ -91,10 +91,10 @@ class Node:
             self.fail(f"{self._noun()} where a text is to be")
         try:
             return self.value.encode(coding, "surrogateescape")
-        except LookupError:
-            self.fail(f"no coding is named {coding!r}")
         except UnicodeError as exc:
             self.fail(f"the text is not in {coding}: {exc}")
+        except (LookupError, ValueError):
+            self.fail(f"no coding is named {coding!r}")
 
     def integer(self) -> int:
         """Return a whole number, also where it is written as a text."""

@@ -71,7 +71,7 @@ def _encoded(body: Node, content_type: str) -> bytes:
     coding = _charset(content_type)
     try:
         return body.text().encode(coding)
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return body.content()
 
 

@@ -1,9 +1,9 @@
 """Throw what was well-formed once at each parser, for as long as is asked.
 
-    python -m tests.trust.fuzz [--seconds N] [--seed N] [--only NAME] [--examples N]
+    python -m tests.trust.fuzz [--seconds N] [--seed N] [--only NAME] [--shrink]
 
 What they are and what they owe stands in :mod:`tests.trust.parsers`. An input that shows a fault is
-made as small as it can be, and printed. Exit status 1 if there is one.
+printed, made as small as it can be if asked for. Exit status 1 if there is one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import atexit
 import gc
 import random
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -27,6 +28,8 @@ from .parsers import PARSERS, Parser
 
 # Inputs at a time: enough for what they learn of each other, few enough for the clock.
 _AT_ONCE = 200
+# Seconds in which any input is dealt with, on whatever machine.
+_PATIENCE = 30.0
 
 
 class Fuzzer:
@@ -35,11 +38,13 @@ class Fuzzer:
     Args:
         chosen: them.
         start: what all that is drawn by lot begins with.
+        shrink: make an input that shows a fault as small as it can be, which takes minutes.
     """
 
-    def __init__(self, chosen: Sequence[Parser], start: int) -> None:
+    def __init__(self, chosen: Sequence[Parser], start: int, *, shrink: bool = False) -> None:
         self._chosen = chosen
         self._start = start
+        self._phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
         self.tried: Counter[str] = Counter()
         self.faults: dict[str, str] = {}
 
@@ -65,20 +70,24 @@ class Fuzzer:
             max_examples=at_once,
             deadline=None,
             database=None,
-            phases=[Phase.generate, Phase.shrink],
+            phases=self._phases,
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         )
         @given(one.inputs)
         def check(value: Any) -> None:
             self.tried[one.name] += 1
-            one.check(value)
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            try:
+                one.check(value)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
         try:
             check()
+        except KeyboardInterrupt:
+            raise
         except BaseException as exc:
-            if isinstance(exc, KeyboardInterrupt):
-                raise
             self.faults[one.name] = "".join(traceback.format_exception(exc))
 
     def line(self) -> str:
@@ -89,16 +98,23 @@ class Fuzzer:
         )
 
 
+def _late(_number: int, _frame: Any) -> None:
+    raise TimeoutError(f"it took more than {_PATIENCE:.0f} seconds")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try, and say what was found; return 1 if that is a fault."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     asked.add_argument("--seconds", type=float, default=45.0, help="for how long, in all")
     asked.add_argument("--seed", type=int, help="what is drawn by lot begins with it")
     asked.add_argument("--only", choices=PARSERS, action="append", help="this parser alone")
+    asked.add_argument("--shrink", action="store_true", help="make a fault's input small")
     asked.add_argument("--each", action="store_true", help="print how many each has had")
     options = asked.parse_args(arguments)
     start = random.randrange(1 << 32) if options.seed is None else options.seed
-    fuzzer = Fuzzer([PARSERS[name] for name in options.only or PARSERS], start)
+    chosen = [PARSERS[name] for name in options.only or PARSERS]
+    fuzzer = Fuzzer(chosen, start, shrink=options.shrink)
+    signal.signal(signal.SIGALRM, _late)
     fuzzer.run(options.seconds)
     for name, fault in fuzzer.faults.items():
         print(f"{name}:\n{fault}")

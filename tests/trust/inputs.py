@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,28 +57,56 @@ def altered(draw: DrawFn, whole: SearchStrategy[Any], edits: int = 3) -> Any:
     """A JSON value that was well-formed, with something else in the place of parts of it."""
     value = draw(whole)
     for _ in range(draw(st.integers(0, edits))):
-        value = _altered(draw, value)
+        places = list(_places(value, ()))
+        value = _with(value, draw(st.sampled_from(places)), lambda old: _other(draw, old))
     return value
 
 
-def _altered(draw: DrawFn, value: Any) -> Any:
-    if isinstance(value, list) and value and draw(st.integers(0, 4)):
-        at = draw(st.integers(0, len(value) - 1))
-        kind = draw(st.integers(0, 5))
-        if kind == 0:
-            return [*value[:at], *value[at + 1 :]]
-        if kind == 1:
-            return [*value[:at], value[at], *value[at:]]
-        return [*value[:at], _altered(draw, value[at]), *value[at + 1 :]]
-    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
-        name = draw(st.sampled_from(sorted(value)))
-        kind = draw(st.integers(0, 5))
-        if kind == 0:
-            return {key: item for key, item in value.items() if key != name}
-        if kind == 1:
-            return {**value, draw(texts): value[name]}
-        return {**value, name: _altered(draw, value[name])}
-    return draw(json_values)
+def _places(value: Any, here: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each part of a value."""
+    yield here
+    if isinstance(value, (list, dict)):
+        for key in range(len(value)) if isinstance(value, list) else value:
+            yield from _places(value[key], (*here, key))
+
+
+def _with(value: Any, place: tuple[Any, ...], change: Callable[[Any], Any]) -> Any:
+    """Return a value in which the part at a place is what a function makes of it."""
+    if not place:
+        return change(value)
+    first, *rest = place
+    inner = _with(value[first], tuple(rest), change)
+    if isinstance(value, list):
+        return [*value[:first], inner, *value[first + 1 :]]
+    return {**value, first: inner}
+
+
+def _other(draw: DrawFn, old: Any) -> Any:
+    kind = draw(st.integers(0, 4))
+    if kind == 0:
+        return draw(json_values)
+    if isinstance(old, list) and old:
+        at = draw(st.integers(0, len(old) - 1))
+        return [*old[:at], *old[at + 1 :]] if kind < 3 else [*old, old[at]]
+    if isinstance(old, dict) and old:
+        name = draw(st.sampled_from(sorted(old)))
+        rest = {key: item for key, item in old.items() if key != name}
+        return rest if kind < 3 else {**rest, draw(texts): old[name]}
+    return _alike(draw, old)
+
+
+def _alike(draw: DrawFn, value: Any) -> Any:
+    """Return another value of the same kind: what gets past a look at that."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return draw(st.integers(-2, 9) | st.sampled_from([n for n in NUMBERS if type(n) is int]))
+    if isinstance(value, float):
+        return draw(st.sampled_from([-1.0, 1e300, 5e-324, float("inf"), float("nan")]))
+    if isinstance(value, str) and len(value) == 64:
+        at = draw(st.integers(0, 63))
+        return value[:at] + draw(st.sampled_from("0123456789abcdefgF")) + value[at + 1 :]
+    return draw(texts)
 
 
 def as_json(value: Any) -> bytes:

@@ -6,6 +6,7 @@ it may not raise anything else, hang, or take it for something that it is not.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -71,20 +72,22 @@ def parser(inputs: SearchStrategy[Any]) -> Callable[[Callable[[Any], None]], Any
 
 STATUS_LINES = [
     b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No", b"HTTP/1.1 304 Not",
-    b"HTTP/1.1 101 Up", b"HTTP/1.1 100 Continue", b"HTTP/1.1 999", b"HTTP/1.1 20 x", b"HTTP/2 200 x",
-    b"HTTP/1.1  200  x", b"HTTP/1.1\t200\x0bOK", b"HTTP/1.1 +200 x", b"HTTP/1.1 2_0_0 x", b"ICY 200",
-    b"HTTP/ 200 OK", b"HTTP/1.1 \xb2\xb9\xb0 x", b"",
+    b"HTTP/1.1 101 Up", b"HTTP/1.1 100 Continue", b"HTTP/1.1 999", b"HTTP/1.1 20 x",
+    b"HTTP/1.1  200  x", b"HTTP/1.1\t200\x0bOK", b"HTTP/1.1 +200 x", b"HTTP/1.1 2_0_0 x",
+    b"HTTP/2 200 x", b"ICY 200", b"HTTP/ 200 OK", b"HTTP/1.1 \xb2\xb9\xb0 x", b"",
 ]  # fmt: skip
 FIELDS = [
     b"Content-Length: 5", b"content-length:5", b"Content-Length: 05", b"Content-Length: 5, 5",
     b"Content-Length: -5", b"Content-Length: +5", b"Content-Length: 5_0", b"Content-Length: 5\xa0",
     b"Content-Length: \x855", b"Content-Length: \xb2", b"Content-Length:", b"Content-Length : 5",
-    b" Content-Length: 5", b"Content-Length\xa0: 5", b"Content-Length: 5\r", b"Content-Length: \x1c5",
+    b" Content-Length: 5", b"Content-Length\xa0: 5", b"Content-Length: 5\r",
+    b"Content-Length: \x1c5",
     b"Transfer-Encoding: chunked", b"Transfer-Encoding: CHUNKED", b"transfer-encoding:chunked ",
     b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked\xa0",
     b"Transfer-Encoding: \x0bchunked", b"Transfer-Encoding: chunked\x0c", b"Transfer-Encoding:",
     b"Transfer-Encoding: chunked;a=b", b"Transfer-Encoding\t: chunked", b"Transfer-Encoding: chun",
-    b"Connection: close", b"Connection: keep-alive", b"X: y", b" folded", b"\tfolded: 5", b": v", b"n",
+    b"Connection: close", b"Connection: keep-alive", b"X: y", b" folded", b"\tfolded: 5", b": v",
+    b"n",
     b"X: " + b"v" * 200, b"X\0: \0", b"Content-Type: multipart/mixed; boundary=x", b"-- x: y",
     b"From nobody", b"X: a\rContent-Length: 9", b"X: \x85Content-Length: 9",
 ]  # fmt: skip
@@ -92,8 +95,9 @@ ENDS = [b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r\r\n", b" \r\n"]
 CHUNKS = [
     b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b"A\r\n0123456789\r\n", b"005\r\nhello\r\n", b"0\r\n",
     b"0\r\n\r\n", b"0;x\r\n", b"-5\r\n", b"-0\r\n\r\n", b"+5\r\nhello\r\n", b"0x5\r\nhello\r\n",
-    b"5_\r\n", b"1_0\r\n0123456789abcdef\r\n", b"\r\n", b"zz\r\n", b" 5 \r\nhello\r\n", b"5\nhello\r\n",
-    b"5\r\nhelloXX", b"X-Trailer: y\r\n", b"f" * 40 + b"\r\n", b"5", b"\n", b";\r\n", b"\x0b5\r\nhello\r\n",
+    b"5_\r\n", b"1_0\r\n0123456789abcdef\r\n", b"\r\n", b"zz\r\n", b" 5 \r\nhello\r\n",
+    b"5\nhello\r\n", b"5\r\nhelloXX", b"X-Trailer: y\r\n", b"f" * 40 + b"\r\n", b"5", b"\n", b";\r\n",
+    b"\x0b5\r\nhello\r\n",
 ]  # fmt: skip
 
 heads = st.builds(
@@ -212,13 +216,14 @@ URLS = [
 ]  # fmt: skip
 TYPES = [
     "", "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b",
-    "multipart/form-data", "application/x-amz-json-1.1", "text/html; charset=x", "multipart/form-data;"
-    " boundary*=utf-8''%ff", "application/ld+json", "multipart/form-data; boundary=\ud800",
+    "multipart/form-data", "application/x-amz-json-1.1", "text/html; charset=x",
+    "multipart/form-data; boundary*=utf-8''%ff", "application/ld+json", "multipart/form-data; boundary=\ud800",
 ]  # fmt: skip
 BODIES = [
     b"", b"a=b&c=%zz&token=x", b'{"a":1,"password":["x",{"y":"zzzzzzzzz9"}]}', b'{"a":1,"a":2}',
     b'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\nabcdefgh9\r\n--b--\r\n',
-    b"--b\r\n\r\n\r\n--b--", b"[" * 3_000, b'{"password":"\\ud800abcdefgh9"}', b"\xff\xfe[\x001\x00]\x00",
+    b"--b\r\n\r\n\r\n--b--", b"[" * 3_000, b'{"password":"\\ud800abcdefgh9"}',
+    b"\xff\xfe[\x001\x00]\x00",
     b'{"n":1e400,"m":123456789012345678901}', b'"' + b"\\" * 99, b"NaN", b'{"access_token":"abc',
 ]  # fmt: skip
 urls = st.builds(lambda a, b: a + b, st.sampled_from(URLS), st.just("") | texts)
@@ -261,7 +266,8 @@ def identities(call: dict[str, Any]) -> None:
 
 SECRET = "zX9-kq27Lw_8vTr41"
 HIDDEN = [
-    SECRET, "S9+/=%&\"'<> \u00e9k3Y", "\ud8009abcdefg", "\r\nContent-Length: 9x7Kq", '","endpoint":"9x7Kq',
+    SECRET, "S9+/=%&\"'<> \u00e9k3Y", "\ud8009abcdefg", "\r\nContent-Length: 9x7Kq",
+    '","endpoint":"http', '"headers":[["accept"',
     "HTTP/1.1 200 9x7Kq", "%2541%00bcdefg9", "\u99ac\u00e99abcdefg",
 ]  # fmt: skip
 
@@ -343,7 +349,8 @@ _ATTEMPT = CapturedAttempt(
 _WHOLE = _entry(_ATTEMPT, CapturedAttempt("GET", "u", 1.0), one=b"one", two=b"")
 _DOCUMENT, _CONTENT = _WHOLE.encode()
 _REQUEST_ROW = (
-    1, "r1", "s1", "s1", "s", "2025-01-01", "k", "GET", "http://h/", *rows._parts(_WHOLE.identity)[1:],
+    1, "r1", "s1", "s1", "s", "2025-01-01", "k", "GET", "http://h/",
+    *rows._parts(_WHOLE.identity)[1:],
     None, "0" * 64, None, b"\r\nA: b\r\n\r\n", None, 0, 0.5, 0.25, "complete", None, None,
 )  # fmt: skip
 
@@ -364,9 +371,18 @@ def entries(given: tuple[Any, bytes]) -> None:
     for checksum, one in entry.payloads.items():
         assert hashlib.sha256(one).hexdigest() == checksum
     rows.request_row(entry)
+    for one in entry.attempts:
+        _is_bounded(one.framing, one.size)
     for row in rows.response_rows(entry):
         assert all(isinstance(value, (str, bytes, int, float, type(None))) for value in row)
         assert all(not isinstance(v, int) or -(1 << 63) <= v < 1 << 63 for v in row)
+
+
+def _is_bounded(framing: Framing | None, size: int) -> None:
+    """No framing makes more pieces than there are bytes."""
+    if framing is not None:
+        some = min(size, 1_000)
+        assert len(list(itertools.islice(encode(framing, some), some + 9))) <= some + 2
 
 
 _JOURNAL = MAGIC + framed(_WHOLE) + framed(_entry(one=b"one"))
@@ -377,13 +393,20 @@ def _checked(document: bytes, content: bytes) -> bytes:
     return MAGIC + struct.pack("<III", len(document), len(content), check) + document + content
 
 
+_DECODED = json.loads(_DOCUMENT)
+
+
 @parser(
-    damaged(st.just(_JOURNAL))
-    | st.builds(_checked, altered(st.just(json.loads(_DOCUMENT))).map(as_json), st.just(_CONTENT))
-    | st.builds(_checked, damaged(st.just(_DOCUMENT)), damaged(st.just(_CONTENT)))
+    st.tuples(st.just(True), damaged(st.just(_JOURNAL)))
+    | st.tuples(
+        st.just(False),
+        st.builds(_checked, altered(st.just(_DECODED)).map(as_json), st.just(_CONTENT))
+        | st.builds(_checked, damaged(st.just(_DOCUMENT)), damaged(st.just(_CONTENT))),
+    )
 )
-def journals(content: bytes) -> None:
+def journals(given: tuple[bool, bytes]) -> None:
     """What is read of one is whole; the rest is told of as damage, or ends the file."""
+    by_accident, content = given
     path = _SCRATCH / "x.journal"
     path.write_bytes(content)
     found = []
@@ -393,8 +416,11 @@ def journals(content: bytes) -> None:
             rows.request_row(entry)
     except IntegrityError as exc:
         assert exc.path == path
+    whole = [_WHOLE, _entry(one=b"one")]
     if content.startswith(_JOURNAL):
-        assert found[:2] == [_WHOLE, _entry(one=b"one")]
+        assert found[:2] == whole
+    # Who wants to can make a check sum; no accident does.
+    assert not by_accident or all(entry in whole for entry in found)
 
 
 @parser(st.tuples(st.sampled_from(["request", "response", "session"]), st.data()))
@@ -417,15 +443,18 @@ def rows_of_the_catalog(given: tuple[str, Any]) -> None:
         if kind == "request":
             made = rows.to_request(tuple(row))
             assert made.body_size >= 0
+            shown = (made.id, made.source, made.method, made.endpoint, made.url, made.as_of)
+            assert all(isinstance(text, str) for text in shown)
+            assert all(isinstance(text, str) for pair in made.headers for text in pair)
         elif kind == "response":
             one = rows.to_response(tuple(row), rows.to_request(_REQUEST_ROW))
             assert one.size >= 0
+            assert (type(one.size), type(one.head), type(one.url)) == (int, bytes, str)
             assert one.checksum is None or len(one.checksum) == 64
-            if one.framing is not None:
-                pieces = itertools.islice(encode(one.framing, min(one.size, 1_000)), 1_003)
-                assert len(list(pieces)) <= 1_002
+            _is_bounded(one.framing, one.size)
         else:
-            rows.to_session(tuple(row))
+            held = rows.to_session(tuple(row))
+            assert all(type(text) is str for text in (held.id, held.source, held.as_of))
     except MALFORMED:
         pass
 
@@ -523,9 +552,14 @@ EXCEPTIONS = [
         "args": [{"bytes": "abc", "size": 70_000}],
         "state": {"partial": {"bytes": "\xff"}, "expected": 9},
     },
-    {"exception": ["builtins", "UnicodeDecodeError"], "args": ["a", {"bytes": "b"}, 0, 1, "c"], "state": {}},
+    {
+        "exception": ["builtins", "UnicodeDecodeError"],
+        "args": ["a", {"bytes": "b"}, 0, 1, "c"],
+        "state": {},
+    },
     {"exception": ["builtins", "SystemExit"], "args": [], "state": {}},
     {"exception": ["os", "system"], "args": ["true"], "state": {}},
+    {"exception": ["mailbox", "Error"], "args": ["x"], "state": {}},
     {"exception": ["builtins", "ExceptionGroup"], "args": ["x", [1]], "state": {}},
 ]  # fmt: skip
 
@@ -551,7 +585,9 @@ def failures_again(data: Any) -> None:
         str(made), repr(made)
         known = Secrets(DEFAULT)
         again = failures.dump(made, known)
-        failures.load(Failure("a.B", "c", json.loads(json.dumps(again.data))))
+        # (Of an object within only its looks are left, by which not all can name themselves.)
+        with contextlib.suppress(IntegrityError):
+            failures.load(Failure("a.B", "c", json.loads(json.dumps(again.data))))
 
 
 @parser(

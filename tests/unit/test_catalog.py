@@ -769,6 +769,38 @@ def test_what_was_killed_before_the_wal_is_undone(path: Path, readonly: bool) ->
     assert not Path(f"{path}-journal").exists()
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("pages", [1, 2, 5])
+def test_a_new_file_that_was_written_by_half_is_undone(
+    path: Path, readonly: bool, pages: int
+) -> None:
+    """As a kill leaves it amid the commit of the first migration: there was nothing before."""
+    origin = path.with_name("origin")
+    with closing(sqlite3.connect(origin, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size=1")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("CREATE TABLE t (x)")
+        db.execute("INSERT INTO t VALUES (randomblob(60000))")
+        db.execute(f"PRAGMA user_version={module.SCHEMA_VERSION}")
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{origin}{suffix}", f"{path}{suffix}")
+        db.execute("ROLLBACK")
+    origin.unlink()
+    with path.open("r+b") as file:
+        file.truncate(pages * 4096)
+    with (
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as db,
+        pytest.raises(sqlite3.DatabaseError, match=r"malformed|not a database"),
+    ):
+        db.execute("SELECT * FROM sqlite_master").fetchall()
+    if readonly:
+        with pytest.raises(StoreError, match="schema version 0"):
+            SQLiteCatalog(path, readonly=True)
+    else:
+        with closing(SQLiteCatalog(path)) as catalog:
+            assert catalog.sessions() == []
+
+
 def test_another_program_s_is_not_undone(path: Path) -> None:
     hot(path, 77)
     files = {one: one.read_bytes() for one in path.parent.iterdir()}
