@@ -3,8 +3,8 @@
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-fork  with urllib3-future in urllib3's place
-# make trust  nothing lost, nothing leaked, nothing forged: kills, flipped bytes, planted secrets
-#             (ARGS=--long for thousands)
+# make trust  nothing lost, nothing leaked, nothing forged: kills, writers at once, flipped bytes,
+#             fuzzed parsers, planted secrets (ARGS=--long for thousands)
 # make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
 #             (minutes; ARGS=--full takes an hour, ARGS=--help lists the options)
 # make bench-quick  the short form, without the others; fails on a twofold loss
@@ -14,6 +14,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+
+# The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-long test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 

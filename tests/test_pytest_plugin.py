@@ -456,10 +456,10 @@ def test_in_parallel(pytester: pytest.Pytester, server: MarketServer) -> None:
         requests.get("{url}/symbols", params={"page": page}, timeout=10)
     """
     write(pytester, text, server)
-    run(pytester, "-n", "3", passed=12)
+    run(pytester, "-n", "2", passed=12)
     assert (len(cassettes(pytester)), server.hits) == (12, 12)
     server.stop()
-    run(pytester, "-n", "3", passed=12)
+    run(pytester, "-n", "2", passed=12)
     run(pytester, passed=12)
 
 
