@@ -19,6 +19,7 @@ from .errors import DataIOError, IntegrityError, StoreError
 from .models import Exchange, Headers, Response, Session, Unseen
 from .previews import Preview, needed, preview
 from .proofs import Head
+from .selecting import family
 from .sound import sound, sound_session
 from .store import Store
 from .tally import Tally
@@ -119,22 +120,22 @@ def gather(
         StoreError: there is no such session.
         IntegrityError: the sessions' own rows can't be read.
     """
-    family = _family(store, session_id)
-    ids = [session.id for session in family]
+    sessions = _with_children(store, session_id)
+    ids = [session.id for session in sessions]
     verified = verify.verify(store, ids, against=against, progress=progress)
     work = _Work(store, limits or Limits(), progress or (lambda *_: None))
-    work.read(family)
+    work.read(sessions)
     bodies, body_limit = work.bodies()
     tally = work.tally
-    moments = [moment for one in family for moment in _moments(one)]
+    moments = [moment for one in sessions for moment in _moments(one)]
     if tally.totals.calls:
         moments += [tally.began, tally.ended]
-    coverages = [session.coverage for session in family]
+    coverages = [session.coverage for session in sessions]
     return Report(
         root=str(store.root),
         parts=tuple(
             Part(session, end, *tally.calls(place))
-            for place, (session, end) in enumerate(zip(family, work.ends, strict=True))
+            for place, (session, end) in enumerate(zip(sessions, work.ends, strict=True))
         ),
         verified=verified,
         against=tuple(against),
@@ -151,16 +152,13 @@ def gather(
     )
 
 
-def _family(store: Store, session_id: str) -> list[Session]:
+def _with_children(store: Store, session_id: str) -> list[Session]:
     """Return a session and its descendants, it first, they as they began."""
-    chosen: dict[str, Session] = {}
-    # A parent began before its children, so that one pass finds them all.
-    for session in store.sessions():
-        if session.id == session_id or session.parent_id in chosen or session.root_id == session_id:
-            chosen[session.id] = sound_session(session)
-    if session_id not in chosen:
+    asked = store.session(session_id)
+    if asked is None:
         raise StoreError(f"no session {session_id} is recorded in {store.root}", path=store.root)
-    return [chosen.pop(session_id), *chosen.values()]
+    found = [one for one in family(store.tree(asked.root_id), session_id) if one.id != session_id]
+    return [sound_session(session) for session in (asked, *found)]
 
 
 def _moments(session: Session) -> Iterator[float]:
@@ -184,14 +182,14 @@ class _Work:
     wrong: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
 
-    def read(self, family: Sequence[Session]) -> None:
+    def read(self, sessions: Sequence[Session]) -> None:
         """Read all calls."""
-        self.tally = Tally(len(family))
-        self.ends = [self._end(session) for session in family]
+        self.tally = Tally(len(sessions))
+        self.ends = [self._end(session) for session in sessions]
         total = sum(end.records for end in self.ends if end and isinstance(end.records, int))
-        places = {session.id: place for place, session in enumerate(family)}
+        places = {session.id: place for place, session in enumerate(sessions)}
         # Ids ascend with time, and each session's calls come in their order.
-        calls = heapq.merge(*map(self._calls, family), key=lambda call: call.request.id)
+        calls = heapq.merge(*map(self._calls, sessions), key=lambda call: call.request.id)
         spare = self.limits.calls // 4
         for number, call in enumerate(calls, 1):
             what = self.tally.take(call, places[call.request.session_id])

@@ -115,11 +115,14 @@ def host_pattern(pattern: str) -> re.Pattern[str]:
 
 def family(sessions: Iterable[Session], session_id: str) -> list[Session]:
     """Return a session with those of its child processes, and theirs, oldest first."""
-    found: dict[str, Session] = {}
-    for session in sorted(sessions, key=lambda one: one.id):
-        if session.id == session_id or session.parent_id in found:
-            found[session.id] = session
-    return list(found.values())
+    ordered = sorted(sessions, key=lambda one: one.id)
+    found: set[str] = set()
+    # A clock that was set back has children begin before their parents; of a root all are.
+    more = {session_id}
+    while more:
+        found |= more
+        more = {one.id for one in ordered if found & {one.parent_id, one.root_id}} - found
+    return [one for one in ordered if one.id in found]
 
 
 def in_trees(sessions: Sequence[Session]) -> list[tuple[int, Session]]:

@@ -515,7 +515,6 @@ class Store:
         """Return the session, ``interrupted`` if its process is gone without having ended it."""
         if session.status is not Status.RUNNING:
             return session
-            return session
         # (A stranger's row may have anything for an id.)
         if is_id(session.id) and locks.is_held(self._mark(session.id)):
             return replace(session, coverage=self.jotted(session.id))

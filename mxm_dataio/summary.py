@@ -105,7 +105,7 @@ def _part(part: Part) -> dict[str, Any]:
             "id": session.id, "parent": session.parent_id, "source": session.source,
             "kind": session.kind, "mode": session.mode, "as_of": session.as_of,
             "status": session.status, "started_at": session.started_at,
-            "ended_at": session.ended_at, "pid": session.pid,
+            "ended_at": session.ended_at, "pruned_at": session.pruned_at, "pid": session.pid,
             "host": text_of(end.host) if end else "", "program": session.program,
             "exit_status": session.exit_status, "warnings": session.warnings[:_NOTES],
             "watched": session.coverage is not None, "calls": part.calls, "bad": part.bad,

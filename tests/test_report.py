@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from mxm_dataio.cli import main
 from mxm_dataio.models import Failure, Mode, Status, Unseen
+from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from tests.browser import Browser, chromium
 from tests.recorded import Recorder, Try
@@ -600,6 +601,18 @@ def test_a_session_of_which_nothing_is_known(browser: Browser, tmp_path: Path) -
     ]  # fmt: skip
     assert texts(browser, ".found") == ["No call"]
     assert browser.run("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_session_that_was_pruned(browser: Browser, tmp_path: Path) -> None:
+    held = fill(tmp_path, 3)
+    with Store(tmp_path) as store:
+        prune(store, Choice(before=4e9))
+    done = run(held.session.id, "--root", tmp_path, "-o", tmp_path / "x.html")
+    assert done.exit_code == 0, done.output
+    browser.open(tmp_path / "x.html")
+    assert browser.complaints == []
+    assert "its calls were deleted" in browser.run("document.body.innerText")
+    assert texts(browser, ".found") == ["No call"]
 
 
 def test_findings_lead_to_their_calls(browser: Browser, tmp_path: Path) -> None:

@@ -38,7 +38,6 @@ from .restoring import Beside, Setting, asked_of, to_recording
 from .shapes import check
 from .volatile import Volatile
 
-NAME = "cassette"
 MARK = "mxm-dataio cassette"
 VERSION = 1
 SUFFIX = ".json"

@@ -86,6 +86,7 @@ const showFacts = () => {
       ["Ended (UTC)", own.ended_at ? written(own.ended_at) : `not (${own.status})`],
       ["Duration", lasted((data.ended - data.began) * 1000)],
       ["Status", own.status],
+      ["Pruned (UTC)", own.pruned_at ? `${written(own.pruned_at)}: its calls were deleted` : null],
       ["Session", code(own.id)],
       ["Parent", own.parent ? code(own.parent) : null],
       ["Store", code(data.root)],

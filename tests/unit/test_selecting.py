@@ -18,6 +18,7 @@ from mxm_dataio.selecting import (
     outcome_of,
     seconds,
 )
+from mxm_dataio.utils import new_id
 from tests.trust.small import session
 
 
@@ -110,6 +111,12 @@ def test_families_and_trees() -> None:
     assert names(family(held[::-1], first.id)) == [0, 2, 4, 5]
     assert names(family(held, child.id)) == [2, 4]
     assert family(held, "none") == []
+    # Its parent has no session, made no call; and one began before its parent, by the clock.
+    orphan = replace(session(first), parent_id=new_id())
+    before = replace(session(child), id=f"0{child.id[1:]}")
+    assert set(family([*held, orphan, before], first.id)) >= {orphan, before}
+    assert before in family([*held, before], child.id)
+    assert orphan not in family([*held, orphan], child.id)
     trees = in_trees(held)
     assert [(depth, held.index(one)) for depth, one in trees] == [
         (0, 0), (1, 2), (2, 4), (1, 5), (0, 1), (1, 3),
