@@ -163,7 +163,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds since the attempt began; ``None`` where it did not happen (a reused connection)."""
+    """Where an attempt's time went, in seconds; ``None`` where it did not happen.
+
+    Attributes:
+        connect: how long it took to reach the peer; ``None`` over a connection that was open.
+        tls: how long TLS took from there.
+        first_byte: from the attempt's beginning to the answer's first byte.
+        total: from its beginning to its end.
+    """
 
     connect: float | None = None
     tls: float | None = None

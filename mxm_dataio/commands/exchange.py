@@ -178,11 +178,11 @@ def phases(response: Response) -> dict[str, float]:
     """Return how long each phase of an attempt took, in seconds; those that it had."""
     times = response.timings
     found: dict[str, float] = {}
-    before = 0.0
-    for name, end in (
-        ("connect", times.connect), ("tls", times.tls), ("wait", times.first_byte),
-        ("receive", times.total),
-    ):  # fmt: skip
+    for name, seconds in (("connect", times.connect), ("tls", times.tls)):
+        if seconds is not None:
+            found[name] = seconds
+    before = sum(found.values())
+    for name, end in (("wait", times.first_byte), ("receive", times.total)):
         if end is not None:
             found[name] = max(0.0, end - before)
             before = max(before, end)

@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from mxm_dataio.cli import main
+from mxm_dataio.commands.exchange import phases
 from mxm_dataio.demo import Demonstrated
-from mxm_dataio.models import Status
+from mxm_dataio.models import Response, Status, Timings
 from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, session
@@ -307,3 +308,20 @@ def test_ids_that_say_too_little(root: Path) -> None:
 def test_called_wrongly(root: Path, option: str) -> None:
     fill(root)
     assert run("show", "latest", option, "--root", root).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("timings", "wanted"),
+    [
+        (
+            Timings(0.1, 0.05, 0.25, 0.5),
+            {"connect": 0.1, "tls": 0.05, "wait": 0.1, "receive": 0.25},
+        ),
+        (Timings(None, None, 0.2, 0.3), {"wait": 0.2, "receive": 0.1}),
+        (Timings(0.1, None, None, 0.1), {"connect": 0.1, "receive": 0.0}),
+        (Timings(), {}),
+    ],
+)
+def test_phases_add_up_to_all_of_it(timings: Timings, wanted: dict[str, float]) -> None:
+    response = Response("1", 1, "GET", status_code=200, size=7, timings=timings)
+    assert phases(response) == pytest.approx(wanted)
