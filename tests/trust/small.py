@@ -71,7 +71,7 @@ def record(
             1735776000.25 + number, 200, take(body), len(body), True, number == 1,
             Framing(((len(body), 1),), {0: b";x\r\n"}, b"0\r\n\r\n") if number else None,
             Failure("urllib3.exceptions.ReadTimeoutError", "slow", {"n": 1}) if number else None,
-            0.01, 0.02, 0.03, 0.25, _PEER, "e" * 64 if number else None, 9 * bool(number),
+            0.01, 0.02, 0.04, 0.25, _PEER, "e" * 64 if number else None, 9 * bool(number),
             _ANSWER,
         )
         for number, body in enumerate(bodies)

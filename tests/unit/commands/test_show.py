@@ -122,7 +122,7 @@ def test_everything_that_is_known_is_shown(root: Path) -> None:
     for text in (
         "POST https://data.example/b?day=1", "parameters  day=1", "kind        daily",
         "  a=1", "attempt 2 of 2", "request     GET https://data.example/b?day=1&again=1",
-        "connect 10 ms, tls 10 ms, wait 10 ms, receive 220 ms = 250 ms",
+        "connect 10 ms, tls 20 ms, wait 10 ms, receive 210 ms = 250 ms",
         "peer        192.0.2.7:443", "tls         TLSv1.3, TLS_AES_128_GCM_SHA256, certificate",
         "failure     urllib3.exceptions.ReadTimeoutError: slow",
         "9 bytes more came and were not kept (max_body)", "closed by the peer",
