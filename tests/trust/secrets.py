@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import html
 import io
 import json
 import logging
 import random
+import re
 import sys
 import tempfile
+import urllib.request
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,7 +30,18 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from mxm_dataio import IngestSession, Redaction, ReplayMissError, mount, register, unregister
+from mxm_dataio import (
+    IngestSession,
+    Redaction,
+    ReplayMissError,
+    Store,
+    exporting,
+    mount,
+    register,
+    unregister,
+    use_cassette,
+)
+from mxm_dataio.formats import cassette
 from mxm_dataio.redaction import DEFAULT
 from tests.proxies import proxy
 from tests.servers import RawServer, Request, answer
@@ -35,9 +49,11 @@ from tests.servers import RawServer, Request, answer
 SOURCE = "planted"
 WORDS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 KINDS = ("hex", "url-safe", "base64", "jwt", "odd")
+WAYS = ("hook", "mount", "cassette")
 FORM = "application/x-www-form-urlencoded"
 
 
+@functools.cache
 def forms(secret: str) -> set[bytes]:
     """Return what to look for: a secret as it is, and as it may be written."""
     data = secret.encode()
@@ -239,6 +255,14 @@ def fetcher(bed: Bed) -> None:
         unregister(SOURCE)
 
 
+def standard_library(bed: Bed) -> None:
+    url = f"{bed.url}/echo?{urlencode({'access_key': bed.secret})}"
+    fields = {"X-Auth-Token": bed.token, "Cookie": f"sessionid={bed.token}"}
+    given = urllib.request.Request(url, json.dumps({"apikey": bed.secret}).encode(), fields)
+    with urllib.request.build_opener().open(given, timeout=10) as got:
+        got.read()
+
+
 def oauth_header(bed: Bed) -> None:
     value = f'OAuth realm="x", oauth_token="{quote(bed.secret, safe="")}", oauth_version="1.0"'
     bed.web.get(f"{bed.url}/echo", headers={"Authorization": value})
@@ -247,7 +271,7 @@ def oauth_header(bed: Bed) -> None:
 PLACES: tuple[Callable[[Bed], None], ...] = (
     bearer, basic, api_key, cookie, set_cookie, userinfo, query, form, deep_json, multipart,
     signed, token_answer, redirect, failure, proxied, stream, trailer, asked, fetcher,
-    oauth_header,
+    oauth_header, standard_library,
 )  # fmt: skip
 
 
@@ -306,16 +330,22 @@ def _coded(request: Request, value: Any, kind: tuple[str, str]) -> bytes:
 
 
 def run(
-    root: Path, redaction: Redaction = DEFAULT, kinds: tuple[str, ...] = KINDS
+    root: Path,
+    redaction: Redaction = DEFAULT,
+    kinds: tuple[str, ...] = KINDS,
+    ways: tuple[str, ...] = WAYS,
 ) -> tuple[Garden, dict[str, str]]:
     """Plant, record and look; return the garden, and each secret found with where."""
     garden = Garden()
+    beside = root.with_name("cassettes")
+    beside.mkdir()
     found: dict[str, str] = {}
 
     def look(where: str, data: bytes) -> None:
         for secret in garden.found(data):
             found.setdefault(secret, where)
 
+    looked: set[tuple[int, int, int]] = set()
     logged = io.StringIO()
     handler = logging.StreamHandler(logged)
     logging.getLogger("mxm_dataio").addHandler(handler)
@@ -327,12 +357,17 @@ def run(
         RawServer(proxy()) as via,
     ):
         warnings.simplefilter("always")
-        for way in ("hook", "mount"):
+        with IngestSession(SOURCE, root):
+            pass  # There is a root, whatever the way.
+        for way in ways:
             for kind in kinds:
-                with IngestSession(SOURCE, root, hook=way == "hook", redaction=redaction) as ingest:
+                with _session(way, root, beside / f"{kind}.json", redaction) as ingest:
                     for place in PLACES:
+                        if way == "mount" and place is standard_library:
+                            continue  # Not captured: nothing says that it is a secret.
                         _plant(ingest, place, garden.plant(kind), server, via, way)
-                    for path, data in _files(root):
+                    # What has not changed since the last look can't hold what was planted since.
+                    for path, data in _files(root, beside, but=looked):
                         look(str(path), data)
         with IngestSession(SOURCE, root, "replay", redaction=redaction) as replay:
             for secret in garden.planted:
@@ -344,8 +379,13 @@ def run(
                     misses.append(str(miss))
             replay.misses.clear()
     logging.getLogger("mxm_dataio").removeHandler(handler)
-    for path, data in _files(root):
+    with Store(root, readonly=True) as store:
+        for session in store.sessions():
+            exporting.to_cassette(store, session, beside / f"{session.id}.json")
+    for path, data in _files(root, beside):
         look(str(path), data)
+    for name, data in _held(beside):
+        look(name, data)
     look("logs", logged.getvalue().encode())
     look("warnings", "\n".join(str(one.message) for one in warned).encode())
     look("misses", "\n".join(misses).encode())
@@ -370,15 +410,46 @@ def _plant(
         bed.spread()
 
 
-def _files(root: Path) -> Iterator[tuple[Path, bytes]]:
-    for path in root.rglob("*"):
+def _session(way: str, root: Path, path: Path, redaction: Redaction) -> Any:
+    if way == "cassette":
+        return use_cassette(path, source=SOURCE, redaction=redaction, stdlib=True)
+    hook = way == "hook"
+    return IngestSession(SOURCE, root, hook=hook, stdlib=hook, redaction=redaction)
+
+
+def _files(
+    *folders: Path, but: set[tuple[int, int, int]] | None = None
+) -> Iterator[tuple[Path, bytes]]:
+    for path in (path for folder in folders for path in folder.rglob("*")):
         with suppress(FileNotFoundError):
             if path.is_file():
-                data = path.read_bytes()
-                for undo in (gzip.decompress, zlib.decompress):
-                    with suppress(OSError, zlib.error):
-                        data += undo(data)
-                yield path, data
+                state = path.stat()
+                known = (state.st_ino, state.st_size, state.st_mtime_ns)
+                if but is not None and known in but:
+                    continue
+                yield path, _inflated(path.read_bytes())
+                if but is not None:
+                    but.add(known)
+
+
+def _inflated(data: bytes) -> bytes:
+    for undo in (gzip.decompress, zlib.decompress):
+        with suppress(OSError, zlib.error):
+            data += undo(data)
+    return data
+
+
+def _held(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what cassettes hold: bodies as they were, and the text without what wraps its lines."""
+    count = 0
+    for path in folder.glob("*.json"):
+        text = path.read_bytes()
+        yield f"{path}, joined", re.sub(rb'[\s",]+', b"", text)
+        for recording in cassette.recordings(cassette.parse(text, str(path)), str(path)):
+            for payload in recording.payloads.values():
+                count += 1
+                yield f"{path}, a body", _inflated(payload)
+    assert count, "the cassettes have no body to look into"
 
 
 def main() -> int:

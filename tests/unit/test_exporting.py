@@ -25,6 +25,7 @@ from mxm_dataio.models import Framing, Mode, Session, Status
 from mxm_dataio.recordings import Recording, entry_of
 from mxm_dataio.utils import new_id
 from tests.exchanges import comparable, recordings
+from tests.recorded import Recorder, Try
 
 
 def put(root: Path, calls: Iterable[Recording], source: str, as_of: str) -> str:
@@ -179,6 +180,19 @@ def test_calls_of_other_sources_keep_theirs(tmp_path: Path, market: MarketServer
     assert result.exit_code == 0, result.output
     with IngestSession("any", root, "replay", sources=hosts):
         assert program(market.url) == recorded
+
+
+def test_children_go_with_their_parent_and_not_it_with_them(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        parent = Recorder.begin(store)
+        child = Recorder.begin(store, parent.session, at=1.0)
+        parent.call("https://a.example/parent", Try(200, b"1"))
+        child.call("https://a.example/child", Try(200, b"2"), at=2.0)
+        child.end(3)
+        parent.end(4)
+    for asked, wanted in ((parent, ["parent", "child"]), (child, ["child"])):
+        found = [one.exchange.request.endpoint for one in held(tmp_path, asked.session.id)]
+        assert [endpoint.rpartition("/")[2] for endpoint in found] == wanted
 
 
 def test_nothing_is_written_of_what_is_damaged(tmp_path: Path, market: MarketServer) -> None:
