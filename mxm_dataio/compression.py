@@ -161,8 +161,8 @@ class Decompressed(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        self._error = _zstd().ZstdError
         self._file = file
+        self._error = _zstd().ZstdError
         self._size = size
         self._frame = _decompressor()
         # None: an error or an interrupt came amid reading, and nobody knows.

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_called_wrongly(root: Path, recorded: Recorder, tmp_path: Path) -> None:
 
 def test_a_record_that_does_not_verify(tmp_path: Path) -> None:
     held = fill(tmp_path / "root", 40)
-    with sqlite3.connect(tmp_path / "root" / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "root" / "dataio.sqlite")) as db, db:
         db.execute("UPDATE requests SET url = char(27) || '[2J' WHERE number = 3")
     done = run(held.session.id, "--root", tmp_path / "root", "-o", tmp_path / "x.html")
     assert done.exit_code == 1
@@ -514,7 +515,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         held.call(f"javascript:{HOSTILE}", Try(503, headers=[("Location", "javascript:pwned=1")]))
         held.end(1, warnings=[HOSTILE], coverage=[Unseen(HOSTILE, HOSTILE, 1, HOSTILE)])
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         db.execute("UPDATE sessions SET host = ?", (HOSTILE,))
         db.execute("UPDATE responses SET peer = ?, tls_version = ?", (HOSTILE, HOSTILE))
         db.execute("UPDATE requests SET served_from = ? WHERE number = 3", (HOSTILE,))
@@ -617,7 +618,7 @@ def test_a_session_that_was_pruned(browser: Browser, tmp_path: Path) -> None:
 
 def test_findings_lead_to_their_calls(browser: Browser, tmp_path: Path) -> None:
     held = fill(tmp_path / "root", 40)
-    with sqlite3.connect(tmp_path / "root" / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "root" / "dataio.sqlite")) as db, db:
         db.execute(
             "UPDATE requests SET url = 'https://forged.example/' WHERE id = ?", held.calls[2:3]
         )

@@ -340,7 +340,7 @@ def test_exchanges_come_in_order_beyond_one_step(catalog: SQLiteCatalog) -> None
 def test_exchanges_go_on_past_a_damaged_one(catalog: SQLiteCatalog, change: str) -> None:
     held = session("s")
     put(catalog, held, "1", "2", "3")
-    with sqlite3.connect(catalog.path) as db:
+    with closing(sqlite3.connect(catalog.path)) as db, db:
         db.execute(change)
     told: list[IntegrityError] = []
     assert ids(*catalog.exchanges("s", told.append)) == ["1", "3"]
@@ -360,7 +360,7 @@ def test_where_a_chain_ends(catalog: SQLiteCatalog) -> None:
     assert (end.records, end.leaf) == (2, 0)
     assert end.seal == seal(end.head, 2, catalog.sealed("s")[2])
     assert catalog.chain_end("t") is None
-    with sqlite3.connect(catalog.path) as db:
+    with closing(sqlite3.connect(catalog.path)) as db, db:
         db.execute("UPDATE sessions SET head = 'text'")
     with pytest.raises(IntegrityError):
         catalog.chain_end("s")

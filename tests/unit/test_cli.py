@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def run(*arguments: object, input: str | None = None) -> Result:
 
 def tamper(root: Path) -> str:
     """Change a call whose URL moves the cursor, and return its id."""
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         db.execute("UPDATE requests SET url = char(27) || '[2J' WHERE number = 3")
         return str(db.execute("SELECT id FROM requests WHERE number = 3").fetchone()[0])
 

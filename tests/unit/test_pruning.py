@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -285,7 +286,7 @@ def test_variants_and_heads_go_with_the_last_that_has_them(root: Path, store: St
             record(store, held, f"{name}{number}", b"a", vary=("x-part",))
         record(store, held, "both", b"b", vary=("x-part",))
         end(store, held)
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         assert db.execute("SELECT count(*) FROM variants").fetchone() == (7,)
         assert db.execute("SELECT count(*) FROM heads").fetchone() == (1,)
         prune(store, Choice(keep_last=1))
@@ -305,7 +306,7 @@ def test_a_writer_that_knows_heads_by_number_learns_that_they_are_gone(root: Pat
         prune(store, ALL)
         # Another head now has the number that the writer remembers.
         held = made(store, b"1", b"2", b"3")
-        with sqlite3.connect(root / "dataio.sqlite") as db:
+        with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
             db.execute("UPDATE heads SET content = x'00' || content")
             db.execute("DELETE FROM requests")
             db.execute("DELETE FROM responses")
@@ -332,7 +333,7 @@ def test_replay_of_a_pruned_session_is_refused(root: Path, store: Store) -> None
 
 
 def sql(root: Path, statement: str, *values: object) -> None:
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         assert db.execute(statement, values).rowcount > 0
     db.close()
 
@@ -353,7 +354,7 @@ def pruned(root: Path) -> list[str]:
 
 def test_calls_deleted_without_a_mark_are_found(root: Path) -> None:
     id = fill(root)[0]
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         db.execute("DELETE FROM responses WHERE request IN (SELECT number FROM requests)")
         db.execute("DELETE FROM requests")
         db.execute("DELETE FROM variants")

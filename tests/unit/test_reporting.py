@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_all_that_is_shown_fits_and_no_room_is_left(
 
 def test_what_was_changed_is_found(tmp_path: Path) -> None:
     main = made(tmp_path)
-    with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "dataio.sqlite")) as db, db:
         db.execute("UPDATE requests SET url = 'https://elsewhere.example/' WHERE number = 2")
     found = report(tmp_path, main.session.id)
     assert not found.ok
@@ -144,7 +145,7 @@ def test_what_was_changed_is_found(tmp_path: Path) -> None:
 )
 def test_a_record_that_cant_be_read_hides_no_other(tmp_path: Path, change: str) -> None:
     main = made(tmp_path)
-    with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "dataio.sqlite")) as db, db:
         db.execute(change)
     found = report(tmp_path, main.session.id)
     assert not found.ok
@@ -154,7 +155,7 @@ def test_a_record_that_cant_be_read_hides_no_other(tmp_path: Path, change: str) 
 
 def test_columns_of_any_type(tmp_path: Path) -> None:
     main = made(tmp_path)
-    with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "dataio.sqlite")) as db, db:
         db.execute("UPDATE requests SET url = x'ff', duration = 'long', body_size = 'x'")
         db.execute("UPDATE responses SET size = 1.5, connect = 'a', total = 9e999, peer = 3")
     found = report(tmp_path, main.session.id)
@@ -162,7 +163,7 @@ def test_columns_of_any_type(tmp_path: Path) -> None:
     # What can't be read is not guessed at.
     assert found.listed == ()
     assert found.tally.totals.received == 0
-    with sqlite3.connect(tmp_path / "dataio.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "dataio.sqlite")) as db, db:
         db.execute("UPDATE sessions SET program = x'00', pid = 'x', host = 7")
     with pytest.raises(IntegrityError, match="is damaged"):
         report(tmp_path, main.session.id)

@@ -157,7 +157,8 @@ def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
             made = record(store, held, b"content")
             store.end(held)
         script = (
-            "import os, sys\n"
+            # (Loaded by pathlib, but not before it is needed: another user may not read it.)
+            "import os, sys, urllib.parse\n"
             "from mxm_dataio.store import Store\n"
             "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
             "assert not os.access(sys.argv[1], os.W_OK)\n"

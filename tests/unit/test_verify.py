@@ -92,7 +92,7 @@ def test_every_column_of_the_small_store_says_something(root: Path) -> None:
 
 # -- columns -----------------------------------------------------------------------------------
 
-with sqlite3.connect(":memory:") as _db:
+with contextlib.closing(sqlite3.connect(":memory:")) as _db:
     for _step in MIGRATIONS:
         _db.executescript(_step)
     COLUMNS: dict[str, list[str]] = {
