@@ -33,6 +33,20 @@ def given_head(headers: Headers) -> bytes:
     return "\r\n".join(["- ", *lines, "", ""]).encode("utf-8", "replace")
 
 
+def status_line(head: bytes | bytearray) -> tuple[str, int | None]:
+    """Return the first word of a head, and the status behind it, if it is one.
+
+    As http.client reads it, for which the line is text: Latin-1 has more blanks and digits than
+    ASCII. A status that it refuses is none.
+    """
+    parts = head.partition(b"\n")[0].decode("latin-1").split(None, 2)
+    try:
+        status = int(parts[1])
+    except (IndexError, ValueError):
+        return parts[0] if parts else "", None
+    return parts[0], status if 100 <= status <= 999 else None
+
+
 def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
     """Return HTTP version, reason phrase and header pairs of a head as it was on the wire.
 

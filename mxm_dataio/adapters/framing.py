@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, parse_headers
 
+from ..heads import status_line
 from ..models import Framing
 
 Sink = Callable[[bytes | memoryview], None]
@@ -378,13 +379,5 @@ def _framed_by(head: bytearray) -> tuple[str, str]:
 
 
 def _status(head: bytearray) -> int | None:
-    # As http.client, whose line is text, in which Latin-1 has more blanks and digits than ASCII.
-    parts = head.partition(b"\n")[0].decode("latin-1").split(None, 2)
-    if len(parts) < 2 or not parts[0].startswith("HTTP/"):
-        return None
-    try:
-        status = int(parts[1])
-    except ValueError:
-        return None
-    # Others http.client refuses.
-    return status if 100 <= status <= 999 else None
+    version, status = status_line(head)
+    return status if version.startswith("HTTP/") else None

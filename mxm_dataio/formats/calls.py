@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..heads import FETCHED
+from ..heads import FETCHED, status_line
 from ..identity import base_of
 from ..models import Failure, Framing, Headers, Request, Response, Status
 from ..recordings import Recording, checksum_of
 from ..utils import canonical_json, parse_instant
 from .bodies import Node, show
 from .deriving import DERIVING
-from .lines import filled, header, request_headers, sized, status_code
+from .lines import filled, header, request_headers, sized
 from .volatile import Volatile
 
 EMPTY = checksum_of(b"")
@@ -131,7 +131,7 @@ class _Writer:
         if one.url != request.url:
             node["url"] = one.url
         node.update(self._head(one))
-        if one.status_code != status_code(one.head):
+        if one.status_code != status_line(one.head)[1]:
             node["status_code"] = one.status_code
         if one.checksum not in (None, EMPTY):
             node["body"] = self._body(one.checksum or "", one.headers)

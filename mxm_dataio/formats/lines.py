@@ -104,15 +104,3 @@ def latin(text: Any, place: str) -> bytes:
     except (UnicodeError, AttributeError):
         raise Refusal("has no bytes", place) from None
     return found
-
-
-def status_code(head: bytes) -> int | None:
-    """Return the status that a head's first line has, if it has one."""
-    parts = head.partition(b"\n")[0].split(None, 2)
-    if len(parts) < 2:
-        return None
-    try:
-        status = int(parts[1])
-    except ValueError:
-        return None
-    return status if 100 <= status <= 999 else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..heads import FETCHED, parse_head
+from ..heads import FETCHED, parse_head, status_line
 from ..models import Exchange, Failure, Framing, Headers, Request, Response, Status
 from ..recordings import Recording, params_of
 from .bodies import Node, Refused, Restored, restore
 from .calls import EMPTY, length_of
 from .deriving import DERIVING, Deriving, Identified, explicit
-from .lines import Refusal, filled, latin, lines_of, request_headers, status_code, values
+from .lines import Refusal, filled, latin, lines_of, request_headers, values
 
 Beside = Callable[[str, int], bytes]
 
@@ -146,7 +146,7 @@ class _Reader:
         return Response(
             request_id=request.id, sequence=self._sequence,
             method=node.get("method", request.method), url=node.get("url", request.url),
-            status_code=node["status_code"] if "status_code" in node else status_code(head),
+            status_code=node["status_code"] if "status_code" in node else status_line(head)[1],
             reason=reason, http_version=version, headers=headers, head=head,
             checksum=body.checksum if body else None, size=size,
             complete=node.get("complete", body is not None),

@@ -82,8 +82,14 @@ class Environment:
 
 def environments() -> list[Environment]:
     """Return those whose Python is on the path."""
-    there = [python for python in PYTHONS if shutil.which(f"python{python}")]
+    there = [python for python in PYTHONS if _runs(f"python{python}")]
     return [Environment(python, pins) for python in there for pins in (OLDEST[python], NEWEST)]
+
+
+def _runs(command: str) -> bool:
+    """Say whether a Python is there; a version manager may have its name alone."""
+    found = shutil.which(command)
+    return found is not None and subprocess.run([found, "-c", ""], check=False).returncode == 0
 
 
 def counted(report: Path) -> dict[str, Counter[str]]:
@@ -106,7 +112,7 @@ def measure(environment: Environment) -> dict[str, Counter[str]]:
     files = [f"tests/{module.replace('.', '/')}.py" for module in modules]
     report = CACHE / "bakeoff.xml"
     command = [environment.interpreter(), "-m", "pytest", "-q", "-n", "2", f"--junitxml={report}"]
-    options = ["-p", "no:cacheprovider", "-m", "not long", "-o", "addopts=", *files]
+    options = ["-p", "no:cacheprovider", "-m", "not long", *files]
     done = subprocess.run([*map(str, command), *options], cwd=REPO, check=False)
     if done.returncode not in (0, 1):
         sys.exit(f"{environment.name}: pytest ended with {done.returncode}")
