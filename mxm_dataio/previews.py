@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
-import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .codings import DECODERS, Decoder
+from .errors import ConfigError
 from .models import Headers
 
 # Charsets that are only that: Python's codecs hold others, such as zip and punycode.
@@ -16,9 +18,6 @@ _CHARSET = re.compile(
 )
 _CHARSET_PARAMETER = re.compile(r";\s*charset\s*=\s*\"?([\w.-]+)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
-# Coding → zlib's formats; "deflate" is its own, or, with some servers, bare (RFC 9110 §8.4.1.2).
-_GZIP = (zlib.MAX_WBITS | 16,)
-_FORMS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
 # Header and trailer of a coded beginning that yields as many bytes as it has.
 _OVERHEAD = 1024
 _HEX_LIMIT = 256
@@ -76,14 +75,33 @@ def preview(beginning: bytes, size: int, headers: Headers, limit: int) -> Previe
 
 
 def _decoded(content: bytes, codings: list[str], limit: int) -> tuple[bytes, bool] | None:
-    """Return up to ``limit`` bytes without their coding, and whether that is all."""
-    for form in _FORMS.get(codings[0], ()) if len(codings) == 1 else ():
-        decoder = zlib.decompressobj(form)
+    """Return up to ``limit`` bytes without their codings, and whether that is all.
+
+    ``None`` if a coding is unknown, its library is missing or the body has none of it.
+    """
+    pieces: Iterable[bytes] = (content,)
+    decoders = []
+    for coding in reversed(codings):
         try:
-            return decoder.decompress(content, limit), decoder.eof
-        except zlib.error:
-            continue
-    return None
+            decoders.append(DECODERS[coding]())
+        except (KeyError, ConfigError):
+            return None
+        pieces = _fed(decoders[-1], pieces)
+    found = bytearray()
+    try:
+        for piece in pieces:
+            found += piece
+            if len(found) > limit:
+                return bytes(found[:limit]), False
+    except tuple(decoder.error for decoder in decoders):
+        # What came before the damage is shown.
+        return (bytes(found), False) if found else None
+    return bytes(found), all(decoder.finished for decoder in decoders)
+
+
+def _fed(decoder: Decoder, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield from decoder.feed(piece)
 
 
 def _text(content: bytes, content_type: str, whole: bool) -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import zlib
 
+import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxm_dataio.compression import _zstd
 from mxm_dataio.previews import Preview, needed, preview
 
 JSON = (("Content-Type", "application/json"),)
@@ -65,6 +67,9 @@ def test_of_bytes_a_few_are_enough() -> None:
         ("X-Gzip", gzip.compress),
         ("deflate", zlib.compress),
         ("deflate", lambda body: zlib.compress(body, wbits=-15)),
+        ("gzip, deflate", lambda body: zlib.compress(gzip.compress(body))),
+        ("br", brotli.compress),
+        ("zstd", lambda body: _zstd().compress(body)),
     ],
 )
 def test_content_codings_are_undone(coding: str, code: object) -> None:
@@ -81,13 +86,17 @@ def test_a_coded_body_that_ends_half_way_is_shown_so_far() -> None:
     assert (found.form, found.whole, found.content[:3]) == ("text", False, ' !"')
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "x" * 500, "gzip"])
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "x" * 500, "gzip", "gzip, x"])
 def test_what_is_not_undone_is_said(coding: str) -> None:
-    found = shown(b"\x8b\x02\x80 no gzip", (("Content-Encoding", coding),))
+    found = shown(b"\xff\xff\xff no coding", (("Content-Encoding", coding),))
     assert (found.form, found.note) == ("hex", f"{coding[:60]}: not decoded")
 
 
-@given(st.binary(max_size=400), st.sampled_from(["", "gzip", "deflate", "br"]), st.integers(1, 500))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["", "gzip", "deflate", "br", "zstd"]),
+    st.integers(1, 500),
+)
 def test_anything_can_be_shown(body: bytes, coding: str, limit: int) -> None:
     found = shown(body, (("Content-Encoding", coding),), limit)
     assert len(found.content) <= 2 * limit
