@@ -335,7 +335,9 @@ def pytest_terminal_summary(
     found = list(lines(usage, config.invocation_params.dir))
     terminalreporter.write_sep("=", "cassettes")
     if not found:
-        terminalreporter.write_line("every recorded call was replayed, and every cassette is used")
+        terminalreporter.write_line(
+            "every recorded call of the tests that passed was replayed, and every cassette is used"
+        )
     for line in found:
         terminalreporter.write_line(line)
     if config.getoption("--dataio-prune"):

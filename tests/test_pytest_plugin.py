@@ -129,6 +129,24 @@ def test_in_ci_nothing_is_recorded_and_a_miss_says_how_to(
     run(pytester, passed=1)
 
 
+def test_a_miss_shows_the_test_s_line_and_little_of_ours(
+    pytester: pytest.Pytester, server: MarketServer
+) -> None:
+    path = write(pytester, ASK, server)
+    run(pytester, passed=1)
+    path.write_text(path.read_text().replace('"page": 1', '"page": 2'))
+    shown = run(pytester, failed=1).stdout
+    shown.fnmatch_lines(
+        [
+            "E * is not recorded in the cassette */cassettes/test_it/test_symbols.json*",
+            "E * - param page: asked '2', recorded '1'",
+            "record it again: pytest test_it.py::test_symbols --dataio-mode=rewrite",
+        ]
+    )
+    assert '"page": 2' in str(shown)
+    assert "match decision" not in str(shown)
+
+
 def test_a_miss_that_the_program_swallows_fails_the_test(
     pytester: pytest.Pytester, server: MarketServer
 ) -> None:
@@ -595,7 +613,7 @@ def test_the_report_lists_what_nobody_uses(pytester: pytest.Pytester, server: Ma
     write(pytester, text, server, "test_all_gone")
     run(pytester, passed=4)
     fine = run(pytester, "--dataio-report", passed=4).stdout
-    fine.fnmatch_lines(["*every recorded call was replayed*"])
+    fine.fnmatch_lines(["every recorded call of the tests that passed was replayed*"])
     path.write_text(
         path.read_text().replace("test_gone", "test_here").replace("?page=2", "?page=1")
     )
