@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -43,11 +44,13 @@ def head(root: Path, as_json: bool) -> None:
     help="Prove that the store continues that of a head printed earlier.",
 )
 @root_option
-def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path) -> None:
+@json_option
+def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path, as_json: bool) -> None:
     """Print a proof, in JSON, that a session is among those that a head stands for.
 
     It is checked without the store: mxm-dataio verify --proof FILE --against HEAD. It holds the
-    session's own row (source, dates, host, warnings) and nothing of its calls.
+    session's own row (source, dates, host, warnings) and nothing of its calls. With --json it is
+    one line.
 
     \b
     Examples:
@@ -64,4 +67,7 @@ def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path) -> 
             if len(earlier) != 1:
                 raise click.UsageError("give one head with --from")
             proof = proofs.go_on(store, earlier[0])
-    click.echo(proof.text())
+    if as_json:
+        print_line("proof", **json.loads(proof.text()))
+    else:
+        click.echo(proof.text())

@@ -121,7 +121,10 @@ def test_a_session_is_proved_without_the_store(
     line = run("head", "--root", root).output
     proof = tmp_path / "proof.json"
     proof.write_text(run("prove", made[1][0], "--root", root).output)
+    one_line = run("prove", made[1][0], "--root", root, "--json").output
     shutil.rmtree(root)
+    assert one_line.count("\n") == 1
+    assert run("verify", "--proof", "-", input=one_line).exit_code == 0
     done = run("verify", "--proof", proof)
     assert done.exit_code == 0
     assert f"id         {made[1][0]}" in done.output
