@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from . import coverage
-from .errors import StoreError
 from .models import Session, Unseen
-from .selecting import family
 from .store import Store
 
 
@@ -52,10 +50,7 @@ def account_of(store: Store, session_id: str) -> Account:
     Raises:
         StoreError: there is no such session.
     """
-    session = store.session(session_id)
-    if session is None:
-        raise StoreError(f"no session {session_id} is recorded in {store.root}", path=store.root)
-    sessions = family(store.tree(session.root_id), session_id)
+    sessions = store.family(session_id)
     hosts: Counter[str] = Counter()
     for one in sessions:
         for endpoint, source, calls in store.endpoints(one.id):

@@ -12,7 +12,6 @@ from .formats.cassette import Document
 from .formats.volatile import Volatile
 from .models import Exchange, Session
 from .recordings import Recording, checksums
-from .selecting import family
 from .store import Store
 
 
@@ -26,8 +25,8 @@ def recordings_of(store: Store, session: Session) -> Iterator[Recording]:
         IntegrityError: a payload is missing or damaged; the file is named.
         StoreError: what answered a call is not there any more.
     """
-    sessions = family(store.tree(session.root_id), session.id)
-    found = [exchange for one in sessions for exchange in store.exchanges(one.id)]
+    family = store.family(session.id)
+    found = [exchange for one in family for exchange in store.exchanges(one.id)]
     for exchange in sorted(found, key=lambda exchange: exchange.request.id):
         whole = _answered(store, exchange)
         yield Recording(whole, {checksum: _payload(store, whole, checksum)

@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 from . import verify
 from .catalog import ChainEnd
-from .errors import DataIOError, IntegrityError, StoreError
+from .errors import DataIOError, IntegrityError
 from .models import Exchange, Headers, Response, Session, Unseen
 from .previews import Preview, needed, preview
 from .proofs import Head
-from .selecting import family
 from .sound import sound, sound_session
 from .store import Store
 from .tally import Tally
@@ -120,7 +119,9 @@ def gather(
         StoreError: there is no such session.
         IntegrityError: the sessions' own rows can't be read.
     """
-    sessions = _with_children(store, session_id)
+    # The one that was asked for first, whatever the clock said when its children began.
+    family = sorted(store.family(session_id), key=lambda one: one.id != session_id)
+    sessions = [sound_session(session) for session in family]
     ids = [session.id for session in sessions]
     verified = verify.verify(store, ids, against=against, progress=progress)
     work = _Work(store, limits or Limits(), progress or (lambda *_: None))
@@ -150,15 +151,6 @@ def gather(
         body_limit=body_limit,
         damaged=tuple(work.damaged),
     )
-
-
-def _with_children(store: Store, session_id: str) -> list[Session]:
-    """Return a session and its descendants, it first, they as they began."""
-    asked = store.session(session_id)
-    if asked is None:
-        raise StoreError(f"no session {session_id} is recorded in {store.root}", path=store.root)
-    found = [one for one in family(store.tree(asked.root_id), session_id) if one.id != session_id]
-    return [sound_session(session) for session in (asked, *found)]
 
 
 def _moments(session: Session) -> Iterator[float]:

@@ -22,6 +22,7 @@ from .files import is_id, is_link, named, read_plain
 from .journal import Journal, Left, framed, left
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
+from .selecting import family
 from .utils import after_fork, utc_now
 
 DATABASE = "dataio.sqlite"
@@ -503,9 +504,17 @@ class Store:
         found = [(self.session(id), count) for id, count in counts.items()]
         return [(session, count) for session, count in found if session is not None]
 
-    def tree(self, root_id: str) -> list[Session]:
-        """Return a session and those of its child processes, at any depth, as they began."""
-        return [self._as_it_is(session) for session in self.catalog.tree(root_id)]
+    def family(self, session_id: str) -> list[Session]:
+        """Return a session with those of its child processes, and theirs, oldest first.
+
+        Raises:
+            StoreError: there is no such session.
+        """
+        asked = self.catalog.session(session_id)
+        if asked is None:
+            raise StoreError(f"no session {session_id} is recorded in {self.root}", path=self.root)
+        found = [self._as_it_is(session) for session in self.catalog.tree(asked.root_id)]
+        return family(found, session_id)
 
     def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
         """Return endpoint, source and number of a session's calls, one for each endpoint."""

@@ -13,7 +13,7 @@ import click
 from ..errors import ConfigError, IntegrityError
 from ..listing import Listed, Listing
 from ..models import Status
-from ..selecting import Outcome, Wanted, family, outcome_of
+from ..selecting import Outcome, Wanted, outcome_of
 from ..utils import instant
 from . import common
 from .common import (
@@ -208,7 +208,7 @@ def requests(
     with reading(root) as store:
         ids = None
         if session is not None:
-            ids = tuple(one.id for one in family(store.sessions(), store.session_id(session)))
+            ids = tuple(one.id for one in store.family(store.session_id(session)))
         wanted = Wanted(
             ids, host, method.upper() if method else None, outcomes, since, source, failed
         )

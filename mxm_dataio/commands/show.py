@@ -12,7 +12,7 @@ import click
 from ..bodies import Body, answered, sent
 from ..figures import Figures, figures
 from ..models import Exchange, Response, Session, Unseen
-from ..selecting import family, in_trees
+from ..selecting import in_trees
 from ..store import Store
 from ..tombstones import Gone, is_prune, told
 from ..utils import counted
@@ -165,7 +165,7 @@ def _is_harmless(body: Body, *, decoded: bool) -> bool:
 
 
 def _show_session(store: Store, session: Session, as_json: bool) -> None:
-    members = family(store.sessions(), session.id)
+    members = store.family(session.id)
     lines = lines_of(store, in_trees(members))
     with store.catalog.snapshot() as db:
         hosts, total = figures(db, sessions=[one.id for one in members])
