@@ -29,7 +29,9 @@ import requests
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError, catalog, journal
 from mxm_dataio import payloads as payloads_module
 from mxm_dataio import store as store_module
+from tests import forks
 from tests.servers import RawServer, answer, responder
+from tests.trust import source, writers
 
 # Python 3.12 and later warn of any fork beside threads; the servers here are threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -109,15 +111,7 @@ def session(root: Path, mode: str = "record") -> Iterator[IngestSession]:
 
 def forked(work: Callable[[], object]) -> int:
     """Run work in a forked child; return its exit status."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(forks.started(work), 0)[1])
 
 
 # -- the disk refuses ------------------------------------------------------------------------
@@ -467,47 +461,24 @@ def test_another_process_writes_for_seconds(
 
 
 @pytest.mark.parametrize("rounds", [15, pytest.param(200, marks=pytest.mark.long)])
-def test_eight_processes_of_eight_threads(server: RawServer, tmp_path: Path, rounds: int) -> None:
-    def calls(process: int, thread: int) -> None:
-        with requests.Session() as plain:
-            plain.trust_env = False
-            for number in range(rounds):
-                path = "large" if number % 10 == 9 else "small"
-                target = f"/{path}?{process}-{thread}-{number}"
-                content = plain.get(f"{server.url}{target}", timeout=60).content
-                assert content.endswith(target.encode())
-
+def test_eight_processes_of_eight_threads(tmp_path: Path, rounds: int) -> None:
     def work(process: int) -> None:
-        # Moved all the time, so that all of them write at once.
-        store_module._FULL, store_module._STEP = 16, 4
-        warnings.simplefilter("error")
-        with (
-            IngestSession(f"p{process}", tmp_path) as ingest,
-            ThreadPoolExecutor(8) as threads,
-        ):
-            list(threads.map(calls, [process] * 8, range(8)))
-        assert ended(ingest) is Status.COMPLETE
+        try:
+            writers.work(tmp_path, url, process, rounds)
+        except BaseException as exc:
+            os.write(2, f"process {process}: {exc!r}\n".encode())
+            raise
 
-    children = []
-    for process in range(8):
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                work(process)
-                status = 0
-            except BaseException as exc:
-                os.write(2, f"process {process}: {exc!r}\n".encode())
-            finally:
-                os._exit(status)
-        children.append(child)
+    url, stop = source.serve()
+    children = [forks.started(lambda process=n: work(process)) for n in range(8)]
     try:
         assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     finally:
         for child in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-    found = recorded(tmp_path)
+        stop()
+    found = writers.whole(tmp_path)
     assert len(found) == len(set(found)) == 64 * rounds
     with Store(tmp_path) as store:
         sessions = store.sessions()

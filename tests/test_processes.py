@@ -20,6 +20,7 @@ import requests
 
 from mxm_dataio import IngestSession, Status, Store, ids, mount, registry
 from mxm_dataio.adapters.urllib3 import HOOK
+from tests import forks
 from tests.servers import Connection, RawServer, answer, responder
 
 REPOSITORY = Path(__file__).parent.parent
@@ -53,14 +54,7 @@ def fetch(url: str) -> bytes:
 
 def forked(work: Callable[[], object]) -> int:
     """Run work in a forked child and return its exit status, or minus the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
+    child = forks.started(work)
     end = time.monotonic() + 30
     while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > end:

@@ -9,10 +9,8 @@ printed, made as small as it can be if asked for. Exit status 1 if there is one.
 from __future__ import annotations
 
 import argparse
-import atexit
 import gc
 import random
-import shutil
 import signal
 import sys
 import time
@@ -23,7 +21,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from . import parsers
 from .parsers import PARSERS, Parser
 
 # Inputs at a time: enough for what they learn of each other, few enough for the clock.
@@ -124,8 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{fuzzer.line()} (seed {start}, {options.seconds:.0f} s)")
     return int(bool(fuzzer.faults))
 
-
-atexit.register(shutil.rmtree, parsers._SCRATCH, ignore_errors=True)
 
 if __name__ == "__main__":
     sys.exit(main())

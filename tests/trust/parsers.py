@@ -6,6 +6,7 @@ it may not raise anything else, hang, or take it for something that it is not.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import http.client
@@ -14,6 +15,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import struct
 import sys
 import tempfile
@@ -700,3 +702,4 @@ def recordings_of_others(content: bytes) -> None:
 
 
 _SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
+atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)

@@ -9,12 +9,12 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mxm_dataio import locks
 from mxm_dataio.utils import new_id
+from tests import forks
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
@@ -129,23 +129,12 @@ def test_sweeping_takes_nothing_from_who_writes(tmp_path: Path, rounds: int) -> 
             path.rename(done / f"{number}-{count}")
             os.close(file)
 
-    def forked(work: Callable[[], Any]) -> int:
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                work()
-                status = 0
-            finally:
-                os._exit(status)
-        return child
-
     def sweep() -> None:
         while True:
             locks.sweep(temporary)
 
-    sweepers = [forked(sweep) for _ in range(2)]
-    writers = [forked(lambda number=n: write(number)) for n in range(2)]  # type: ignore[misc]
+    sweepers = [forks.started(sweep) for _ in range(2)]
+    writers = [forks.started(lambda number=n: write(number)) for n in range(2)]  # type: ignore[misc]
     try:
         assert [os.waitpid(child, 0)[1] for child in writers] == [0, 0]
     finally:

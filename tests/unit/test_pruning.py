@@ -296,7 +296,6 @@ def test_variants_and_heads_go_with_the_last_that_has_them(root: Path, store: St
         prune(store, ALL)
         assert db.execute("SELECT count(*) FROM variants").fetchone() == (0,)
         assert db.execute("SELECT count(*) FROM heads").fetchone() == (0,)
-    db.close()
     sound(root)
 
 
@@ -310,7 +309,6 @@ def test_a_writer_that_knows_heads_by_number_learns_that_they_are_gone(root: Pat
             db.execute("UPDATE heads SET content = x'00' || content")
             db.execute("DELETE FROM requests")
             db.execute("DELETE FROM responses")
-        db.close()
         made(writer, b"4", b"5")
         heads = {str(one.request.headers) for one in writer.exchanges(writer.sessions()[-1].id)}
         assert len(heads) == 1
@@ -335,7 +333,6 @@ def test_replay_of_a_pruned_session_is_refused(root: Path, store: Store) -> None
 def sql(root: Path, statement: str, *values: object) -> None:
     with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         assert db.execute(statement, values).rowcount > 0
-    db.close()
 
 
 def said(root: Path, id: str) -> list[str]:
@@ -358,7 +355,6 @@ def test_calls_deleted_without_a_mark_are_found(root: Path) -> None:
         db.execute("DELETE FROM responses WHERE request IN (SELECT number FROM requests)")
         db.execute("DELETE FROM requests")
         db.execute("DELETE FROM variants")
-    db.close()
     assert "5 records and 0 are there: its records are missing" in said(root, id)[0]
     sql(root, "UPDATE sessions SET pruned_at = started_at WHERE id = ?", id)
     assert "they were removed by another hand" in said(root, id)[0]
