@@ -1,104 +1,23 @@
-"""The found: SQLite in WAL mode, with a schema version and forward migrations of its own.
-
-One connection a process, under a lock, and none across a fork. SQLite's locks belong to the
-process that took them (sqlite.org/howtocorrupt.html §2.6), but what it knows of them is in memory,
-by file: a child would take its parent's lock on the database, held for as long as the parent's
-connection is open, for its own, and write to a log that the parent deletes at its end.
-"""
+"""The catalog: sessions, calls and answers as rows, and the look-ups that replay needs."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import sqlite3
-import threading
-import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import rows
-from .chain import START, record_hash, seal
-from .entries import Entry, InSession
-from .errors import MALFORMED, IntegrityError, StoreError
-from .files import is_plain, open_plain, read_plain
-from .models import Exchange, Mode, Request, Session, Status, Unseen
+from .chain import START, record_hash
+from .chaining import PUT_SESSION, Links, put_seal
+from .database import Database, synced, writing
+from .entries import Entry
+from .errors import MALFORMED, IntegrityError
+from .models import Exchange, Request, Session, Unseen
 
 _T = TypeVar("_T")
 
-# "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
-APPLICATION_ID = 0x6D786D64
-# What a damaged database raises. A message of SQLite's with bytes of it need not be text.
-DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
-_SMALLEST = 512
-_BUSY_SECONDS = 60.0
-
-# Append only: a step once released is never edited.
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE sessions (
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root_id TEXT NOT NULL,
-        parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
-        as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
-        pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL,
-        program TEXT NOT NULL, exit_status INTEGER, coverage TEXT, pruned_at TEXT,
-        head BLOB, count INTEGER NOT NULL DEFAULT 0, seal BLOB, leaf INTEGER UNIQUE
-    );
-    CREATE INDEX sessions_by_root ON sessions (root_id);
-
-    CREATE TABLE heads (number INTEGER PRIMARY KEY, content BLOB NOT NULL UNIQUE);
-
-    CREATE TABLE requests (
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
-        session INTEGER NOT NULL REFERENCES sessions (number),
-        root INTEGER NOT NULL REFERENCES sessions (number),
-        source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL,
-        endpoint TEXT NOT NULL, identity TEXT NOT NULL, url TEXT, params_hash TEXT NOT NULL,
-        base_hash TEXT, vary TEXT, head, body_checksum TEXT, body_size INTEGER NOT NULL,
-        started REAL NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
-        served_from TEXT, hash BLOB NOT NULL
-    );
-    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root, id);
-    CREATE INDEX requests_by_session ON requests (session, id);
-    CREATE INDEX requests_by_endpoint ON requests (endpoint);
-
-    CREATE TABLE responses (
-        request INTEGER NOT NULL REFERENCES requests (number), sequence INTEGER NOT NULL,
-        method TEXT, url TEXT, status_code INTEGER, head BLOB NOT NULL,
-        checksum TEXT, size INTEGER NOT NULL, complete INTEGER NOT NULL,
-        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
-        connect REAL, tls REAL, first_byte REAL, total REAL,
-        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT, original TEXT,
-        truncated INTEGER NOT NULL,
-        PRIMARY KEY (request, sequence)
-    );
-
-    CREATE TABLE variants (
-        base_hash TEXT NOT NULL, source TEXT NOT NULL, vary TEXT NOT NULL,
-        PRIMARY KEY (base_hash, source, vary)
-    ) WITHOUT ROWID;
-    """,
-)
-SCHEMA_VERSION = len(MIGRATIONS)
-# What a database is made of, without what SQLite adds where someone had it analysed.
-SCHEMA = (
-    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "
-    "ESCAPE '\\' ORDER BY type, name"
-)
-# Bytes of a text or a row: above the largest record that is written to a journal.
-_LARGEST = 160 << 20
-# The end of a rollback journal that names another file (sqlite.org/fileformat.html §3).
-_MAGIC = bytes.fromhex("d9d505f920a163d7")
-
-_PUT_SESSION = (
-    f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) "
-    "DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
-    + " WHERE seal IS NULL"
-)
 _NUMBER = "(SELECT number FROM sessions WHERE id = ?)"
 _OF_ROOT = (
     "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
@@ -167,7 +86,7 @@ class ChainEnd(NamedTuple):
 
 
 class Catalog(Protocol):
-    """Where found are kept; SQLite here, other places behind the same methods."""
+    """Where rows are kept; SQLite here, other places behind the same methods."""
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed.
@@ -247,270 +166,32 @@ class SQLiteCatalog:
     """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        self.path = path
-        self.readonly = readonly
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
+        self.database = Database(path, readonly=readonly)
+        self._all = self.database.all
         # Heads of requests met so far, and their numbers once they were met twice; as of when.
         self._heads: dict[bytes, int] = {}
         self._heads_of: object = None
-        self._closed = False
-        # Another for each connection: what one has counted says nothing of the next.
-        self._opened = object()
-        # None: let go for a fork, and opened again when it is used.
-        self._db: sqlite3.Connection | None = self._open()
-        _catalogs.add(self)
 
-    # -- opening -----------------------------------------------------------------------------
+    def snapshot(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """Return a connection to the database as it is now; see :meth:`Database.snapshot`."""
+        return self.database.snapshot()
 
-    def _open(self) -> sqlite3.Connection:
-        # The file is only ever opened by SQLite: closing any other descriptor of it would drop
-        # all of this process's locks (sqlite.org/howtocorrupt.html §2.2).
-        try:
-            existed = self._is_there()
-            if self.readonly and not existed:
-                raise StoreError(
-                    f"nothing is recorded under {self.path.parent}: {self.path.name} is not "
-                    "there; record first, or give the root of the recording",
-                    path=self.path,
-                )
-            if existed and 0 < self.path.stat().st_size < _SMALLEST:
-                # SQLite would take so short a file for an empty database, and write over it.
-                raise self._refusal(sqlite3.DatabaseError("file is not a database"))
-            if existed or self.readonly:
-                # A look that can't change a file which may not be ours.
-                db = self._look()
-                if self.readonly:
-                    return db
-                db.close()
-            return self._open_writable()
-        except DAMAGED as exc:
-            raise self._refusal(exc) from exc
-        except OSError as exc:
-            raise StoreError(
-                f"the database {self.path} can't be opened: {exc.strerror}; make the folder "
-                "writable or give another root",
-                path=self.path,
-            ) from exc
-
-    def _is_there(self) -> bool:
-        """Say whether the file is there; refuse what SQLite would follow or wait for."""
-        for suffix in ("-wal", "-shm", "-journal", ""):
-            path = Path(f"{self.path}{suffix}")
-            plain = is_plain(path)
-            if plain is False:
-                raise IntegrityError(
-                    f"{path} is a link or no plain file; nothing was read or changed: put the "
-                    "file itself in its place, or give another root",
-                    path=path,
-                )
-            if plain and suffix == "-journal" and _names_another(path):
-                raise IntegrityError(
-                    f"{path} is of a transaction over several databases, which are none of ours; "
-                    "nothing was read or changed: give another root",
-                    path=path,
-                )
-        return bool(plain)
-
-    def _look(self) -> sqlite3.Connection:
-        """Return a connection that changes nothing."""
-        try:
-            return self._open_readonly()
-        except sqlite3.OperationalError as exc:
-            if _code(exc) != sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise
-        # A process was killed as it made or migrated the file, before the WAL, and who comes next
-        # has to undo that. Not unless the file is ours, which shows without it.
-        location = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-        try:
-            with contextlib.closing(self._connect(location, uri=True)) as db:
-                self._version(db, whole=False)
-        except DAMAGED:
-            # Half-written, it may look like nothing. If it was empty before, nothing is undone.
-            if not _was_empty(Path(f"{self.path}-journal")):
-                raise
-        with contextlib.closing(self._connect(self.path.as_posix())) as db:
-            self._version(db)
-        return self._open_readonly()
-
-    def _open_writable(self) -> sqlite3.Connection:
-        db = self._connect(self.path.as_posix())
-        try:
-            if self._version(db) == 0:
-                # For its owner alone, before anything is in it; the WAL takes after it.
-                self.path.chmod(0o600)
-            self._migrate(db)
-            _patiently(lambda: db.execute("PRAGMA journal_mode=WAL").fetchone())
-            # A commit survives the process; the session's end syncs for the power cut.
-            db.execute("PRAGMA synchronous=NORMAL")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _connect(self, database: str, *, uri: bool = False) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            database,
-            uri=uri,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=64,
-        )
-        # More than any text of ours; a file from elsewhere may state anything.
-        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
-        return db
-
-    def _open_readonly(self) -> sqlite3.Connection:
-        location = self.path.absolute().as_uri()
-        try:
-            return self._checked(f"{location}?mode=ro")
-        except sqlite3.OperationalError as exc:
-            # A WAL database in a folder that may not be written needs this; without a WAL
-            # file beside it nothing can be missed (sqlite.org/wal.html#read_only_databases).
-            hot = _code(exc) == sqlite3.SQLITE_READONLY_ROLLBACK
-            if not self.readonly or hot or Path(f"{self.path}-wal").exists():
-                raise
-            return self._checked(f"{location}?mode=ro&immutable=1")
-
-    def _checked(self, location: str) -> sqlite3.Connection:
-        db = self._connect(location, uri=True)
-        try:
-            version = self._version(db)
-            if self.readonly and version < SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.path} is of schema version {version}, this release reads "
-                    f"{SCHEMA_VERSION}: open it once for recording, which migrates it",
-                    path=self.path,
-                )
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _version(self, db: sqlite3.Connection, *, whole: bool = True) -> int:
-        """Return the version of the schema; raise if the file is none of ours.
-
-        Args:
-            whole: what is there was committed.
-        """
-        # All at one instant: another process may be making the file.
-        with _reading(db):
-            version = int(db.execute("PRAGMA user_version").fetchone()[0])
-            application = int(db.execute("PRAGMA application_id").fetchone()[0])
-            tables = db.execute(SCHEMA).fetchall()
-        if application != APPLICATION_ID and (tables or application or version):
-            raise IntegrityError(
-                f"{self.path} is a database of another program; it was left as it is: give "
-                "another root",
-                path=self.path,
-            )
-        if version > SCHEMA_VERSION:
-            raise IntegrityError(
-                f"{self.path} is of schema version {version}, this release knows up to "
-                f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
-                path=self.path,
-            )
-        if whole and version == SCHEMA_VERSION and tables != schema():
-            # A view or a trigger would have us do what another wants.
-            raise IntegrityError(
-                f"the tables, indexes or triggers of {self.path} are not those of this release; "
-                "it was left as it is: remove what was added, or restore it from a copy",
-                path=self.path,
-            )
-        return version
-
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        if self._version(db) == SCHEMA_VERSION:
-            return
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            # Another process may have been faster; ask again under the lock.
-            for number in range(self._version(db), SCHEMA_VERSION):
-                for statement in MIGRATIONS[number].split(";"):
-                    if statement.strip():
-                        db.execute(statement)
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            # What was there before was no more than what was migrated.
-            self._version(db)
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-
-    def _refusal(self, exc: Exception) -> StoreError:
-        if "not a database" in str(exc):
-            return IntegrityError(
-                f"{self.path} is damaged or no SQLite database; it was left as it is: move it away "
-                "or give another root",
-                path=self.path,
-            )
-        text = "decode to UTF-8" in str(exc)
-        if isinstance(exc, sqlite3.Error) and type(exc) is not sqlite3.DatabaseError and not text:
-            # Its subclasses are of use and circumstance; the class itself is for corruption.
-            return StoreError(f"the database {self.path}: {exc}", path=self.path)
-        return IntegrityError(
-            f"the database {self.path} is damaged ({exc}); it was left as it is: restore it from "
-            "a copy or give another root",
-            path=self.path,
-        )
-
-    def _adopt(self) -> None:
-        """Begin anew in a forked child."""
-        if self._pid != os.getpid():
-            # The parent's connection is neither used nor closed here; see the module's docstring.
-            _ORPHANS.append(self._db)
-            self._lock = threading.RLock()
-            self._pid = os.getpid()
-            self._db = None
-
-    def _current(self) -> sqlite3.Connection:
-        """Return the connection, under the lock."""
-        if self._closed:
-            raise StoreError(f"the database {self.path} was closed", path=self.path)
-        if self._db is None:
-            self._db = self._open()
-            self._opened = object()
-        return self._db
-
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[sqlite3.Connection]:
-        self._adopt()
-        with self._lock:
-            db = self._current()
-            try:
-                yield db
-            except DAMAGED as exc:
-                raise self._refusal(exc) from exc
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection that sees the database as it is now, whatever is written meanwhile.
-
-        Raises:
-            IntegrityError: the database is damaged, now or while it is used.
-        """
-        try:
-            with contextlib.closing(self._open_readonly()) as db:
-                db.execute("BEGIN")
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                yield db
-        except DAMAGED as exc:
-            raise self._refusal(exc) from exc
+    def close(self) -> None:
+        """Close the connection, if it is this process's own."""
+        self.database.close()
 
     # -- writing -----------------------------------------------------------------------------
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
-        with self._use() as db, _synced(db, durable), _writing(db):
-            db.execute(_PUT_SESSION, rows.session_row(session))
+        with self.database.use() as db, synced(db, durable), writing(db):
+            db.execute(PUT_SESSION, rows.session_row(session))
             if sealed:
-                _seal(db, session.id)
+                put_seal(db, session.id)
 
     def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
         """Write what went past a session that did not end, and can't say so itself."""
-        with self._use() as db, _writing(db):
+        with self.database.use() as db, writing(db):
             db.execute(
                 "UPDATE sessions SET coverage = ? "
                 "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
@@ -520,8 +201,8 @@ class SQLiteCatalog:
     def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
-            with self._use() as db, _synced(db, durable), _writing(db, wait=wait):
-                links = _Links(db)
+            with self.database.use() as db, synced(db, durable), writing(db, wait=wait):
+                links = Links(db)
                 self._renumber_heads(db)
                 for entry in entries:
                     row, attempts = rows.request_row(entry), rows.response_rows(entry)
@@ -554,7 +235,7 @@ class SQLiteCatalog:
         Raises:
             StoreError: the database refused; nothing of it was done.
         """
-        with self._use() as db, _synced(db, True), _writing(db):
+        with self.database.use() as db, synced(db, True), writing(db):
             self._heads.clear()
             yield db
 
@@ -564,13 +245,13 @@ class SQLiteCatalog:
         Raises:
             StoreError: the database refused.
         """
-        with self._use() as db:
+        with self.database.use() as db:
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _renumber_heads(self, db: sqlite3.Connection) -> None:
         """Forget the heads' numbers if another may have pruned: they are given anew."""
-        now = self._opened, db.execute("PRAGMA data_version").fetchone()[0]
+        now = self.database.opened, db.execute("PRAGMA data_version").fetchone()[0]
         if now != self._heads_of:
             self._heads = dict.fromkeys(self._heads, 0)
             self._heads_of = now
@@ -595,29 +276,7 @@ class SQLiteCatalog:
             number = self._heads[head] = int(found[0])
         return number
 
-    def close(self) -> None:
-        """Close the connection, if it is this process's own."""
-        if self._pid == os.getpid():
-            with self._lock:
-                self._closed = True
-                self._let_go()
-
-    def _let_go(self) -> None:
-        db, self._db = self._db, None
-        if db is not None:
-            db.close()
-
     # -- reading -----------------------------------------------------------------------------
-
-    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        # As _use() does; its generator would take half the time of a small look-up.
-        self._adopt()
-        with self._lock:
-            db = self._current()
-            try:
-                return db.execute(sql, values).fetchall()
-            except DAMAGED as exc:
-                raise self._refusal(exc) from exc
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
@@ -665,7 +324,7 @@ class SQLiteCatalog:
             return None
         head, count, *columns = found[0]
         if not isinstance(head, bytes | None):
-            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
         return head or START, count, columns
 
     def chain_end(self, session_id: str) -> ChainEnd | None:
@@ -677,7 +336,7 @@ class SQLiteCatalog:
             return None
         host, head, count, sealed, leaf = found[0]
         if not isinstance(head, bytes | None) or not isinstance(sealed, bytes | None):
-            raise self._refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
         return ChainEnd(host, head or START, count, sealed, leaf)
 
     def sessions(self, source: str | None = None) -> list[Session]:
@@ -782,14 +441,14 @@ class SQLiteCatalog:
 
     def version(self) -> object:
         """Return what is equal to an earlier one only if nothing was written in between."""
-        with self._use() as db:
+        with self.database.use() as db:
             # The one counts other connections' commits, the other what this one changes.
             number = db.execute("PRAGMA data_version").fetchone()[0]
-            return self._opened, number, db.total_changes
+            return self.database.opened, number, db.total_changes
 
     def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
         """Return the calls of its session that came after the call ``after``."""
-        with self._use() as db:
+        with self.database.use() as db:
             found = db.execute(
                 _FOLLOWING, {"source": source, "after": after, "bound": bound, "limit": limit}
             ).fetchall()
@@ -854,87 +513,10 @@ class SQLiteCatalog:
             return decode(row)
         except MALFORMED as exc:
             raise IntegrityError(
-                f"the record {name or row[1]} in {self.path} is damaged ({exc}); restore the "
-                "database from a copy or record the call again",
-                path=self.path,
+                f"the record {name or row[1]} in {self.database.path} is damaged ({exc}); restore "
+                "the database from a copy or record the call again",
+                path=self.database.path,
             ) from exc
-
-
-@contextlib.contextmanager
-def empty(migrations: Sequence[str] | None = None) -> Iterator[sqlite3.Connection]:
-    """Yield an empty database of this release, in memory."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as db:
-        for migration in MIGRATIONS if migrations is None else migrations:
-            db.executescript(migration)
-        yield db
-
-
-def schema() -> list[rows.Row]:
-    """Return what a database of this release is made of, as :data:`SCHEMA` asks for it."""
-    return _schema(MIGRATIONS)
-
-
-@functools.cache
-def _schema(migrations: tuple[str, ...]) -> list[rows.Row]:
-    with empty(migrations) as db:
-        return db.execute(SCHEMA).fetchall()
-
-
-def _code(exc: sqlite3.Error) -> int | None:
-    """Return SQLite's code of an error; what the ``sqlite3`` module raises itself has none."""
-    return getattr(exc, "sqlite_errorcode", None)
-
-
-def _was_empty(journal: Path) -> bool:
-    """Say whether what a rollback journal belongs to had no pages before it.
-
-    (sqlite.org/fileformat.html §3; a journal, unlike the database, may be opened by others.)
-    """
-    with contextlib.suppress(OSError):
-        header = read_plain(journal, 28)
-        return header.startswith(_MAGIC) and header[16:20] == bytes(4)
-    return False
-
-
-def _names_another(path: Path) -> bool:
-    """Say whether a rollback journal names a file for SQLite to delete, as none of ours does."""
-    with contextlib.suppress(OSError), os.fdopen(open_plain(path), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - len(_MAGIC)))
-        return file.read() == _MAGIC
-    return False
-
-
-# Connections of a parent process that could not be let go: kept, so that no finalizer closes them
-# in the child.
-_ORPHANS: list[sqlite3.Connection | None] = []
-
-_catalogs: weakref.WeakSet[SQLiteCatalog] = weakref.WeakSet()
-_forking = threading.local()
-_FORK_SECONDS = 5.0
-
-
-def _before_fork() -> None:
-    """Let go of every connection, once what is under way on it in other threads is over."""
-    found = [catalog for catalog in list(_catalogs) if catalog._pid == os.getpid()]
-    _forking.held = [c for c in found if c._lock.acquire(timeout=_FORK_SECONDS)]
-    for catalog in _forking.held:
-        # Forked by a signal's handler amid a transaction of this very thread, it has to stay.
-        if catalog._db is not None and not catalog._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                catalog._let_go()
-
-
-def _after_fork() -> None:
-    for catalog in _forking.held:
-        catalog._lock.release()
-    _forking.held = []
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
-    )
 
 
 def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
@@ -951,148 +533,3 @@ def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
         request=tuple(request),
         responses=responses,
     )
-
-
-@contextlib.contextmanager
-def _reading(db: sqlite3.Connection) -> Iterator[None]:
-    """Read within one transaction, the one under way if there is one."""
-    if db.in_transaction:
-        yield
-        return
-    db.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-
-
-def _patiently(action: Any) -> None:
-    """Repeat what SQLite refuses at once when another process is opening the same file."""
-    end = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            action()
-            return
-        except sqlite3.OperationalError as exc:
-            if "locked" not in str(exc) or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-
-
-@contextlib.contextmanager
-def _synced(db: sqlite3.Connection, durable: bool) -> Iterator[None]:
-    """Have what is committed within survive a power cut, if asked for.
-
-    Such a commit's sync takes every earlier one with it: they are in the same WAL, or a checkpoint
-    has synced them into the database.
-    """
-    if durable:
-        db.execute("PRAGMA synchronous=FULL")
-    try:
-        yield
-    finally:
-        if durable:
-            db.execute("PRAGMA synchronous=NORMAL")
-
-
-@contextlib.contextmanager
-def _writing(db: sqlite3.Connection, *, wait: bool = True) -> Iterator[None]:
-    """Write within one transaction.
-
-    Args:
-        wait: for another process that writes, not raise at once.
-    """
-    try:
-        if not wait:
-            db.execute("PRAGMA busy_timeout=0")
-        try:
-            db.execute("BEGIN IMMEDIATE")
-        finally:
-            if not wait:
-                db.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000:.0f}")
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def put_sealed(db: sqlite3.Connection, session: Session) -> None:
-    """Write the row of a session that has ended, sealed, amid a transaction."""
-    db.execute(_PUT_SESSION, rows.session_row(session))
-    _seal(db, session.id)
-
-
-def _seal(db: sqlite3.Connection, session_id: str) -> None:
-    """Seal a session, and make it the next leaf of the store's tree."""
-    head, count, sealed, *columns = db.execute(
-        f"SELECT head, count, seal, {rows.SEALED} FROM sessions WHERE id = ?", (session_id,)
-    ).fetchone()
-    if sealed is None:
-        db.execute(
-            "UPDATE sessions SET seal = ?, "
-            "leaf = (SELECT coalesce(max(leaf) + 1, 0) FROM sessions) WHERE id = ?",
-            (seal(head or START, count, columns), session_id),
-        )
-
-
-@dataclass(slots=True)
-class _Link:
-    """Where a session's chain ends, and the numbers of its row and of its root's."""
-
-    own: int
-    root: int
-    head: bytes
-    count: int
-    pruned: bool
-
-
-# Number, head, count of records, and when it was pruned.
-_SessionEnd = tuple[int, bytes | None, int, str | None]
-
-
-class _Links:
-    """The chains of sessions, during one transaction."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        # By the session's id: its calls may be of several sources, and are one chain.
-        self._known: dict[str, _Link] = {}
-
-    def of(self, session: InSession) -> _Link:
-        """Return where a session's chain ends."""
-        link = self._known.get(session.id)
-        if link is None:
-            root, *_ = self._row(session.root_id, session)
-            own, head, count, pruned = self._row(session.id, session)
-            link = _Link(own, root, head or START, count, pruned is not None)
-            self._known[session.id] = link
-        return link
-
-    def put(self) -> None:
-        """Write where they end now."""
-        self._db.executemany(
-            "UPDATE sessions SET head = ?, count = ? WHERE number = ?",
-            [(link.head, link.count, link.own) for link in self._known.values()],
-        )
-
-    def _row(self, session_id: str, session: InSession) -> _SessionEnd:
-        found = self._found(session_id)
-        if found is None:
-            # Its process could not write the row as it began: what its calls say has to do.
-            row = Session(
-                session_id, session.source, Mode.RECORD, session.as_of, Status.INTERRUPTED, "",
-                root_id=session.root_id,
-            )  # fmt: skip
-            self._db.execute(_PUT_SESSION, rows.session_row(row))
-            found = self._found(session_id)
-        assert found is not None
-        return found
-
-    def _found(self, session_id: str) -> _SessionEnd | None:
-        found: _SessionEnd | None = self._db.execute(
-            "SELECT number, head, count, pruned_at FROM sessions WHERE id = ?", (session_id,)
-        ).fetchone()
-        return found

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from . import rows, tombstones
-from .catalog import DAMAGED, SCHEMA, empty, schema
+from .database import DAMAGED
+from .migrations import SCHEMA, empty, schema
 
 _CALL = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "

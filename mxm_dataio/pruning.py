@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import expiry, locks
-from .catalog import put_sealed
 from .chain import START
+from .chaining import put_sealed
 from .entries import Entry
 from .errors import IntegrityError, StoreError
 from .journal import Left, left

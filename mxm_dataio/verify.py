@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import rows
-from .catalog import DAMAGED
 from .chain import START, predecessor, record_hash, seal
+from .database import DAMAGED
 from .errors import IntegrityError, StoreError
 from .files import is_folder
 from .journal import left

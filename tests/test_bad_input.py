@@ -175,7 +175,7 @@ def test_a_database_that_breaks_amid_the_session(server: RawServer, tmp_path: Pa
         with IngestSession("s", tmp_path) as ingest:
             assert requests.get(server.url).content == b"hello"
             assert ingest.store is not None
-            ingest.store.catalog._db.execute("DROP TABLE responses")
+            ingest.store.catalog.database._db.execute("DROP TABLE responses")
             for _ in range(3):
                 assert requests.get(server.url).content == b"hello"
     told = [w for w in caught if issubclass(w.category, DataIOWarning)]

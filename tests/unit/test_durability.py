@@ -70,10 +70,10 @@ def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.Mo
         assert disk.has(root / "responses")
         # Moved, it is as safe as before, and the journal goes last.
         asked: list[str] = []
-        assert store._catalog._db is not None
-        store._catalog._db.set_trace_callback(asked.append)
+        assert store._catalog.database._db is not None
+        store._catalog.database._db.set_trace_callback(asked.append)
         assert len(store.requests(held.id)) == 4
-        store._catalog._db.set_trace_callback(None)
+        store._catalog.database._db.set_trace_callback(None)
         # SQLite's own syncs can't be seen from here.
         assert asked.index("PRAGMA synchronous=FULL") < asked.index("COMMIT")
         assert not list((root / "journal").glob("*.journal"))

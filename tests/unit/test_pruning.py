@@ -600,7 +600,7 @@ def test_a_body_that_came_long_ago_is_young_when_it_is_put(root: Path, store: St
 
 
 def _write(root: Path, seed: int, seconds: float) -> None:
-    """Record sessions that repeat a few bodies, small and large, for a while."""
+    """Record sessions that repeat a few bodies, small and large, and have some of their own."""
     expiry.GRACE = _GRACE
     drawn, end_at = random.Random(seed), time.monotonic() + seconds
     while time.monotonic() < end_at:
@@ -608,7 +608,8 @@ def _write(root: Path, seed: int, seconds: float) -> None:
             held = session()
             store.begin(held)
             for number in range(drawn.randrange(1, 20)):
-                body = b"%d" % drawn.randrange(8) * drawn.choice((1, 1, LARGE))
+                few = b"%d" % drawn.randrange(8)
+                body = drawn.choice((few, few * LARGE, held.id.encode()))
                 record(store, held, f"{number}", body)
             end(store, held)
 

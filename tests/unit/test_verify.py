@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.catalog import MIGRATIONS, SQLiteCatalog
+from mxm_dataio.catalog import SQLiteCatalog
 from mxm_dataio.errors import StoreError
+from mxm_dataio.migrations import empty
 from mxm_dataio.models import Status
 from mxm_dataio.store import Store
 from mxm_dataio.verify import Finding, Verified, verify, verify_root
@@ -92,9 +93,7 @@ def test_every_column_of_the_small_store_says_something(root: Path) -> None:
 
 # -- columns -----------------------------------------------------------------------------------
 
-with contextlib.closing(sqlite3.connect(":memory:")) as _db:
-    for _step in MIGRATIONS:
-        _db.executescript(_step)
+with empty() as _db:
     COLUMNS: dict[str, list[str]] = {
         table: [row[1] for row in _db.execute(f"PRAGMA table_info({table})")]
         for (table,) in _db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
