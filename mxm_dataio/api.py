@@ -9,9 +9,8 @@ import sys
 import threading
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import Token
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from mmap import mmap
@@ -38,7 +37,7 @@ from .interception import STDLIB, http_fetchers, interceptors, modules
 from .keeping import Keeping
 from .lookup import Lookup
 from .masking import Secrets
-from .misses import miss_error, swallowed
+from .misses import miss_error
 from .models import (
     Compression,
     Durability,
@@ -58,8 +57,10 @@ from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction
 from .served import Served
+from .stack import Stack
 from .store import Store
-from .utils import after_fork, as_of_text, new_id, utc_now
+from .troubles import Troubles
+from .utils import as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:
     from .interception import Interceptor
@@ -80,19 +81,8 @@ _SHARED_SECONDS = 1.0
 # Words for modes in which nothing that was recorded is handed out.
 _RECORDS = frozenset({"record", "all", "off"})
 
-_context: ContextVar[IngestSession | None] = ContextVar("mxm_dataio_session", default=None)
-_stack: list[IngestSession] = []
-# All that are open, those without the hook too; what a forked child has to look after.
-_open: weakref.WeakSet[IngestSession] = weakref.WeakSet()
-_stack_lock = threading.RLock()
-
-
-def active() -> IngestSession | None:
-    """Return the session that captures calls here: the context's own, else the process's."""
-    ingest = _context.get()
-    if ingest is not None and ingest.is_open:
-        return ingest
-    return _stack[-1] if _stack else None
+sessions: Stack[IngestSession] = Stack("mxm_dataio_session")
+active = sessions.active
 
 
 class IngestSession:
@@ -211,7 +201,6 @@ class IngestSession:
         self.is_open = False
         self.store: Keeping | None = None
         self.session: Session | None = None
-        self.misses: list[ReplayMissError] = []
         self._session_id = session
         self._parent: Session | None = None
         self._hook = hook
@@ -219,11 +208,16 @@ class IngestSession:
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
         self._watch: Watch | None = None
-        self._problems: list[str] = []
-        self._unsaid: DataIOWarning | None = None
+        self._troubles = Troubles(
+            source,
+            strict=self.strict,
+            clean=self.secrets.text,
+            warn=self._warn,
+            changed=self._troubled,
+        )
         self._installed: list[Interceptor] = []
         self._served: Served | None = None
-        self._tokens: list[Any] = []
+        self._token: Token[IngestSession | None] | None = None
         self._asking = Asking(self)
 
     # -- life --------------------------------------------------------------------------------
@@ -250,7 +244,7 @@ class IngestSession:
         """
         if self.session is not None:
             raise ConfigError("a session is opened once; make a new IngestSession")
-        with _stack_lock:
+        with sessions.lock:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
@@ -258,7 +252,7 @@ class IngestSession:
             self._pid = os.getpid()
             self._begin(self._parent)
             self.is_open = True
-            _open.add(self)
+            sessions.opened(self)
             self._take_place()
         self._install(made)
         if self._watch is not None:
@@ -268,8 +262,7 @@ class IngestSession:
     def _take_place(self) -> None:
         """Be the one that captures, here and where nothing else does."""
         if self._hook:
-            _stack.append(self)
-            self._tokens.append(_context.set(self))
+            self._token = sessions.push(self)
 
     def _install(self, made: Iterable[Interceptor]) -> None:
         for interceptor in made:
@@ -334,12 +327,12 @@ class IngestSession:
         """
         if self.mode is Mode.REPLAY:
             raise ConfigError(why)
-        if self.mode is not Mode.OFF and why not in self._problems:
+        if self.mode is not Mode.OFF and why not in self._troubles.problems:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
         root = self.settings.root.absolute()
-        for other in _stack if self._hook and self.in_root else ():
+        for other in sessions if self._hook and self.in_root else ():
             elsewhere = other.in_root and other.settings.root.absolute() != root
             if elsewhere and not other._steps_back:
                 raise ConfigError(
@@ -463,9 +456,7 @@ class IngestSession:
             self._adopt()
         if self._watch is not None:
             self._watch.stop()
-        with _stack_lock:
-            if self in _stack:
-                _stack.remove(self)
+        sessions.remove(self)
         with self._lock:
             # From here on nothing pends any more.
             self.is_open = False
@@ -475,35 +466,23 @@ class IngestSession:
         for interceptor in self._installed:
             interceptor.uninstall()
         self._installed.clear()
-        for token in self._tokens:
-            if token is not None:
-                try:
-                    _context.reset(token)
-                except ValueError:
-                    # Closed in another context than it was opened in (a fixture, a generator).
-                    if _context.get() is self:
-                        _context.set(None)
-        self._tokens.clear()
-        left = _context.get()
-        if left is not None and not left.is_open:
-            # One that was opened before this and closed before it; it is to be gone.
-            _context.set(None)
+        token, self._token = self._token, None
+        sessions.restore(token)
         self._asking.close()
         self._end(exc)
         shared, self._served = self._served, None
         if shared is not None:
             shared.close()
-        self._report_misses(exc)
-        unsaid, self._unsaid = self._unsaid, None
-        if unsaid is not None and exc is None:
-            self._warn(unsaid, stacklevel=4)
+        self._raise_misses(exc)
+        if exc is None:
+            self._troubles.say(stacklevel=3)
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
         store = self.store if self._parts.own.recorder is not None else None
         self._parts.strip()
-        _open.discard(self)
+        sessions.ended(self)
         settled = False
         try:
             if store is not None:
@@ -521,11 +500,13 @@ class IngestSession:
                 coverage=unseen,
             )
             if self.mode is Mode.REPLAY:
-                self._unsaid = coverage.replay_warning(unseen or ()) or self._unsaid
+                self._troubles.unsaid = (
+                    coverage.replay_warning(unseen or ()) or self._troubles.unsaid
+                )
             self._end_store(store, settled)
 
     def _ended(self, raised: BaseException | None) -> Status:
-        if self._problems:
+        if self._troubles.problems:
             return Status.INCOMPLETE
         if self.misses or (raised is not None and not isinstance(raised, SystemExit)):
             return Status.FAILED
@@ -552,7 +533,7 @@ class IngestSession:
         elif self._hook and self.mode is not Mode.OFF:
             # Without the hook a session claims nothing but what is mounted.
             said = coverage.warning(stdlib=self.settings.stdlib)
-        return (*self._problems, *([said] if said else []))
+        return (*self._troubles.problems, *([said] if said else []))
 
     def _unseen(self) -> tuple[Unseen, ...] | None:
         """Return what went past the session, ``None`` if nobody watched."""
@@ -580,6 +561,7 @@ class IngestSession:
 
         Raises:
             ReplayMissError: in replay, where it would reach the network.
+            StoreError: when ``strict``.
         """
         if self.mode is Mode.OFF:
             return
@@ -593,22 +575,12 @@ class IngestSession:
             )
             self.missed(error)
             raise error
-        text = f"coverage: {method} {shown} was not recorded: it went past {past}"
-        first = self.incomplete(text)
-        if self.strict:
-            raise StoreError(text)
-        if first:
-            # At the end: the program may look at the warnings of its own calls.
-            self._unsaid = self._warning(text)
+        self._troubles.passed_by(
+            f"coverage: {method} {shown} was not recorded: it went past {past}"
+        )
 
-    def _report_misses(self, exc: BaseException | None) -> None:
-        if not self.misses or isinstance(exc, ReplayMissError):
-            return
-        error = swallowed(self.misses)
-        if exc is not None and not isinstance(exc, SystemExit):
-            exc.add_note(str(error))
-            return
-        raise error from self.misses[0]
+    def _raise_misses(self, exc: BaseException | None) -> None:
+        self._troubles.raise_misses(exc)
 
     # -- what its watch tells ----------------------------------------------------------------
 
@@ -628,8 +600,7 @@ class IngestSession:
 
     def missed(self, error: ReplayMissError) -> None:
         """Note a miss, so that it can't be swallowed."""
-        with self._lock:
-            self.misses.append(error)
+        self._troubles.missed(error)
 
     # -- other processes ---------------------------------------------------------------------
 
@@ -654,7 +625,7 @@ class IngestSession:
             parent = self.session
             self._pid = os.getpid()
             # What went wrong before the fork did so in the parent.
-            self._problems, self.misses = [], []
+            self._troubles.begin_anew()
             self._begin(parent)
             if self._watch is not None:
                 self._watch.begun()
@@ -666,6 +637,26 @@ class IngestSession:
         if "multiprocessing.util" in sys.modules:
             sys.modules["multiprocessing.util"].Finalize(None, self.close, exitpriority=0)
         atexit.register(self.close)
+
+    def before_fork(self) -> None:
+        """Have forked children of this replay serve calls in turns with it."""
+        try:
+            self._share_served()
+        except (OSError, StoreError) as exc:
+            self.incomplete(f"each process was served answers from the first on: {exc}")
+
+    def after_fork(self) -> None:
+        """In the child, make fresh locks, and leave the calls under way to the parent."""
+        self._lock = threading.RLock()
+        self._troubles.renew_lock()
+        self._parts.renew_locks()
+        if self._served is not None:
+            self._served.renew_lock()
+        if self._watch is not None:
+            self._watch.forked()
+        for call in self._pending:
+            call.forget()
+        self._pending.clear()
 
     # -- deciding ----------------------------------------------------------------------------
 
@@ -825,32 +816,22 @@ class IngestSession:
 
     def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""
-        text = self.secrets.text(str(exc))
-        first = self.incomplete(text)
-        if self.strict:
-            raise exc
-        if first:
-            warning = self._warning(text)
-            try:
-                self._warn(warning, stacklevel=4)
-            except DataIOWarning:
-                # Where warnings are errors it is the session that fails, not the program's call.
-                self._unsaid = warning
-
-    def _warn(self, warning: DataIOWarning, *, stacklevel: int) -> None:
-        warnings.warn(warning, stacklevel=stacklevel)
-
-    def _warning(self, text: str) -> DataIOWarning:
-        return DataIOWarning(f"{text}; session {self.source!r} is incomplete from here on")
+        self._troubles.problem(exc, stacklevel=3)
 
     def incomplete(self, text: str) -> bool:
         """Mark the session incomplete, without a word now; say whether this is the first reason."""
-        text = self.secrets.text(text)
-        with self._lock:
-            first = not self._problems
-            if len(self._problems) < 100:
-                self._problems.append(text)
-        return first
+        return self._troubles.add(text)
+
+    @property
+    def misses(self) -> list[ReplayMissError]:
+        """The calls that replay did not find."""
+        return self._troubles.misses
+
+    def _troubled(self) -> None:
+        """Know that there is a problem or a miss more."""
+
+    def _warn(self, warning: DataIOWarning, stacklevel: int) -> None:
+        warnings.warn(warning, stacklevel=stacklevel)
 
     # -- request -----------------------------------------------------------------------------
 
@@ -922,32 +903,3 @@ def _has_recording(root: Path, source: str) -> bool:
         raise
     except StoreError:
         return False
-
-
-def _before_fork() -> None:
-    for ingest in list(_open):
-        try:
-            ingest._share_served()
-        except (OSError, StoreError) as exc:
-            ingest.incomplete(f"each process was served answers from the first on: {exc}")
-
-
-def _after_fork() -> None:
-    """Give the child fresh locks: another thread of the parent may have held them."""
-    global _stack_lock
-    _stack_lock = threading.RLock()
-    for ingest in list(_open):
-        ingest._lock = threading.RLock()
-        ingest._parts.renew_locks()
-        if ingest._served is not None:
-            ingest._served.renew_lock()
-        if ingest._watch is not None:
-            ingest._watch.forked()
-        for call in ingest._pending:
-            call.forget()
-        ingest._pending.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork)
-after_fork(_after_fork)

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import api, config
-from .api import IngestSession
+from . import config
+from .api import IngestSession, sessions
 from .environment import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link
 from .errors import DataIOWarning, ReplayMissError, StoreError
 from .identity import Identity
@@ -127,7 +127,7 @@ class AutoSession(IngestSession):
 
     def _take_place(self) -> None:
         # Below what the program opens itself, before or after; in no context of its own.
-        api._stack.insert(0, self)
+        sessions.insert(self)
 
     def _refuse_second_root(self) -> None:
         """Leave calls to whatever session the program has opened."""
@@ -193,16 +193,12 @@ class AutoSession(IngestSession):
         """Note a miss of this process's own; see ``IngestSession.missed``."""
         self.adopt()
         super().missed(error)
+
+    def _troubled(self) -> None:
         # At once: the process may end without a word.
         self._report(RUNNING)
 
-    def incomplete(self, text: str) -> bool:
-        """Note that something was not recorded; see ``IngestSession.incomplete``."""
-        first = super().incomplete(text)
-        self._report(RUNNING)
-        return first
-
-    def _warn(self, warning: DataIOWarning, *, stacklevel: int) -> None:
+    def _warn(self, warning: DataIOWarning, stacklevel: int) -> None:
         # Not as a warning of Python's: the program may have made these errors, or may collect them.
         say(f"warning: {warning}")
 
@@ -220,7 +216,7 @@ class AutoSession(IngestSession):
         self._report(LEFT)
         if isinstance(self.store, Store) and self.session is not None and not self._joined:
             with contextlib.suppress(StoreError):
-                self.store.note(replace(self.session, warnings=tuple(self._problems)))
+                self.store.note(replace(self.session, warnings=tuple(self._troubles.problems)))
 
     # -- how it ends -------------------------------------------------------------------------
 
@@ -250,7 +246,7 @@ class AutoSession(IngestSession):
         if not self._joined:
             super()._end_row(store, session, settled)
 
-    def _report_misses(self, exc: BaseException | None) -> None:
+    def _raise_misses(self, exc: BaseException | None) -> None:
         """Raise nothing: there is nobody to take it. They are reported."""
 
     def _report(self, state: str) -> None:
@@ -258,7 +254,7 @@ class AutoSession(IngestSession):
         if self._run is None or session is None:
             return
         status = session.status
-        warnings = session.warnings if state == ENDED else tuple(self._problems)
+        warnings = session.warnings if state == ENDED else tuple(self._troubles.problems)
         report = Report(
             session.id, os.getpid(), self.program, state, status.value,
             len(self.misses), tuple(str(miss) for miss in self.misses[:_REPORTED]), warnings,

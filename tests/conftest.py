@@ -43,7 +43,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Nor does what another test has loaded; those of coverage say themselves what is.
     monkeypatch.setattr(coverage, "_BYPASSING", ())
     yield
-    left = list(api._stack)
+    left = list(api.sessions)
     for ingest in left:
         ingest.close()
     assert not left, "a test left a session open"
