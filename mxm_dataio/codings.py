@@ -15,6 +15,9 @@ from .errors import ConfigError
 
 # Bytes that come out at a time.
 STEP = 65_536
+# Bytes put in at a time where a library can't be told how much may come out: some twelve are a
+# meta-block of Brotli, which may stand for 16 MiB (RFC 7932 §9.2).
+_SLICE = 16
 
 
 class Decoder:
@@ -91,7 +94,8 @@ class _Brotli(Decoder):
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if not self._bounded:
-            yield self._process(data)
+            for at in range(0, len(data), _SLICE):
+                yield self._process(data[at : at + _SLICE])
         else:
             piece = self._process(data, output_buffer_limit=STEP)
             while piece or not (self._inner.can_accept_more_data() or self._inner.is_finished()):

@@ -116,3 +116,10 @@ def test_a_brotli_library_without_bounds_will_do(monkeypatch: pytest.MonkeyPatch
     decoder = DECODERS["br"]()
     assert b"".join(decoder.feed(brotli.compress(b"older"))) == b"older"
     assert decoder.finished
+    # Some dozens of bytes stand for all of it; what it takes at a time is a part.
+    block = 16 << 20
+    decoder = DECODERS["br"]()
+    sizes = [len(piece) for piece in decoder.feed(brotli.compress(bytes(4 * block), quality=5))]
+    assert sum(sizes) == 4 * block
+    assert max(sizes) <= 2 * block
+    assert decoder.finished
