@@ -19,7 +19,7 @@ from .models import Failure, Headers, Peer, Request, Response
 from .previews import Preview
 from .reporting import Report
 from .summary import summary
-from .tally import host_of
+from .tally import counted_host
 from .utils import parse_instant
 
 _SCRIPTS = ("base", "summary", "charts", "rows", "call", "table", "timeline", "main")
@@ -131,7 +131,7 @@ class _Columns:
             calls.append(
                 [
                     request.id, parts[request.session_id], self._words.place(request.method),
-                    self._urls.place(_url(request)), hosts[host_of(request)],
+                    self._urls.place(_url(request)), hosts[counted_host(request)],
                     self._since(request.started_at), _ms(request.duration),
                     self._words.place(request.status), self._head(request.headers),
                     self._checksum(request.body_checksum), request.body_size,

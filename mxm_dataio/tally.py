@@ -175,7 +175,7 @@ class Tally:
         )
         self._moments[session].append(began)
         what = wrong(call)
-        name = host_of(request)
+        name = counted_host(request)
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = Host(name)
@@ -322,8 +322,8 @@ def wrong(call: Exchange) -> str | None:
         return str(code)
 
 
-def host_of(request: Request) -> str:
-    """Return the host of a call, with its port where the URL names one.
+def counted_host(request: Request) -> str:
+    """Return the host a call is counted under, with its port where the URL names one.
 
     What is no URL of a host, as a fetcher's need not be, is counted under its source.
     """

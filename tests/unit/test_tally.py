@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio.models import Exchange, Failure, Peer, Request, Response, Status, Timings
-from mxm_dataio.tally import Percentiles, Tally, host_of, wrong
+from mxm_dataio.tally import Percentiles, Tally, counted_host, wrong
 from mxm_dataio.utils import instant
 
 START = 1_750_000_000.0
@@ -109,7 +109,7 @@ def test_hosts() -> None:
     ("url", "host"), [(".", "(market)"), ("", "(market)"), ("http://[", "(market)")]
 )
 def test_what_names_no_host_is_its_sources(url: str, host: str) -> None:
-    assert host_of(call(url=url).request) == host
+    assert counted_host(call(url=url).request) == host
 
 
 def test_failures_are_told_by_kind() -> None:
