@@ -94,46 +94,69 @@ def same(old: Any, new: Any) -> bool:
 
 def differences(old: Any, new: Any) -> Iterator[Difference]:
     """Yield what differs between two values that :func:`parse` gave, in the order of the second."""
-    return _differences(old, new, (), "")
+    return _differences(old, new, _Place((), ""), _Place((), ""))
 
 
-def _differences(old: Any, new: Any, path: Path, shown: str) -> Iterator[Difference]:
+class _Place(NamedTuple):
+    """A value's place in one of the documents: as a path, and as a text."""
+
+    path: Path
+    shown: str
+
+    def member(self, name: str) -> _Place:
+        """Return the place of an object's member."""
+        return _Place((*self.path, name), _member(self.shown, name))
+
+    def element(self, index: int, value: Any, name: str | None) -> _Place:
+        """Return the place of an array's element."""
+        return _Place((*self.path, index), _element(self.shown, index, value, name))
+
+
+def _differences(old: Any, new: Any, was: _Place, now: _Place) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
-        yield from _of_objects(old, new, path, shown)
+        yield from _of_objects(old, new, was, now)
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _of_arrays(old, new, path, shown)
+        yield from _of_arrays(old, new, was, now)
     elif not same(old, new):
-        yield Difference(Op.CHANGED, path, old, new, shown or "$")
+        yield Difference(Op.CHANGED, now.path, old, new, now.shown or "$")
+
+
+def _removed(value: Any, was: _Place) -> Difference:
+    return Difference(Op.REMOVED, was.path, value, None, was.shown)
+
+
+def _added(value: Any, now: _Place) -> Difference:
+    return Difference(Op.ADDED, now.path, None, value, now.shown)
 
 
 def _of_objects(
-    old: dict[str, Any], new: dict[str, Any], path: Path, shown: str
+    old: dict[str, Any], new: dict[str, Any], was: _Place, now: _Place
 ) -> Iterator[Difference]:
     for name, value in old.items():
         if name not in new:
-            below = _member(shown, name)
-            yield Difference(Op.REMOVED, (*path, name), value, None, below)
+            yield _removed(value, was.member(name))
     for name, value in new.items():
-        below = _member(shown, name)
         if name not in old:
-            yield Difference(Op.ADDED, (*path, name), None, value, below)
+            yield _added(value, now.member(name))
         else:
-            yield from _differences(old[name], value, (*path, name), below)
+            yield from _differences(old[name], value, was.member(name), now.member(name))
 
 
-def _of_arrays(old: list[Any], new: list[Any], path: Path, shown: str) -> Iterator[Difference]:
+def _of_arrays(old: list[Any], new: list[Any], was: _Place, now: _Place) -> Iterator[Difference]:
     name = _naming(old, new)
     for before, after in _aligned(old, new, name):
         if after is None:
             assert before is not None
-            at = _element(shown, before, old[before], name)
-            yield Difference(Op.REMOVED, (*path, before), old[before], None, at)
+            yield _removed(old[before], was.element(before, old[before], name))
         elif before is None:
-            at = _element(shown, after, new[after], name)
-            yield Difference(Op.ADDED, (*path, after), None, new[after], at)
+            yield _added(new[after], now.element(after, new[after], name))
         else:
-            at = _element(shown, after, new[after], name)
-            yield from _differences(old[before], new[after], (*path, after), at)
+            yield from _differences(
+                old[before],
+                new[after],
+                was.element(before, old[before], name),
+                now.element(after, new[after], name),
+            )
 
 
 # -- aligning arrays -------------------------------------------------------------------------------

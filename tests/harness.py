@@ -137,12 +137,15 @@ def _compare(
     assert recorded == plain, f"recording differs at {difference(recorded, plain)}"
     if server is not None:
         assert server.connections - after == after - before, "other connections under capture"
+    if server is not None:
+        server.settle()
     hits = server.hits if server else 0
     before_replay()
     with IngestSession(SOURCE, root, "replay", **options) as ingest:
         replayed = run(ingest)
     assert replayed == plain, f"replay differs at {difference(replayed, plain)}"
     if server is not None:
+        server.settle()
         assert server.hits == hits, "replay reached the server"
     return plain
 

@@ -84,9 +84,12 @@ class Connection:
         self._record = record
         self._buffer = bytearray()
         self._raw = bytearray()
+        # A request was read, and nothing was sent since: the handler is not reading.
+        self._asked = False
 
     def read_request(self) -> Request | None:
         """Read a whole request; None if the peer closed before its end."""
+        self._asked = False
         self._raw.clear()
         try:
             head = self._read_until(b"\r\n\r\n")
@@ -101,6 +104,7 @@ class Connection:
         request = Request(method, target, version, headers, body, len(body), digest, raw)
         if self._record is not None:
             self._record(request)
+        self._asked = True
         return request
 
     @property
@@ -152,9 +156,20 @@ class Connection:
                     return
                 (other if source is self._sock else self._sock).sendall(data)
 
+    def readable(self) -> bool:
+        """Say whether bytes, or the peer's end, wait to be read by one that reads."""
+        if self._asked:
+            return False
+        try:
+            return bool(select.select([self._sock], [], [], 0)[0])
+        except (OSError, ValueError):
+            # Its thread is about to end.
+            return True
+
     def send(self, data: bytes) -> None:
         """Send all of the data."""
         self._sock.sendall(data)
+        self._asked = False
 
     def reset(self) -> None:
         """Cut the connection: the peer gets a reset, not an end of file."""
@@ -304,6 +319,21 @@ class RawServer:
                 self._probes.add(probe.getsockname()[1])
             probe.connect(self._address)
             probe.recv(1)
+
+    def settle(self, seconds: float = 0.5) -> None:
+        """Return when nothing that was sent is left to read, or a handler takes too long to.
+
+        A program that closes without waiting for its answer may be ahead of the server.
+        """
+        deadline = time.monotonic() + seconds
+        while self._unread() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _unread(self) -> bool:
+        """Say whether a connection has more to read, be it that its peer has closed it."""
+        with self._lock:
+            held = list(self._open.values())
+        return any(one.readable() for one in held)
 
     def stop(self) -> None:
         """Stop listening and end every connection; further calls do nothing.

@@ -299,3 +299,20 @@ def test_connections_are_counted_at_sync(host: str) -> None:
             server.sync()
             assert server.connections == number + 1
     assert server.url == f"http://{'[::1]' if ':' in host else host}:{server.port}"
+
+
+def test_what_was_sent_by_one_that_did_not_wait_is_settled() -> None:
+    begin = threading.Event()
+
+    def late(connection: Connection) -> None:
+        begin.wait(5)
+        connection.read_request()
+
+    with RawServer(late) as server:
+        with socket.create_connection((server.host, server.port)) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        server.sync()
+        assert server.hits == 0
+        threading.Timer(0.1, begin.set).start()
+        server.settle()
+        assert server.hits == 1

@@ -92,6 +92,13 @@ def test_paths_lead_to_the_values(old: Any, new: Any) -> None:
             assert same(at(before, one.path), one.old)
 
 
+def test_what_was_removed_is_at_its_place_in_the_first_document() -> None:
+    # Its element has another place in the second.
+    old, new = [None, None, {"a": 1}], [None, [], None, {}]
+    (removed,) = [one for one in found(old, new) if one.op is Op.REMOVED]
+    assert (removed.path, removed.shown, removed.old) == ((2, "a"), "[2].a", 1)
+
+
 @given(VALUES | NAMED, VALUES | NAMED)
 def test_all_that_differs_is_told(old: Any, new: Any) -> None:
     """Undoing each difference in the second document gives the first."""
