@@ -157,12 +157,8 @@ class SQLiteCatalog:
     """Rows in one SQLite file.
 
     Args:
-        path: the file; made when absent, unless ``readonly``.
-        readonly: never write, not even to migrate.
-
-    Raises:
-        IntegrityError: the file is not ours, damaged, or of a newer version; it is left as it is.
-        StoreError: the file can't be opened or made.
+        path, readonly: as of a :class:`~mxm_dataio.database.Database`, which also says what is
+            raised.
     """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
