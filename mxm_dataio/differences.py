@@ -94,69 +94,97 @@ def same(old: Any, new: Any) -> bool:
 
 def differences(old: Any, new: Any) -> Iterator[Difference]:
     """Yield what differs between two values that :func:`parse` gave, in the order of the second."""
-    return _differences(old, new, _Place((), ""), _Place((), ""))
+    return _differences(old, new, None, None)
 
 
 class _Place(NamedTuple):
-    """A value's place in one of the documents: as a path, and as a text."""
+    """The place of a value below the root of one document.
 
-    path: Path
-    shown: str
+    It is put into words only for what differs, which is little of most documents.
 
-    def member(self, name: str) -> _Place:
-        """Return the place of an object's member."""
-        return _Place((*self.path, name), _member(self.shown, name))
+    Attributes:
+        above: the place of what holds the value; ``None``: the root.
+        step: its name or index there.
+        value: the value.
+        name: the member that names the elements of its array.
+    """
 
-    def element(self, index: int, value: Any, name: str | None) -> _Place:
-        """Return the place of an array's element."""
-        return _Place((*self.path, index), _element(self.shown, index, value, name))
+    above: _Place | None
+    step: str | int
+    value: Any
+    name: str | None = None
 
 
-def _differences(old: Any, new: Any, was: _Place, now: _Place) -> Iterator[Difference]:
+def _steps(place: _Place | None) -> list[_Place]:
+    """Return the places on the way from the root to one."""
+    steps = []
+    while place is not None:
+        steps.append(place)
+        place = place.above
+    return steps[::-1]
+
+
+def _path(place: _Place | None) -> Path:
+    return tuple(one.step for one in _steps(place))
+
+
+def _shown(place: _Place | None) -> str:
+    shown = ""
+    for one in _steps(place):
+        if isinstance(one.step, str):
+            shown = _member(shown, one.step)
+        else:
+            shown = _element(shown, one.step, one.value, one.name)
+    return shown
+
+
+def _differences(
+    old: Any, new: Any, was: _Place | None, now: _Place | None
+) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_objects(old, new, was, now)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _of_arrays(old, new, was, now)
     elif not same(old, new):
-        yield Difference(Op.CHANGED, now.path, old, new, now.shown or "$")
+        yield Difference(Op.CHANGED, _path(now), old, new, _shown(now) or "$")
 
 
-def _removed(value: Any, was: _Place) -> Difference:
-    return Difference(Op.REMOVED, was.path, value, None, was.shown)
+def _removed(was: _Place) -> Difference:
+    return Difference(Op.REMOVED, _path(was), was.value, None, _shown(was))
 
 
-def _added(value: Any, now: _Place) -> Difference:
-    return Difference(Op.ADDED, now.path, None, value, now.shown)
+def _added(now: _Place) -> Difference:
+    return Difference(Op.ADDED, _path(now), None, now.value, _shown(now))
 
 
 def _of_objects(
-    old: dict[str, Any], new: dict[str, Any], was: _Place, now: _Place
+    old: dict[str, Any], new: dict[str, Any], was: _Place | None, now: _Place | None
 ) -> Iterator[Difference]:
     for name, value in old.items():
         if name not in new:
-            yield _removed(value, was.member(name))
+            yield _removed(_Place(was, name, value))
     for name, value in new.items():
+        here = _Place(now, name, value)
         if name not in old:
-            yield _added(value, now.member(name))
+            yield _added(here)
         else:
-            yield from _differences(old[name], value, was.member(name), now.member(name))
+            yield from _differences(old[name], value, _Place(was, name, old[name]), here)
 
 
-def _of_arrays(old: list[Any], new: list[Any], was: _Place, now: _Place) -> Iterator[Difference]:
+def _of_arrays(
+    old: list[Any], new: list[Any], was: _Place | None, now: _Place | None
+) -> Iterator[Difference]:
     name = _naming(old, new)
     for before, after in _aligned(old, new, name):
-        if after is None:
-            assert before is not None
-            yield _removed(old[before], was.element(before, old[before], name))
-        elif before is None:
-            yield _added(new[after], now.element(after, new[after], name))
+        there = _Place(was, before, old[before], name) if before is not None else None
+        here = _Place(now, after, new[after], name) if after is not None else None
+        if here is None:
+            assert there is not None
+            yield _removed(there)
+        elif there is None:
+            yield _added(here)
         else:
-            yield from _differences(
-                old[before],
-                new[after],
-                was.element(before, old[before], name),
-                now.element(after, new[after], name),
-            )
+            yield from _differences(there.value, here.value, there, here)
 
 
 # -- aligning arrays -------------------------------------------------------------------------------
