@@ -49,13 +49,7 @@ class Troubles:
 
     def add(self, text: str) -> bool:
         """Keep a problem, without a word now; say whether it is the first."""
-        text = self._clean(text)
-        with self._lock:
-            first = not self.problems
-            if len(self.problems) < _KEPT:
-                self.problems.append(text)
-        self._changed()
-        return first
+        return self._kept(text) is not None
 
     def problem(self, exc: BaseException, stacklevel: int) -> None:
         """Keep a problem, and warn of the first one, or raise it when ``strict``.
@@ -63,11 +57,10 @@ class Troubles:
         Args:
             stacklevel: the frame that the warning is about, counted from the caller's own: 1.
         """
-        first = self.add(str(exc))
+        warning = self._kept(str(exc))
         if self._strict:
             raise exc
-        if first:
-            warning = self._warning(str(exc))
+        if warning is not None:
             try:
                 self._warn(warning, stacklevel + 2)
             except DataIOWarning:
@@ -82,11 +75,11 @@ class Troubles:
         Raises:
             StoreError: when ``strict``.
         """
-        first = self.add(text)
+        warning = self._kept(text)
         if self._strict:
             raise StoreError(text)
-        if first:
-            self.unsaid = self._warning(text)
+        if warning is not None:
+            self.unsaid = warning
 
     def missed(self, error: ReplayMissError) -> None:
         """Keep a miss, so that it can't be swallowed."""
@@ -122,7 +115,14 @@ class Troubles:
         """Make a fresh lock, in a forked child."""
         self._lock = threading.RLock()
 
-    def _warning(self, text: str) -> DataIOWarning:
-        return DataIOWarning(
-            f"{self._clean(text)}; session {self._source!r} is incomplete from here on"
-        )
+    def _kept(self, text: str) -> DataIOWarning | None:
+        """Keep a problem; return the warning that is due if it is the first."""
+        text = self._clean(text)
+        with self._lock:
+            first = not self.problems
+            if len(self.problems) < _KEPT:
+                self.problems.append(text)
+        self._changed()
+        if not first:
+            return None
+        return DataIOWarning(f"{text}; session {self._source!r} is incomplete from here on")
