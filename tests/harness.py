@@ -137,7 +137,6 @@ def _compare(
     assert recorded == plain, f"recording differs at {difference(recorded, plain)}"
     if server is not None:
         assert server.connections - after == after - before, "other connections under capture"
-    if server is not None:
         server.settle()
     hits = server.hits if server else 0
     before_replay()

@@ -39,18 +39,6 @@ from mxm_dataio.models import (
 from mxm_dataio.utils import canonical_json, instant, new_id
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "dataio.sqlite"
-
-
-@pytest.fixture
-def catalog(path: Path) -> Iterator[SQLiteCatalog]:
-    made = SQLiteCatalog(path)
-    yield made
-    made.close()
-
-
 def session(id: str, as_of: str = "2025-01-01", source: str = "src") -> Session:
     return Session(id, source, Mode.RECORD, as_of, Status.COMPLETE, "t", root_id=id)
 

@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,17 +18,6 @@ from mxm_dataio.database import Database
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.migrations import APPLICATION_ID, SCHEMA_VERSION
 from tests.unit.test_catalog import put, session
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "dataio.sqlite"
-
-
-@pytest.fixture
-def catalog(path: Path) -> Iterator[SQLiteCatalog]:
-    with closing(SQLiteCatalog(path)) as made:
-        yield made
 
 
 def test_the_file_is_ours_private_and_in_wal_mode(path: Path, catalog: SQLiteCatalog) -> None:

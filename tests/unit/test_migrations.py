@@ -18,11 +18,6 @@ from mxm_dataio.migrations import SCHEMA_VERSION
 from tests.unit.test_catalog import put, session
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "dataio.sqlite"
-
-
 def grown(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, *steps))
     monkeypatch.setattr(migrations, "SCHEMA_VERSION", len(migrations.MIGRATIONS))

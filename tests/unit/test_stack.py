@@ -47,10 +47,10 @@ def elsewhere(stack: Stack[Opened]) -> Opened | None:
         return pool.submit(stack.active).result()
 
 
-def close(stack: Stack[Opened], one: Opened, token: object) -> None:
+def close(stack: Stack[Opened], one: Opened, token: contextvars.Token[Opened | None]) -> None:
     stack.remove(one)
     one.is_open = False
-    stack.restore(token)  # type: ignore[arg-type]
+    stack.restore(token)
 
 
 def test_the_last_is_uppermost_and_those_below_come_back(stack: Stack[Opened]) -> None:
