@@ -2,6 +2,8 @@
 # make test   all tests
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
+# make test-steady  make test's tests in four processes, fifty times (two hours and more; RUNS=5 for
+#             fewer), with CI set every other time; ends at the first run that fails
 # make test-fork  with urllib3-future in urllib3's place
 # make trust  nothing lost, nothing leaked, nothing forged: kills, writers at once, flipped bytes,
 #             fuzzed parsers, planted secrets (ARGS=--long for thousands)
@@ -18,7 +20,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-long test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +38,15 @@ test: $(VENV)/.installed
 
 test-long: $(VENV)/.installed
 	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
+
+# Where CI is set the examples of the properties are always the same; where it isn't they are new.
+RUNS ?= 50
+test-steady: $(VENV)/.installed
+	@for run in $$(seq $(RUNS)); do \
+		if [ $$((run % 2)) = 0 ]; then export CI=true; else unset CI; fi; \
+		echo "run $$run of $(RUNS)$${CI:+, CI set}"; \
+		$(BIN)/python -m pytest -q -n 4 -m 'not long' || exit 1; \
+	done
 
 test-fork:
 	$(PYTHON) -m venv .venv-fork
