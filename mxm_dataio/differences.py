@@ -94,16 +94,17 @@ def same(old: Any, new: Any) -> bool:
 
 def differences(old: Any, new: Any) -> Iterator[Difference]:
     """Yield what differs between two values that :func:`parse` gave, in the order of the second."""
-    return _differences(old, new, None, None)
+    return _differences(_Place(None, "", old), _Place(None, "", new))
 
 
 class _Place(NamedTuple):
-    """The place of a value below the root of one document.
+    """A value of one document, and its place there.
 
     It is put into words only for what differs, which is little of most documents.
 
     Attributes:
-        above: the place of what holds the value; ``None``: the root.
+        above: the place of what holds the value; ``None``: the value is the root, whose step is
+            of no meaning.
         step: its name or index there.
         value: the value.
         name: the member that names the elements of its array.
@@ -115,20 +116,20 @@ class _Place(NamedTuple):
     name: str | None = None
 
 
-def _steps(place: _Place | None) -> list[_Place]:
-    """Return the places on the way from the root to one."""
+def _steps(place: _Place) -> list[_Place]:
+    """Return the places on the way from the root to one, without the root."""
     steps = []
-    while place is not None:
+    while place.above is not None:
         steps.append(place)
         place = place.above
     return steps[::-1]
 
 
-def _path(place: _Place | None) -> Path:
+def _path(place: _Place) -> Path:
     return tuple(one.step for one in _steps(place))
 
 
-def _shown(place: _Place | None) -> str:
+def _shown(place: _Place) -> str:
     shown = ""
     for one in _steps(place):
         if isinstance(one.step, str):
@@ -138,15 +139,13 @@ def _shown(place: _Place | None) -> str:
     return shown
 
 
-def _differences(
-    old: Any, new: Any, was: _Place | None, now: _Place | None
-) -> Iterator[Difference]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        yield from _of_objects(old, new, was, now)
-    elif isinstance(old, list) and isinstance(new, list):
-        yield from _of_arrays(old, new, was, now)
-    elif not same(old, new):
-        yield Difference(Op.CHANGED, _path(now), old, new, _shown(now) or "$")
+def _differences(was: _Place, now: _Place) -> Iterator[Difference]:
+    if isinstance(was.value, dict) and isinstance(now.value, dict):
+        yield from _of_objects(was, now)
+    elif isinstance(was.value, list) and isinstance(now.value, list):
+        yield from _of_arrays(was, now)
+    elif not same(was.value, now.value):
+        yield Difference(Op.CHANGED, _path(now), was.value, now.value, _shown(now) or "$")
 
 
 def _removed(was: _Place) -> Difference:
@@ -157,9 +156,8 @@ def _added(now: _Place) -> Difference:
     return Difference(Op.ADDED, _path(now), None, now.value, _shown(now))
 
 
-def _of_objects(
-    old: dict[str, Any], new: dict[str, Any], was: _Place | None, now: _Place | None
-) -> Iterator[Difference]:
+def _of_objects(was: _Place, now: _Place) -> Iterator[Difference]:
+    old, new = was.value, now.value
     for name, value in old.items():
         if name not in new:
             yield _removed(_Place(was, name, value))
@@ -168,12 +166,11 @@ def _of_objects(
         if name not in old:
             yield _added(here)
         else:
-            yield from _differences(old[name], value, _Place(was, name, old[name]), here)
+            yield from _differences(_Place(was, name, old[name]), here)
 
 
-def _of_arrays(
-    old: list[Any], new: list[Any], was: _Place | None, now: _Place | None
-) -> Iterator[Difference]:
+def _of_arrays(was: _Place, now: _Place) -> Iterator[Difference]:
+    old, new = was.value, now.value
     name = _naming(old, new)
     for before, after in _aligned(old, new, name):
         there = _Place(was, before, old[before], name) if before is not None else None
@@ -184,7 +181,7 @@ def _of_arrays(
         elif there is None:
             yield _added(here)
         else:
-            yield from _differences(there.value, here.value, there, here)
+            yield from _differences(there, here)
 
 
 # -- aligning arrays -------------------------------------------------------------------------------
