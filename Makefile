@@ -33,19 +33,20 @@ $(VENV)/.installed: pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python -m examples.demo
 
+WORKERS ?= auto
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n auto -m 'not long'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not long'
 
 test-long: $(VENV)/.installed
 	MXM_TEST_ROUNDS=50 $(BIN)/python -m pytest -q -n auto
 
 # Where CI is set the examples of the properties are always the same; where it isn't they are new.
 RUNS ?= 50
-test-steady: $(VENV)/.installed
+test-steady:
 	@for run in $$(seq $(RUNS)); do \
 		if [ $$((run % 2)) = 0 ]; then export CI=true; else unset CI; fi; \
 		echo "run $$run of $(RUNS)$${CI:+, CI set}"; \
-		$(BIN)/python -m pytest -q -n 4 -m 'not long' || exit 1; \
+		$(MAKE) --no-print-directory test WORKERS=4 || exit 1; \
 	done
 
 test-fork:
