@@ -9,7 +9,8 @@ messages. Values are held in memory alone, for as long as the session is open.
 can be guessed from, and a number would depend on the order in which secrets were met. It is also
 what replay hands out in the secret's place, and what the program then sends back: a request that
 holds it has the same identity as the recorded one, which was masked before it was identified. Two
-secrets in one place are one call, as two keys under one name are.
+secrets in one place are one call, as two keys under one name are. A signed token is replaced by
+a void one, which the program can still read; see :mod:`mxm_dataio.tokens`.
 
 **What is known.** Passwords, keys and tokens of eight characters and more, unless they are a word,
 a date or a number below twelve digits: masked everywhere, such a value would take data along. A
@@ -40,9 +41,11 @@ from mmap import mmap
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
+from . import tokens
 from .heads import parse_head
 from .models import Headers
-from .redaction import PASSING_NAMES, PLACEHOLDER, TOKEN_MARK, Found, Redaction
+from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
+from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type, utf8
 
 # Bodies above this are not looked into.
@@ -172,6 +175,12 @@ class Secrets:
         if value in self._lasting or not self.rules.values:
             return
         for one in _readings(value):
+            token = tokens.parsed(one)
+            if token is not None and token.signature == PLACEHOLDER:
+                continue
+            if token is not None and _tellable(found, token.signature):
+                # What it says stays; its signature alone may be sent too.
+                one = token.signature
             if one != PLACEHOLDER and _tellable(found, one):
                 self._learn(found, one, clear)
 
@@ -200,6 +209,10 @@ class Secrets:
     # -- masking -----------------------------------------------------------------------------
 
     def mask(self, data: bytes) -> bytes:
+        """Return bytes that a program sent or said without the values that are known."""
+        return collapsed(self._mask(data))
+
+    def _mask(self, data: bytes) -> bytes:
         """Return bytes without the values that are known."""
         if not self._needles:
             return data
@@ -211,8 +224,8 @@ class Secrets:
         return data
 
     def mask_text(self, text: str) -> str:
-        """Return text without the values that are known."""
-        if not self._needles:
+        """Return text that a program sent or said without the values that are known."""
+        if not self._needles and tokens.MARK not in text:
             return text
         data = text.encode("utf-8", "surrogatepass")
         clean = self.mask(data)
@@ -239,7 +252,7 @@ class Secrets:
 
     def head(self, head: bytes) -> bytes:
         """Return a request's head without secrets, and remember them."""
-        return self.lines(self.rules.head(head, self.learn))
+        return collapsed(self.lines(self.rules.head(head, self.learn)))
 
     def answer_head(self, head: bytes, clear: Clear) -> bytes:
         """Return an answer's head without secrets, and remember them.
@@ -254,7 +267,7 @@ class Secrets:
 
         A server can have anything taken for a secret, and other answers are to stay readable.
         """
-        if self.mask(lines) is lines:
+        if self._mask(lines) is lines:
             return lines
         return _LINE.sub(self._line, lines)
 
@@ -262,7 +275,7 @@ class Secrets:
         first, name, value = match["first"] or b"", match["name"] or b"", match["value"]
         if name.strip(b" \t").lower() in _FRAMING:
             return match.group()
-        return first + self.mask(name) + self.mask(value)
+        return first + self._mask(name) + self._mask(value)
 
     def document(self, document: bytes) -> str:
         """Return a JSON document without the values that are known."""
@@ -308,8 +321,7 @@ class Secrets:
         if last[2] is self._needles and last[0] == pairs:
             return last[1]
         clean = self.rules.header_pairs(pairs, self.learn)
-        if self._needles:
-            clean = tuple([(name, self.mask_text(value)) for name, value in clean])
+        clean = tuple([(name, self.mask_text(value)) for name, value in clean])
         if clean == pairs:
             clean = pairs
         self._last_pairs = (pairs, clean, self._needles)
@@ -388,7 +400,7 @@ class Secrets:
         clean = plain
         if "json" in media and len(content) <= _TOKEN_ANSWER and len(plain) <= _TOKEN_PLAIN:
             clean = self.rules.token_answer(plain, self.learn, cut=cut)
-        clean = self.mask(clean)
+        clean = self._mask(clean)
         if cut:
             clean = _masked_end(clean, self._needles)
         if clean == plain:

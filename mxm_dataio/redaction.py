@@ -17,10 +17,12 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, unquote, unquote_plus
 
+from . import tokens
 from .models import Headers
+from .tokens import stand_in
 from .utils import is_json, media_type
 
-PLACEHOLDER = "REDACTED"
+PLACEHOLDER = tokens.PLACEHOLDER
 
 SECRET_HEADERS = frozenset(
     """
@@ -153,12 +155,13 @@ class Redaction:
         if name == "set-cookie":
             cookie, semicolon, rest = value.partition(";")
             # Without a name the whole is the value (RFC 6265bis §5.6).
-            name, equals, _ = cookie.partition("=")
-            return f"{name if equals else ''}{equals}{PLACEHOLDER}{semicolon}{rest}"
-        scheme, space, _ = value.strip().partition(" ")
+            name, equals, text = cookie.partition("=")
+            after = stand_in((text if equals else cookie).strip())
+            return f"{name if equals else ''}{equals}{after}{semicolon}{rest}"
+        scheme, space, credentials = value.strip().partition(" ")
         if space and name.endswith("authorization"):
-            return f"{scheme} {PLACEHOLDER}"
-        return PLACEHOLDER
+            return f"{scheme} {stand_in(credentials.strip())}"
+        return stand_in(value.strip())
 
     def head(self, head: bytes, into: Sink = _nowhere) -> bytes:
         """Return the bytes of a status line and headers without secret values.
@@ -226,7 +229,7 @@ class Redaction:
         if plain not in self.names:
             return field
         into(Found(place, plain, unquote_plus(value)))
-        return f"{name}={PLACEHOLDER}"
+        return f"{name}={stand_in(value)}"
 
     def body(self, body: bytes, content_type: str, into: Sink = _nowhere) -> bytes:
         """Return a request body without the values of secret form fields and JSON members."""
@@ -331,8 +334,10 @@ class Redaction:
 
         def member(match: re.Match[bytes]) -> bytes:
             name = match["name"].decode("utf-8", "replace").lower()
-            secret = name in _TOKENS or name in self.names
-            return match["head"] + b'"' + PLACEHOLDER.encode() + b'"' if secret else match.group()
+            if name not in _TOKENS and name not in self.names:
+                return match.group()
+            after = stand_in(match["text"].decode("utf-8", "replace"))
+            return match["head"] + b'"' + after.encode("ascii") + b'"'
 
         return _MEMBER.sub(member, content)
 
@@ -404,7 +409,7 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
 _PARAMETERS = re.compile(
     r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)"""
 )
-_MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?:[^"\\]|\\.)+"')
+_MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)"')
 # The same, or the beginning of one.
 _BEGUN = re.compile(
     rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
