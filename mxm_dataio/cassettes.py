@@ -145,7 +145,7 @@ class CassetteSession(IngestSession):
         return was, Tape(self.path, document, self._deriving())
 
     def _deriving(self) -> Deriving:
-        return Deriving(self._identified, self.redaction.headers, _UNCOUNTED)
+        return Deriving(self._identified, self.redaction.uncounted_headers, _UNCOUNTED)
 
     def _identified(self, method: str, url: str, headers: Headers, body: bytes | None) -> Identity:
         return self.identify(method, url, headers, body)

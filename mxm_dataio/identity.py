@@ -31,7 +31,7 @@ import ipaddress
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from mmap import MADV_DONTNEED, mmap
@@ -137,8 +137,8 @@ def identify(
     params: Iterable[tuple[str, str]] = (),
     headers: Iterable[tuple[str, str]] = (),
     body: bytes | mmap | None = None,
-    ignore: Collection[str] = (),
-    ignore_headers: Collection[str] = (),
+    ignore: Container[str] = (),
+    ignore_headers: Container[str] = (),
     source: str = "",
 ) -> Identity:
     """Return the identity of a call.
@@ -149,9 +149,9 @@ def identify(
         params: more parameters, decoded.
         headers: as sent; repeats are joined with ``", "``.
         body: the bytes as sent, before transfer coding.
-        ignore: lower-case names of query and form fields, and of JSON members at any depth,
-            that do not count.
-        ignore_headers: lower-case names of headers that never count.
+        ignore: holds the names, asked as they stand, of query and form fields, and of JSON
+            members at any depth, that do not count.
+        ignore_headers: holds the lower-case names of headers that never count.
         source: which the call belongs to.
     """
     endpoint, query = split_url(url)
@@ -177,12 +177,12 @@ def identify(
     )
 
 
-def vary_names(value: str | None, ignore_headers: Collection[str] = ()) -> tuple[str, ...]:
+def vary_names(value: str | None, ignore_headers: Container[str] = ()) -> tuple[str, ...]:
     """Return the lower-case, sorted names of a ``Vary`` header; ``*`` names nothing usable."""
     if not value:
         return ()
     names = {name.strip().lower() for name in value.split(",")}
-    return tuple(sorted(names - {"", "*"} - set(ignore_headers)))
+    return tuple(sorted(name for name in names - {"", "*"} if name not in ignore_headers))
 
 
 def base_of(document: str) -> tuple[str, tuple[str, ...]]:
@@ -303,13 +303,13 @@ def form_pairs(query: bytes) -> list[Pair]:
     return pairs
 
 
-def _sorted_pairs(pairs: Iterable[Pair], ignore: Collection[str]) -> list[Any]:
+def _sorted_pairs(pairs: Iterable[Pair], ignore: Container[str]) -> list[Any]:
     kept = [pair for pair in pairs if _name(pair[0]) not in ignore] if ignore else pairs
     return [[_text(name), _text(value)] for name, value in sorted(kept, key=_FIRST)]
 
 
 def _name(name: bytes) -> str:
-    return name.decode("utf-8", "replace").lower()
+    return name.decode("utf-8", "replace")
 
 
 def _text(value: bytes) -> Any:
@@ -322,7 +322,7 @@ def _text(value: bytes) -> Any:
 # -- the body --------------------------------------------------------------------------------
 
 
-def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection[str]) -> Any:
+def body_member(body: bytes | mmap | None, content_type: str, ignore: Container[str]) -> Any:
     """Return the ``body`` member of the document."""
     if body is None or len(body) == 0:
         return None
@@ -342,11 +342,11 @@ def body_member(body: bytes | mmap | None, content_type: str, ignore: Collection
     return {"sha256": _sha256(body, 0, len(body))}
 
 
-def _json_value(content: bytes, ignore: Collection[str]) -> Any:
+def _json_value(content: bytes, ignore: Container[str]) -> Any:
     """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
 
     def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        kept = [(k, v) for k, v in pairs if k.lower() not in ignore] if ignore else pairs
+        kept = [(k, v) for k, v in pairs if k not in ignore] if ignore else pairs
         value = dict(kept)
         if len(value) != len(kept):
             raise NotCanonicalError("a key stands twice")
@@ -368,7 +368,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -> list[Any] | None:
+def _multipart(body: bytes | mmap, content_type: str, ignore: Container[str]) -> list[Any] | None:
     """Return the parts of RFC 2046 §5.1.1 as documents, or ``None`` where the framing is off.
 
     Only headers are parsed into memory, so a memory-mapped upload of any size will do.
@@ -393,7 +393,7 @@ def _multipart(body: bytes | mmap, content_type: str, ignore: Collection[str]) -
             headers = _part_headers(bytes(body[at + 2 : head_end]))
         except UnicodeDecodeError:
             return None
-        if not ignore or part_name(headers).lower() not in ignore:
+        if not ignore or part_name(headers) not in ignore:
             parts.append({"headers": sorted(headers), "sha256": digest})
         at = end + 2 + len(delimiter)
     return parts if body[at + 2 :].strip(b" \t\r\n") == b"" else None

@@ -45,6 +45,8 @@ from . import tokens
 from .heads import parse_head
 from .models import Headers
 from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
+from .secret_names import SHORTEST as _SHORTEST
+from .secret_names import is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type, utf8
 
@@ -57,7 +59,7 @@ _STEP, _MEMBERS = 1 << 14, 1024
 # What one may inflate to: 16 KiB can hold 16 MiB, which parsed would take twenty times as much.
 _TOKEN_PLAIN = 4 * _TOKEN_ANSWER
 _LASTING, _PASSING = 256, 32
-_SHORTEST, _LONGEST = 8, 8192
+_LONGEST = 8192
 # Characters of a value that are written in more than one way, up to which all are looked for.
 _ODDEST = 64
 # Needles above this number are not looked for one by one.
@@ -70,13 +72,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
 _SECRET_COOKIE = re.compile(
     r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
 )
-# What stands for itself in data: words, dates, numbers that are not long.
-_PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
 _ESCAPED = re.compile(r"%[0-9A-F]{2}")
-_DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
-_NUMBER = re.compile(r"[\d.,+:/-]+")
-_PIECES = re.compile(r"[^A-Za-z0-9]+")
-_WORDS = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_=")
 _ENTITIES = {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "'": "&apos;"}
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -327,12 +323,10 @@ class Secrets:
         self._last_pairs = (pairs, clean, self._needles)
         return clean
 
-    def param(self, name: str, value: str) -> str:
-        """Return a decoded parameter's value without secrets, and remember it under such a name."""
-        key = name.lower()
-        if key in self.rules.names:
-            self.learn(Found("query", key, value))
-        return self.mask_text(value)
+    def params(self, url: str, params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return decoded parameters of a URL without secrets, and remember them."""
+        pairs = self.rules.params(url, params, self.learn)
+        return [(name, self.mask_text(value)) for name, value in pairs]
 
     def body(self, body: bytes, content_type: str) -> bytes:
         """Return a request's body without secrets, and remember them."""
@@ -422,22 +416,14 @@ def _tellable(found: Found, value: str) -> bool:
     """Say whether a value is secret enough to be told from data."""
     if not _SHORTEST <= len(value) <= _LONGEST:
         return False
-    if _PLAIN.fullmatch(value) or _DATE.fullmatch(value):
-        return False
-    if _NUMBER.fullmatch(value) and sum(map(str.isdigit, value)) < 12:
+    if is_plain(value):
         return False
     if found.place == "cookie":
         # It may be the server's choice: words alone are data, lest it has a part of a protocol
         # masked (``application/json``) in whatever the session records from then on.
         named = _SECRET_COOKIE.search(found.name) is not None
-        return _drawn(value, 1 if named else _SHORTEST)
-    return found.name != "user" or found.place != "userinfo" or _drawn(value)
-
-
-def _drawn(value: str, least: int = _SHORTEST) -> bool:
-    """Say whether a value looks drawn by lot: so much of it is neither words nor short numbers."""
-    pieces = [piece for piece in _PIECES.split(value) if not _WORDS.fullmatch(piece)]
-    return sum(map(len, pieces)) >= least
+        return looks_drawn(value, 1 if named else _SHORTEST)
+    return found.name != "user" or found.place != "userinfo" or looks_drawn(value)
 
 
 def _readings(value: str) -> Iterator[str]:

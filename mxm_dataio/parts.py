@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -15,6 +15,7 @@ from .models import Headers
 from .recorder import Recorder
 from .redaction import Redaction, has_fields
 from .sources import Rules
+from .utils import media_type
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Part:
     """What a session has for one source.
 
     Attributes:
-        ignore: names of fields that do not count in an identity.
+        ignore: holds the names of fields that do not count in an identity.
         secrets: what is known to be secret, under this source's redaction.
         lookup: finds answers, where the session replays.
         recorder: writes calls, where it records.
@@ -30,7 +31,7 @@ class Part:
 
     source: str
     redaction: Redaction
-    ignore: frozenset[str]
+    ignore: Container[str]
     secrets: Secrets
     lookup: Lookup | None = None
     recorder: Recorder | None = None
@@ -46,9 +47,9 @@ class Part:
         """Return a call's identity: without what is secret or ignored."""
         secrets = self.secrets
         pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
-        url = secrets.url(url)
         if params:
-            params = [(name, secrets.param(name, value)) for name, value in params]
+            params = secrets.params(url, params)
+        url = secrets.url(url)
         if body:
             body = self._unmasked(body, pairs)
         return identify(
@@ -58,7 +59,7 @@ class Part:
             headers=pairs,
             body=body,
             ignore=self.ignore,
-            ignore_headers=self.redaction.headers,
+            ignore_headers=self.redaction.uncounted_headers,
             source=self.source,
         )
 
@@ -76,8 +77,10 @@ class Part:
                 return body
             body = bytes(body)
         clean = secrets.body(body, content_type)
-        # By rules, values change; by names alone the document is that of the body as it was.
-        return clean if self.redaction.rules else secrets.mask(body)
+        # By rules values change, and in forms by what stands beside them; by names alone the
+        # document is that of the body as it was.
+        form = media_type(content_type) == "application/x-www-form-urlencoded"
+        return clean if form or self.redaction.rules else secrets.mask(body)
 
 
 class Parts:
@@ -107,7 +110,7 @@ class Parts:
         self._lock = threading.Lock()
         own = self._redaction_of(source) or redacting.NOTHING
         secrets = Secrets(own, replays=replays)
-        self.own = Part(source, own, own.names | self._ignore, secrets)
+        self.own = Part(source, own, own.uncounted(self._ignore), secrets)
         self._parts = {source: self.own}
 
     def __iter__(self) -> Iterator[Part]:
@@ -159,7 +162,7 @@ class Parts:
             if part is None:
                 rules = self._redaction_of(source) or redacting.NOTHING
                 secrets = self.own.secrets.under(rules)
-                part = Part(source, rules, rules.names | self._ignore, secrets)
+                part = Part(source, rules, rules.uncounted(self._ignore), secrets)
                 if self._equip is not None:
                     self._equip(part)
                 self._parts[source] = part

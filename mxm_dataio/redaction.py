@@ -11,44 +11,34 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from . import tokens
 from .models import Headers
+from .secret_names import (
+    COMPANY,
+    SECRET_HEADERS,
+    SECRET_NAMES,
+    goes_with,
+    has_secret_header_word,
+    has_secret_word,
+    is_key,
+    is_plain,
+    looks_drawn,
+    may_be_secret,
+    may_hold_secret_words,
+)
+from .secret_names import PASSING_NAMES as PASSING_NAMES
 from .tokens import stand_in
 from .utils import is_json, media_type
 
 PLACEHOLDER = tokens.PLACEHOLDER
 
-SECRET_HEADERS = frozenset(
-    """
-    authorization proxy-authorization cookie set-cookie set-cookie2 x-api-key api-key apikey
-    x-auth-token x-access-token x-csrf-token x-xsrf-token x-amz-security-token x-goog-api-key
-    x-apikey x-token private-token x-vault-token ocp-apim-subscription-key
-    x-shopify-access-token
-    """.split()  # noqa: SIM905 - a table reads better than a list
-)
-SECRET_NAMES = frozenset(
-    """
-    access_token accesstoken api_key api-key apikey api_secret apisecret api_token apitoken
-    auth_token authtoken authorization client_secret clientsecret crumb id_token jwt oauth_token
-    oauth_signature oauth_nonce oauth_timestamp passphrase passwd password private_key pwd
-    refresh_token secret secret_key secretkey session_token sessionid sig signature
-    subscription-key token userpass awsaccesskeyid x-amz-credential x-amz-date
-    x-amz-security-token x-amz-signature x-goog-credential x-goog-date x-goog-signature
-    """.split()  # noqa: SIM905 - a table reads better than a list
-)
-# The values of these are made anew for each call, and worth nothing behind it.
-PASSING_NAMES = frozenset(
-    """
-    oauth_nonce oauth_signature oauth_timestamp sig signature x-amz-credential x-amz-date
-    x-amz-signature x-goog-credential x-goog-date x-goog-signature
-    """.split()  # noqa: SIM905 - a table reads better than a list
-)
 # A JSON object with a text under one of these is an OAuth token answer (RFC 6749 §5.1, OpenID
 # Connect Core §3.1.3.3).
 _TOKENS = frozenset({"access_token", "refresh_token", "id_token"})
@@ -92,6 +82,10 @@ class Redaction:
     Attributes:
         headers: of requests and responses. Of ``Set-Cookie`` only the cookie's value goes.
         names: of query parameters, form fields and JSON members at any depth, of requests.
+        words: so are headers and names that are by their words (``newPassword``), and what
+            belongs to a signature; see :mod:`mxm_dataio.secret_names`.
+        exempt_headers: headers that are not, whatever their words.
+        exempt_names: names that are not, whatever their words, value and company.
         userinfo: ``user:password@`` goes from URLs.
         values: what was found to be secret is masked wherever else it turns up in the session.
         tokens: the tokens of OAuth token answers go.
@@ -104,6 +98,9 @@ class Redaction:
 
     headers: frozenset[str] = SECRET_HEADERS
     names: frozenset[str] = SECRET_NAMES
+    words: bool = True
+    exempt_headers: frozenset[str] = frozenset()
+    exempt_names: frozenset[str] = frozenset()
     userinfo: bool = True
     values: bool = True
     tokens: bool = True
@@ -113,20 +110,67 @@ class Redaction:
         self, *rules: Rule, headers: Iterable[str] = (), names: Iterable[str] = ()
     ) -> Redaction:
         """Return this with more names, in any case, and more rules."""
+        more_headers, more_names = _lower(headers), _lower(names)
         return replace(
             self,
-            headers=self.headers | {name.lower() for name in headers},
-            names=self.names | {name.lower() for name in names},
+            headers=self.headers | more_headers,
+            names=self.names | more_names,
+            exempt_headers=self.exempt_headers - more_headers,
+            exempt_names=self.exempt_names - more_names,
             rules=(*self.rules, *rules),
         )
 
     def without(self, *, headers: Iterable[str] = (), names: Iterable[str] = ()) -> Redaction:
-        """Return this without some of its names."""
+        """Return this without some names, in any case: what stands under them is kept."""
+        less_headers, less_names = _lower(headers), _lower(names)
         return replace(
             self,
-            headers=self.headers - {name.lower() for name in headers},
-            names=self.names - {name.lower() for name in names},
+            headers=self.headers - less_headers,
+            names=self.names - less_names,
+            exempt_headers=self.exempt_headers | less_headers,
+            exempt_names=self.exempt_names | less_names,
         )
+
+    def is_secret(self, name: str, value: str | None = None) -> bool:
+        """Say whether what stands under a name is secret.
+
+        Args:
+            name: of a parameter, field, part, member or element, as it stands: its case tells
+                its words.
+            value: it decides where a name (``appid``) may be an identifier.
+        """
+        kind = _kind(name, self.names, self.words, self.exempt_names)
+        if kind is not _Kind.PERHAPS:
+            return kind is _Kind.SECRET
+        return value is not None and looks_drawn(value) and not is_plain(value)
+
+    def is_secret_header(self, name: str) -> bool:
+        """Say whether a header, in any case, is secret."""
+        return _is_secret_header(name, self.headers, self.words, self.exempt_headers)
+
+    def goes_with(self, name: str, value: str, beside: Iterable[str]) -> bool:
+        """Say whether a field belongs to a signature or log-in that stands beside it.
+
+        It is not secret by itself (``Expires``, ``timestamp``), but made anew with it.
+
+        Args:
+            beside: the names of all fields of its query, form or object.
+        """
+        kind = _kind(name, self.names, self.words, self.exempt_names)
+        return kind is _Kind.COMPANY and goes_with(name.lower(), value, _lower(beside))
+
+    def uncounted(self, names: Iterable[str] = ()) -> Container[str]:
+        """Return what holds all names, in any case, that do not count in an identity.
+
+        Args:
+            names: more of them.
+        """
+        return _Uncounted(self.is_secret, _lower(names))
+
+    @property
+    def uncounted_headers(self) -> Container[str]:
+        """What holds all headers, in any case, that do not count in an identity."""
+        return _Uncounted(self.is_secret_header, frozenset())
 
     def _ruled(self, place: str, name: str, value: str, into: Sink) -> str | None:
         for rule in self.rules:
@@ -148,9 +192,9 @@ class Redaction:
                 return after.replace("\r", " ").replace("\n", " ")
         if name in _HOLDS_URL:
             return self.url(value, into)
-        if name not in self.headers:
+        if not self.is_secret_header(name):
             return value
-        for found in _of_header(name, value, self.names):
+        for found in _of_header(name, value, self.is_secret):
             into(found)
         if name == "set-cookie":
             cookie, semicolon, rest = value.partition(";")
@@ -169,9 +213,11 @@ class Redaction:
         Lines without a secret stay as they are, to the byte; so does the line end.
         """
         ruled = bool(self.rules)
-        lines_of = _lines_of(frozenset(self.headers))
-        if not ruled and not lines_of.search(head.decode("latin-1").lower()):
-            return head
+        if not ruled:
+            text = head.decode("latin-1").lower()
+            by_words = self.words and may_hold_secret_words(text)
+            if not by_words and not _lines_of(frozenset(self.headers)).search(text):
+                return head
         lines = head.split(b"\n")
         folded = False
         for index, line in enumerate(lines[1:], 1):
@@ -181,7 +227,7 @@ class Redaction:
             name, colon, value = line.partition(b":")
             folded = False
             key = name.decode("latin-1").strip().lower()
-            if not colon or not (ruled or key in self.headers or key in _HOLDS_URL):
+            if not colon or not (ruled or key in _HOLDS_URL or self.is_secret_header(key)):
                 continue
             before = value.decode("latin-1").rstrip("\r")
             after = self._header(key, before.strip(), into)
@@ -201,35 +247,86 @@ class Redaction:
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
         scheme, slashes, rest = base.partition("//")
-        if slashes and self.userinfo:
+        authority = ""
+        if slashes:
             authority, slash, path = rest.partition("/")
             userinfo, at, host = authority.rpartition("@")
-            if at:
+            if at and self.userinfo:
                 for found in _of_userinfo(*map(unquote, userinfo.partition(":")[::2])):
                     into(found)
-            base = f"{scheme}//{host}{slash}{path}"
-        query, fragment = self._fields("query", query, into), self._fields("query", fragment, into)
+                base = f"{scheme}//{host}{slash}{path}"
+            authority = host
+        if ";" in base:
+            base = _PATH_FIELD.sub(lambda found: f";{self._field('query', found[1], into)}", base)
+        query = self._fields("query", query, into, authority)
+        fragment = self._fields("query", fragment, into)
         return f"{base}{mark}{query}{hash_mark}{fragment}"
 
-    def _fields(self, place: str, text: str, into: Sink) -> str:
+    def params(
+        self, url: str, params: Iterable[tuple[str, str]], into: Sink = _nowhere
+    ) -> list[tuple[str, str]]:
+        """Return decoded parameters of a URL without secret values."""
+        start, _, query = url.partition("#")[0].partition("?")
+        authority = start.partition("//")[2].partition("/")[0].rpartition("@")[2]
+        pairs = list(params)
+        beside = [*_names_of(query), *(name for name, _ in pairs)]
+        return [
+            (name, self._value("query", name, value, into, beside, authority))
+            for name, value in pairs
+        ]
+
+    def _fields(self, place: str, text: str, into: Sink, authority: str = "") -> str:
         if "=" not in text:
             return text
-        return "&".join([self._field(place, field, into) for field in text.split("&")])
+        # Of what stands beside one, few ask.
+        beside = _names_of(text) if "&" in text and _COMPANY_IN.search(text) else ()
+        fields = text.split("&")
+        return "&".join([self._field(place, field, into, beside, authority) for field in fields])
 
-    def _field(self, place: str, field: str, into: Sink) -> str:
+    def _field(
+        self, place: str, field: str, into: Sink, beside: Collection[str] = (), authority: str = ""
+    ) -> str:
+        """Return an encoded field of a query, form or path without its value, if it is secret."""
         name, equals, value = field.partition("=")
         if not equals:
             return field
-        plain = (unquote_plus(name) if "%" in name or "+" in name else name).lower()
-        if self.rules:
-            before = unquote_plus(value)
-            after = self._ruled(place, plain, before, into)
-            if after is not None:
-                return field if after == before else f"{name}={quote_plus(after)}"
-        if plain not in self.names:
+        name_is = _kind(_plain(name), self.names, self.words, self.exempt_names)
+        if name_is is _Kind.DATA and not self.rules and "%3" not in value and ":" not in value:
             return field
-        into(Found(place, plain, unquote_plus(value)))
-        return f"{name}={stand_in(value)}"
+        before = _plain(value)
+        after = self._value(place, _plain(name), before, into, beside, authority)
+        return field if after == before else f"{name}={quote_plus(after)}"
+
+    def _value(
+        self,
+        place: str,
+        name: str,
+        value: str,
+        into: Sink,
+        beside: Collection[str],
+        authority: str,
+    ) -> str:
+        """Return what takes the place of a field's value: itself, where it is not secret.
+
+        Args:
+            beside: the names of all fields with it.
+            authority: where the query is sent.
+        """
+        if self.rules:
+            after = self._ruled(place, name.lower(), value, into)
+            if after is not None:
+                return after
+        kind = _kind(name, self.names, self.words, self.exempt_names)
+        if self.is_secret(name, value) or (
+            kind is _Kind.KEY and is_key(value, authority.partition(":")[0])
+        ):
+            into(Found(place, name.lower(), value))
+            return stand_in(value)
+        if beside and self.goes_with(name, value, beside):
+            # Worth nothing by itself, and it may be anything: not to be looked for elsewhere.
+            return PLACEHOLDER
+        # The address of an answer to come, or of what is to be fetched.
+        return self.url(value, into) if "://" in value else value
 
     def body(self, body: bytes, content_type: str, into: Sink = _nowhere) -> bytes:
         """Return a request body without the values of secret form fields and JSON members."""
@@ -249,14 +346,14 @@ class Redaction:
 
     def _part(self, match: re.Match[bytes], into: Sink) -> bytes:
         """Return a part's head and a placeholder for its content, if its name is secret."""
-        name = match["name"].decode("utf-8", "replace").lower()
+        name = match["name"].decode("utf-8", "replace")
         value = match["content"].decode("utf-8", "surrogateescape")
-        after = self._ruled("part", name, value, into) if self.rules else None
+        after = self._ruled("part", name.lower(), value, into) if self.rules else None
         if after is not None:
             return match["head"] + after.encode("utf-8", "surrogateescape")
-        if name not in self.names:
+        if not self.is_secret(name):
             return match.group()
-        into(Found("part", name, value))
+        into(Found("part", name.lower(), value))
         return match["head"] + PLACEHOLDER.encode()
 
     def _names_nothing(self, body: bytes) -> bool:
@@ -269,8 +366,16 @@ class Redaction:
         except UnicodeDecodeError:
             return False
         # UTF-16 and UTF-32, which JSON may come in too, have NULs around the quotes.
-        plain = "\\" not in text and "\0" not in text
-        return plain and self.names.isdisjoint(text.lower().split('"'))
+        if "\\" in text or "\0" in text:
+            return False
+        lower = text.lower()
+        if not self.names.isdisjoint(lower.split('"')):
+            return False
+        return not (
+            self.words
+            and may_hold_secret_words(lower)
+            and any(map(self.is_secret, text.split('"')))
+        )
 
     def _json(self, body: bytes, into: Sink = _nowhere) -> bytes:
         hits = 0
@@ -280,7 +385,7 @@ class Redaction:
             out: dict[str, object] = {}
             taken: set[str] = set()
             for name, value in pairs:
-                after = self._member(name.lower(), value, into)
+                after = self._member(name, value, into)
                 if after is not value:
                     hits += 1
                     taken.add(name)
@@ -300,13 +405,13 @@ class Redaction:
 
     def _member(self, name: str, value: object, into: Sink) -> object:
         if self.rules and isinstance(value, str):
-            after = self._ruled("json", name, value, into)
+            after = self._ruled("json", name.lower(), value, into)
             if after is not None:
                 return value if after == value else after
-        if name not in self.names or value in (None, "", False):
+        if value in (None, "", False) or not self.is_secret(name):
             return value
         for text in _texts(value):
-            into(Found("json", name, text))
+            into(Found("json", name.lower(), text))
         return PLACEHOLDER
 
     def token_answer(self, content: bytes, into: Sink = _nowhere, *, cut: bool = False) -> bytes:
@@ -359,6 +464,70 @@ class Redaction:
         return _URL.sub(lambda match: self.url(match.group(), into), text)
 
 
+class _Kind(Enum):
+    """What a name says of the value under it."""
+
+    SECRET = auto()
+    PERHAPS = auto()  # by the value
+    KEY = auto()  # by the value, or where it is sent
+    COMPANY = auto()  # by what stands beside it
+    DATA = auto()
+
+
+@lru_cache(maxsize=4096)
+def _kind(name: str, names: frozenset[str], words: bool, exempt: frozenset[str]) -> _Kind:
+    key = name.lower()
+    if key in names:
+        return _Kind.SECRET
+    if not words or key in exempt:
+        return _Kind.DATA
+    if has_secret_word(name):
+        return _Kind.SECRET
+    if key == "key":
+        return _Kind.KEY
+    if key in COMPANY:
+        return _Kind.COMPANY
+    return _Kind.PERHAPS if may_be_secret(name) else _Kind.DATA
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_header(
+    name: str, headers: frozenset[str], words: bool, exempt: frozenset[str]
+) -> bool:
+    key = name.lower()
+    if key in headers:
+        return True
+    return words and key not in exempt and has_secret_header_word(key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Uncounted:
+    """Names that do not count in an identity.
+
+    Attributes:
+        secret: says so of a name.
+        names: more of them, in lower case.
+    """
+
+    secret: Callable[[str], bool]
+    names: frozenset[str]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name.lower() in self.names or self.secret(name))
+
+
+def _plain(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
+
+
+def _names_of(query: str) -> list[str]:
+    return [_plain(field.partition("=")[0]) for field in query.split("&")]
+
+
+def _lower(names: Iterable[str]) -> frozenset[str]:
+    return frozenset([name.lower() for name in names])
+
+
 def _texts(value: object) -> Iterator[str]:
     """Yield the texts within a JSON value."""
     if isinstance(value, str):
@@ -368,8 +537,12 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _of_header(name: str, value: str, names: frozenset[str]) -> Iterator[Found]:
-    """Yield the secrets of a header that holds some, as far as they can be used elsewhere."""
+def _of_header(name: str, value: str, secret: Callable[[str], bool]) -> Iterator[Found]:
+    """Yield the secrets of a header that holds some, as far as they can be used elsewhere.
+
+    Args:
+        secret: says which parameters of credentials are.
+    """
     if name in ("cookie", "set-cookie", "set-cookie2"):
         pairs = value.split(";") if name == "cookie" else [value.partition(";")[0]]
         for pair in pairs:
@@ -395,7 +568,7 @@ def _of_header(name: str, value: str, names: frozenset[str]) -> Iterator[Found]:
     elif _PARAMETERS.search(credentials):
         # ``OAuth oauth_token="…", …``: the parts by their names; the whole is never sent twice.
         for match in _PARAMETERS.finditer(credentials):
-            if match["name"].lower() in names:
+            if secret(match["name"]):
                 yield Found("header", match["name"].lower(), unquote(match["value"]))
     else:
         yield Found("header", name, credentials)
@@ -405,6 +578,11 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
     yield Found("userinfo", "user", user)
     yield Found("userinfo", "password", password)
 
+
+# RFC 3986 §3.3: ``/a;jsessionid=…/b``.
+_PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
+# A name of :data:`COMPANY` may be in a query or form.
+_COMPANY_IN = re.compile("|".join(sorted(COMPANY)), re.IGNORECASE)
 
 _PARAMETERS = re.compile(
     r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)"""
@@ -450,5 +628,5 @@ def _lines_of(headers: frozenset[str]) -> re.Pattern[str]:
 
 DEFAULT = Redaction()
 NOTHING = Redaction(
-    headers=frozenset(), names=frozenset(), userinfo=False, values=False, tokens=False
+    headers=frozenset(), names=frozenset(), words=False, userinfo=False, values=False, tokens=False
 )

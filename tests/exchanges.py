@@ -180,10 +180,10 @@ def _identified(
     draw: st.DrawFn, made: Request, body: bytes | None, answers: tuple[Response, ...]
 ) -> Request:
     """Return a request with its identity: by the default rules, or by some of a session's own."""
-    ignore = DEFAULT.names | draw(st.sampled_from([frozenset(), frozenset({"a"})]))
+    ignore = DEFAULT.uncounted(draw(st.sampled_from([(), ("a",)])))
     identity = identify(
         made.method, made.url, headers=made.headers, body=body, ignore=ignore,
-        ignore_headers=DEFAULT.headers,
+        ignore_headers=DEFAULT.uncounted_headers,
         params=draw(st.sampled_from([(), (("of a fetcher", "x"),)])),
     )  # fmt: skip
     if draw(st.sampled_from([False, False, True])):

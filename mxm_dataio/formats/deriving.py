@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from typing import Any, NamedTuple
 
 from ..identity import Identity, base_of, identify, vary_names, without_headers
@@ -34,12 +34,12 @@ class Deriving(NamedTuple):
 
     Attributes:
         identify: takes method, URL, headers and body.
-        ignored: headers that never count.
+        ignored: holds the headers that never count.
         uncounted: headers that do not, though an answer varies on them.
     """
 
     identify: Callable[[str, str, Headers, bytes | None], Identity]
-    ignored: Collection[str] = DEFAULT.headers
+    ignored: Container[str] = DEFAULT.uncounted_headers
     uncounted: Collection[str] = ()
 
     def __call__(
@@ -64,8 +64,8 @@ def _identify(method: str, url: str, headers: Headers, body: bytes | None) -> Id
         url,
         headers=headers,
         body=body,
-        ignore=DEFAULT.names,
-        ignore_headers=DEFAULT.headers,
+        ignore=DEFAULT.uncounted(),
+        ignore_headers=DEFAULT.uncounted_headers,
     )
 
 

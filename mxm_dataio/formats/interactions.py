@@ -128,7 +128,7 @@ class _Converter:
     def __init__(self, rules: Redaction, ignore_params: Iterable[str]) -> None:
         self._rules = rules
         self._secrets = Secrets(rules)
-        self._ignore = rules.names | {name.lower() for name in ignore_params}
+        self._ignore = rules.uncounted(ignore_params)
 
     def convert(self, one: Interaction) -> tuple[Recording, list[str]]:
         """Return a recording, and what was changed."""
@@ -185,7 +185,7 @@ class _Converter:
             headers=secrets.pairs(one.headers),
             body=body,
             ignore=self._ignore,
-            ignore_headers=self._rules.headers,
+            ignore_headers=self._rules.uncounted_headers,
         )
 
     def _request(

@@ -245,7 +245,7 @@ def calls(draw: DrawFn) -> dict[str, Any]:
         "body": draw(st.none() | damaged(st.sampled_from(BODIES))),
         "params": draw(st.lists(st.tuples(texts, texts), max_size=3)),
         "vary": draw(st.lists(texts, max_size=2)),
-        "ignore": draw(st.sampled_from([(), DEFAULT.names])),
+        "ignore": draw(st.sampled_from([(), DEFAULT.uncounted()])),
     }
 
 

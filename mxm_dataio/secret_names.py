@@ -1,0 +1,296 @@
+"""Which names carry secrets, and which values give away that theirs is one.
+
+Pure, and of names and values alone. A name is secret if it is listed, or by its words: it is
+split at case, digits and whatever is no letter (``user[newPassword]`` → user, new, password),
+and a word like ``password``, or a pair like ``api key``, makes it secret, unless what stands
+around it says that it is about one (``password_policy``) or that it is data of that name.
+
+**Data of that name.** What is redacted does not count in an identity: a page's token taken for a
+secret would make one call of all pages. So ``token`` counts with the words of paging, of coins
+and of language models before it as data, and with most words behind it; ``key`` is data but
+behind words that make it a secret one.
+
+**By value.** Some names are an identifier in one service and the key in the next (``key``,
+``appid``, ``session_id``): secret where the value looks drawn by lot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+SECRET_HEADERS = frozenset(
+    """
+    api-key api-sign apikey authentication-info authorization bf-access-sign cb-access-sign cookie
+    cookie2 cst kc-api-sign ocp-apim-subscription-key ok-access-passphrase ok-access-sign
+    private-token proxy-authentication-info proxy-authorization set-cookie set-cookie2
+    x-access-token x-amz-security-token x-api-key x-apikey x-auth x-auth-token x-bapi-sign
+    x-csrf-token x-goog-api-key x-jfrog-art-api x-shopify-access-token x-token x-vault-token
+    x-xsrf-token
+    """.split()  # noqa: SIM905 - a table reads better than a list
+)
+SECRET_NAMES = frozenset(
+    """
+    __gda__ access_key access_token accesskey accesskeyid accesstoken api-key api_key api_secret
+    api_token apikey apisecret apitoken app_key appkey assertion auth_token authorization
+    authorization_code authtoken awsaccesskeyid client_assertion client_secret clientsecret
+    code_verifier crumb device_code googleaccessid hdnea hdntl hdnts id_token jsessionid jwt
+    key-pair-id oauth_nonce oauth_signature oauth_timestamp oauth_token ossaccesskeyid pass
+    passphrase passwd password phpsessid private_key pwd q-ak q-key-time q-sign-time q-signature
+    refresh_token samlresponse secret secret_key secretkey security-token session_token sessionid
+    sig signature signature_nonce signaturenonce subscription-key token userpass x-amz-credential
+    x-amz-date x-amz-security-token x-amz-signature x-goog-credential x-goog-date
+    x-goog-signature x-oss-credential x-oss-date x-oss-signature
+    """.split()  # noqa: SIM905 - a table reads better than a list
+)
+# The values of these are made anew for each call, and worth nothing behind it.
+PASSING_NAMES = frozenset(
+    """
+    assertion client_assertion code_verifier oauth_nonce oauth_signature oauth_timestamp
+    q-key-time q-sign-time q-signature sig signature signature_nonce signaturenonce
+    x-amz-credential x-amz-date x-amz-signature x-goog-credential x-goog-date x-goog-signature
+    x-oss-credential x-oss-date x-oss-signature
+    """.split()  # noqa: SIM905 - a table reads better than a list
+)
+
+# -- by words --------------------------------------------------------------------------------
+
+# Every name that is secret by its words has one of these in it, in lower case.
+_STEMS = (
+    "key", "token", "pass", "secret", "sig", "auth", "pwd", "jwt", "otp", "credential",
+    "assertion", "kennwort", "pswd",
+)  # fmt: skip
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Words within words: ``newpassword``, ``rapidapikey``, ``csrfmiddlewaretoken``.
+_GLUED = re.compile(
+    r"password|passwd|passphrase|passcode|passwort|pwd"
+    r"|secret(?!ar|e|ion|ive|ly|or)"
+    r"|(?:access|account|api|app|auth|client|consumer|developer|licen[cs]e|master|private"
+    r"|registration|secret|service|session|signing|subscription|user)(?=key)"
+    r"|(?:access|api|app|auth|authenticity|bearer|bot|client|csrf|id|jwt|login|middleware|refresh"
+    r"|security|session|user|verification|xsrf)(?=token)"
+)
+_INDEX = re.compile(r"\[[0-9]*\]")
+_LONGEST = 512
+# Secret, whatever they stand behind.
+_PASSWORDS = frozenset(
+    """
+    kennwort passcode passphrase passwd password passwords passwort pswd pwd secret secrets
+    """.split()  # noqa: SIM905
+)
+# Secret, with none but the words of :data:`_STILL` behind them.
+_ALONE = frozenset(
+    ["assertion", "authorization", "credential", "jwt", "otp", "sig", "signature", "totp"]
+)
+# A ``pass`` behind these is a password, and ``pass`` before these.
+_PASS_OF = frozenset(
+    """
+    account admin api app auth basic cert client confirm current database db email ftp http imap
+    key keystore ldap login mail me mqtt my mysql new old pg proxy redis repeat root server sftp
+    smtp ssh store sudo user web wifi
+    """.split()  # noqa: SIM905
+)
+_PASS = frozenset(["code", "confirm", "confirmation", "hash", "key", "phrase", "word"])
+# A ``key`` behind these is one that opens something.
+_KEY_OF = frozenset(
+    """
+    access admin api app application auth authentication authorization consumer decryption dev
+    developer encryption function functions hmac licence license master private rsa secret signing
+    ssh storage subscription webhook
+    """.split()  # noqa: SIM905
+)
+# Behind these it may be a number as well, and its value tells.
+_PERHAPS_KEY_OF = frozenset(
+    """
+    account client integration login merchant partner registration server service session shared
+    user
+    """.split()  # noqa: SIM905
+)
+# A ``token`` behind these is data: a place in a list, a coin, a piece of text.
+_NO_SECRET_TOKEN = frozenset(
+    """
+    after base before bid ask bos burn buy change changes cls collateral contract count delta dest
+    destination dst end ending eos erc fee first from gas in input last list lp mask max min mint
+    native next nft num of offset out output pad pair per pool position prev previous quote
+    resume resumption reward sell sep skip special src stake staked start starting stop target to
+    total underlying unk watermark wrapped
+    """.split()  # noqa: SIM905
+)
+_PAGING = frozenset(
+    ["continuation", "cursor", "page", "pages", "pagination", "paging", "scroll", "sync"]
+)
+# Behind a password or key, these make it a name for something about it.
+_ABOUT = frozenset(
+    """
+    age alg algorithm allowed arn at attempts change changed check count created date disabled
+    enabled error expiration expire expired expires expiry field file format hint holder
+    last len length level manager max method min mode name names path policy prefix protection
+    required requirements reset retries rotation rule rules scheme score set size state status
+    strength time ttl type types updated uri url usage valid validity version
+    """.split()  # noqa: SIM905
+)
+# Before one, too: what is asked is whether there is one.
+_ASKING = frozenset(
+    """
+    allow are disable enable forgot forgotten has have include is need needs no remember require
+    required requires show use uses with
+    """.split()  # noqa: SIM905
+)
+# Behind a token and the like, these leave it one.
+_STILL = frozenset(
+    """
+    again b base code confirm confirmation digest encoded hash hint new old plain raw str string
+    text v value
+    """.split()  # noqa: SIM905
+)
+
+
+def may_hold_secret_words(text: str) -> bool:
+    """Say whether a text in lower case may have a name in it that is secret by its words."""
+    return any(map(text.__contains__, _STEMS))
+
+
+def has_secret_word(name: str) -> bool:
+    """Say whether a name, in any case and style, is one of a secret by its words."""
+    return _by_words(_words(name), _KEY_OF)
+
+
+def has_secret_header_word(name: str) -> bool:
+    """Say the same of a header; a signature in one is that of a message, and no secret."""
+    words = [word for word in _words(name) if word not in ("sig", "signature")]
+    return _by_words(words, _KEY_OF)
+
+
+def may_be_secret(name: str) -> bool:
+    """Say whether a name is an identifier in one service and a secret in the next."""
+    return name.lower() in _PERHAPS or _by_words(_words(name), _PERHAPS_KEY_OF)
+
+
+def _words(name: str) -> list[str]:
+    text = _INDEX.sub(" ", name[-_LONGEST:])
+    if not may_hold_secret_words(text.lower()):
+        return []
+    if not text.isascii():
+        # The lower case of some letters beyond ASCII is within it.
+        text = text.lower()
+    words = " ".join(_WORD.findall(text)).lower()
+    return _GLUED.sub(r" \g<0> ", words).split()
+
+
+def _by_words(words: list[str], key_of: Collection[str]) -> bool:
+    for at, word in enumerate(words):
+        # ``oauth2_token``, ``erc20_token``.
+        before = next((one for one in reversed(words[:at]) if not one.isdigit()), "")
+        behind = words[at + 1 :]
+        if word in _PASSWORDS:
+            secret = words[0] not in _ASKING and _ABOUT.isdisjoint(behind)
+        elif word == "key":
+            secret = before in key_of or (before.endswith("api") and key_of is _KEY_OF)
+            secret = secret and _ABOUT.isdisjoint(behind)
+        elif word == "token":
+            secret = _is_token(words, before, behind)
+        elif word == "pass":
+            secret = before in _PASS_OF or bool(behind and behind[0] in _PASS)
+            secret = secret and _ABOUT.isdisjoint(behind)
+        else:
+            secret = word in _ALONE and all(map(_leaves, behind))
+        if secret:
+            return True
+    return False
+
+
+def _is_token(words: list[str], before: str, behind: list[str]) -> bool:
+    if not all(map(_leaves, behind)) or not _PAGING.isdisjoint(words):
+        return False
+    # ``token0`` and ``token1`` are a pair of coins.
+    return before not in _NO_SECRET_TOKEN and bool(before or not (behind and behind[0].isdigit()))
+
+
+def _leaves(word: str) -> bool:
+    return word in _STILL or word.isdigit()
+
+
+# -- by value --------------------------------------------------------------------------------
+
+_PERHAPS = frozenset(["app_id", "appid", "auth", "session-id", "session_id", "sid", "sign"])
+# What stands for itself in data: words, dates, numbers that are not long.
+_PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
+_NUMBER = re.compile(r"[\d.,+:/-]+")
+_PIECES = re.compile(r"[^A-Za-z0-9]+")
+_WORDS = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
+_KEY = re.compile(r"[A-Za-z0-9_=+-]{16,}")
+_RUN = re.compile(r"[A-Z]+|[a-z]+|[0-9]+")
+SHORTEST = 8
+# Where a parameter ``key`` is the caller's own, whatever it looks like.
+_KEY_HOSTS = (
+    "api.census.gov", "api.isthereanydeal.com", "api.opencagedata.com", "api.stackexchange.com",
+    "api.steampowered.com", "api.tomtom.com", "api.trello.com", "api.weatherapi.com",
+    "api.weatherbit.io", "dev.virtualearth.net", "googleapis.com", "graphhopper.com",
+    "locationiq.com", "maps.google.com", "maptiler.com", "mapquestapi.com",
+    "quickstats.nass.usda.gov",
+)  # fmt: skip
+
+
+def is_plain(value: str) -> bool:
+    """Say whether a value stands for itself in data: a word, a date, a number below 12 digits."""
+    if _PLAIN.fullmatch(value) or _DATE.fullmatch(value):
+        return True
+    return _NUMBER.fullmatch(value) is not None and sum(map(str.isdigit, value)) < 12
+
+
+def looks_drawn(value: str, least: int = SHORTEST) -> bool:
+    """Say whether a value looks drawn by lot: so much of it is neither words nor short numbers."""
+    pieces = [piece for piece in _PIECES.split(value) if not _WORDS.fullmatch(piece)]
+    return sum(map(len, pieces)) >= least
+
+
+def is_key(value: str, host: str = "") -> bool:
+    """Say whether the parameter ``key`` with this value is a key, and not what is looked for.
+
+    An ISIN or an option's symbol is letters and digits too, but few runs of them.
+    """
+    host = host.lower()
+    if any(host == one or host.endswith(f".{one}") for one in _KEY_HOSTS):
+        return True
+    if not _KEY.fullmatch(value) or is_plain(value) or not looks_drawn(value, 16):
+        return False
+    return len(_RUN.findall(value)) * 6 > len(value) + 6
+
+
+# -- by what stands beside it ----------------------------------------------------------------
+
+_SIGNATURES = frozenset(["sig", "sign", "signature", "x-amz-signature", "x-oss-signature"])
+_MOMENT = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?|[0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ].*", re.DOTALL)
+_DAY = re.compile(rf"{_MOMENT.pattern}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}", re.DOTALL)
+_ANY = re.compile(r".+", re.DOTALL)
+# Name → the names of which one has to stand beside it, and what its value has to look like.
+_COMPANY: dict[str, tuple[frozenset[str], re.Pattern[str]]] = {
+    # Presigned by S3 version 2, CloudFront, Google, Aliyun; Bunny has a token.
+    "expires": (_SIGNATURES | {"token"}, _MOMENT),
+    "policy": (_SIGNATURES, _ANY),
+    # Azure's shared access signatures.
+    "st": (frozenset({"sig"}), _DAY),
+    "se": (frozenset({"sig"}), _DAY),
+    "skt": (frozenset({"sig"}), _DAY),
+    "ske": (frozenset({"sig"}), _DAY),
+    # Signed calls of exchanges, and of Alibaba.
+    "timestamp": (_SIGNATURES, _MOMENT),
+    "nonce": (_SIGNATURES, _ANY),
+    # RFC 6749 §4.1.3.
+    "code": (frozenset({"grant_type"}), _ANY),
+}
+COMPANY = frozenset(_COMPANY)
+
+
+def goes_with(name: str, value: str, beside: Collection[str]) -> bool:
+    """Say whether a field belongs to a signature or log-in that stands beside it.
+
+    Args:
+        name: in lower case.
+        beside: the lower-case names of all fields of its query, form or object.
+    """
+    company = _COMPANY.get(name)
+    if company is None or company[0].isdisjoint(beside):
+        return False
+    return company[1].fullmatch(value) is not None
