@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from mmap import mmap
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from . import config, coverage, network
@@ -81,7 +81,22 @@ _SHARED_SECONDS = 1.0
 # Words for modes in which nothing that was recorded is handed out.
 _RECORDS = frozenset({"record", "all", "off"})
 
-sessions: Stack[IngestSession] = Stack("mxm_dataio_session")
+
+def _undecided(open_ones: Sequence[IngestSession]) -> ConfigError:
+    """Return the error of a call that can't be told to be one session's, and note it in each."""
+    names = ", ".join(sorted({repr(one.source) for one in open_ones}))
+    error = ConfigError(
+        "sessions are, or were, open in several threads or tasks at once, and a call was refused "
+        f"that may belong to any of them (open: {names}): its thread does not say which. Have the "
+        "thread run in a copy of the context in which its session was opened: "
+        "pool.submit(contextvars.copy_context().run, function); or mount(session, ingest)"
+    )
+    for one in open_ones:
+        one.undecided(error)
+    return error
+
+
+sessions: Stack[IngestSession] = Stack("mxm_dataio_session", _undecided)
 active = sessions.active
 
 
@@ -129,6 +144,8 @@ class IngestSession:
     _steps_back = False
     # Calls are kept in the root, and those of all sessions with the hook in one.
     in_root = True
+    # Settings that hold where nothing else is said.
+    _defaults: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -172,7 +189,8 @@ class IngestSession:
                 "watch": watch,
                 "allowed_hosts": allowed_hosts,
                 "sources": sources,
-            }
+            },
+            defaults=self._defaults,
         )
         self.source = source
         self.kind = str(kind)
@@ -199,6 +217,7 @@ class IngestSession:
         self.strict = self.settings.strict
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
+        self.suspended = False
         self.store: Keeping | None = None
         self.session: Session | None = None
         self._session_id = session
@@ -258,6 +277,47 @@ class IngestSession:
         if self._watch is not None:
             self._watch.start()
         return self
+
+    def suspend(self) -> None:
+        """Capture nothing until :meth:`resume`, and let all calls pass; the session stays open."""
+        if self.suspended or not self.is_open:
+            return
+        self.suspended = True
+        self._leave_place()
+
+    def resume(self) -> None:
+        """Capture again, after :meth:`suspend`, in this context and where no other session does."""
+        if not self.suspended or not self.is_open:
+            return
+        with sessions.lock:
+            self._refuse_second_root()
+            self.suspended = False
+            self._take_place()
+        for interceptor in self._installed:
+            interceptor.install()
+        if self._watch is not None:
+            self._watch.start()
+
+    def _leave_place(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        sessions.remove(self)
+        for interceptor in self._installed:
+            interceptor.uninstall()
+        token, self._token = self._token, None
+        sessions.restore(self, token)
+
+    @property
+    def is_off(self) -> bool:
+        """Say whether it lets all calls pass."""
+        return self.mode is Mode.OFF
+
+    def undecided(self, error: ConfigError) -> None:
+        """Note that a call was refused that may have been one of this session's."""
+        if self.mode is Mode.REPLAY:
+            self.missed(ReplayMissError(str(error)))
+        elif self.mode is not Mode.OFF:
+            self._troubles.problem(error, stacklevel=4)
 
     def _take_place(self) -> None:
         """Be the one that captures, here and where nothing else does."""
@@ -463,11 +523,11 @@ class IngestSession:
             pending = list(self._pending)
         for call in pending:
             call.settle()
-        for interceptor in self._installed:
+        for interceptor in () if self.suspended else self._installed:
             interceptor.uninstall()
         self._installed.clear()
         token, self._token = self._token, None
-        sessions.restore(token)
+        sessions.restore(self, token)
         self._asking.close()
         self._end(exc)
         shared, self._served = self._served, None

@@ -7,15 +7,15 @@ changes in it.
 from __future__ import annotations
 
 import copy
-import functools
-import inspect
 import os
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
+from . import classes
 from .api import IngestSession
 from .config import nearest
 from .errors import ConfigError
@@ -32,6 +32,7 @@ from .models import Exchange, Exhausted, Headers, Mode, Status
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
 from .splice import New, Old, splice
+from .stack import current_task
 from .tapes import load, locked, remove, save
 from .utils import utc_now
 
@@ -67,6 +68,7 @@ class CassetteSession(IngestSession):
     """
 
     in_root = False
+    _defaults = MappingProxyType({"stdlib": True})
 
     def __init__(
         self,
@@ -249,8 +251,11 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
     """Record the calls of a block, or of a function, to a cassette, or replay them from it.
 
     A context manager that yields the :class:`CassetteSession`, and a decorator of functions,
-    coroutine functions, generators and classes of tests (each method whose name begins with
-    ``test``, to a file of its own in the folder that is given).
+    coroutine functions, generators and classes of tests. A class gives a folder: each test, with
+    what is set up and torn down for it, has a file of its own there, ``Class.test_it.json``, and
+    what is done once for the class has ``Class.setUpClass.json`` (``Class.setup_class.json``).
+    Inherited tests count, and so do subclasses, whose files have their own names (with their
+    module's in front, where that is another).
 
     Args:
         path: of the file, ``….json``; of a folder for a class.
@@ -266,7 +271,7 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         volatile: the headers left out.
         as_of: what the recorded data stand for.
         options: of :class:`mxm_dataio.IngestSession`: ``redaction``, ``ignore_params``, ``ttl``,
-            ``exhausted``, ``strict``, ``hook``, ….
+            ``exhausted``, ``strict``, ``hook``, …. ``stdlib`` is on where nothing else is said.
 
     Raises:
         ConfigError: an unknown mode or option, a path that is none of a cassette.
@@ -279,14 +284,15 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         self._path = Path(path)
         self._mode = mode
         self._options = options
-        self._open: list[CassetteSession] = []
+        # Several threads and tasks may have one open at once: each closes its own.
+        self._open: list[tuple[int, Any, CassetteSession]] = []
 
     def _session(self) -> CassetteSession:
         return CassetteSession(self._path, self._mode, **self._options)
 
     def __enter__(self) -> CassetteSession:
         session = self._session().open()
-        self._open.append(session)
+        self._open.append((threading.get_ident(), current_task(), session))
         return session
 
     def __exit__(
@@ -295,7 +301,11 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._open.pop().close(exc)
+        here, task = threading.get_ident(), current_task()
+        found = [one for one in self._open if one[0] == here and one[1] is task]
+        last = (found or self._open)[-1]
+        self._open.remove(last)
+        last[2].close(exc)
 
     async def __aenter__(self) -> CassetteSession:
         return self.__enter__()
@@ -309,54 +319,26 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         self.__exit__(exc_type, exc, traceback)
 
     def __call__(self, target: _Target) -> _Target:
-        """Return a function, or a class of tests, whose calls go to a cassette."""
-        wrapped: Any
+        """Return a function, or a class of tests, whose calls go to a cassette.
+
+        Raises:
+            ConfigError: a class, and a file in place of a folder.
+        """
         made: _Target
-        if isinstance(target, type):
-            made = self._class(target)
+        if not isinstance(target, type):
+            made = classes.around(target, lambda *_, **__: self._session())
             return made
-        if inspect.iscoroutinefunction(target):
-
-            @functools.wraps(target)
-            async def wrapped(*args: Any, **kwargs: Any) -> Any:
-                with self._session():
-                    return await target(*args, **kwargs)
-
-        elif inspect.isasyncgenfunction(target):
-
-            @functools.wraps(target)
-            async def wrapped(*args: Any, **kwargs: Any) -> Any:
-                with self._session():
-                    async for item in target(*args, **kwargs):
-                        yield item
-
-        elif inspect.isgeneratorfunction(target):
-
-            @functools.wraps(target)
-            def wrapped(*args: Any, **kwargs: Any) -> Any:
-                with self._session():
-                    return (yield from target(*args, **kwargs))
-
-        else:
-
-            @functools.wraps(target)
-            def wrapped(*args: Any, **kwargs: Any) -> Any:
-                with self._session():
-                    return target(*args, **kwargs)
-
-        made = wrapped
-        return made
-
-    def _class(self, cls: Any) -> Any:
         if self._path.suffix:
             raise ConfigError(
                 f"a class of tests has a cassette for each: give a folder, not {self._path}"
             )
-        for name, method in list(vars(cls).items()):
-            if name.startswith("test") and inspect.isfunction(method):
-                path = self._path / f"{cls.__name__}.{name}{cassette.SUFFIX}"
-                setattr(cls, name, use_cassette(path, self._mode, **self._options)(method))
-        return cls
+        classes.cover(target, self._named)
+        return target
+
+    def _named(self, name: str) -> CassetteSession:
+        """Return the session of a test of a class."""
+        path = self._path / f"{name}{cassette.SUFFIX}"
+        return CassetteSession(path, self._mode, **self._options)
 
 
 def _cassette_path(path: str | os.PathLike[str]) -> Path:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -1096,3 +1097,29 @@ def test_a_kill_amid_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
         assert len({node["kind"] for node in document.calls}) == 1
         sizes.add(document.calls[0]["kind"][:6])
     assert sizes
+
+
+# -- the standard library --------------------------------------------------------------------------
+
+
+def test_the_standard_library_s_calls_are_recorded_unless_left_out(
+    path: Path, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(where: str) -> Any:
+        with urllib.request.urlopen(counter.server.url + where, timeout=10) as answered:
+            return json.load(answered)
+
+    with use_cassette(path):
+        recorded = [get("/a"), counter.get("/b")]
+    assert counter.hits == len(bodies(path)) == 2
+    with use_cassette(path):
+        # Whichever way it is asked.
+        assert [counter.get("/a"), get("/b")] == recorded
+    assert counter.hits == 2
+    with use_cassette(path.with_name("without.json"), stdlib=False):
+        get("/a")
+    assert not path.with_name("without.json").exists()
+    monkeypatch.setenv("MXM_DATAIO_STDLIB", "0")
+    with use_cassette(path.with_name("without.json")):
+        get("/a")
+    assert not path.with_name("without.json").exists()

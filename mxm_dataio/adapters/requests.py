@@ -124,8 +124,9 @@ class CaptureAdapter(HTTPAdapter):
             requests.RequestException: as the inner adapter raises, or as it was recorded.
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-        ingest = self._ingest or active()
-        if taps.current.get() is not None or ingest is None or not ingest.is_open:
+        within = taps.current.get() is not None
+        ingest = None if within else self._ingest or active()
+        if ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
         if self._refusal:
             ingest.blind(self._refusal)
@@ -411,9 +412,10 @@ _SENDS_CHUNKS = sends_chunks(requests.__version__)
 def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if taps.current.get() is not None or args or not _in_chunks(request):
+            return original(self, request, *args, **kwargs)
         ingest = active()
-        within = taps.current.get() is not None
-        if ingest is None or within or args or not _in_chunks(request):
+        if ingest is None:
             return original(self, request, *args, **kwargs)
         # Not through self.send, which may be a subclass's that has led here.
         return capture(self, ingest, request, kwargs, functools.partial(original, self))

@@ -62,15 +62,15 @@ def require() -> None:
 
 def _session(connection: Any) -> IngestSession | None:
     """Return the session that is to see what a connection does, unless other taps see it."""
-    ingest = active()
-    if ingest is None or not ingest.settings.stdlib or ingest.mode is Mode.OFF:
-        return None
     if current.get() is not None or hasattr(connection, REPLAYS):
         return None
     attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
-    if attempt is None or attempt.done or isinstance(attempt.call, ConnectionCall):
-        return ingest
-    return None
+    if not (attempt is None or attempt.done or isinstance(attempt.call, ConnectionCall)):
+        return None
+    ingest = active()
+    if ingest is None or not ingest.settings.stdlib or ingest.mode is Mode.OFF:
+        return None
+    return ingest
 
 
 def _call_on(connection: Any) -> tuple[Attempt, ConnectionCall] | None:

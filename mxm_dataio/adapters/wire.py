@@ -72,8 +72,10 @@ def _outside(connection: Any, method: str, url: str) -> None:
     It was made past urllib3's pools, or the program has undone the hook on them: by putting back
     what stood in ``urlopen`` before a patch of its own.
     """
-    ingest = active() if hooked.is_set() else None
-    if ingest is None or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
+    if not hooked.is_set() or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
+        return
+    ingest = active()
+    if ingest is None:
         return
     if ingest.settings.stdlib:
         # To the hook on http.client, below this, it is a call.
