@@ -198,6 +198,8 @@ class IngestSession:
             self._as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
             raise ConfigError(str(exc)) from None
+        # As the program's author wrote it, for messages.
+        self._named_root = self.settings.root
         self.mode = config.mode_of(self.settings.mode)
         self._parts = Parts(
             source,
@@ -263,6 +265,8 @@ class IngestSession:
         """
         if self.session is not None:
             raise ConfigError("a session is opened once; make a new IngestSession")
+        # The program may change its folder later.
+        self.settings = replace(self.settings, root=self.settings.root.absolute())
         with sessions.lock:
             self._refuse_second_root()
             self._open_store()
@@ -391,9 +395,9 @@ class IngestSession:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
-        root = self.settings.root.absolute()
+        root = self.settings.root
         for other in sessions if self._hook and self.in_root else ():
-            elsewhere = other.in_root and other.settings.root.absolute() != root
+            elsewhere = other.in_root and other.settings.root != root
             if elsewhere and not other._steps_back:
                 raise ConfigError(
                     f"a session on {other.settings.root} is active in this process; the hook "
@@ -775,7 +779,7 @@ class IngestSession:
 
     def _where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
-        where = f"source {source!r} under {self.settings.root}"
+        where = f"source {source!r} under {self._named_root}"
         return f"session {self._session_id} ({where})" if self._session_id else where
 
     # -- recording ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ changes in it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import threading
@@ -25,15 +26,17 @@ from .formats.deriving import Deriving
 from .formats.restoring import asked_of
 from .formats.volatile import Volatile
 from .identity import Identity
+from .interception import runs
 from .keeping import Keeping
 from .lookup import Lookup
 from .memory import MemoryStore, Taken, Tape
 from .models import Exchange, Exhausted, Headers, Mode, Status
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
-from .splice import New, Old, splice
+from .runs import Run, State, Used
+from .splice import New, Old, splice_shared
 from .stack import current_task
-from .tapes import load, locked, remove, save
+from .tapes import load, locked, marks, remove, save
 from .utils import utc_now
 
 _Target = TypeVar("_Target", bound=Callable[..., Any])
@@ -65,6 +68,9 @@ class CassetteSession(IngestSession):
             is (a test that failed).
         meta: what other parts keep in the file, by their names; written if it was changed.
         written: the end has changed the file.
+        run: the run of tests that is on and keeps account of the file; ``None`` if none does.
+        only: node id of the one test whose name the file has.
+        marked: a test's marker or fixture opened it, not its own code.
     """
 
     in_root = False
@@ -97,12 +103,17 @@ class CassetteSession(IngestSession):
         self.keep = True
         self.written = False
         self.meta: dict[str, Any] = {}
+        self.run = _run_with(self.path)
+        self.only = ""
+        self.marked = False
+        self._ran = 0
         self._keep_failed = keep_failed
         self._redate = redate
         self._chunks = keep_chunks
         self._volatile = volatile or Volatile()
         self._shared = [_cassette_path(one) for one in shared]
         self._own: Tape | None = None
+        self._others: list[Tape] = []
         self._was = b""
         self._memory: MemoryStore | None = None
         there, absent = _MODES[word]
@@ -124,14 +135,17 @@ class CassetteSession(IngestSession):
         self._was, self._own = self._load()
         self.meta = copy.deepcopy(self._own.document.meta)
         tapes = [] if self._anew else [self._own]
-        shared = []
+        shared = self._others
         for path in self._shared:
             _, document = load(path, needed=True)
             if document is not None:
                 shared.append(Tape(path, document, self._deriving()))
+        if self.run is not None:
+            # The test that runs is the first of those that have it.
+            self._ran = len(self.run.progress.ran) - bool(self.run.test)
         self._memory = MemoryStore(
             self.path, self.source, [*tapes, *shared], readonly=self.mode is Mode.REPLAY,
-            repeats=shared if self.exhausted is Exhausted.REPEAT else (),
+            repeats=shared if self.exhausted is Exhausted.REPEAT else (), run=self.run,
         )  # fmt: skip
         self.store = self._memory
 
@@ -185,25 +199,53 @@ class CassetteSession(IngestSession):
     def unplayed(self) -> list[tuple[int, str]]:
         """Return the calls of the cassette that have answered none: place and text of each."""
         own = self._own
-        return [
-            (held.index, f"{held.node['request']['method']} {held.node['request']['url']}")
-            for held in (own.held if own is not None else ())
-            if not held.played
-        ]
+        return [(held.index, str(held)) for held in (own.held if own else ()) if not held.played]
+
+    def forget(self, test: str, phase: str) -> None:
+        """Drop what a test of the run has recorded in a phase, which failed."""
+        if self._memory is not None and not self._keep_failed:
+            self._memory.forget(test, phase)
 
     # -- the end -------------------------------------------------------------------------------
 
     def _end(self, raised: BaseException | None) -> None:
         memory, own = self._memory, self._own
         super()._end(raised)
+        if memory is None or own is None or os.getpid() != memory.pid:
+            return
         failed = raised is not None and not (isinstance(raised, SystemExit) and not raised.code)
-        if memory is None or own is None or memory.readonly or not self.keep:
-            return
-        if os.getpid() != memory.pid or (failed and not self._keep_failed):
-            return
-        self._write(memory, own)
+        kept = self.keep and not (failed and not self._keep_failed)
+        made: Iterable[str] = ()
+        try:
+            if kept and not memory.readonly:
+                made = self._write(memory, own)
+        finally:
+            if self.run is not None:
+                self._tell(self.run, own, made, kept=kept)
 
-    def _write(self, memory: MemoryStore, own: Tape) -> None:
+    def _tell(self, run: Run, own: Tape, made: Iterable[str], *, kept: bool) -> None:
+        """Tell the run of tests what was done with the cassette, and with those shared."""
+        how = "replay" if self.mode is Mode.REPLAY else self.word if kept else ""
+        used = Used(str(self.path), tuple(run.progress.ran[self._ran :]), how, only=self.only)
+        details = run.details or self.word == "rewrite"
+        for tape in (own, *self._others):
+            mine = tape is own
+            told = zip(marks(tape.document.calls), tape.held, strict=True) if details else ()
+            calls = [(mark, held.played, str(held)) for mark, held in told]
+            left = tuple((mark, text) for mark, played, text in calls if not played)
+            answered = [mark for mark, played, _ in calls if played]
+            run.used.append(
+                used._replace(
+                    path=os.path.realpath(tape.path),
+                    left=left,
+                    made=(*answered, *made) if mine else tuple(answered),
+                    shared=not mine,
+                    marked=self.marked,
+                )
+            )
+
+    def _write(self, memory: MemoryStore, own: Tape) -> Iterable[str]:
+        """Write what was recorded, and return the marks of all that the run has recorded."""
         beside: dict[str, bytes] = {}
         new = [
             self._new(memory, taken, beside)
@@ -212,28 +254,41 @@ class CassetteSession(IngestSession):
         ]
         rewrite = self.word == "rewrite"
         if not new and self.meta == own.document.meta and not (rewrite and self._was):
-            return
-        with locked(self.path):
+            return ()
+        with locked(self.path), self._state() as state:
             was, now = self._load()
             document = replace(
                 now.document, meta=self.meta, source=self._named or now.document.source,
                 as_of=self._as_of or now.document.as_of,
             )  # fmt: skip
-            old = [Old(held.params_hash, held.node) for held in now.held]
-            made = splice(
-                document, old, new, utc_now()[:10],
-                anew=self._anew, drop=rewrite, redate=self._redate,
+            told = marks(now.document.calls)
+            old = [
+                Old(held.params_hash, held.node, state.made.get(mark) if state else None)
+                for held, mark in zip(now.held, told, strict=True)
+            ]
+            made, tests = splice_shared(
+                document, old, new, utc_now()[:10], anew=self._anew, drop=rewrite,
+                redate=self._redate, test=self.run.test if self.run else None,
             )  # fmt: skip
             if made.calls or made.meta:
                 self.written = save(self.path, made, beside, was)
             else:
                 self.written = remove(self.path)
+            if state is None:
+                return ()
+            by_mark = zip(marks(made.calls), tests, strict=True)
+            state.made = {mark: test for mark, test in by_mark if test is not None}
+            return list(state.made)
+
+    def _state(self) -> contextlib.AbstractContextManager[State | None]:
+        """Return what the run of tests has done to the cassette, if there is one."""
+        return self.run.state(self.path) if self.run else contextlib.nullcontext()
 
     def _new(self, memory: MemoryStore, taken: Taken, beside: dict[str, bytes]) -> New:
         exchange = exchange_of(taken.entry)
         if exchange.request.served_from is not None:
             params_hash = memory.params_hash(exchange.request.served_from)
-            return New(params_hash, None, confirmed=bool(exchange.responses))
+            return New(params_hash, None, confirmed=bool(exchange.responses), test=taken.test)
         written = calls.to_node(
             Recording(exchange, memory.payloads), volatile=self._volatile, chunks=self._chunks
         )
@@ -244,7 +299,9 @@ class CassetteSession(IngestSession):
             node = {"source": exchange.request.source, **node}
         request = exchange.request
         order = f"{request.endpoint} {request.method} {request.identity}"
-        return New(found.identified.params_hash, node, order if taken.elsewhere else None)
+        return New(
+            found.identified.params_hash, node, order if taken.elsewhere else None, test=taken.test
+        )
 
 
 class use_cassette:  # noqa: N801 - reads like the function that it is to those who use it
@@ -341,13 +398,20 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         return CassetteSession(path, self._mode, **self._options)
 
 
+def _run_with(path: Path) -> Run | None:
+    """Return the run of tests that is on, if a cassette is one of its project's."""
+    run = runs[-1]() if runs else None
+    return run if run is not None and run.concerns(path) else None
+
+
 def _cassette_path(path: str | os.PathLike[str]) -> Path:
+    """Return where a cassette lies, whatever folder the program changes to from here on."""
     found = Path(path)
     if not found.suffix:
-        return found.with_name(f"{found.name}{cassette.SUFFIX}")
+        return found.with_name(f"{found.name}{cassette.SUFFIX}").absolute()
     if found.suffix != cassette.SUFFIX:
         raise ConfigError(
             f"a cassette is a file named *.json, not {found.name}; what other tools recorded is "
             f"converted by: mxm-dataio import {found} -o {found.with_suffix(cassette.SUFFIX)}"
         )
-    return found
+    return found.absolute()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .fetcher import HTTPFetcher
+    from .runs import Run
 
     class Interceptor(Protocol):
         """What sees the calls of the whole process while a session is active."""
@@ -31,3 +32,5 @@ STDLIB = "http.client"
 modules: dict[Callable[[], Interceptor | None], str] = {}
 # Each makes the fetcher whose calls the IngestSession given captures.
 http_fetchers: list[Callable[[Any], HTTPFetcher]] = []
+# Each returns the run of tests that is on, which keeps account of cassettes; the last one counts.
+runs: list[Callable[[], Run]] = []

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from mmap import mmap
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -26,6 +27,7 @@ from .formats.restoring import Asked, Setting
 from .models import Exchange, Request, Response, Session, Status, Unseen
 from .payloads import Spool
 from .recordings import Recording, exchange_of
+from .runs import Run
 
 
 class Tape:
@@ -45,6 +47,8 @@ class Tape:
         self.document = document
         self.beside = cassette.Folder(path)
         self.held: list[Held] = []
+        # Of forked children, too.
+        self.played = mmap(-1, len(document.calls) or 1)
         self.by_hash: dict[str, list[Held]] = {}
         self.variants: dict[str, list[tuple[str, ...]]] = {}
         for index, node in enumerate(document.calls):
@@ -68,10 +72,9 @@ class Held:
 
     Attributes:
         asked: what it is found by.
-        played: it has answered.
     """
 
-    __slots__ = ("_recording", "asked", "id", "index", "node", "played", "tape")
+    __slots__ = ("_recording", "asked", "id", "index", "node", "tape")
 
     def __init__(self, tape: Tape, index: int, node: Node, asked: Asked) -> None:
         self.tape = tape
@@ -79,13 +82,20 @@ class Held:
         self.node = node
         self.asked = asked
         self.id = f"{tape.path}#{index + 1}"
-        self.played = False
         self._recording: Recording | None = None
+
+    def __str__(self) -> str:
+        return f"{self.node['request']['method']} {self.node['request']['url']}"
 
     @property
     def params_hash(self) -> str:
         """Of its identity."""
         return self.asked.identified.params_hash
+
+    @property
+    def played(self) -> bool:
+        """It has answered, in this process or in one that was forked."""
+        return bool(self.tape.played[self.index])
 
     @property
     def recorded(self) -> str:
@@ -125,10 +135,14 @@ class Taken(NamedTuple):
     Attributes:
         entry: as the recorder wrote it.
         elsewhere: by another thread than the one that opened the session.
+        test: node id of the test that was running.
+        phase: of that test.
     """
 
     entry: Entry
     elsewhere: bool
+    test: str = ""
+    phase: str = ""
 
 
 class MemoryStore:
@@ -140,6 +154,7 @@ class MemoryStore:
         tapes: where calls are looked for, the first that holds a call answers.
         readonly: nothing is to be recorded.
         repeats: cassettes that answer with their last again, once they have no more.
+        run: the run of tests that is on.
 
     Attributes:
         taken: calls recorded now, as they ended.
@@ -155,6 +170,7 @@ class MemoryStore:
         *,
         readonly: bool,
         repeats: Container[Tape] = (),
+        run: Run | None = None,
     ) -> None:
         self.root = root
         self._source = source
@@ -162,6 +178,7 @@ class MemoryStore:
         self.taken: list[Taken] = []
         self._tapes = {str(tape.path): tape for tape in tapes}
         self._repeats = repeats
+        self._run = run
         self._held = {held.id: held for tape in tapes for held in tape.held}
         self.payloads: dict[str, bytes] = {}
         self._session: Session | None = None
@@ -187,7 +204,11 @@ class MemoryStore:
         if os.getpid() != self.pid:
             raise OSError("a forked process can't record to a cassette")
         self.payloads.update(entry.payloads)
-        self.taken.append(Taken(entry, threading.get_ident() != self._thread))
+        elsewhere = threading.get_ident() != self._thread
+        if self._run is None:
+            self.taken.append(Taken(entry, elsewhere))
+        else:
+            self.taken.append(Taken(entry, elsewhere, self._run.test, self._run.progress.phase))
 
     def begin(self, session: Session) -> None:
         """Note the session."""
@@ -209,6 +230,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def forget(self, test: str, phase: str) -> None:
+        """Drop the calls that a test has made in a phase, which failed."""
+        self.taken = [one for one in self.taken if (one.test, one.phase) != (test, phase)]
 
     def in_order(self) -> list[Taken]:
         """Return the calls recorded now in the order in which they were made."""
@@ -266,7 +291,7 @@ class MemoryStore:
             at -= 1
         if at >= len(found):
             return None
-        found[at].played = True
+        self._tapes[root_id].played[found[at].index] = True
         return self._restored(found[at])
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:

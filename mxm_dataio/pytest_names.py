@@ -18,7 +18,7 @@ def cassette_name(test: str, cls: str = "") -> str:
 
     Args:
         test: the test's name, parameters included: ``test_a[x-1]``.
-        cls: the name of its class.
+        cls: the name of its class; of one within another with that, ``TestOuter.TestInner``.
 
     A name that is no plain file name, or too long for one, or that another differs from in case
     alone (some file systems tell no difference), ends with a digest of the whole.

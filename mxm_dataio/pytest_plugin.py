@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -15,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .interception import runs
+
 if TYPE_CHECKING:
     from .api import IngestSession
     from .pytest_session import Opened
-    from .pytest_usage import Usage
+    from .pytest_usage import Collected, Usage
+    from .runs import Run
 
 MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
 _OPENED: pytest.StashKey[list[Opened]] = pytest.StashKey()
-_USAGE: pytest.StashKey[Usage] = pytest.StashKey()
+_ACCOUNT: pytest.StashKey[Account] = pytest.StashKey()
 _MARK, _VCR = "dataio", "vcr"
 
 _MARK_HELP = (
@@ -83,6 +88,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if mode and mode not in MODES:
         raise pytest.UsageError(f"dataio_mode={mode}: there are {', '.join(MODES)}")
     config.stash[_OPENED] = []
+    config.stash[_ACCOUNT] = account = Account(config)
+    config.pluginmanager.register(account, "dataio-account")
+    runs.append(account.run)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Keep account no longer."""
+    account = config.stash.get(_ACCOUNT, None)
+    if account is not None:
+        runs.remove(account.run)
+        account.close()
 
 
 def _marks(node: pytest.Item) -> list[pytest.Mark]:
@@ -153,7 +169,7 @@ def dataio_cassette_name(request: pytest.FixtureRequest) -> str:
     named = _theirs(request.node, "default_cassette")
     if named is not None and named.args:
         return Path(named.args[0]).stem
-    return cassette_name(request.node.name, request.cls.__name__ if request.cls else "")
+    return cassette_name(request.node.name, _class_name(request.node))
 
 
 @pytest.fixture
@@ -166,7 +182,11 @@ def dataio(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
             raise pytest.UsageError(f"dataio(scope={scope!r}): there are function, class, module")
         yield request.getfixturevalue(f"dataio_{scope}")
         return
-    yield from _session(request, marks, request.getfixturevalue("dataio_cassette_name"))
+    from .pytest_names import cassette_name
+
+    name = request.getfixturevalue("dataio_cassette_name")
+    only = name == cassette_name(request.node.name, _class_name(request.node))
+    yield from _session(request, marks, name, _old_name(request.node), only=only)
 
 
 @pytest.fixture(scope="class")
@@ -174,8 +194,9 @@ def dataio_class(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     """Yield a session for the whole of a class, for fixtures that make calls for all its tests."""
     from .pytest_names import cassette_name
 
-    name = request.cls.__name__ if request.cls else request.node.name
-    yield from _session(request, _marks(request.node), cassette_name(name))
+    name = cassette_name(_class_name(request.node) or request.node.name)
+    old = cassette_name(request.cls.__name__) if request.cls else name
+    yield from _session(request, _marks(request.node), name, old)
 
 
 @pytest.fixture(scope="module")
@@ -214,17 +235,48 @@ def _records(ingest: IngestSession) -> bool:
     return ingest.mode.value in ("record", "auto")
 
 
+def _class_name(node: pytest.Item | pytest.Collector) -> str:
+    """Return the name of a test's class, after those of the classes that it is within."""
+    return ".".join(one.name for one in node.listchain() if isinstance(one, pytest.Class))
+
+
+def _old_name(node: pytest.Item) -> str:
+    """Return the name of a test's cassette as it was without the classes around its own."""
+    from .pytest_names import cassette_name
+
+    cls = getattr(node, "cls", None)
+    return cassette_name(node.name, cls.__name__ if cls else "")
+
+
 def _session(
-    request: pytest.FixtureRequest, marks: list[pytest.Mark], name: str
+    request: pytest.FixtureRequest,
+    marks: list[pytest.Mark],
+    name: str,
+    old: str = "",
+    *,
+    only: bool = False,
 ) -> Iterator[IngestSession]:
+    """Open the session of a test, a class or a module.
+
+    Args:
+        name: of its cassette.
+        old: what the name was in earlier releases.
+        only: no other test has a cassette of this name.
+    """
     from .pytest_session import Opened, again
 
-    folder = Path(request.getfixturevalue("dataio_cassette_dir"))
+    # A test before this one may have gone to another folder.
+    folder = request.config.invocation_params.dir / request.getfixturevalue("dataio_cassette_dir")
     options = _options(request, marks)
+    if only and name != old and options["mode"] != "rewrite" and not _is_there(folder, name):
+        name, only = (old, False) if _is_there(folder, old) else (name, only)
     shared = [Path(os.path.normpath(folder / path)) for mark in marks for path in _shared(mark)]
     options["allowed_hosts"] = _allowed_hosts(request.config, options)
     here = _from_here(request.config, request.node.nodeid)
-    opened = Opened(folder / f"{name}.json", shared, options, request.node.nodeid, again(here))
+    opened = Opened(
+        folder / f"{name}.json", shared, options, request.node.nodeid, again(here),
+        request.config.stash[_ACCOUNT].run(), only=only,
+    )  # fmt: skip
     stash = request.config.stash[_OPENED]
     with contextlib.ExitStack() as stack:
         stack.enter_context(opened)
@@ -235,37 +287,63 @@ def _session(
             yield opened.ingest
         finally:
             stash.remove(opened)
-            if _USAGE in request.config.stash:
-                request.config.stash[_USAGE].used.append(opened.used())
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return os.path.lexists(folder / f"{name}.json")
 
 
 # -- what becomes of a test --------------------------------------------------------------------
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Note that a test begins."""
+    item.config.stash[_ACCOUNT].begun(item.nodeid)
+    return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that met a miss and went on without it."""
+    item.config.stash[_ACCOUNT].phase = "call"
     result = yield
+    _raise_misses(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Do so for the misses of what the test has torn down, which are not the next one's."""
+    account = item.config.stash[_ACCOUNT]
+    account.phase = "teardown"
+    try:
+        result = yield
+    finally:
+        account.phase = ""
+    _raise_misses(item)
+    return result
+
+
+def _raise_misses(item: pytest.Item) -> None:
     for opened in item.config.stash[_OPENED]:
         opened.raise_misses()
-    return result
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell the sessions whose test failed, and the reader how to record it again."""
+    """Tell the sessions what became of their test, and the reader how to record it again."""
     report = yield
-    if not report.passed:
-        for opened in item.config.stash[_OPENED]:
-            opened.failed = True
-            if call.excinfo is not None and opened.concerns(call.excinfo.value):
-                from .pytest_session import again
+    for opened in item.config.stash[_OPENED]:
+        missed = opened.ended(item.nodeid, call.when, report)
+        if call.excinfo is not None and (missed or opened.concerns(call.excinfo.value)):
+            from .pytest_session import again
 
-                command = again(_from_here(item.config, item.nodeid))
-                text = f"cassette: {opened.path}\nrecord it again: {command}"
-                report.sections.append(("dataio", text))
+            command = again(_from_here(item.config, item.nodeid))
+            text = f"cassette: {opened.path}\nrecord it again: {command}"
+            report.sections.append(("dataio", text))
     return report
 
 
@@ -283,63 +361,176 @@ def _reports(config: pytest.Config) -> bool:
     return bool(config.getoption("--dataio-report") or config.getoption("--dataio-prune"))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note which tests have cassettes, before any is deselected."""
-    if not _reports(config):
-        return
-    from .pytest_usage import Module, Usage
+class Account:
+    """What is known of a run in one of its processes: its tests, and what became of them.
 
-    chosen = {arg.partition("::")[0] for arg in config.args if "::" in arg}
-    usage = Usage(whole=config.args_source is not pytest.Config.ArgsSource.ARGS)
-    config.stash[_USAGE] = usage
-    marked: dict[Path, list[str]] = {}
-    for item in items:
-        tests = marked.setdefault(item.path, [])
-        if _marks(item):
-            tests.append(item.nodeid)
-    for path, tests in marked.items():
-        whole = not any(path.samefile(config.invocation_params.dir / one) for one in chosen)
-        usage.modules[str(path)] = Module(str(path), tuple(tests), whole)
+    It loads nothing of ours before there is a cassette.
 
+    Attributes:
+        ran: node ids of the tests that have begun in this process.
+        phase: of the last of them; empty between tests.
+    """
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take what a worker of pytest-xdist has gathered."""
-    gathered = getattr(node, "workeroutput", {}).get("dataio")
-    if gathered is not None:
+    def __init__(self, config: pytest.Config) -> None:
+        self.ran: list[str] = []
+        self.phase = ""
+        self._config = config
+        self._run: Run | None = None
+        self._items: list[pytest.Item] = []
+        self._files: set[str] = set()
+        self._outcomes: dict[str, str] = {}
+        # Of pytest-xdist: what the processes share, who has not told yet, and what was told.
+        self._folder = getattr(config, "workerinput", {}).get("dataio")
+        self._made = ""
+        self._workers: set[str] = set()
+        self._gathered: list[dict[str, Any]] = []
+        self._done: list[str] = []
+
+    def begun(self, nodeid: str) -> None:
+        """Note that a test begins."""
+        self.ran.append(nodeid)
+        self.phase = "setup"
+
+    def run(self) -> Run:
+        """Return what keeps account of cassettes."""
+        if self._run is None:
+            from .runs import Run
+
+            folder = Path(self._folder) if self._folder else None
+            root = self._config.rootpath
+            self._run = Run(self, root, folder, details=_reports(self._config))
+        return self._run
+
+    def close(self) -> None:
+        """Remove what the run's processes shared."""
+        if self._made:
+            shutil.rmtree(self._made, ignore_errors=True)
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker of pytest-xdist the folder that all share."""
+        self._made = self._made or tempfile.mkdtemp(prefix="dataio-")
+        node.workerinput["dataio"] = self._made
+        self._workers.add(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker of pytest-xdist has gathered."""
+        output = getattr(node, "workeroutput", None) or {}
+        if "dataio" in output:
+            self._workers.discard(node.gateway.id)
+            self._gathered.append(output["dataio"])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note which files were collected as a whole."""
+        # With --lf, pytest passes over files as if they had no tests.
+        partial = self._config.getoption("lf", False)
+        if report.passed and "::" not in report.nodeid and not partial:
+            self._files.add(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Note which tests there are, before any is deselected."""
+        self._items = list(items)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what became of a test, in the process that reports."""
+        was = self._outcomes.get(report.nodeid)
+        outcome = str(report.outcome)
+        if outcome == "rerun":
+            self._outcomes.pop(report.nodeid, None)
+        elif outcome != "passed" and was != "failed":
+            expected = outcome == "skipped" and hasattr(report, "wasxfail")
+            self._outcomes[report.nodeid] = "failed as expected" if expected else _TOLD[outcome]
+        elif report.when == "call" and was is None:
+            self._outcomes[report.nodeid] = "passed"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Hand on what was gathered, or drop what was not made again where that was asked for."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output["dataio"] = self._usage().dump() if self._run or _reports(self._config) else {}
+        elif self._run or any(self._gathered):
+            from .pytest_usage import prune
+
+            usage, here = self._usage(), self._config.invocation_params.dir
+            self._done = list(prune(usage, here, rewritten=True))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the report, and do what was asked for about it."""
+        if not _reports(self._config):
+            if self._done:
+                terminalreporter.write_sep("=", "cassettes")
+            for line in self._done:
+                terminalreporter.write_line(line)
+            return
+        from .pytest_usage import lines, prune
+
+        usage, here = self._usage(), self._config.invocation_params.dir
+        found = [*self._done, *lines(usage, here)]
+        terminalreporter.write_sep("=", "cassettes")
+        if not found:
+            terminalreporter.write_line(
+                "every recorded call of the tests that passed was replayed, and every cassette is "
+                "used"
+            )
+        for line in found:
+            terminalreporter.write_line(line)
+        if self._config.getoption("--dataio-prune"):
+            for line in prune(usage, here):
+                terminalreporter.write_line(line)
+
+    # -- what was gathered ---------------------------------------------------------------------
+
+    def _usage(self) -> Usage:
+        from .pytest_project import Project
         from .pytest_usage import Usage
 
-        stash = node.config.stash
-        if _USAGE not in stash:
-            whole = node.config.args_source is not pytest.Config.ArgsSource.ARGS
-            stash[_USAGE] = Usage(whole=whole)
-        stash[_USAGE].load(gathered)
+        config = self._config
+        root = Path(os.path.realpath(config.rootpath))
+        project = Project(root, config.getini("python_files"), config.getini("norecursedirs"))
+        usage = Usage(project)
+        chosen = {
+            os.path.realpath(config.invocation_params.dir / arg.partition("::")[0])
+            for arg in config.args
+            if "::" in arg
+        }
+        files = {os.path.realpath(config.rootpath / file) for file in self._files}
+        usage.files = {file for file in files - chosen if Path(file).is_file()}
+        usage.tests = {item.nodeid: _test(item) for item in self._items}
+        usage.used = list(self._run.used) if self._run else []
+        for gathered in self._gathered:
+            if gathered:
+                usage.load(gathered)
+        usage.outcomes = dict(self._outcomes)
+        if self._workers:
+            usage.broken = "not all workers have told what they did"
+        return usage
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand what was gathered to the process that reports, where that is another."""
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None and _USAGE in session.config.stash:
-        output["dataio"] = session.config.stash[_USAGE].dump()
+_TOLD = {"failed": "has failed", "skipped": "was skipped"}
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the report, and do what was asked for about it."""
-    if not _reports(config) or _USAGE not in config.stash:
-        return
-    from .pytest_usage import lines, prune
+def _test(item: pytest.Item) -> Collected:
+    """Return a test, and which cassettes may be its by their names."""
+    from .pytest_names import cassette_name
+    from .pytest_usage import Collected
 
-    usage = config.stash[_USAGE]
-    found = list(lines(usage, config.invocation_params.dir))
-    terminalreporter.write_sep("=", "cassettes")
-    if not found:
-        terminalreporter.write_line(
-            "every recorded call of the tests that passed was replayed, and every cassette is used"
-        )
-    for line in found:
-        terminalreporter.write_line(line)
-    if config.getoption("--dataio-prune"):
-        for line in prune(usage, config.invocation_params.dir):
-            terminalreporter.write_line(line)
+    marks = _marks(item)
+    names = []
+    if marks or any(name.startswith("dataio") for name in getattr(item, "fixturenames", ())):
+        outer = _class_name(item).split(".")
+        classes = [".".join(outer[: count + 1]) for count in range(len(outer))]
+        own = [cassette_name(item.name, classes[-1]), _old_name(item)]
+        cls = getattr(item, "cls", None)
+        old = [cls.__name__] if cls else []
+        names = [*own, *(cassette_name(name) for name in (*classes, *old) if name), "module"]
+        names += ["package", "session"]
+    named = _theirs(item, "default_cassette")
+    if named is not None and named.args:
+        names.append(Path(named.args[0]).stem)
+    shared = [path.with_suffix(".json").name for mark in marks for path in _shared(mark)]
+    return Collected(item.nodeid, os.path.realpath(item.path), tuple(names), tuple(shared))

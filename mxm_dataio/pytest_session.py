@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import network
 from .api import IngestSession
@@ -20,8 +20,11 @@ from .config import nearest
 from .errors import BlockedError, ConfigError, ReplayMissError
 from .misses import swallowed
 from .models import Mode
-from .pytest_usage import Used
+from .runs import Run
 from .utils import parse_instant
+
+if TYPE_CHECKING:
+    import pytest
 
 # Options of the marker that are the plugin's own.
 _OWN = frozenset({"expires", "on_expired", "freeze", "scope", "block_network", "allowed_hosts"})
@@ -38,9 +41,9 @@ class Opened:
         options: as the marker and the configuration have them together.
         test: node id of what it is for.
         again: the command that records it again.
+        only: the test is the only one whose name the cassette has.
 
     Attributes:
-        failed: a test that used it did.
         warning: what is to be said of the cassette's age; empty if nothing is.
 
     Raises:
@@ -48,11 +51,19 @@ class Opened:
     """
 
     def __init__(
-        self, path: Path, shared: Iterable[Path], options: Mapping[str, Any], test: str, again: str
+        self,
+        path: Path,
+        shared: Iterable[Path],
+        options: Mapping[str, Any],
+        test: str,
+        again: str,
+        run: Run,
+        *,
+        only: bool = False,
     ) -> None:
         self.path = path
         self.test = test
-        self.failed = False
+        self._passed: dict[str, bool] = {}
         self.warning = ""
         self._again = again
         self._options = options
@@ -65,7 +76,15 @@ class Opened:
                 )
         # Who records an old cassette again wants it to be young, changed or not.
         given.setdefault("redate", given["mode"] == "rewrite" and "expires" in options)
+        if given["mode"] == "once":
+            with run.state(path) as state:
+                if not state.there:
+                    # Another test of the run may have made it: it is as little recorded as this.
+                    given["mode"] = "all"
         self.ingest = CassetteSession(path, shared=list(shared), **given)
+        self.ingest.run = self._run = run
+        self.ingest.marked = True
+        self.ingest.only = test if only else ""
         self._told = 0
         self._stack = contextlib.ExitStack()
 
@@ -91,7 +110,7 @@ class Opened:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if exc is None and self.failed:
+        if exc is None and self._passed and not any(self._passed.values()):
             exc = _TestFailedError(self.test)
         self._close(exc)
 
@@ -112,10 +131,12 @@ class Opened:
         from .freezing import frozen, this_second
 
         meta = self.ingest.meta
-        if self.ingest.mode is not Mode.REPLAY and (
-            _CLOCK not in meta or self.ingest.word == "rewrite"
-        ):
-            meta[_CLOCK] = this_second()
+        if self.ingest.mode is not Mode.REPLAY:
+            # One for all tests that have the cassette, those that are not recorded again as well.
+            anew = self.ingest.word == "rewrite" and self.ingest.only
+            with self._run.state(self.path) as state:
+                state.clock = state.clock or (not anew and meta.get(_CLOCK)) or this_second()
+                meta[_CLOCK] = state.clock
         instant = meta.get(_CLOCK) or f"{self.ingest.recorded or '1970-01-01'}T00:00:00Z"
         seed = self.path.stem
         self._stack.enter_context(frozen(instant, seed, ticks=how == "tick"))
@@ -138,16 +159,33 @@ class Opened:
 
     # -- what became of it ---------------------------------------------------------------------
 
+    def ended(self, test: str, phase: str, report: pytest.TestReport) -> bool:
+        """Take what became of a test in a phase; say whether it met misses no one was told of."""
+        expected = hasattr(report, "wasxfail")
+        self._passed.setdefault(test, False)
+        if phase == "call":
+            self._passed[test] = report.passed or expected
+        if report.failed:
+            self._passed[test] = False
+            if phase == "call":
+                # What fixtures have recorded in other phases may be of use to other tests.
+                self.ingest.forget(test, phase)
+        return bool((report.failed or expected) and self._new_misses())
+
     def raise_misses(self) -> None:
         """Raise the misses that the program has met since this was asked last.
 
         Raises:
             ReplayMissError: there are some.
         """
-        new = self.ingest.misses[self._told :]
-        self._told += len(new)
+        new = self._new_misses()
         if new:
             raise swallowed(new) from new[0]
+
+    def _new_misses(self) -> list[ReplayMissError]:
+        new = self.ingest.misses[self._told :]
+        self._told += len(new)
+        return new
 
     def concerns(self, exc: BaseException) -> bool:
         """Say whether a test failed for what is not in the cassette."""
@@ -159,14 +197,6 @@ class Opened:
             seen.add(id(left))
             left = left.__cause__ or left.__context__
         return False
-
-    def used(self) -> Used:
-        """Return what was done with the cassette."""
-        ingest = self.ingest
-        return Used(
-            str(self.path), self.test, tuple(ingest.unplayed()),
-            passed=not self.failed and not ingest.misses, replayed=ingest.mode is Mode.REPLAY,
-        )  # fmt: skip
 
 
 class _TestFailedError(Exception):

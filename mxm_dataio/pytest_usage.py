@@ -1,7 +1,14 @@
-"""Which cassettes a test run has used, of which calls, and which nobody uses any more.
+"""Which calls and cassettes a run of tests has used, and which of the others no test can need.
 
-Gathered where the tests run, which under pytest-xdist is in other processes; put together and
-judged where the run is reported.
+A call or a cassette is dropped only if every test that may use it has run, in every process, and
+passed, and none has used it. Which tests may:
+
+- those that ran while it was open;
+- those that have not passed and whose name or markers give it;
+- those of files of which not all was collected, if the cassette is in these files' folder, unless
+  it has another test's name;
+- if any test has not passed or was not collected: those whose file, and all whose conftest or
+  helper names the cassette or opens cassettes by its own code (see :mod:`.pytest_project`).
 """
 
 from __future__ import annotations
@@ -12,112 +19,178 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SUFFIX = ".json"
+from .formats import cassette
+from .pytest_project import Project
+from .runs import Used
+from .tapes import drop, load, marks, remove
+from .utils import counted
+
+PASSED = "passed"
+# Bytes of a file by which a cassette is known.
+_HEAD = 200
+_JUDGED = frozenset({"replay", "rewrite"})
 
 
-class Used(NamedTuple):
-    """What one test did with its cassette.
+class Collected(NamedTuple):
+    """A test that was collected.
+
+    Attributes:
+        id: its node id.
+        file: its module's path.
+        names: of the cassettes that may be its own, without their ending.
+        shared: names of the files of the cassettes that its markers name.
+    """
+
+    id: str
+    file: str
+    names: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
+class Superfluous(NamedTuple):
+    """What no test of the run has used.
 
     Attributes:
         path: of the cassette.
-        test: node id.
-        unused: recorded calls that were not asked for: place and text of each.
-        passed: it did, so that what it left unused is superfluous.
-        replayed: the cassette was there and nothing was recorded anew.
+        calls: mark and text of each of its calls; of none, if it is the whole of it.
+        why: it is not dropped all the same; empty if it can be.
+        tests: node ids of those that had the cassette.
     """
 
-    path: str
-    test: str
-    unused: tuple[tuple[int, str], ...] = ()
-    passed: bool = False
-    replayed: bool = False
-
-
-class Module(NamedTuple):
-    """What was collected of one file of tests.
-
-    Attributes:
-        path: of the file.
-        marked: node ids of the tests that have cassettes.
-        whole: nothing on the command line chose among its tests.
-    """
-
-    path: str
-    marked: tuple[str, ...]
-    whole: bool
+    path: Path
+    calls: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+    tests: tuple[str, ...] = ()
 
 
 class Usage:
     """What is known of a run's cassettes.
 
     Args:
-        whole: the command line named no files, so that every module was collected.
+        project: the files of its tests.
+
+    Attributes:
+        used: what was done with cassettes.
+        tests: node id → the test, of all that were collected, chosen or not.
+        outcomes: node id → ``passed``, ``failed``, …, of the tests that have run.
+        files: those of which all tests were collected.
+        broken: why nothing can be judged; empty if it can.
     """
 
-    def __init__(self, *, whole: bool = False) -> None:
-        self.whole = whole
+    def __init__(self, project: Project) -> None:
+        self.project = project
         self.used: list[Used] = []
-        self.modules: dict[str, Module] = {}
+        self.tests: dict[str, Collected] = {}
+        self.outcomes: dict[str, str] = {}
+        self.files: set[str] = set()
+        self.broken = ""
 
     def dump(self) -> dict[str, Any]:
-        """Return the same as lists and mappings of plain values, for another process."""
+        """Return what one process has gathered as plain values, for another."""
         return {
-            "used": [(p, t, [list(call) for call in u], k, r) for p, t, u, k, r in self.used],
-            "modules": [list(one) for one in self.modules.values()],
+            "used": [list(one) for one in self.used],
+            "tests": [list(one) for one in self.tests.values()],
+            "files": sorted(self.files),
         }
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take what another process has dumped."""
-        self.used += [
-            Used(p, t, tuple((place, text) for place, text in u), k, r)
-            for p, t, u, k, r in data["used"]
-        ]
-        for path, marked, whole in data["modules"]:
-            self.modules[path] = Module(path, tuple(marked), whole)
+        for path, tests, how, left, made, *rest in data["used"]:
+            calls = tuple((mark, text) for mark, text in left)
+            self.used.append(Used(path, tuple(tests), how, calls, tuple(made), *rest))
+        for name, file, names, shared in data["tests"]:
+            self.tests[name] = Collected(name, file, tuple(names), tuple(shared))
+        self.files.update(data["files"])
 
     # -- what it means -----------------------------------------------------------------------
 
-    def unused(self) -> list[Used]:
-        """Return the passed replays that left recorded calls over."""
-        found = [one for one in self.used if one.passed and one.replayed and one.unused]
-        return sorted(found, key=lambda one: one.path)
+    def superfluous(self, *, rewritten: bool = False) -> list[Superfluous]:
+        """Return the calls that were not used, and the cassettes that no test has.
 
-    def gone(self) -> list[Path]:
-        """Return the cassettes that belong to no test, as far as this run can tell."""
-        claimed = {Path(one.path) for one in self.used}
-        found = [path for path in self._candidates() if path not in claimed]
-        return sorted(found)
+        Args:
+            rewritten: only the calls of cassettes that were recorded anew.
+        """
+        found = list(self._calls(rewritten=rewritten))
+        return found if rewritten else [*found, *self._gone()]
 
     def unjudged(self) -> list[str]:
-        """Return the modules whose cassettes were not judged: not all of their tests have run."""
-        return sorted(module.path for module in self.modules.values() if not self._judged(module))
+        """Return the files of which not all tests have run."""
+        ran = self.outcomes.keys()
+        left = {test.file for test in self.tests.values() if test.id not in ran}
+        return sorted({*left, *map(str, self._uncollected())})
 
-    def _judged(self, module: Module) -> bool:
-        ran = {one.test for one in self.used}
-        return module.whole and all(test in ran for test in module.marked)
+    def _calls(self, *, rewritten: bool) -> Iterator[Superfluous]:
+        by_path: dict[str, list[Used]] = {}
+        for one in self.used:
+            by_path.setdefault(one.path, []).append(one)
+        for path, uses in sorted(by_path.items()):
+            own = {one.how for one in uses if not one.shared}
+            if len(own) != 1 or not own <= ({"rewrite"} if rewritten else _JUDGED):
+                # Who only replays it has not made it; and who adds to it leaves the rest.
+                continue
+            made = {mark for one in uses for mark in one.made}
+            left = dict(call for one in uses for call in one.left if call[0] not in made)
+            # Another answer may have taken the place of the one that was there.
+            there = _marks(Path(path)) if left else ()
+            calls = tuple((mark, left[mark]) for mark in there if mark in left)
+            if calls:
+                tests = dict.fromkeys(test for one in uses for test in one.tests)
+                why = self._why_not(Path(path), uses)
+                yield Superfluous(Path(path), calls, why, tuple(tests))
 
-    def _candidates(self) -> Iterator[Path]:
-        """Yield the cassettes of folders of which every user is known."""
-        for folder in self._folders():
-            yield from _cassettes(folder)
+    def _why_not(self, path: Path, uses: Iterable[Used]) -> str:
+        """Return why calls of a cassette may be needed that were not used; empty if they can't."""
+        if self.broken:
+            return self.broken
+        only = {one.only for one in uses if not one.shared}
+        for had in (name for one in uses for name in one.tests):
+            if self.outcomes.get(had) != PASSED:
+                return self._told(had)
+        left = [test for test in self.tests.values() if self.outcomes.get(test.id) != PASSED]
+        known = {default_folder(Path(file)) for file in self.files}
+        for test in left:
+            here = path.parent == default_folder(Path(test.file)) or path.parent not in known
+            if (here and path.stem in test.names) or path.name in test.shared:
+                return self._told(test.id)
+        uncollected = self._uncollected()
+        for file in uncollected:
+            if path.parent == default_folder(file) and (len(only) != 1 or "" in only):
+                return f"not all tests of {file.name} were collected"
+        doubtful = {Path(test.file) for test in left} | uncollected
+        if doubtful:
+            for file in sorted(doubtful | self.project.helpers()):
+                if self.project.may_open(file, path):
+                    return f"not all tests have passed, and by {file.name} others may have it"
+        return ""
+
+    def _told(self, test: str) -> str:
+        return f"{test} {self.outcomes.get(test, 'has not run')}"
+
+    def _uncollected(self) -> set[Path]:
+        known = {Path(file) for file in self.files}
+        theirs = {Path(test.file) for test in self.tests.values()}
+        return {path for path in self.project.tests() | theirs if path not in known}
+
+    def _gone(self) -> Iterator[Superfluous]:
+        """Yield the cassettes that belong to no test, once all tests have run."""
+        if self.unjudged() or self.broken:
+            return
+        claimed = {Path(one.path) for one in self.used}
+        for folder in sorted(self._folders()):
+            for path in _cassettes(folder):
+                if path in claimed:
+                    continue
+                why = next((f"{one.name} names it" for one in self.project.naming(path)), "")
+                yield Superfluous(path, (), why or self._why_not(path, ()))
 
     def _folders(self) -> set[Path]:
-        modules = [Path(module.path) for module in self.modules.values()]
-        defaults = {default_folder(path): path for path in modules}
-        unjudged = {Path(path) for path in self.unjudged()}
-        known = {folder for folder, path in defaults.items() if path not in unjudged}
-        # A module that is gone has left its folder beside those of the others.
-        whole = {folder.parent for folder in known}
-        whole -= {folder.parent for folder, path in defaults.items() if path in unjudged}
-        for parent in whole:
-            known |= {
-                folder
-                for folder in _folders(parent)
-                if folder not in defaults and not _has_module(folder)
-            }
-        elsewhere = {Path(one.path).parent for one in self.used} - defaults.keys()
-        if self.whole and not unjudged:
-            known |= elsewhere
+        """Return the folders in which nothing but cassettes of tests by their names should be."""
+        known = {default_folder(Path(file)) for file in self.files}
+        for parent in {folder.parent for folder in known}:
+            # A module that is gone has left its folder beside those of the others.
+            known |= {folder for folder in _folders(parent) if not _has_module(folder)}
+        if all(self.outcomes.get(test) == PASSED for test in self.tests):
+            known |= {Path(one.path).parent for one in self.used if one.marked and not one.shared}
         return known
 
 
@@ -145,8 +218,18 @@ def _files(parent: Path) -> Iterable[Path]:
         return []
 
 
-def _cassettes(folder: Path) -> Iterable[Path]:
-    return [path for path in _files(folder) if path.suffix == SUFFIX]
+def _cassettes(folder: Path) -> Iterator[Path]:
+    for path in sorted(_files(folder)):
+        if path.suffix == cassette.SUFFIX:
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                # Others keep data in files of that ending, too.
+                if cassette.knows(file.read(_HEAD)):
+                    yield path
+
+
+def _marks(path: Path) -> list[str]:
+    _, document = load(path)
+    return marks(document.calls) if document is not None else []
 
 
 def lines(usage: Usage, here: Path) -> Iterator[str]:
@@ -155,28 +238,42 @@ def lines(usage: Usage, here: Path) -> Iterator[str]:
     Args:
         here: the folder from which paths are written.
     """
-    for one in usage.unused():
-        yield f"{_shown(one.path, here)}: {len(one.unused)} never replayed by {one.test}"
-        yield from (f"    {text}" for _, text in one.unused)
-    for path in usage.gone():
-        yield f"{_shown(path, here)}: no test has this cassette any more"
-    for module in usage.unjudged():
-        yield f"{_shown(module, here)}: not judged, since not all of its tests have run"
+    for one in usage.superfluous():
+        stays = f"; it stays: {one.why}" if one.why else ""
+        if one.calls:
+            by = one.tests[0] if len(one.tests) == 1 else counted(len(one.tests), "test")
+            yield f"{_shown(one.path, here)}: {len(one.calls)} never replayed by {by}{stays}"
+            yield from (f"    {text}" for _, text in one.calls)
+        else:
+            yield f"{_shown(one.path, here)}: no test has this cassette any more{stays}"
+    if usage.broken:
+        yield f"nothing was judged: {usage.broken}"
+    for file in usage.unjudged():
+        yield f"{_shown(file, here)}: not judged, since not all of its tests have run"
 
 
-def prune(usage: Usage, here: Path) -> Iterator[str]:
-    """Delete what the report lists, and yield what was done, line by line."""
-    from .tapes import drop, remove
+def prune(usage: Usage, here: Path, *, rewritten: bool = False) -> Iterator[str]:
+    """Delete what is superfluous, and yield what was done, line by line.
 
-    for one in usage.unused():
-        count = drop(Path(one.path), {place for place, _ in one.unused})
-        yield f"{_shown(one.path, here)}: dropped {count} of its calls"
-    for path in usage.gone():
-        remove(path)
-        with contextlib.suppress(OSError):
-            # The folder goes with the last.
-            path.parent.rmdir()
-        yield f"{_shown(path, here)}: deleted"
+    Args:
+        rewritten: only what tests have not made that recorded anew.
+    """
+    for one in usage.superfluous(rewritten=rewritten):
+        path, unused = one.path, {mark for mark, _ in one.calls}
+        if one.why:
+            if rewritten:
+                count = counted(len(unused), "call")
+                yield f"{_shown(path, here)}: {count} not made, kept: {one.why}"
+        elif unused:
+            dropped = drop(path, unused.__contains__)
+            if not rewritten:
+                yield f"{_shown(path, here)}: dropped {dropped} of its calls"
+        else:
+            remove(path)
+            with contextlib.suppress(OSError):
+                # The folder goes with the last.
+                path.parent.rmdir()
+            yield f"{_shown(path, here)}: deleted"
 
 
 def _shown(path: str | Path, here: Path) -> str:

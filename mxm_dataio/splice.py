@@ -25,10 +25,15 @@ _MADE = re.compile(r"(?<=boundary=)[^;,\s\"]+|python-(?:requests|urllib3)/[\w.+-
 
 
 class Old(NamedTuple):
-    """A call that the cassette has."""
+    """A call that the cassette has.
+
+    Attributes:
+        test: the test that made it in this very run, in which others have the cassette, too.
+    """
 
     params_hash: str
     node: Node
+    test: str | None = None
 
 
 class New(NamedTuple):
@@ -38,18 +43,21 @@ class New(NamedTuple):
         node: as it was recorded; ``None``: what the cassette has was served.
         order: what it is sorted by, if it was made in another thread than the session's.
         confirmed: the source said that what was served still holds.
+        test: the test that made it.
     """
 
     params_hash: str
     node: Node | None
     order: str | None = None
     confirmed: bool = False
+    test: str = ""
 
 
 class _Call(NamedTuple):
     node: Node
     day: str
     kept: bool
+    test: str | None = None
 
 
 def splice(
@@ -74,23 +82,69 @@ def splice(
         drop: calls that were not made are dropped.
         redate: all that was recorded is of today, whether it has changed or not.
     """
+    return splice_shared(document, old, new, today, anew=anew, drop=drop, redate=redate)[0]
+
+
+def splice_shared(
+    document: Document,
+    old: Sequence[Old],
+    new: Sequence[New],
+    today: str,
+    *,
+    anew: bool = False,
+    drop: bool = False,
+    redate: bool = False,
+    test: str | None = None,
+) -> tuple[Document, list[str | None]]:
+    """Do the same, and return of each call the test that made it in this run, too.
+
+    What a test has made in the run takes the place of what it made itself, and no other's.
+
+    Args:
+        test: other tests may have the cassette, too: of those dropped, only what this one has
+            made in the run is.
+    """
+    old, new = _by_test(old, new)
     made: dict[str, list[New]] = {}
     for one in new:
         made.setdefault(one.params_hash, []).append(one)
     before: dict[str, list[_Call]] = {}
-    for params_hash, node in old:
+    for params_hash, node, maker in old:
         rest = {name: item for name, item in node.items() if name != "recorded"}
-        call = _Call(rest, document.recorded_of(node), kept=True)
+        call = _Call(rest, document.recorded_of(node), kept=True, test=maker)
         before.setdefault(params_hash, []).append(call)
     lists: dict[str, list[_Call]] = {}
     for params_hash in {**before, **made}:
         was, now = before.get(params_hash, []), made.get(params_hash, [])
         calls = [_combined(was, at, one, today, redate=redate) for at, one in enumerate(now)]
         lists[params_hash] = [call for call in calls if call is not None]
-        if not (anew and now) and not drop:
-            lists[params_hash] += was[len(now) :]
-    found = _laid_out([params_hash for params_hash, _ in old], _in_order(new), lists)
-    return _dated(document, found, today, anyway=redate)
+        more = was[len(now) :]
+        if drop or (anew and now):
+            more = [call for call in more if test is not None and call.test != test]
+        lists[params_hash] += more
+    found = _laid_out([one.params_hash for one in old], _in_order(new), lists)
+    return _dated(document, found, today, anyway=redate), [call.test for call in found]
+
+
+def _by_test(old: Sequence[Old], new: Sequence[New]) -> tuple[list[Old], list[New]]:
+    """Return the calls of tests that have made them in this run under hashes of their own."""
+
+    def own(params_hash: str, test: str) -> str:
+        return f"{params_hash} {test}"
+
+    left = Counter(own(one.params_hash, one.test) for one in old if one.test is not None)
+    before = [
+        one if one.test is None else one._replace(params_hash=own(one.params_hash, one.test))
+        for one in old
+    ]
+    now = []
+    for one in new:
+        theirs = own(one.params_hash, one.test)
+        if one.node is not None and left[theirs]:
+            left[theirs] -= 1
+            one = one._replace(params_hash=theirs)
+        now.append(one)
+    return before, now
 
 
 def _laid_out(
@@ -120,10 +174,10 @@ def _combined(was: Sequence[_Call], at: int, one: New, today: str, *, redate: bo
     if one.node is None:
         return held._replace(day=today) if held and one.confirmed else held
     if held is None:
-        return _Call(one.node, today, kept=False)
+        return _Call(one.node, today, kept=False, test=one.test)
     node = _merged(held.node, one.node)
     same = printed(node) == printed(held.node)
-    return _Call(node, held.day if same and not redate else today, kept=same)
+    return _Call(node, held.day if same and not redate else today, kept=same, test=one.test)
 
 
 def _merged(old: Node, new: Node) -> Node:

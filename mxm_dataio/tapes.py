@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from .errors import StoreError
 from .formats import cassette
+from .formats.bodies import Node
 from .formats.cassette import Document
-from .utils import new_id
+from .utils import new_id, utf8
 
+# Of a call's mark.
+_DIGITS = 20
 _PAYLOAD = re.compile(r"[0-9a-f]{64}\.bin")
 
 
@@ -114,17 +119,41 @@ def _holds(path: Path, content: bytes) -> bool:
         return False
 
 
-def drop(path: Path, places: Collection[int]) -> int:
-    """Drop some of a cassette's calls, and return how many.
+def marks(calls: Iterable[Node]) -> list[str]:
+    """Return what tells each call of a cassette: its text's digest, and the how many-th of it.
+
+    Not its place, which is another's as soon as one before it comes or goes.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for node in calls:
+        rest = {name: item for name, item in node.items() if name != "recorded"}
+        digest = hashlib.sha256(utf8(cassette.printed(rest))).hexdigest()[:_DIGITS]
+        seen[digest] += 1
+        found.append(f"{digest}-{seen[digest]}")
+    return found
+
+
+def drop(path: Path, dropped: Callable[[str], bool]) -> int:
+    """Drop some of a cassette's calls, and return how many; without any, the file goes.
+
+    Args:
+        dropped: says so of a call's mark; see :func:`marks`.
 
     Raises:
         IntegrityError, StoreError: as reading and writing do.
     """
-    was, document = load(path, needed=True)
-    assert document is not None
-    kept = [node for place, node in enumerate(document.calls) if place not in places]
-    count = len(document.calls) - len(kept)
-    save(path, replace(document, calls=kept), {}, was)
+    with locked(path):
+        was, document = load(path)
+        if document is None:
+            return 0
+        each = zip(marks(document.calls), document.calls, strict=True)
+        kept = [node for mark, node in each if not dropped(mark)]
+        count = len(document.calls) - len(kept)
+        if kept or document.meta:
+            save(path, replace(document, calls=kept), {}, was)
+        elif count:
+            remove(path)
     return count
 
 

@@ -2,91 +2,223 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from mxm_dataio.pytest_usage import Module, Usage, Used, default_folder, lines
+from mxm_dataio.pytest_project import Project
+from mxm_dataio.pytest_usage import Collected, Usage, default_folder, lines, prune
+from mxm_dataio.runs import Used
+from mxm_dataio.tapes import load, marks
 
 
-def touch(path: Path) -> Path:
+def touch(path: Path, text: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("")
+    path.write_text(text)
     return path
+
+
+def record(path: Path, *urls: str) -> Path:
+    calls = [{"request": {"method": "GET", "url": f"http://h/{url}"}} for url in urls]
+    document = {"mxm-dataio cassette": 1, "source": "s", "recorded": "2025-01-01", "calls": calls}
+    return touch(path, json.dumps(document))
+
+
+def urls(path: Path) -> list[str]:
+    document = load(path, needed=True)[1]
+    assert document is not None
+    return [node["request"]["url"].rpartition("/")[2] for node in document.calls]
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("test_a.py", "test_b.py", "conftest.py"):
-        touch(tmp_path / name)
-    for name in ("test_a/one", "test_a/gone", "test_b/two", "test_c/three"):
-        touch(tmp_path / "cassettes" / f"{name}.json")
+    for name in ("test_a", "test_b"):
+        touch(tmp_path / f"{name}.py", "def test_one(): pass\ndef test_two(): pass\n")
+    touch(tmp_path / "conftest.py")
+    for name in ("test_a/test_one", "test_a/test_gone", "test_b/test_two", "test_c/three"):
+        record(tmp_path / "cassettes" / f"{name}.json", "0", "1", "2")
     touch(tmp_path / "cassettes" / "test_a" / "note.txt")
+    touch(tmp_path / "cassettes" / "test_a" / "data.json", "{}")
     return tmp_path
 
 
-def used(tree: Path, module: str, name: str, **more: object) -> Used:
-    test = f"{module}.py::{name}"
+def used(tree: Path, module: str, name: str, *left: int, how: str = "replay", **more: object) -> Used:
     path = tree / "cassettes" / module / f"{name}.json"
-    return Used(str(path), test, **{"passed": True, "replayed": True, **more})  # type: ignore[arg-type]
+    told = marks(load(path, needed=True)[1].calls)  # type: ignore[union-attr]
+    calls = tuple((told[place], f"GET http://h/{place}") for place in left)
+    made = tuple(mark for place, mark in enumerate(told) if place not in left)
+    test = f"{module}.py::{name}"
+    given = {"tests": (test,), "left": calls, "made": made, "only": test, "marked": True, **more}
+    return Used(str(path), how=how, **given)  # type: ignore[arg-type]
 
 
-def usage(tree: Path, *, whole: bool = True) -> Usage:
-    made = Usage(whole=whole)
-    for module, test in (("test_a", "one"), ("test_b", "two")):
-        path = str(tree / f"{module}.py")
-        made.modules[path] = Module(path, (f"{module}.py::{test}",), True)
-        made.used.append(used(tree, module, test))
+def usage(tree: Path) -> Usage:
+    """Return that of a run of two tests that have passed and used all that was recorded."""
+    made = Usage(Project(tree, ["test_*.py"], [".*"]))
+    for module, name in (("test_a", "test_one"), ("test_b", "test_two")):
+        file = str(tree / f"{module}.py")
+        made.files.add(file)
+        test = Collected(f"{module}.py::{name}", file, (name, "module"))
+        made.tests[test.id] = test
+        made.outcomes[test.id] = "passed"
+        made.used.append(used(tree, module, name))
     return made
 
 
-def names(tree: Path, made: Usage) -> list[str]:
-    return [path.relative_to(tree / "cassettes").as_posix() for path in made.gone()]
+def dropped(tree: Path, made: Usage) -> dict[str, list[str]]:
+    """Return what would be dropped: cassette → its calls."""
+    return {
+        one.path.relative_to(tree / "cassettes").as_posix(): [text[-1] for _, text in one.calls]
+        for one in made.superfluous()
+        if not one.why
+    }
+
+
+GONE: dict[str, list[str]] = {"test_a/test_gone.json": [], "test_c/three.json": []}
 
 
 def test_what_no_test_has_any_more(tree: Path) -> None:
-    assert names(tree, usage(tree)) == ["test_a/gone.json", "test_c/three.json"]
+    assert dropped(tree, usage(tree)) == GONE
 
 
-def test_a_module_of_which_a_test_has_not_run_is_not_judged(tree: Path) -> None:
+def test_what_other_programs_keep_beside_is_not_ours(tree: Path) -> None:
     made = usage(tree)
-    del made.used[0]
-    assert names(tree, made) == []
+    list(prune(made, tree))
+    left = {path.name for path in (tree / "cassettes").rglob("*") if path.is_file()}
+    assert left == {"test_one.json", "test_two.json", "note.txt", "data.json"}
+    assert not (tree / "cassettes/test_c").exists()
+
+
+def test_no_cassette_is_gone_while_a_test_has_not_run(tree: Path) -> None:
+    made = usage(tree)
+    del made.outcomes["test_a.py::test_one"]
+    assert dropped(tree, made) == {}
     assert made.unjudged() == [str(tree / "test_a.py")]
     made = usage(tree)
-    path = str(tree / "test_a.py")
-    made.modules[path] = made.modules[path]._replace(whole=False)
-    assert names(tree, made) == []
+    made.files.discard(str(tree / "test_b.py"))
+    assert dropped(tree, made) == {}
+    assert made.unjudged() == [str(tree / "test_b.py")]
+    touch(tree / "part" / "test_c.py")
+    assert dropped(tree, made := usage(tree)) == {}
+    assert made.unjudged() == [str(tree / "part" / "test_c.py")]
 
 
-def test_a_folder_that_modules_share_is_judged_only_if_all_were_collected(tree: Path) -> None:
-    for whole in (False, True):
-        made = usage(tree, whole=whole)
-        touch(tree / "shared" / "elsewhere.json")
-        mine = touch(tree / "shared" / "mine.json")
-        made.used.append(Used(str(mine), "test_a.py::one"))
-        assert ((tree / "shared" / "elsewhere.json") in made.gone()) is whole
-        assert mine not in made.gone()
+@pytest.mark.parametrize("file", ["test_b.py", "conftest.py", "helper.py"])
+def test_no_cassette_is_gone_that_a_text_names(tree: Path, file: str) -> None:
+    touch(tree / file, "LOGIN = 'cassettes/test_c/three.json'\n")
+    assert dropped(tree, usage(tree)) == {"test_a/test_gone.json": []}
 
 
-def test_calls_are_superfluous_only_where_the_test_passed_in_replay(tree: Path) -> None:
-    left = ((1, "GET http://h/2"),)
-    for passed, replayed in ((True, True), (False, True), (True, False)):
-        made = Usage()
-        made.used.append(used(tree, "test_a", "one", unused=left, passed=passed, replayed=replayed))
-        assert bool(made.unused()) is (passed and replayed)
+def test_a_call_is_superfluous_if_no_test_has_used_it(tree: Path) -> None:
+    made = usage(tree)
+    made.used[0] = used(tree, "test_a", "test_one", 0, 2)
+    assert dropped(tree, made) == {"test_a/test_one.json": ["0", "2"], **GONE}
+    # Another process, or another test that shares it.
+    made.used.append(used(tree, "test_a", "test_one", 1, 2, shared=True))
+    assert dropped(tree, made) == {"test_a/test_one.json": ["2"], **GONE}
+    list(prune(made, tree))
+    assert urls(tree / "cassettes/test_a/test_one.json") == ["0", "1"]
+
+
+def test_calls_are_told_by_what_they_are_not_by_their_places(tree: Path) -> None:
+    made = usage(tree)
+    made.used[0] = used(tree, "test_a", "test_one", 1)
+    # Another process has written to the file since.
+    path = record(tree / "cassettes/test_a/test_one.json", "new", "0", "new", "2", "1", "0")
+    list(prune(made, tree))
+    assert urls(path) == ["new", "0", "new", "2", "0"]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "was skipped", "failed as expected", ""])
+def test_nothing_is_judged_that_a_test_has_which_did_not_pass(tree: Path, outcome: str) -> None:
+    made = usage(tree)
+    made.used = [used(tree, "test_a", "test_one", 1), used(tree, "test_b", "test_two", 1)]
+    made.outcomes["test_a.py::test_one"] = outcome
+    if not outcome:
+        del made.outcomes["test_a.py::test_one"]
+    assert dropped(tree, made).get("test_a/test_one.json") is None
+    # It can't have the other's by any name.
+    assert dropped(tree, made)["test_b/test_two.json"] == ["1"]
+
+
+def test_it_may_have_another_s_cassette_by_a_name_a_marker_or_code(tree: Path) -> None:
+    for change in ("name", "marker", "text", "code", "helper"):
+        made = usage(tree)
+        touch(tree / "test_a.py")
+        made.used[1] = used(tree, "test_b", "test_two", 1)
+        made.outcomes["test_a.py::test_one"] = "was skipped"
+        assert dropped(tree, made)["test_b/test_two.json"] == ["1"]
+        test = made.tests["test_a.py::test_one"]
+        if change == "name":
+            test = test._replace(file=str(tree / "test_b.py"), names=("test_two",))
+        elif change == "marker":
+            test = test._replace(shared=("test_two.json",))
+        elif change == "text":
+            touch(tree / "test_a.py", 'NAME = "../test_b/test_two"')
+        else:
+            file = "test_a.py" if change == "code" else "helper.py"
+            touch(tree / file, "with use_cassette(HERE / f'{name}.json'): ...")
+        made.tests[test.id] = test
+        made.project = Project(tree, ["test_*.py"], [])
+        assert "test_b/test_two.json" not in dropped(tree, made), change
+
+
+def test_a_file_of_which_some_tests_were_not_collected(tree: Path) -> None:
+    made = usage(tree)
+    made.used = [used(tree, "test_a", "test_one", 1), used(tree, "test_b", "test_two", 1)]
+    made.files.discard(str(tree / "test_a.py"))
+    # By its name the one cassette is of the test that has run.
+    assert dropped(tree, made) == {"test_a/test_one.json": ["1"], "test_b/test_two.json": ["1"]}
+    made.used[0] = made.used[0]._replace(only="")
+    assert dropped(tree, made) == {"test_b/test_two.json": ["1"]}
+
+
+@pytest.mark.parametrize("how", ["", "once", "new_episodes", "all"])
+def test_only_replay_and_rewrite_show_what_is_superfluous(tree: Path, how: str) -> None:
+    made = usage(tree)
+    made.used[0] = used(tree, "test_a", "test_one", 1, how=how)
+    assert dropped(tree, made) == GONE
+    made.used.append(used(tree, "test_a", "test_one", 1))
+    assert dropped(tree, made) == GONE
+
+
+def test_after_recording_anew_only_what_was_not_made_goes(tree: Path) -> None:
+    made = usage(tree)
+    made.used = [
+        used(tree, "test_a", "test_one", 1, how="rewrite"), used(tree, "test_b", "test_two", 1),
+    ]  # fmt: skip
+    assert list(prune(made, tree, rewritten=True)) == []
+    assert urls(tree / "cassettes/test_a/test_one.json") == ["0", "2"]
+    assert urls(tree / "cassettes/test_b/test_two.json") == ["0", "1", "2"]
+    assert (tree / "cassettes/test_a/test_gone.json").exists()
+    made.used[0] = used(tree, "test_a", "test_one", 1, how="rewrite")
+    made.outcomes["test_a.py::test_one"] = "has failed"
+    (said,) = prune(made, tree, rewritten=True)
+    assert said == (
+        "cassettes/test_a/test_one.json: 1 call not made, kept: test_a.py::test_one has failed"
+    )
+
+
+def test_nothing_is_dropped_if_a_process_has_not_told(tree: Path) -> None:
+    made = usage(tree)
+    made.used[0] = used(tree, "test_a", "test_one", 1)
+    made.broken = "a worker is gone"
+    assert dropped(tree, made) == {}
+    assert "nothing was judged: a worker is gone" in list(lines(made, tree))
 
 
 def test_it_travels_between_processes(tree: Path) -> None:
     made = usage(tree)
-    made.used.append(used(tree, "test_b", "two", unused=((0, "GET u"),)))
-    other = Usage(whole=True)
-    other.load(made.dump())
-    assert (other.used, other.modules) == (made.used, made.modules)
+    made.used[1] = used(tree, "test_b", "test_two", 0)
+    other = Usage(made.project)
+    other.load(json.loads(json.dumps(made.dump())))
+    other.outcomes = made.outcomes
+    assert (other.used, other.tests, other.files) == (made.used, made.tests, made.files)
     assert list(lines(other, tree)) == [
-        "cassettes/test_b/two.json: 1 never replayed by test_b.py::two",
-        "    GET u",
-        "cassettes/test_a/gone.json: no test has this cassette any more",
+        "cassettes/test_b/test_two.json: 1 never replayed by test_b.py::test_two",
+        "    GET http://h/0",
+        "cassettes/test_a/test_gone.json: no test has this cassette any more",
         "cassettes/test_c/three.json: no test has this cassette any more",
     ]
 
