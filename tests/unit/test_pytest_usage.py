@@ -43,7 +43,9 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def used(tree: Path, module: str, name: str, *left: int, how: str = "replay", **more: object) -> Used:
+def used(
+    tree: Path, module: str, name: str, *left: int, how: str = "replay", **more: object
+) -> Used:
     path = tree / "cassettes" / module / f"{name}.json"
     told = marks(load(path, needed=True)[1].calls)  # type: ignore[union-attr]
     calls = tuple((told[place], f"GET http://h/{place}") for place in left)
@@ -100,7 +102,8 @@ def test_no_cassette_is_gone_while_a_test_has_not_run(tree: Path) -> None:
     assert dropped(tree, made) == {}
     assert made.unjudged() == [str(tree / "test_b.py")]
     touch(tree / "part" / "test_c.py")
-    assert dropped(tree, made := usage(tree)) == {}
+    made = usage(tree)
+    assert dropped(tree, made) == {}
     assert made.unjudged() == [str(tree / "part" / "test_c.py")]
 
 
