@@ -35,9 +35,10 @@ from .fetcher import HTTPFetcher
 from .identity import Identity
 from .interception import STDLIB, http_fetchers, interceptors, modules
 from .keeping import Keeping
+from .late import Late
 from .lookup import Lookup
 from .masking import Secrets
-from .misses import miss_error
+from .misses import doubtful, miss_error
 from .models import (
     Compression,
     Durability,
@@ -78,6 +79,8 @@ class Pending(Protocol):
 
 
 _SHARED_SECONDS = 1.0
+# Calls looked through at the end for what was known too late, and how many are named.
+_LOOKED_BACK, _NAMED = 500, 10
 # Words for modes in which nothing that was recorded is handed out.
 _RECORDS = frozenset({"record", "all", "off"})
 
@@ -240,6 +243,8 @@ class IngestSession:
         self._served: Served | None = None
         self._token: Token[IngestSession | None] | None = None
         self._asking = Asking(self)
+        self._late = Late(lambda source: self._parts.named(source).secrets)
+        self._exposed = ""
 
     # -- life --------------------------------------------------------------------------------
 
@@ -455,6 +460,7 @@ class IngestSession:
         self.session = self._new_session(parent)
         self._parts.equip(self._equip)
         if self.store is not None and not self.store.readonly:
+            self.store.amend = self._late
             try:
                 self._begin_row(self.store, self.session)
             except StoreError as exc:
@@ -545,12 +551,15 @@ class IngestSession:
         if self.session is None:
             return
         store = self.store if self._parts.own.recorder is not None else None
+        if raised is None:
+            self._doubt()
         self._parts.strip()
         sessions.ended(self)
         settled = False
         try:
             if store is not None:
                 store.settle()
+                self._exposed = self._left_bare(store)
             settled = True
         except (StoreError, OSError) as exc:
             self.problem(exc)
@@ -568,6 +577,29 @@ class IngestSession:
                     coverage.replay_warning(unseen or ()) or self._troubles.unsaid
                 )
             self._end_store(store, settled)
+
+    def _doubt(self) -> None:
+        """Count as misses the calls whose value for a secret has not turned out as one."""
+        for part in self._parts:
+            if part.lookup is not None:
+                for request in part.lookup.unproved(part.secrets.knows):
+                    self.missed(doubtful(request))
+
+    def _left_bare(self, store: Keeping) -> str:
+        """Return what to say of calls that hold what was known too late to be masked in them."""
+        early = self._late.early(max(part.secrets.learned for part in self._parts))
+        calls = store.first(self.id, min(early, _LOOKED_BACK))
+        found = [self._late.exposed(call, store.payload) for call in calls]
+        held = [one for one in found if one] + [path.name for path in store.bare]
+        if not held:
+            return ""
+        text = (
+            "what became known as a secret later stands in what was stored before: "
+            f"{', '.join(held[:_NAMED])}{', …' if len(held) > _NAMED else ''}; to be rid of it: "
+            f"mxm-dataio prune --session {self.id}"
+        )
+        self._troubles.unsaid = self._troubles.unsaid or DataIOWarning(text)
+        return text
 
     def _ended(self, raised: BaseException | None) -> Status:
         if self._troubles.problems:
@@ -597,7 +629,7 @@ class IngestSession:
         elif self._hook and self.mode is not Mode.OFF:
             # Without the hook a session claims nothing but what is mounted.
             said = coverage.warning(stdlib=self.settings.stdlib)
-        return (*self._troubles.problems, *([said] if said else []))
+        return (*self._troubles.problems, *(text for text in (said, self._exposed) if text))
 
     def _unseen(self) -> tuple[Unseen, ...] | None:
         """Return what went past the session, ``None`` if nobody watched."""

@@ -149,6 +149,9 @@ class Catalog(Protocol):
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
 
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+
     def close(self) -> None:
         """Let go of the connection."""
 
@@ -476,6 +479,29 @@ class SQLiteCatalog:
         """Return calls of any source and date with this hash."""
         found = self._requests("q.params_hash = ? LIMIT ?", params_hash, limit)
         return [self._decoded(rows.to_request, row) for row in found]
+
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+        found = self._requests(
+            "q.source = ? AND q.as_of <= ? AND (instr(q.endpoint, ?) OR instr(q.identity, ?)) "
+            "ORDER BY q.number DESC LIMIT ?",
+            source, bound, text, text, limit,
+        )  # fmt: skip
+        return [self._decoded(rows.to_request, row) for row in found]
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return the calls of a session that came here first."""
+        found = self._requests("s.id = ? ORDER BY q.number LIMIT ?", session_id, limit)
+        return [self._with_responses(row) for row in found]
+
+    def names(self, checksum: str) -> bool:
+        """Say whether any call names a payload."""
+        found = self._all(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM responses WHERE checksum = ?) "
+            "OR EXISTS (SELECT 1 FROM requests WHERE body_checksum = ?)",
+            checksum, checksum,
+        )  # fmt: skip
+        return bool(found)
 
     def _requests(self, where: str, *values: Any) -> list[rows.Row]:
         return self._all(f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {where}", *values)

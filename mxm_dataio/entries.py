@@ -62,6 +62,17 @@ class CapturedAttempt(NamedTuple):
     truncated: int = 0
     head: bytes = b""
 
+    def holding(self, checksum: str, size: int) -> CapturedAttempt:
+        """Return this with another body, which is framed by its own length."""
+        missing = self.size - size
+        return self._replace(
+            head=_LENGTH.sub(lambda match: match[1] + b"%d" % (int(match[2]) - missing), self.head),
+            checksum=checksum,
+            size=size,
+            original_checksum=self.original_checksum or self.checksum,
+            framing=_recut(self.framing, self.size, size),
+        )
+
 
 class InSession(NamedTuple):
     """What a call has of its session."""
@@ -99,6 +110,13 @@ class Entry(NamedTuple):
         """Bytes of its heads and payloads."""
         heads = len(self.call.head) + sum(len(attempt.head) for attempt in self.attempts)
         return heads + sum(map(len, self.payloads.values()))
+
+    def named(self) -> dict[str, int]:
+        """Return the checksums of the payloads that it names, with their sizes."""
+        found = {one.checksum: one.size for one in self.attempts if one.checksum is not None}
+        if self.body_checksum is not None:
+            found[self.body_checksum] = self.body_size
+        return found
 
     def encode(self) -> tuple[bytes, bytes]:
         """Return a document, JSON in ASCII, and the bytes that it tells the lengths of."""
@@ -155,6 +173,17 @@ class Entry(NamedTuple):
             body_checksum, body_size, served_from, tuple(map(_attempt, found, heads)),
             dict(zip(checksums, contents, strict=True)),
         )  # fmt: skip
+
+
+_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
+
+
+def _recut(framing: Framing | None, size: int, stored: int) -> Framing | None:
+    """Return a body's framing as one chunk, of which as much is missing as was of all."""
+    if framing is None:
+        return None
+    announced = sum(length * count for length, count in framing.chunks)
+    return Framing(((stored + announced - size, 1),), tail=framing.tail)
 
 
 _NONE = type(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -10,6 +10,9 @@ from .catalog import Following
 from .entries import Entry
 from .models import Exchange, Request, Response, Session, Unseen
 from .payloads import Spool
+
+# Takes a call, and what returns payloads that it does not have itself by checksum and size.
+Amend = Callable[[Entry, Callable[[str, int], bytes | None]], Entry]
 
 
 class Finding(Protocol):
@@ -33,6 +36,9 @@ class Finding(Protocol):
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
 
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+
 
 class Keeping(Protocol):
     """Takes the calls of sessions, and finds those that were kept.
@@ -40,10 +46,14 @@ class Keeping(Protocol):
     Attributes:
         root: the folder, or the file; for messages.
         readonly: takes nothing.
+        amend: changes calls on their way to their place, if set; see :mod:`mxm_dataio.late`.
+        bare: payloads from before a change, which could not be removed.
     """
 
     root: Path
     readonly: bool
+    amend: Amend | None
+    bare: list[Path]
 
     @property
     def catalog(self) -> Finding:
@@ -63,6 +73,9 @@ class Keeping(Protocol):
 
     def settle(self) -> None:
         """Have all that was recorded in its place."""
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return the calls of a session that are in their place and came there first."""
 
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note a session that ended."""
@@ -108,6 +121,9 @@ class Keeping(Protocol):
 
     def open(self, response: Response) -> BinaryIO:
         """Return the payload of an attempt, checked, to be read once, from its start."""
+
+    def payload(self, checksum: str, size: int) -> bytes | None:
+        """Return a payload, if it is there and sound."""
 
     def verify(self, response: Response, *, beside: bool = False) -> None:
         """Check the whole payload of an attempt."""

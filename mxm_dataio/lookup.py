@@ -2,20 +2,29 @@
 
 Of the source's recorded calls with the same identity, from sessions not after the as-of: those of
 the newest session, in their order, the last again at the end. One session can be pinned.
+
+**What was learned late.** A value that was found to be secret after it was sent is masked in the
+recorded call, and in replay the program sends it before it can be known, too. So where no call is
+found, one will do that has :data:`~mxm_dataio.tokens.LATE` in the place of a value that looks drawn
+by lot. What is taken for the secret is to turn out as one before the session ends: if it does not,
+the wrong call may have answered, and that is a miss; see :meth:`Lookup.unproved`.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from .ahead import Ahead
 from .catalog import Following
 from .errors import NearMiss
-from .identity import Identity
+from .identity import Identity, base_of
 from .keeping import Keeping
-from .models import Exchange, Exhausted
+from .late import filled
+from .models import Exchange, Exhausted, Request
 from .nearest import nearest
 from .served import Places, Served
+from .tokens import LATE
 from .utils import as_of_bound, parse_instant
 
 # Recorded calls looked at for the nearest to a miss.
@@ -55,6 +64,9 @@ class Lookup:
         self._shared: Served | None = None
         self._lock = threading.RLock()
         self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
+        # Recorded calls with a value that was learned late; what stood in its place, by call.
+        self._late: list[Request] | None = None
+        self._taken: dict[tuple[str, str], Request] = {}
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
@@ -140,6 +152,9 @@ class Lookup:
                 found = self._place(candidate)
                 if found is not None and (place is None or found > place):
                     place, params_hash = found, candidate
+            if place is None and not self._latest:
+                params_hash = self._late_hash(identity)
+                place = self._place(params_hash) if params_hash else None
             if place is None:
                 return None
             root_id = place[1]
@@ -150,6 +165,27 @@ class Lookup:
             if exchange is None and after and self._exhausted is Exhausted.REPEAT:
                 exchange = store.exchange(after)
             return exchange
+
+    def _late_hash(self, identity: Identity) -> str:
+        """Return the hash of a recorded call that is this one but for what was learned late."""
+        if self._late is None:
+            catalog = self._store.catalog
+            self._late = catalog.with_text(self._source, LATE, self._bound, _CANDIDATES)
+        for request in self._late:
+            document = identity.document(base_of(request.identity)[1]).decode("utf-8")
+            values = filled(request.identity, document)
+            if values is not None:
+                self._taken.update({(request.params_hash, value): request for value in values})
+                return request.params_hash
+        return ""
+
+    def unproved(self, proved: Callable[[str], bool]) -> list[Request]:
+        """Return the recorded calls that answered for a value that was taken for a secret.
+
+        Args:
+            proved: says whether a value has turned out to be one.
+        """
+        return [request for (_, value), request in self._taken.items() if not proved(value)]
 
     def _place(self, params_hash: str) -> tuple[str, str] | None:
         if self._root_id is not None:

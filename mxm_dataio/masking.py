@@ -43,6 +43,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from . import tokens
 from .heads import parse_head
+from .ids import new_id
 from .models import Headers
 from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
 from .secret_names import SHORTEST as _SHORTEST
@@ -117,6 +118,9 @@ Clear = Callable[[], Iterable[bytes]]
 class Secrets:
     """One session's rules and what they have found. Of any thread.
 
+    Attributes:
+        learned: an id that sorts behind those of calls that began before the last was found.
+
     Args:
         rules: the session's.
         replays: recorded answers are served, with the placeholder in a secret's place.
@@ -132,6 +136,8 @@ class Secrets:
         # What programs make of the placeholder is masked as what they made of the secret was.
         self._always = _coded(PLACEHOLDER) if replays and rules.values else ()
         self._runs: Runs | None = None
+        # An id of when something was learned last.
+        self.learned = ""
         # Replaced as a whole, never changed: readers take no lock.
         self._needles: tuple[Needle, ...] = self._always
         self._replays = replays
@@ -156,6 +162,7 @@ class Secrets:
                 made._lasting, made._passing, made._own = self._lasting, self._passing, self._own
                 if self._kin:
                     made._runs, made._needles = self._kin[0]._runs, self._kin[0]._needles
+                    made.learned = self.learned
                 self._kin.append(made)
         return made
 
@@ -199,8 +206,9 @@ class Secrets:
                 sorted((n for one in every for n in one), key=lambda n: len(n.anchor), reverse=True)
             )
             runs = _runs(needles)
+            learned = new_id()
             for one in self._kin:
-                one._runs, one._needles = runs, needles
+                one._runs, one._needles, one.learned = runs, needles, learned
 
     # -- masking -----------------------------------------------------------------------------
 
@@ -336,6 +344,10 @@ class Secrets:
         clean = self.mask(self.rules.body(body, content_type, self.learn))
         self._last_body = (body, content_type, clean, self._needles)
         return clean
+
+    def knows(self, value: str) -> bool:
+        """Say whether a value is known, or is what replay hands out for one."""
+        return value == PLACEHOLDER or self.mask_text(value) != value
 
     def holds(self, data: bytes | mmap) -> bool:
         """Say whether bytes or a mapped file may hold what is known."""

@@ -24,6 +24,7 @@ from .formats.cassette import Document
 from .formats.deriving import Deriving
 from .formats.lines import Refusal
 from .formats.restoring import Asked, Setting
+from .keeping import Amend
 from .models import Exchange, Request, Response, Session, Status, Unseen
 from .payloads import Spool
 from .recordings import Recording, exchange_of
@@ -160,6 +161,7 @@ class MemoryStore:
         taken: calls recorded now, as they ended.
         payloads: checksum → bytes of the calls that were recorded or restored.
         pid: of the process whose memory it is.
+        amend: changes the calls recorded now, before they are written.
     """
 
     def __init__(
@@ -184,6 +186,8 @@ class MemoryStore:
         self._session: Session | None = None
         self._thread = threading.get_ident()
         self.pid = os.getpid()
+        self.amend: Amend | None = None
+        self.bare: list[Path] = []
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -215,7 +219,17 @@ class MemoryStore:
         self._session = session
 
     def settle(self) -> None:
-        """All is in its place."""
+        """Have all calls as they are to be written."""
+        if self.amend is None:
+            return
+        for place, taken in enumerate(self.taken):
+            entry = self.amend(taken.entry, self.payload)
+            self.payloads.update(entry.payloads)
+            self.taken[place] = taken._replace(entry=entry)
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return nothing: all calls are at hand to the end."""
+        return []
 
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note how the session ended."""
@@ -325,6 +339,10 @@ class MemoryStore:
             raise IntegrityError(f"attempt {response.id} has no payload", path=self.root)
         return io.BytesIO(self.payloads[response.checksum])
 
+    def payload(self, checksum: str, size: int) -> bytes | None:
+        """Return a payload, if it is there."""
+        return self.payloads.get(checksum)
+
     def verify(self, response: Response, *, beside: bool = False) -> None:
         """Check that the payload is there; it was checked when it was restored."""
         self.open(response).close()
@@ -362,3 +380,8 @@ class MemoryStore:
         """Return the requests with this hash."""
         found = [held for held in self._held.values() if held.params_hash == params_hash]
         return [held.request(self._source) for held in found[:limit]]
+
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return the requests whose identity has a text in it."""
+        found = [held for held in self._held.values() if text in held.asked.identified.document]
+        return [held.request(source) for held in found[:limit]]

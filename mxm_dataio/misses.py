@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .errors import NearMiss, ReplayMissError
-from .models import Response
+from .models import Request, Response
 
 
 def miss_error(
@@ -54,6 +54,18 @@ def ended_early(method: str, response: Response) -> ReplayMissError:
             "broke off; there is no more to replay: record it again, reading to the end"
         )
     return ReplayMissError(text, method=method, url=url)
+
+
+def doubtful(request: Request) -> ReplayMissError:
+    """Return the error of a call that was answered as if a value in it were the recorded secret."""
+    return ReplayMissError(
+        f"{request.method} {request.url} [{request.id}] answered a call with another value in the "
+        "place of what was found to be a secret as it was recorded, and this value was not: it "
+        "may be another call's answer; record it again",
+        method=request.method,
+        url=request.url,
+        params_hash=request.params_hash,
+    )
 
 
 def swallowed(misses: Sequence[ReplayMissError]) -> ReplayMissError:

@@ -15,7 +15,6 @@ from .models import Exchange, Framing, Session
 from .payloads import Spool
 from .redaction import has_fields
 
-_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -135,19 +134,12 @@ class Recorder:
         stored = spool
         if spool is not None and 0 < attempt.size <= LARGEST:
             stored = self._masked(attempt, spool)
-        if stored is not spool and stored is not None:
-            missing = attempt.size - stored.size
-            attempt = attempt._replace(
-                checksum=stored.checksum,
-                size=stored.size,
-                original_checksum=attempt.checksum,
-                framing=_recut(attempt.framing, attempt.size, stored.size),
-            )
-            head = _LENGTH.sub(lambda m: m[1] + b"%d" % (int(m[2]) - missing), head)
-        if attempt.framing is not None:
-            attempt = attempt._replace(framing=self._clean_framing(attempt.framing))
         if head != attempt.head or url != attempt.url:
             attempt = attempt._replace(head=head, url=url)
+        if stored is not spool and stored is not None:
+            attempt = attempt.holding(stored.checksum, stored.size)
+        if attempt.framing is not None:
+            attempt = attempt._replace(framing=self._clean_framing(attempt.framing))
         return attempt, stored
 
     def _masked(self, attempt: CapturedAttempt, spool: Spool) -> Spool:
@@ -203,11 +195,3 @@ class Recorder:
         spool = self._store.spool(self._spool_limit)
         spool.write(clean)
         return spool
-
-
-def _recut(framing: Framing | None, size: int, stored: int) -> Framing | None:
-    """Return a body's framing as one chunk, of which as much is missing as was of all."""
-    if framing is None:
-        return None
-    announced = sum(length * count for length, count in framing.chunks)
-    return Framing(((stored + announced - size, 1),), tail=framing.tail)

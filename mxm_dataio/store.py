@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import operator
 import os
 import re
 import threading
@@ -17,9 +19,10 @@ from typing import BinaryIO
 from . import coverage, locks
 from .catalog import Following, SQLiteCatalog
 from .entries import Entry
-from .errors import DataIOWarning, IntegrityError, StoreError
+from .errors import ConfigError, DataIOWarning, IntegrityError, StoreError
 from .files import is_id, is_link, named, read_plain
 from .journal import Journal, Left, framed, left
+from .keeping import Amend
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
 from .selecting import family
@@ -88,6 +91,10 @@ class Store:
         self._moved = 0
         # Of the sessions that this process has begun, the locked files that say so.
         self._running: dict[str, int] = {}
+        self.amend: Amend | None = None
+        # Payload files whose calls were changed on their way, with their sizes.
+        self._outdated: dict[str, int] = {}
+        self.bare: list[Path] = []
         self._refuse_links()
         if not readonly:
             try:
@@ -267,6 +274,7 @@ class Store:
         if journal is None:
             return
         entries = journal.entries[self._moved : self._moved + count]
+        entries = [self._amended(entry) for entry in entries]
         self._place_entries(self._catalog, entries, wait=wait)
         self._moved += count
         if self._moved >= len(journal.entries):
@@ -280,6 +288,73 @@ class Store:
                 journal.remove()
             else:
                 journal.clear()
+
+    def _amended(self, entry: Entry) -> Entry:
+        """Return a call as its session would record it now."""
+        if self.amend is None:
+            return entry
+        try:
+            made = self.amend(entry, self.payload)
+        except Exception:
+            # It is recorded, come what may.
+            return entry
+        if made is not entry:
+            kept = made.named().keys()
+            for checksum, size in entry.named().items():
+                if checksum not in kept and checksum not in entry.payloads:
+                    self._outdated[checksum] = size
+        return made
+
+    def _amend_waiting(self) -> None:
+        """Write the journals anew as their calls are by now: others will move them."""
+        with self._lock:
+            for old in list(self._waiting()):
+                entries = list(map(self._amended, old.entries))
+                if all(map(operator.is_, entries, old.entries)):
+                    continue
+                new = Journal(self.root / JOURNAL)
+                for entry in entries:
+                    new.append(entry)
+                if old is self._journal:
+                    self._journal = new
+                else:
+                    self._full[self._full.index(old)] = new
+                old.remove()
+
+    def payload(self, checksum: str, size: int) -> bytes | None:
+        """Return a payload, if it is there and sound."""
+        try:
+            with self.payloads.open(checksum, size) as file:
+                return file.read()
+        except (IntegrityError, ConfigError):
+            return None
+
+    def _remove_outdated(self) -> None:
+        """Remove the payloads that no call names any more, now that theirs were changed.
+
+        As long as others record, one that they have met may be about to be named: it stays.
+        """
+        outdated, self._outdated = self._outdated, {}
+        for checksum, size in outdated.items():
+            content = self.payload(checksum, size)
+            if content is None:
+                continue
+            path = self.payloads.path(checksum)
+            wanted = self._others() or self._catalog.names(checksum)
+            gone = not wanted and self.payloads.remove(path, math.inf) is not None
+            if gone and self._others():
+                self.payloads.keep(checksum, content)
+                self.payloads.sync()
+                gone = False
+            if not gone:
+                self.bare.append(path)
+
+    def _others(self) -> bool:
+        """Say whether sessions are under way that this store has not begun."""
+        return any(
+            named(path, ".lock") and path.stem not in self._running and locks.is_held(path)
+            for path in (self.root / RUNNING).glob("*.lock")
+        )
 
     def _place_entries(
         self, catalog: SQLiteCatalog, entries: list[Entry], *, wait: bool = True
@@ -397,9 +472,14 @@ class Store:
         Raises:
             StoreError, OSError: disk or database refused; the calls wait in the journal.
         """
-        self.move()
+        try:
+            self.move()
+        except StoreError:
+            self._amend_waiting()
+            raise
         self._take_in()
         self.payloads.sync()
+        self._remove_outdated()
 
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Write the row of a session that ended, and sync: what is settled survives a power cut.
@@ -594,6 +674,10 @@ class Store:
         """Return a request's attempts in their order."""
         exchange = self.exchange(request_id)
         return list(exchange.responses) if exchange else []
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return the calls of a session that are in their place and came there first."""
+        return self._catalog.first(session_id, limit)
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's next call with this hash behind the call ``after``."""

@@ -17,6 +17,8 @@ from base64 import urlsafe_b64decode
 from typing import NamedTuple
 
 PLACEHOLDER = "REDACTED"
+# In a request, for what was found to be secret after it was sent.
+LATE = f"{PLACEHOLDER}_LATE"
 # What each void token has.
 MARK = f".{PLACEHOLDER}"
 
