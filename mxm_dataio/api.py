@@ -61,6 +61,7 @@ from .served import Served
 from .stack import Stack
 from .store import Store
 from .troubles import Troubles
+from .undisturbed import Undisturbed
 from .utils import as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:
@@ -527,11 +528,9 @@ class IngestSession:
         if self._watch is not None:
             self._watch.stop()
         sessions.remove(self)
-        with self._lock:
-            # From here on nothing pends any more.
-            self.is_open = False
-            pending = list(self._pending)
-        for call in pending:
+        # From here on nothing pends any more.
+        self.is_open = False
+        for call in list(self._pending):
             call.settle()
         for interceptor in () if self.suspended else self._installed:
             interceptor.uninstall()
@@ -715,7 +714,7 @@ class IngestSession:
 
     def _adopt(self) -> None:
         """Begin a session of this process's own, with the parent's as its parent."""
-        with self._lock:
+        with Undisturbed(), self._lock:
             if os.getpid() == self._pid:
                 return
             parent = self.session
@@ -744,7 +743,6 @@ class IngestSession:
     def after_fork(self) -> None:
         """In the child, make fresh locks, and leave the calls under way to the parent."""
         self._lock = threading.RLock()
-        self._troubles.renew_lock()
         self._parts.renew_locks()
         if self._served is not None:
             self._served.renew_lock()
@@ -818,15 +816,15 @@ class IngestSession:
 
     def pend(self, call: Pending) -> bool:
         """Hold a call until it is settled; say whether the session still takes it."""
-        with self._lock:
-            if self.is_open:
-                self._pending.add(call)
-            return self.is_open
+        self._pending.add(call)
+        if self.is_open:
+            return True
+        self._pending.discard(call)
+        return False
 
     def settled(self, call: Pending) -> None:
         """Let go of a call."""
-        with self._lock:
-            self._pending.discard(call)
+        self._pending.discard(call)
 
     def spool(self) -> Spool:
         """Return a spool for a body; without a store, one that keeps nothing."""

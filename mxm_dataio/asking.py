@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -25,6 +23,7 @@ from .models import Exchange, Failure, FetchResult, Mode, Request, Response, Sta
 from .params import texts
 from .payloads import Spool
 from .policy import Decision, Serve
+from .reentry import Here, within
 from .registry import fetcher_for
 from .utils import dotted, instant
 
@@ -43,12 +42,13 @@ class Collector:
         self.last: Exchange | None = None
 
 
-_collector: ContextVar[Collector | None] = ContextVar("mxm_dataio_collector", default=None)
+_collector: Here[Collector] = Here()
 
 
 def collector() -> Collector | None:
-    """Return the collector of the ``IngestSession.request`` under way in this context."""
-    return _collector.get()
+    """Return the collector of the ``IngestSession.request`` that what runs here is a part of."""
+    found = _collector.get()
+    return found if found is not None and within(Asking.request.__code__) else None
 
 
 class Ingest(Protocol):
@@ -97,7 +97,6 @@ class Asking:
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
-        self._lock = threading.Lock()
         self._http: HTTPFetcher | None = None
         self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
         # Answers that came with a secret, which the store does not have.
@@ -178,10 +177,14 @@ class Asking:
         return content
 
     def _http_fetcher(self) -> HTTPFetcher:
-        with self._lock:
+        if self._http is None:
+            made = self._ingest.http_fetcher()
             if self._http is None:
-                self._http = self._ingest.http_fetcher()
-            return self._http
+                self._http = made
+            if self._http is not made:
+                # Another thread, or a signal's handler in this one, was faster.
+                made.close()
+        return self._http
 
     def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
         ingest = self._ingest
@@ -214,7 +217,7 @@ class Asking:
                 )  # fmt: skip
             raise _fetch_error(asked, secrets.url(asked.endpoint), failure) from exc
         finally:
-            _collector.reset(inner)
+            _collector.set(inner)
         seconds = time.perf_counter() - clock
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()
@@ -275,11 +278,11 @@ class Asking:
 @contextmanager
 def _collecting(kind: str) -> Iterator[Collector]:
     gathered = Collector(kind)
-    token = _collector.set(gathered)
+    outer = _collector.set(gathered)
     try:
         yield gathered
     finally:
-        _collector.reset(token)
+        _collector.set(outer)
 
 
 def _checked(result: object, source: str) -> FetchResult:

@@ -209,9 +209,7 @@ class AutoSession(IngestSession):
         """
         if not self.is_open or os.getpid() != self._pid or not _executable(path):
             return
-        with self._lock:
-            pending = list(self._pending)
-        for call in pending:
+        for call in list(self._pending):
             call.settle()
         self._report(LEFT)
         if isinstance(self.store, Store) and self.session is not None and not self._joined:

@@ -25,6 +25,8 @@ from . import callers
 from .callers import Stack
 from .errors import ConfigError
 from .hosts import Allowed, Target, is_address
+from .reentry import within
+from .undisturbed import Undisturbed
 from .utils import after_fork
 
 
@@ -87,7 +89,7 @@ def install(watcher: Watcher, modules: Iterable[str] = ()) -> None:
         ConfigError: another audit hook of the process admits none.
     """
     prepare()
-    with _lock:
+    with Undisturbed(), _lock:
         _renew([*_watching, _Watching(watcher, frozenset(modules))])
 
 
@@ -97,13 +99,13 @@ def prepare() -> None:
     Raises:
         ConfigError: another audit hook of the process admits none.
     """
-    with _lock:
+    with Undisturbed(), _lock:
         _add_hook()
 
 
 def remove(watcher: Watcher) -> None:
     """Tell a watcher no more; it need not have been installed."""
-    with _lock:
+    with Undisturbed(), _lock:
         _renew([one for one in _watching if one.watcher is not watcher])
 
 
@@ -159,8 +161,7 @@ class _Blocker:
 
 # -- captured calls ----------------------------------------------------------------------------
 
-# Set where a captured call connects, for taps that can't use :func:`captured`.
-accounted: ContextVar[bool] = ContextVar("mxm_dataio_accounted", default=False)
+_accounted: ContextVar[bool] = ContextVar("mxm_dataio_accounted", default=False)
 # Each says whether the code that runs here belongs to a captured call; filled by the adapters.
 accounts: list[Callable[[], bool]] = []
 
@@ -168,16 +169,16 @@ accounts: list[Callable[[], bool]] = []
 @contextlib.contextmanager
 def captured() -> Iterator[None]:
     """Account for the connections and look-ups made within, in this context."""
-    token = accounted.set(True)
+    token = _accounted.set(True)
     try:
         yield
     finally:
-        accounted.reset(token)
+        _accounted.reset(token)
 
 
 def is_captured() -> bool:
     """Say whether a captured call accounts for what happens here."""
-    return accounted.get() or any(account() for account in accounts)
+    return _accounted.get() or any(account() for account in accounts)
 
 
 # -- the hook ----------------------------------------------------------------------------------
@@ -231,18 +232,21 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _handled(handler: _Handler, args: tuple[Any, ...]) -> Exception | None:
-    # What the hook does itself is nobody's business; a socket's sendmsg mostly neither.
     if handler is _on_address and args[1] is None:
+        # A socket's sendmsg, mostly.
         return None
-    if getattr(_here, "busy", False):
+    frame = sys._getframe(2)
+    busy = getattr(_here, "busy", False)
+    if busy and within(_handled.__code__, frame):
+        # What the hook does itself is nobody's business.
         return None
     _here.busy = True
     try:
-        return handler(args, sys._getframe(2))
+        return handler(args, frame)
     except Exception:
         return None
     finally:
-        _here.busy = False
+        _here.busy = busy
 
 
 def _add_hook() -> None:

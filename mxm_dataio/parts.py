@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
@@ -107,7 +106,6 @@ class Parts:
         self._redaction = redaction
         self._ignore = frozenset(ignore)
         self._equip: Callable[[Part], None] | None = None
-        self._lock = threading.Lock()
         own = self._redaction_of(source) or redacting.NOTHING
         secrets = Secrets(own, replays=replays)
         self.own = Part(source, own, own.uncounted(self._ignore), secrets)
@@ -135,21 +133,18 @@ class Parts:
 
     def equip(self, equip: Callable[[Part], None]) -> None:
         """Give each part, those to come included, what the open session has for it."""
-        with self._lock:
-            self._equip = equip
-            for part in self:
-                equip(part)
+        self._equip = equip
+        for part in self:
+            equip(part)
 
     def strip(self) -> None:
         """Take that from them: the session is over."""
-        with self._lock:
-            self._equip = None
-            for part in self:
-                part.lookup = part.recorder = None
+        self._equip = None
+        for part in self:
+            part.lookup = part.recorder = None
 
     def renew_locks(self) -> None:
         """Make fresh locks, in a forked child."""
-        self._lock = threading.Lock()
         self.own.secrets.renew_lock()
         for part in self:
             part.secrets.renew_lock()
@@ -157,16 +152,19 @@ class Parts:
                 part.lookup.renew_lock()
 
     def _add(self, source: str) -> Part:
-        with self._lock:
-            part = self._parts.get(source)
-            if part is None:
-                rules = self._redaction_of(source) or redacting.NOTHING
-                secrets = self.own.secrets.under(rules)
-                part = Part(source, rules, rules.uncounted(self._ignore), secrets)
-                if self._equip is not None:
-                    self._equip(part)
-                self._parts[source] = part
-            return part
+        # Without a lock: what others do meanwhile, or a signal's handler in this thread, is seen.
+        rules = self._redaction_of(source) or redacting.NOTHING
+        part = Part(source, rules, rules.uncounted(self._ignore), self.own.secrets.under(rules))
+        equip = self._equip
+        if equip is not None:
+            equip(part)
+        part = self._parts.setdefault(source, part)
+        if self._equip is not equip:
+            if self._equip is not None:
+                self._equip(part)
+            else:
+                part.lookup = part.recorder = None
+        return part
 
     def _redaction_of(self, source: str) -> Redaction | None:
         if isinstance(self._redaction, Mapping):

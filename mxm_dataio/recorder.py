@@ -173,7 +173,7 @@ class Recorder:
         last, version = self._last_head, self._secrets.version
         if last[0] != head or last[2] is not version:
             clean = self._secrets.head(head)
-            self._last_head = last = (head, clean, self._secrets.version)
+            self._last_head = last = (head, clean, version)
         return last[1]
 
     def _clean_body(self, body: bytes | Spool, head: bytes) -> Spool | None:

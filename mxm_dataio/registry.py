@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 from .errors import ConfigError
 from .fetcher import Fetcher
-from .utils import after_fork
 
 GROUP = "mxm_dataio.fetchers"
 
 _fetchers: dict[str, Fetcher] = {}
-_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork(_renew_lock)
 
 
 def register(source: str, fetcher: Fetcher) -> None:
@@ -35,14 +23,12 @@ def register(source: str, fetcher: Fetcher) -> None:
             f"the fetcher registered for {source!r} has no method fetch(request): "
             f"{type(fetcher).__name__} does not follow the Fetcher protocol"
         )
-    with _lock:
-        _fetchers[source] = fetcher
+    _fetchers[source] = fetcher
 
 
 def unregister(source: str) -> None:
     """Forget the fetcher registered for a source, if there is one."""
-    with _lock:
-        _fetchers.pop(source, None)
+    _fetchers.pop(source, None)
 
 
 def fetcher_for(source: str) -> Fetcher | None:
@@ -51,9 +37,9 @@ def fetcher_for(source: str) -> Fetcher | None:
     Raises:
         ConfigError: the entry point can't be loaded or is no fetcher.
     """
-    with _lock:
-        if source in _fetchers:
-            return _fetchers[source]
+    registered = _fetchers.get(source)
+    if registered is not None:
+        return registered
     from importlib.metadata import entry_points  # slow to import, for those who look for one
 
     for entry in entry_points(group=GROUP, name=source):

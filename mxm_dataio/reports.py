@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from .models import Unseen
+from .utils import new_id
 
 # The file by which a replay's processes take turns; see :mod:`.served`.
 SERVED = "served"
@@ -42,7 +43,8 @@ class Report(NamedTuple):
     def write(self, folder: Path) -> None:
         """Leave it in a folder, in place of an earlier one."""
         path = folder / self.name
-        hidden = path.with_suffix(".tmp")
+        # Of its own: another thread, or a signal's handler, may write at the same time.
+        hidden = path.with_suffix(f".{new_id()}.tmp")
         hidden.write_text(json.dumps(self._asdict()), encoding="ascii")
         hidden.rename(path)
 

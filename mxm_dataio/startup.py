@@ -23,6 +23,7 @@ import sys
 from . import interception
 from .environment import AUTO, RUN, is_link, is_off, link_says
 from .messages import say
+from .undisturbed import Undisturbed
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class _Process:
             return
         if self.session is not None and not self._loaded:
             return
-        with self._lock:
+        # A call that a signal's handler makes meanwhile could not wait, and would go past.
+        with Undisturbed(), self._lock:
             self._owner = _thread.get_ident()
             try:
                 with _Shield():

@@ -16,6 +16,7 @@ from .errors import StoreError
 from .formats import cassette
 from .formats.bodies import Node
 from .formats.cassette import Document
+from .undisturbed import Undisturbed
 from .utils import new_id, utf8
 
 # Of a call's mark.
@@ -52,12 +53,14 @@ def locked(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+    # A signal's handler that writes to one would wait here for what it has interrupted.
+    with Undisturbed():
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
 
 def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -> bool:

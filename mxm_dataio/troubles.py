@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Callable
 
 from .errors import DataIOWarning, ReplayMissError, StoreError
@@ -42,7 +42,7 @@ class Troubles:
         self._clean = clean
         self._warn = warn
         self._changed = changed
-        self._lock = threading.RLock()
+        self._count = itertools.count()
         self.problems: list[str] = []
         self.misses: list[ReplayMissError] = []
         self.unsaid: DataIOWarning | None = None
@@ -83,8 +83,7 @@ class Troubles:
 
     def missed(self, error: ReplayMissError) -> None:
         """Keep a miss, so that it can't be swallowed."""
-        with self._lock:
-            self.misses.append(error)
+        self.misses.append(error)
         self._changed()
 
     def raise_misses(self, exc: BaseException | None) -> None:
@@ -110,19 +109,15 @@ class Troubles:
     def begin_anew(self) -> None:
         """Forget them, in a forked child: they are the parent's."""
         self.problems, self.misses = [], []
-
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child."""
-        self._lock = threading.RLock()
+        self._count = itertools.count()
 
     def _kept(self, text: str) -> DataIOWarning | None:
         """Keep a problem; return the warning that is due if it is the first."""
         text = self._clean(text)
-        with self._lock:
-            first = not self.problems
-            if len(self.problems) < _KEPT:
-                self.problems.append(text)
+        count = next(self._count)
+        if count < _KEPT:
+            self.problems.append(text)
         self._changed()
-        if not first:
+        if count:
             return None
         return DataIOWarning(f"{text}; session {self._source!r} is incomplete from here on")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -56,7 +55,6 @@ class Watch:
         self._session = session
         self._allowed = Allowed(allowed)
         self._refuse = refuse
-        self._renew_lock()
         self._times: dict[tuple[str, str, str], int] = {}
         self._refused: set[tuple[str, str]] = set()
         # Module → who imports it, until it is seen to be there.
@@ -83,19 +81,13 @@ class Watch:
 
     def forked(self) -> None:
         """Begin anew in a forked child, whose parent tells of what was before."""
-        self._renew_lock()
         self._times = {}
         self._refused = set()
-
-    def _renew_lock(self) -> None:
-        # One that a signal's handler may take while its own thread holds it.
-        self._lock = threading.RLock()
 
     def found(self) -> tuple[Unseen, ...]:
         """Return what was seen until now."""
         self._take_loaded()
-        with self._lock:
-            times = dict(self._times)
+        times = dict(self._times)
         return coverage.merged(Unseen(*key[:2], n, key[2]) for key, n in times.items())
 
     # -- what the network tells --------------------------------------------------------------
@@ -157,8 +149,9 @@ class Watch:
         if kind != LIBRARY:
             self._take_loaded()
         key = (kind, name, caller)
-        with self._lock:
-            times = self._times[key] = self._times.get(key, 0) + 1
+        self._times.setdefault(key, 0)
+        # In a statement that calls nothing no other thread and no signal's handler comes between.
+        times = self._times[key] = self._times[key] + 1
         if not times & (times - 1):
             self._session.jot(coverage.line_of(Unseen(kind, name, times, caller), os.getpid()))
 

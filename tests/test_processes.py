@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, ids, mount, registry
+from mxm_dataio import IngestSession, Status, Store, mount
 from mxm_dataio.adapters.urllib3 import HOOK
 from tests import forks
 from tests.servers import Connection, RawServer, answer, responder
@@ -171,7 +171,7 @@ class TestFork:
     def test_while_another_thread_holds_the_locks(self, server: RawServer, tmp_path: Path) -> None:
         """Locks held by another thread at the fork stay held for ever in the child."""
         with IngestSession("s", tmp_path) as ingest:
-            locks = [ingest._lock, ids._lock, registry._lock, HOOK._lock]
+            locks = [ingest._lock, HOOK._lock]
             held, go = threading.Event(), threading.Event()
 
             def hold() -> None:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import Any
 
+from ..undisturbed import Undisturbed
 from ..utils import after_fork
 
 
@@ -40,11 +41,11 @@ class Patches:
         after_fork(self._renew_lock)
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def install(self) -> None:
         """Replace, unless another session has."""
-        with self._lock:
+        with Undisturbed(), self._lock:
             self._count += 1
             if self._count == 1:
                 self._put_back()
@@ -52,7 +53,7 @@ class Patches:
 
     def uninstall(self) -> None:
         """Put everything back, if no other session needs it."""
-        with self._lock:
+        with Undisturbed(), self._lock:
             self._count -= 1
             if not self._count:
                 self._put_back()

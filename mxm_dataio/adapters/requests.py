@@ -14,13 +14,14 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Mode
-from . import failures, taps, wire
+from . import failures, wire
 from .call import Attempt, Call
 from .patches import Patches
 from .plan import Plan
 from .replay import replay
 from .support import require_requests, require_urllib3, sends_chunks
-from .urllib3 import planned, recorded
+from .taps import recorded, under_way
+from .urllib3 import planned
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
@@ -124,8 +125,7 @@ class CaptureAdapter(HTTPAdapter):
             requests.RequestException: as the inner adapter raises, or as it was recorded.
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-        within = taps.current.get() is not None
-        ingest = None if within else self._ingest or active()
+        ingest = None if under_way() is not None else self._ingest or active()
         if ingest is None or not ingest.is_open:
             return self._inner.send(request, **kwargs)
         if self._refusal:
@@ -412,7 +412,7 @@ _SENDS_CHUNKS = sends_chunks(requests.__version__)
 def _chunked_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if taps.current.get() is not None or args or not _in_chunks(request):
+        if under_way() is not None or args or not _in_chunks(request):
             return original(self, request, *args, **kwargs)
         ingest = active()
         if ingest is None:

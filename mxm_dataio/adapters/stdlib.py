@@ -21,6 +21,7 @@ from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Headers, Mode
 from ..policy import Serve
+from ..undisturbed import Undisturbed
 from . import failures, taps
 from .asked import STREAM, Asked
 from .call import ON_CONNECTION, REPLAYS, Attempt
@@ -28,7 +29,7 @@ from .connection_call import ConnectionCall
 from .patches import Patches, own_class
 from .plan import Plan
 from .sockets import StoreSocket, give_back, leave, stand_in, standing
-from .taps import Method, absolute, base_of, current
+from .taps import Method, absolute, base_of, under_way
 
 # The attribute that a request takes on its connection until its head goes out.
 _ASKED = "_dataio_asked"
@@ -62,7 +63,7 @@ def require() -> None:
 
 def _session(connection: Any) -> IngestSession | None:
     """Return the session that is to see what a connection does, unless other taps see it."""
-    if current.get() is not None or hasattr(connection, REPLAYS):
+    if under_way() is not None or hasattr(connection, REPLAYS):
         return None
     attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
     if not (attempt is None or attempt.done or isinstance(attempt.call, ConnectionCall)):
@@ -348,7 +349,7 @@ class Hook(Patches):
         """See to the ``connect`` of a class that has its own, which programs call by themselves."""
         if cls in self._covered:
             return
-        with self._lock:
+        with Undisturbed(), self._lock:
             if self._count:
                 self._cover(cls)
 

@@ -13,21 +13,53 @@ import io
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from socket import SocketIO
+from types import CodeType
 from typing import Any
 
 from .. import network
 from ..models import Peer
+from ..reentry import Here, note_handlers, within
 from .call import ON_CONNECTION, Attempt, Call, view
 
-# The call under way in this context; None while a connection sends, since what a body's
+# The call under way here; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.
-current: ContextVar[Call | None] = ContextVar("mxm_dataio_call", default=None)
-# What an adapter does that makes a call without a connection of these is the call's as well.
-network.accounts.append(lambda: current.get() is not None)
+current: Here[Call] = Here()
+# Whether this is within the connecting of a captured call.
+_connecting: Here[bool] = Here()
 
 Method = Callable[..., Any]
+
+
+def recorded(call: Call, make: Method, *args: Any, **kwargs: Any) -> Any:
+    """Make a call, with the taps reporting to it.
+
+    An interrupt may come at any line, the first of a ``finally`` too: hence a second one.
+    """
+    note_handlers()
+    outer = current.get()
+    try:
+        try:
+            current.set(call)
+            return make(*args, **kwargs)
+        except BaseException as exc:
+            call.raised(exc)
+            raise
+        finally:
+            current.set(outer)
+    finally:
+        current.set(outer)
+
+
+def under_way() -> Call | None:
+    """Return the call that what runs here is a part of."""
+    call = current.get()
+    return call if call is not None and within(recorded.__code__) else None
+
+
+# What an adapter does that makes a call without a connection of these is the call's as well.
+network.accounts.append(lambda: under_way() is not None)
+network.accounts.append(lambda: _connecting.get() is not None and within(_CONNECT))
 
 
 class TapRaw(SocketIO):
@@ -172,20 +204,20 @@ def connect(original: Method) -> Method:
     def tapped(self: Any) -> Any:
         attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is None or attempt.done or attempt.busy:
-            call = current.get()
+            call = under_way()
             if call is None or (attempt is not None and attempt.busy):
                 return original(self)
             attempt = begin(self, call)
         attempt.busy = True
         attempt.connect = None
-        token = current.set(None)
-        mark = network.accounted.set(True)
+        call = current.set(None)
+        outer = _connecting.set(True)
         clock = time.perf_counter()
         try:
             result = original(self)
         finally:
-            network.accounted.reset(mark)
-            current.reset(token)
+            _connecting.set(outer)
+            current.set(call)
             attempt.busy = False
         seconds = time.perf_counter() - clock
         if attempt.connect is None:
@@ -195,6 +227,10 @@ def connect(original: Method) -> Method:
         return result
 
     return tapped
+
+
+# Of all that this makes.
+_CONNECT: CodeType = connect(lambda _: None).__code__
 
 
 class _Sending:

@@ -11,13 +11,14 @@ import urllib3
 from ..api import IngestSession, active
 from ..models import Exchange, Mode
 from ..payloads import Spool
+from . import wire
 from .bases import Connection, Pool, TLSConnection
-from .call import Call, header_pairs, view
+from .call import header_pairs, view
 from .patches import Patches
 from .plan import Plan
 from .replay import replay
-from .taps import bracketed, current
-from .wire import hooked, tapped
+from .taps import bracketed, recorded, under_way
+from .wire import tapped
 
 _BODY_STEP = 65536
 
@@ -81,24 +82,6 @@ def body_parts(body: Any, coding: str) -> Any:
         yield part.encode("utf-8") if isinstance(part, str) else part
 
 
-def recorded(call: Call, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Make a call, with the taps reporting to it.
-
-    An interrupt may come at any line, the first of a ``finally`` too: hence a second one.
-    """
-    try:
-        try:
-            current.set(call)
-            return make(*args, **kwargs)
-        except BaseException as exc:
-            call.raised(exc)
-            raise
-        finally:
-            current.set(None)
-    finally:
-        current.set(None)
-
-
 def url_of(pool: Any, url: str) -> str:
     """Return the absolute URL of a call of ``pool.urlopen(method, url)``."""
     if "://" in url.partition("?")[0]:
@@ -119,12 +102,12 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         # Passed on exactly as they came: what is below may be the program's own replacement.
         given = {"retries": None, "redirect": True, **dict(zip(_NAMES, args, strict=False))}
         given |= kwargs
-        under_way = current.get()
-        if under_way is not None:
+        call = under_way()
+        if call is not None:
             # urllib3 calls itself for each retry and redirect; the history tells why.
             history = getattr(given["retries"], "history", ())
             if history:
-                under_way.blame(history[-1].error)
+                call.blame(history[-1].error)
             return original(self, *args, **kwargs)
         ingest = active()
         if ingest is None or ingest.mode is Mode.OFF or not {"method", "url"} <= given.keys():
@@ -181,10 +164,10 @@ class Hook(Patches):
         for name, method in tapped(TLSConnection, own=True).items():
             self.replace(TLSConnection, name, method)
         self.replace(Pool, "urlopen", _urlopen(Pool.urlopen))
-        hooked.set()
+        wire.hooked = True
 
     def _put_back(self) -> None:
-        hooked.clear()
+        wire.hooked = False
         super()._put_back()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -22,10 +21,10 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from ..api import active
 from .bases import Pool
 from .call import ON_CONNECTION, REPLAYS, Attempt, Call
-from .taps import Method, absolute, base_of, begin, connect, current, getresponse, send
+from .taps import Method, absolute, base_of, begin, connect, current, getresponse, send, under_way
 
 # Set while the hook stands, whole: what then comes to the taps without a call went past it.
-hooked = threading.Event()
+hooked = False
 
 # urllib3's own, from below the wrappers that name it so.
 _URLOPEN = inspect.unwrap(Pool.urlopen).__code__
@@ -35,17 +34,17 @@ _OWN_MAKERS = (None, Pool._new_conn, HTTPSConnectionPool._new_conn)
 def _request(original: Method) -> Method:
     @functools.wraps(original)
     def request(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        call = current.get()
+        call = under_way()
         if call is None:
             return original(self, method, url, *args, **kwargs)
         _begin(self, call, method, url)
         if call.conditions:
             args, kwargs = _with_headers(args, kwargs, dict(call.conditions))
-        token = current.set(None)
+        current.set(None)
         try:
             return original(self, method, url, *args, **kwargs)
         finally:
-            current.reset(token)
+            current.set(call)
 
     return request
 
@@ -55,7 +54,7 @@ def _putrequest(original: Method) -> Method:
     # requests 2.28 does for a body in chunks.
     @functools.wraps(original)
     def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        call = current.get()
+        call = under_way()
         if call is None:
             _outside(self, method, url)
         else:
@@ -72,7 +71,7 @@ def _outside(connection: Any, method: str, url: str) -> None:
     It was made past urllib3's pools, or the program has undone the hook on them: by putting back
     what stood in ``urlopen`` before a patch of its own.
     """
-    if not hooked.is_set() or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
+    if not hooked or ON_CONNECTION in connection.__dict__ or hasattr(connection, REPLAYS):
         return
     ingest = active()
     if ingest is None:

@@ -103,7 +103,6 @@ def test_a_forked_child_has_none_of_its_parent_s() -> None:
     troubles.missed(ReplayMissError("not there", method="GET", url="http://a.test/"))
     problems, misses = troubles.problems, troubles.misses
     troubles.begin_anew()
-    troubles.renew_lock()
     assert troubles.add("after")
     assert (troubles.problems, troubles.misses) == (["after"], [])
     assert (len(problems), len(misses)) == (1, 1)
