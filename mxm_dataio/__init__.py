@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         IntegrityError,
         NearMiss,
         ReplayMissError,
+        RuleError,
         StoreError,
     )
     from .fetcher import Fetcher, HTTPFetcher
@@ -55,6 +56,7 @@ __all__ = [
     "ReplayMissError",
     "Request",
     "Response",
+    "RuleError",
     "Session",
     "Status",
     "Store",
@@ -80,6 +82,7 @@ _NAMES = {
         "IntegrityError",
         "NearMiss",
         "ReplayMissError",
+        "RuleError",
         "StoreError",
     ),
     "fetcher": ("Fetcher", "HTTPFetcher"),

@@ -29,6 +29,7 @@ from .errors import (
     IntegrityError,
     NearMiss,
     ReplayMissError,
+    RuleError,
     StoreError,
 )
 from .fetcher import HTTPFetcher
@@ -875,10 +876,10 @@ class IngestSession:
             if into is not None:
                 into.last = stored or self._stored(call.id)
         except Exception as exc:
-            if isinstance(exc, DataIOError):
+            if isinstance(exc, DataIOError) and not isinstance(exc, RuleError):
                 self.problem(exc)
             else:
-                self._lost(call, repr(exc))
+                self._lost(call, str(exc) if isinstance(exc, RuleError) else repr(exc))
 
     def _stored(self, request_id: str) -> Exchange | None:
         store = self.store
@@ -905,7 +906,7 @@ class IngestSession:
             self.record(call(), identity, (), stored=stored)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
-        shown = f"{call.method} {self.secrets_for(call.url).url(call.url)}"
+        shown = f"{call.method} {self.secrets_for(call.url).shown(call.url)}"
         self.problem(StoreError(f"{shown} was not recorded: {why}"))
 
     def problem(self, exc: BaseException) -> None:

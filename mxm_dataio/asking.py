@@ -129,8 +129,10 @@ class Asking:
                 raise
             except Exception as exc:
                 secrets = self._ingest.secrets_for(asked.endpoint)
+                pairs = tuple([(str(name), str(value)) for name, value in (headers or {}).items()])
+                clean = secrets.about(asked.endpoint, pairs)
                 raise FetchError(
-                    secrets.text(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    clean(f"{asked.method} {asked.endpoint} failed: {exc}"),
                     error_class=dotted(type(exc)),
                 ) from exc
             return self._answer(gathered, asked, result)
@@ -209,13 +211,13 @@ class Asking:
         except Exception as exc:
             seconds = time.perf_counter() - clock
             secrets = ingest.secrets_for(asked.endpoint)
-            failure = Failure(dotted(type(exc)), secrets.text(str(exc)))
+            failure = Failure(dotted(type(exc)), secrets.about(asked.endpoint)(str(exc)))
             if ingest.mode is not Mode.OFF:
                 ingest.record(
                     call._replace(duration=seconds, status=Status.FAILED, failure=failure),
                     identity, (), into=gathered,
                 )  # fmt: skip
-            raise _fetch_error(asked, secrets.url(asked.endpoint), failure) from exc
+            raise _fetch_error(asked, secrets.shown(asked.endpoint), failure) from exc
         finally:
             _collector.set(inner)
         seconds = time.perf_counter() - clock

@@ -2,6 +2,7 @@
 
     DataIOError
     ├── ConfigError         an unknown mode or setting, sessions that exclude each other
+    │   └── RuleError       a redaction rule raised
     ├── StoreError          the store can't be opened, read or written
     │   └── IntegrityError  what is stored is missing, damaged or not ours; never served
     ├── FetchError          a fetcher failed, live or as recorded
@@ -26,6 +27,10 @@ class DataIOError(Exception):
 
 class ConfigError(DataIOError):
     """The caller asked for something that does not exist or can't be combined."""
+
+
+class RuleError(ConfigError):
+    """A redaction rule raised. What it raised is not told: it may be the secret."""
 
 
 class StoreError(DataIOError):

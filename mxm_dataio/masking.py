@@ -37,14 +37,16 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from mmap import mmap
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
 from . import tokens
+from .errors import RuleError
 from .heads import parse_head
 from .ids import new_id
-from .models import Headers
+from .models import Failure, Headers
 from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
 from .secret_names import SHORTEST as _SHORTEST
 from .secret_names import is_plain, looks_drawn
@@ -254,6 +256,45 @@ class Secrets:
         """Return a message without secrets."""
         return self.mask_text(self.rules.text(text, self.learn))
 
+    def shown(self, url: str) -> str:
+        """Return a URL for a message, without secrets."""
+        return self.mask_text(self.rules.shown(url, self.learn))
+
+    def about(
+        self, url: str, headers: Headers = (), body: bytes | None = None
+    ) -> Callable[[str], str]:
+        """Return what takes the secrets of a request from texts about it, and remember them.
+
+        A failed request may have gone nowhere, and be none that could: its URL or a header is
+        what the text is about.
+        """
+        rules = self.rules
+        clean = self.shown(url)
+        forms = dict(zip(_quoted(url), _quoted(clean), strict=True)) if clean != url else {}
+        with contextlib.suppress(RuleError):
+            for (_, before), (_, after) in zip(headers, self.pairs(headers), strict=True):
+                if after != before:
+                    forms[repr(before)] = repr(after)
+                    forms[repr(before.encode("latin-1", "replace"))] = repr(after.encode())
+            if body and len(body) <= LARGEST:
+                fields = {name.lower(): value for name, value in headers}
+                rules.body(body, fields.get("content-type", ""), self.learn)
+        longest = sorted(forms, key=len, reverse=True)
+
+        def clean_text(text: str) -> str:
+            for form in longest:
+                text = text.replace(form, forms[form])
+            return self.text(text)
+
+        return clean_text
+
+    def failure(self, failure: Failure | None) -> Failure | None:
+        """Return a failure without the values that are known: some only since it was met."""
+        if failure is None or not self._needles:
+            return failure
+        message = self.mask_text(failure.message)
+        return replace(failure, message=message, data=self._json(failure.data))
+
     def head(self, head: bytes) -> bytes:
         """Return a request's head without secrets, and remember them."""
         return collapsed(self.lines(self.rules.head(head, self.learn)))
@@ -436,6 +477,12 @@ def _tellable(found: Found, value: str) -> bool:
         named = _SECRET_COOKIE.search(found.name) is not None
         return looks_drawn(value, 1 if named else _SHORTEST)
     return found.name != "user" or found.place != "userinfo" or looks_drawn(value)
+
+
+def _quoted(url: str) -> list[str]:
+    """Return a URL as a message may have it: whole, from its path on, and escaped as by repr."""
+    target = url[max(url.find("/", url.find("//") + 2), 0) :]
+    return [url, repr(url)[1:-1], target, repr(target)[1:-1]]
 
 
 def _readings(value: str) -> Iterator[str]:

@@ -84,6 +84,11 @@ class Recorder:
         vary = identity.counting(self._vary(answer.head) if answer else ())
         upload = self._clean_body(body, call.head) if body else None
         document = secrets.document(identity.document(vary))
+        url, head = secrets.url(call.url), self._request_head(call.head)
+        if call.failure is not None or any(attempt.failure for attempt in clean):
+            # By now all that the call had is known.
+            call = call._replace(failure=secrets.failure(call.failure))
+            clean = tuple([a._replace(failure=secrets.failure(a.failure)) for a in clean])
         held: dict[str, bytes] = {}
         body_checksum, body_size = None, 0
         try:
@@ -95,7 +100,7 @@ class Recorder:
                 self._store.take(upload, body_checksum, held)
             self._store.append(
                 Entry(
-                    call._replace(url=secrets.url(call.url), head=self._request_head(call.head)),
+                    call._replace(url=url, head=head),
                     self._session,
                     kind or self._kind,
                     document,
@@ -110,7 +115,7 @@ class Recorder:
             )
         except OSError as exc:
             raise StoreError(
-                f"{call.method} {secrets.url(call.url)} was not recorded: {exc.strerror or exc} "
+                f"{call.method} {secrets.shown(call.url)} was not recorded: {exc.strerror or exc} "
                 f"({self._store.root}); free space or make the folder writable",
                 path=self._store.root,
             ) from exc
@@ -123,7 +128,7 @@ class Recorder:
         if _VARY.search(head) is None:
             return ()
         values = [value for name, value in parse_head(head)[2] if name.lower() == "vary"]
-        return vary_names(",".join(values), self._secrets.rules.headers)
+        return vary_names(",".join(values), self._secrets.rules.uncounted_headers)
 
     def _clean(
         self, call: CapturedCall, attempt: CapturedAttempt, spool: Spool | None, clear: Clear

@@ -7,8 +7,6 @@ is found here is handed on, so that :mod:`mxm_dataio.masking` knows it wherever 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
@@ -18,7 +16,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, unquote, unquote_plus
 
-from . import tokens
+from . import credentials, secret_texts, tokens
+from .errors import RuleError
 from .models import Headers
 from .secret_names import (
     COMPANY,
@@ -69,6 +68,11 @@ class Found(NamedTuple):
 
 # Takes what was found.
 Sink = Callable[[Found], object]
+
+
+def _all(_place: str, _name: str, _value: str) -> str:
+    """Take every value, as a rule."""
+    return PLACEHOLDER
 
 
 def _nowhere(_found: Found) -> None:
@@ -131,6 +135,11 @@ class Redaction:
             exempt_names=self.exempt_names | less_names,
         )
 
+    @property
+    def redacts(self) -> bool:
+        """Say whether any name is secret."""
+        return bool(self.names or self.headers or self.words)
+
     def is_secret(self, name: str, value: str | None = None) -> bool:
         """Say whether what stands under a name is secret.
 
@@ -174,7 +183,14 @@ class Redaction:
 
     def _ruled(self, place: str, name: str, value: str, into: Sink) -> str | None:
         for rule in self.rules:
-            after = rule(place, name, value)
+            try:
+                after = rule(place, name, value)
+            except Exception as exc:
+                # Its text may be the value.
+                raise RuleError(
+                    f"the redaction rule {getattr(rule, '__name__', 'without a name')!r} raised "
+                    f"{type(exc).__name__} for the {place} {name!r}: mend it, or return None there"
+                ) from None
             if after is not None:
                 if after != value:
                     into(Found(place, name, value))
@@ -192,6 +208,9 @@ class Redaction:
                 return after.replace("\r", " ").replace("\n", " ")
         if name in _HOLDS_URL:
             return self.url(value, into)
+        if name == "host" and "@" in value:
+            # ``http.client`` takes userinfo for a part of the host.
+            return self.url(f"//{value}", into)[2:]
         if not self.is_secret_header(name):
             return value
         for found in _of_header(name, value, self.is_secret):
@@ -202,9 +221,9 @@ class Redaction:
             name, equals, text = cookie.partition("=")
             after = stand_in((text if equals else cookie).strip())
             return f"{name if equals else ''}{equals}{after}{semicolon}{rest}"
-        scheme, space, credentials = value.strip().partition(" ")
-        if space and name.endswith("authorization"):
-            return f"{scheme} {stand_in(credentials.strip())}"
+        if name.endswith("authorization"):
+            scheme, rest = credentials.parsed(value)
+            return f"{scheme} {stand_in(rest)}" if scheme else stand_in(rest)
         return stand_in(value.strip())
 
     def head(self, head: bytes, into: Sink = _nowhere) -> bytes:
@@ -216,7 +235,11 @@ class Redaction:
         if not ruled:
             text = head.decode("latin-1").lower()
             by_words = self.words and may_hold_secret_words(text)
-            if not by_words and not _lines_of(frozenset(self.headers)).search(text):
+            if (
+                not by_words
+                and "@" not in text
+                and not _lines_of(frozenset(self.headers)).search(text)
+            ):
                 return head
         lines = head.split(b"\n")
         folded = False
@@ -227,7 +250,8 @@ class Redaction:
             name, colon, value = line.partition(b":")
             folded = False
             key = name.decode("latin-1").strip().lower()
-            if not colon or not (ruled or key in _HOLDS_URL or self.is_secret_header(key)):
+            held = key in _HOLDS_URL or key == "host"
+            if not colon or not (ruled or held or self.is_secret_header(key)):
                 continue
             before = value.decode("latin-1").rstrip("\r")
             after = self._header(key, before.strip(), into)
@@ -251,6 +275,12 @@ class Redaction:
         if slashes:
             authority, slash, path = rest.partition("/")
             userinfo, at, host = authority.rpartition("@")
+            if not at and "@" in url and self.userinfo and not _PORT.fullmatch(authority):
+                # What should have been encoded, in a password: none can use it, but say it.
+                userinfo, at, rest = url.partition("//")[2].rpartition("@")
+                for found in _of_userinfo(*userinfo.partition(":")[::2]):
+                    into(found)
+                return self.url(f"{scheme}//{rest}", into)
             if at and self.userinfo:
                 for found in _of_userinfo(*map(unquote, userinfo.partition(":")[::2])):
                     into(found)
@@ -278,9 +308,13 @@ class Redaction:
     def _fields(self, place: str, text: str, into: Sink, authority: str = "") -> str:
         if "=" not in text:
             return text
-        # Of what stands beside one, few ask.
-        beside = _names_of(text) if "&" in text and _COMPANY_IN.search(text) else ()
         fields = text.split("&")
+        names, words, exempt = self.names, self.words, self.exempt_names
+        kinds = {_field_kind(field.partition("=")[0], names, words, exempt) for field in fields}
+        if kinds == _DATA_ONLY and not self.rules and ":" not in text and "%3" not in text:
+            return text
+        # Of what stands beside one, few ask.
+        beside = _names_of(text) if _Kind.COMPANY in kinds else ()
         return "&".join([self._field(place, field, into, beside, authority) for field in fields])
 
     def _field(
@@ -289,9 +323,6 @@ class Redaction:
         """Return an encoded field of a query, form or path without its value, if it is secret."""
         name, equals, value = field.partition("=")
         if not equals:
-            return field
-        name_is = _kind(_plain(name), self.names, self.words, self.exempt_names)
-        if name_is is _Kind.DATA and not self.rules and "%3" not in value and ":" not in value:
             return field
         before = _plain(value)
         after = self._value(place, _plain(name), before, into, beside, authority)
@@ -460,8 +491,23 @@ class Redaction:
         return _BEGUN.sub(member, content)
 
     def text(self, text: str, into: Sink = _nowhere) -> str:
-        """Return a message with the URLs in it redacted."""
-        return _URL.sub(lambda match: self.url(match.group(), into), text)
+        """Return a message without what stands in it under secret names.
+
+        A rule that fails takes all: what is said of it is a message, too.
+        """
+        try:
+            return secret_texts.redacted(
+                text, lambda url: self.url(url, into), self.is_secret, self.is_secret_header
+            )
+        except RuleError:
+            return replace(self, rules=(_all,)).text(text, into)
+
+    def shown(self, url: str, into: Sink = _nowhere) -> str:
+        """Return a URL for a message: as :meth:`url` has it, unless a rule fails."""
+        try:
+            return self.url(url, into)
+        except RuleError:
+            return replace(self, rules=(_all,)).url(url, into)
 
 
 class _Kind(Enum):
@@ -488,6 +534,12 @@ def _kind(name: str, names: frozenset[str], words: bool, exempt: frozenset[str])
     if key in COMPANY:
         return _Kind.COMPANY
     return _Kind.PERHAPS if may_be_secret(name) else _Kind.DATA
+
+
+@lru_cache(maxsize=4096)
+def _field_kind(name: str, names: frozenset[str], words: bool, exempt: frozenset[str]) -> _Kind:
+    """Return the kind of an encoded name."""
+    return _kind(_plain(name), names, words, exempt)
 
 
 @lru_cache(maxsize=1024)
@@ -550,28 +602,23 @@ def _of_header(name: str, value: str, secret: Callable[[str], bool]) -> Iterator
             yield Found("cookie", key.strip().lower(), text.strip().strip('"'))
         return
     if not name.endswith("authorization"):
-        yield Found("header", name, value)
+        # One with a line break goes nowhere, but into the text of an error.
+        for line in value.splitlines():
+            yield Found("header", name, line.strip())
         return
-    scheme, space, rest = value.partition(" ")
-    credentials = rest.strip() if space else scheme
-    if scheme.lower() == "basic" and space:
-        try:
-            data = base64.b64decode(credentials, validate=True)
-        except (binascii.Error, ValueError):
-            data = b""
-        try:
-            plain = data.decode("utf-8")
-        except UnicodeDecodeError:
-            plain = data.decode("latin-1")
-        yield from _of_userinfo(*plain.partition(":")[::2])
-        yield Found("header", name, credentials)
-    elif _PARAMETERS.search(credentials):
+    given = credentials.parsed(value)
+    parameters = given.parameters
+    if given.user_and_password is not None:
+        yield from _of_userinfo(*given.user_and_password)
+        yield Found("header", name, given.rest)
+    elif parameters:
         # ``OAuth oauth_token="…", …``: the parts by their names; the whole is never sent twice.
-        for match in _PARAMETERS.finditer(credentials):
-            if secret(match["name"]):
-                yield Found("header", match["name"].lower(), unquote(match["value"]))
+        for key, text in parameters:
+            if secret(key):
+                yield Found("header", key.lower(), unquote(text))
     else:
-        yield Found("header", name, credentials)
+        for line in given.rest.splitlines():
+            yield Found("header", name, line.strip())
 
 
 def _of_userinfo(user: str, password: str) -> Iterator[Found]:
@@ -581,21 +628,15 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
 
 # RFC 3986 §3.3: ``/a;jsessionid=…/b``.
 _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
-# A name of :data:`COMPANY` may be in a query or form.
-_COMPANY_IN = re.compile("|".join(sorted(COMPANY)), re.IGNORECASE)
+_DATA_ONLY = frozenset([_Kind.DATA])
+# A port, or none.
+_PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 
-_PARAMETERS = re.compile(
-    r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)"""
-)
 _MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)"')
 # The same, or the beginning of one.
 _BEGUN = re.compile(
     rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
 )
-
-# A URL in a message, or the query of one. (A scheme is short, or a long word would be looked
-# through again from each of its letters.)
-_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+|\?[^\s'\"<>)]+", re.IGNORECASE)
 
 # A part of multipart/form-data: its head with the field's name, its content up to the boundary.
 # (A head has few lines, or each that looks like its first would be looked behind to the end.)

@@ -19,7 +19,7 @@ from ..api import IngestSession
 from ..asking import Collector, collector
 from ..capped import Capped
 from ..entries import CapturedAttempt, CapturedCall
-from ..errors import DataIOError, StoreError
+from ..errors import DataIOError, RuleError, StoreError
 from ..heads import given_head, parse_head
 from ..identity import Identity
 from ..models import Exchange, Failure, Headers, Peer, Status
@@ -210,7 +210,7 @@ class Attempt:
             if not isinstance(exc, Exception):
                 self.call.interrupted()
             if self.parser.head_done:
-                self.body_failure = failures.dump(exc, self.call.secrets, exc.__context__)
+                self.body_failure = self.call.dump(exc, exc.__context__)
             self.finish()
 
     def finish(self) -> None:
@@ -342,7 +342,7 @@ class Call:
         self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason}"))
 
     def _name(self) -> str:
-        return f"{self.method} {self.secrets.url(self.url)}"
+        return f"{self.method} {self.secrets.shown(self.url)}"
 
     # -- how it ends ---------------------------------------------------------------------
 
@@ -371,7 +371,12 @@ class Call:
         self.advance()
 
     def _dump(self, exc: BaseException) -> Failure:
-        return failures.dump(exc, self.secrets, self._outside)
+        return self.dump(exc, self._outside)
+
+    def dump(self, exc: BaseException, outside: BaseException | None) -> Failure:
+        """Return an exception of this call as data; see :func:`.failures.dump`."""
+        clean = self.secrets.about(self.url, self.headers, self.body)
+        return failures.dump(exc, self.secrets, outside, clean)
 
     def interrupted(self) -> None:
         """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""
@@ -388,6 +393,8 @@ class Call:
             if self._begin_settling():
                 try:
                     self._record()
+                except RuleError as exc:
+                    self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc}"))
                 except DataIOError:
                     raise
                 except Exception as exc:

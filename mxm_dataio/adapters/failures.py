@@ -43,14 +43,21 @@ _MOST = 64
 _LARGEST = 1 << 64
 
 
-def dump(exc: BaseException, secrets: Secrets, outside: BaseException | None = None) -> Failure:
+def dump(
+    exc: BaseException,
+    secrets: Secrets,
+    outside: BaseException | None = None,
+    clean: Callable[[str], str] | None = None,
+) -> Failure:
     """Return an exception as data, without secrets.
 
     Args:
         outside: what the program was handling already; neither it nor what it came from is kept.
+        clean: takes what is secret from a text; by itself, what a text shows to be so.
     """
-    message = secrets.text(_said(str, exc))
-    return Failure(dotted(type(exc)), message, _Dump(secrets, outside).value(exc, 0))
+    clean = clean or secrets.text
+    message = clean(_said(str, exc))
+    return Failure(dotted(type(exc)), message, _Dump(secrets, outside, clean).value(exc, 0))
 
 
 def load(failure: Failure, pool: object = None) -> Exception:
@@ -171,6 +178,19 @@ def _said(say: Callable[[Any], str], value: Any) -> str:
         return "…"
 
 
+def _at_fault(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a codec's error with no more of its text than it complains of.
+
+    All of it is a header's value or a body, of which the error itself tells the position.
+    """
+    match args:
+        case (codec, str(text), int(start), int(end), reason):
+            return codec, "?" * start + text[start:end], start, end, reason
+        case (codec, bytes(data), int(start), int(end), reason):
+            return codec, b"?" * start + data[start:end], start, end, reason
+    return args
+
+
 class _Beginning(bytes):
     """The beginning of longer bytes, which by its own account is as long as they were.
 
@@ -198,8 +218,11 @@ class _Beginning(bytes):
 class _Dump:
     """Makes data of one exception. One met again is named by its number, in order of meeting."""
 
-    def __init__(self, secrets: Secrets, outside: BaseException | None) -> None:
+    def __init__(
+        self, secrets: Secrets, outside: BaseException | None, clean: Callable[[str], str]
+    ) -> None:
         self._secrets = secrets
+        self._clean = clean
         self._outside = outside
         self._met: list[BaseException] = []
 
@@ -210,7 +233,7 @@ class _Dump:
             # Longer ones have no text (``sys.set_int_max_str_digits``).
             return value if -_LARGEST < value < _LARGEST else {"repr": "…"}
         if isinstance(value, str):
-            return self._secrets.text(value[:_LONGEST])
+            return self._clean(value[:_LONGEST])
         if isinstance(value, (bytes, bytearray)):
             kept = bytes(value[:_LONGEST])
             data: dict[str, Any] = {"bytes": self._secrets.mask(kept).decode("latin-1")}
@@ -221,7 +244,7 @@ class _Dump:
             return self._exception(value, depth + 1)
         if hasattr(value, "urlopen"):
             return {"is": "pool"}
-        return {"repr": self._secrets.text(_said(repr, value))[:500]}
+        return {"repr": self._clean(_said(repr, value))[:500]}
 
     def _exception(self, exc: BaseException, depth: int) -> Any:
         for number, met in enumerate(self._met):
@@ -229,7 +252,10 @@ class _Dump:
                 return {"met": number}
         module, name = _known(type(exc))
         data: dict[str, Any] = {"exception": [module, name]}
-        data["args"] = [self.value(arg, depth) for arg in exc.args]
+        args = exc.args
+        if isinstance(exc, UnicodeError) and self._secrets.rules.redacts:
+            args = _at_fault(args)
+        data["args"] = [self.value(arg, depth) for arg in args]
         self._met.append(exc)
         data["state"] = {
             key: self.value(item, depth)

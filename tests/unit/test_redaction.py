@@ -192,6 +192,10 @@ def test_any_head_is_redacted_line_by_line(
         (f"http://h/?token={SECRET}&TOKEN={SECRET}", "http://h/?token=REDACTED&TOKEN=REDACTED"),
         ("http://h/p?a=1&a=2&&b", "http://h/p?a=1&a=2&&b"),
         ("http://h/@user?x=a@b", "http://h/@user?x=a@b"),
+        ("http://h:80/@user?x=a@b", "http://h:80/@user?x=a@b"),
+        ("http://[::1]:80/@user?x=a@b", "http://[::1]:80/@user?x=a@b"),
+        (f"http://u:#{SECRET}@h/p?a=1", "http://h/p?a=1"),
+        (f"http://u:a/{SECRET}?@h/p?token={SECRET}", "http://h/p?token=REDACTED"),
         ("plain name", "plain name"),
     ],
 )
