@@ -79,7 +79,7 @@ class CassetteSession(IngestSession):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        mode: str = "once",
+        mode: str | None = None,
         *,
         source: str | None = None,
         shared: Iterable[str | os.PathLike[str]] = (),
@@ -91,6 +91,9 @@ class CassetteSession(IngestSession):
         **options: Any,
     ) -> None:
         self.path = _cassette_path(path)
+        self.run = _run_with(self.path)
+        if mode is None:
+            mode = "none" if self.run is not None and self.run.offline else "once"
         word = str(mode).lower()
         if word not in _MODES:
             raise ConfigError(
@@ -103,7 +106,6 @@ class CassetteSession(IngestSession):
         self.keep = True
         self.written = False
         self.meta: dict[str, Any] = {}
-        self.run = _run_with(self.path)
         self.only = ""
         self.marked = False
         self._ran = 0
@@ -319,7 +321,8 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         mode: ``once`` (replay if the file is there, else record), ``none`` or ``replay``,
             ``new_episodes`` or ``auto`` (replay what is there, record what is not), ``all`` or
             ``record`` (record what is called anew, leave the rest), ``rewrite`` (record anew,
-            drop the rest), ``off``.
+            drop the rest), ``off``. Not given, it is ``once``, or ``none`` in a run of pytest with
+            that mode, as in CI.
         source: name of the source; the file's stem if not given. It counts for fetchers alone.
         shared: further cassettes that are replayed, never written.
         keep_failed: write also if the block raised.
@@ -337,7 +340,9 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         StoreError: at the end, the file can't be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], mode: str = "once", **options: Any) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], mode: str | None = None, **options: Any
+    ) -> None:
         self._path = Path(path)
         self._mode = mode
         self._options = options

@@ -7,11 +7,13 @@ before a test is marked.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +23,19 @@ from .interception import runs
 
 if TYPE_CHECKING:
     from .api import IngestSession
+    from .pytest_network import Guard
     from .pytest_session import Opened
     from .pytest_usage import Collected, Usage
     from .runs import Run
 
 MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
 _OPENED: pytest.StashKey[list[Opened]] = pytest.StashKey()
+_WIDE: pytest.StashKey[dict[str, Opened]] = pytest.StashKey()
 _ACCOUNT: pytest.StashKey[Account] = pytest.StashKey()
+_GUARD: pytest.StashKey[Guard] = pytest.StashKey()
+_IMPORTS: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
+# Not packages: pytest has a plugin's fixtures of that scope live as long as the run.
+_SCOPES = ("class", "module", "session")
 _MARK, _VCR = "dataio", "vcr"
 
 _MARK_HELP = (
@@ -76,6 +84,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("dataio_markers", "names of more markers that mean dataio, such as vcr", "args")
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config,
+) -> Generator[None, object, object]:
+    """Block the network from the first conftest on, where it is to be blocked."""
+    _guard(early_config, early_config.known_args_namespace)
+    return (yield)
+
+
+def _guard(config: pytest.Config, given: Any) -> None:
+    if _GUARD not in config.stash and _blocks(config, given):
+        from .pytest_network import Guard
+
+        hosts = _hosts(given.dataio_allowed_hosts or config.getini("dataio_allowed_hosts"))
+        config.stash[_GUARD] = guard = Guard(hosts, config.rootpath)
+        config.add_cleanup(guard.stop)
+
+
+def _blocks(config: pytest.Config, given: Any) -> bool:
+    if given.dataio_block_network is not None:
+        return bool(given.dataio_block_network)
+    return bool(config.getini("dataio_block_network"))
+
+
+def _lifted(config: pytest.Config) -> contextlib.AbstractContextManager[Any]:
+    """Lift what blocks the network for the whole run, for who has a rule of its own."""
+    guard = config.stash.get(_GUARD, None)
+    return contextlib.nullcontext() if guard is None else guard.lifted()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
     config.addinivalue_line("markers", _MARK_HELP)
@@ -88,7 +126,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if mode and mode not in MODES:
         raise pytest.UsageError(f"dataio_mode={mode}: there are {', '.join(MODES)}")
     config.stash[_OPENED] = []
+    config.stash[_WIDE] = {}
+    config.stash[_IMPORTS] = {}
     config.stash[_ACCOUNT] = account = Account(config)
+    # Where this plugin came too late for the first conftests.
+    _guard(config, config.option)
+    if _GUARD in config.stash:
+        config.stash[_GUARD].running = lambda: account.running
     config.pluginmanager.register(account, "dataio-account")
     runs.append(account.run)
 
@@ -116,9 +160,13 @@ def _options(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict[s
     for name in ("expires", "on_expired"):
         if config.getini(f"dataio_{name}"):
             options.setdefault(name, config.getini(f"dataio_{name}"))
-    mode = config.getoption("--dataio-mode") or options.get("mode") or config.getini("dataio_mode")
-    options["mode"] = mode or ("none" if os.environ.get("CI") else "once")
+    options["mode"] = _mode(config, options.get("mode"))
     return options
+
+
+def _mode(config: pytest.Config, given: str | None = None) -> str:
+    mode = config.getoption("--dataio-mode") or given or config.getini("dataio_mode")
+    return mode or ("none" if os.environ.get("CI") else "once")
 
 
 def _theirs(node: pytest.Item, name: str) -> pytest.Mark | None:
@@ -140,8 +188,11 @@ def _shared(mark: pytest.Mark) -> list[Path]:
 
 def _allowed_hosts(config: pytest.Config, options: Mapping[str, Any]) -> tuple[str, ...]:
     given = config.getoption("--dataio-allowed-hosts") or options.get("allowed_hosts")
-    found = given if given is not None else config.getini("dataio_allowed_hosts")
-    return tuple(found.split(",")) if isinstance(found, str) else tuple(found)
+    return _hosts(given if given is not None else config.getini("dataio_allowed_hosts"))
+
+
+def _hosts(given: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(given.split(",")) if isinstance(given, str) else tuple(given)
 
 
 # -- fixtures ----------------------------------------------------------------------------------
@@ -178,9 +229,13 @@ def dataio(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     marks = _marks(request.node)
     scope = _options(request, marks).get("scope", "function")
     if scope != "function":
-        if scope not in ("class", "module"):
-            raise pytest.UsageError(f"dataio(scope={scope!r}): there are function, class, module")
-        yield request.getfixturevalue(f"dataio_{scope}")
+        if scope not in _SCOPES:
+            raise pytest.UsageError(
+                f"dataio(scope={scope!r}): there are function, {', '.join(_SCOPES)}"
+            )
+        ingest = request.getfixturevalue(f"dataio_{scope}")
+        _resume(request.config, [f"dataio_{scope}"])
+        yield ingest
         return
     from .pytest_names import cassette_name
 
@@ -205,22 +260,38 @@ def dataio_module(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     yield from _session(request, _marks(request.node), "module")
 
 
+@pytest.fixture(scope="session")
+def dataio_session(
+    request: pytest.FixtureRequest, dataio_session_dir: Path
+) -> Iterator[IngestSession]:
+    """Yield a session for the whole run, for fixtures that make calls for all its tests."""
+    yield from _session(request, _marks(request.node), "session", folder=dataio_session_dir)
+
+
+@pytest.fixture(scope="session")
+def dataio_session_dir(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of the cassette of ``dataio_session``: ``cassettes`` in the root folder."""
+    return request.config.rootpath / "cassettes"
+
+
 @pytest.fixture(autouse=True)
 def _dataio_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Open the session of a marked test, and block the network where it is to be blocked."""
     node = request.node
     marks = _marks(node)
     config = node.config
-    blocks = config.getoption("--dataio-block-network")
-    if blocks is None:
-        blocks = config.getini("dataio_block_network")
-    blocks = blocks or _theirs(node, "block_network") is not None
-    if not marks and not blocks:
+    blocks = _blocks(config, config.option) or _theirs(node, "block_network") is not None
+    if not marks and not blocks and not config.stash[_WIDE]:
         yield
         return
     options = _options(request, marks)
     blocks = options.get("block_network", blocks)
     with contextlib.ExitStack() as stack:
+        _suspend(config, request.fixturenames)
+        _resume(config, request.fixturenames)
+        stack.enter_context(_lifted(config))
+        if marks:
+            _judge_import(config, node.path, options["mode"])
         if marks and options["mode"] != "off":
             # In replay it blocks by itself.
             blocks = not _records(request.getfixturevalue("dataio")) and blocks
@@ -255,6 +326,7 @@ def _session(
     old: str = "",
     *,
     only: bool = False,
+    folder: Path | None = None,
 ) -> Iterator[IngestSession]:
     """Open the session of a test, a class or a module.
 
@@ -262,35 +334,234 @@ def _session(
         name: of its cassette.
         old: what the name was in earlier releases.
         only: no other test has a cassette of this name.
+        folder: where that lies, if not with the module's.
     """
-    from .pytest_session import Opened, again
-
     # A test before this one may have gone to another folder.
-    folder = request.config.invocation_params.dir / request.getfixturevalue("dataio_cassette_dir")
+    start = request.config.invocation_params.dir
+    folder = start / (folder or request.getfixturevalue("dataio_cassette_dir"))
     options = _options(request, marks)
     if only and name != old and options["mode"] != "rewrite" and not _is_there(folder, name):
         name, only = (old, False) if _is_there(folder, old) else (name, only)
-    shared = [Path(os.path.normpath(folder / path)) for mark in marks for path in _shared(mark)]
-    options["allowed_hosts"] = _allowed_hosts(request.config, options)
-    here = _from_here(request.config, request.node.nodeid)
-    opened = Opened(
-        folder / f"{name}.json", shared, options, request.node.nodeid, again(here),
-        request.config.stash[_ACCOUNT].run(), only=only,
-    )  # fmt: skip
-    stash = request.config.stash[_OPENED]
+    opened = _opened(request, marks, folder / f"{name}.json", options, request.node.nodeid, only)
+    stash = request.config.stash
+    wide = request.fixturename if request.scope != "function" else None
     with contextlib.ExitStack() as stack:
         stack.enter_context(opened)
-        stash.append(opened)
+        stash[_OPENED].append(opened)
+        if wide is not None:
+            stash[_WIDE][wide] = opened
         try:
             if opened.warning:
                 warnings.warn(pytest.PytestWarning(opened.warning), stacklevel=1)
             yield opened.ingest
         finally:
-            stash.remove(opened)
+            if opened in stash[_OPENED]:
+                stash[_OPENED].remove(opened)
+            if wide is not None:
+                del stash[_WIDE][wide]
+    if opened.warning:
+        warnings.warn(pytest.PytestWarning(opened.warning), stacklevel=1)
+
+
+def _opened(
+    request: pytest.FixtureRequest,
+    marks: list[pytest.Mark],
+    path: Path,
+    options: Mapping[str, Any],
+    what: str,
+    only: bool = False,
+) -> Opened:
+    """Return the session of a cassette, not opened yet.
+
+    Args:
+        what: it is for, in words.
+    """
+    from .pytest_session import Opened, again
+
+    config = request.config
+    shared = [Path(os.path.normpath(path.parent / one)) for mark in marks for one in _shared(mark)]
+    account = config.stash[_ACCOUNT]
+    here = _from_here(config, account.ran[-1])
+    return Opened(
+        path, shared, {**options, "allowed_hosts": _allowed_hosts(config, options)}, what,
+        again(here), account.run(), lambda: _lifted(config), only=only,
+    )  # fmt: skip
 
 
 def _is_there(folder: Path, name: str) -> bool:
     return os.path.lexists(folder / f"{name}.json")
+
+
+# -- wider fixtures ----------------------------------------------------------------------------
+
+
+def _resume(config: pytest.Config, names: Iterable[str]) -> None:
+    """Have the calls of a test, or of a fixture, in the wider sessions that it asks for."""
+    stash = config.stash
+    for name, opened in stash[_WIDE].items():
+        if name in names and opened not in stash[_OPENED]:
+            opened.resume()
+            stash[_OPENED].append(opened)
+
+
+def _suspend(config: pytest.Config, names: Iterable[str]) -> None:
+    """Leave the calls of a test alone that does not ask for a wider session."""
+    stash = config.stash
+    for name, opened in stash[_WIDE].items():
+        if name not in names and opened in stash[_OPENED]:
+            stash[_OPENED].remove(opened)
+            opened.suspend()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: Any
+) -> Generator[None, object, object]:
+    """Have the calls of fixtures wider than a test in cassettes of their own."""
+    account = request.config.stash[_ACCOUNT]
+    name, item = fixturedef.argname, account.item
+    if fixturedef.scope == "function" or item is None:
+        return (yield)
+    # They may ask for a session themselves.
+    asked = {name} if name.removeprefix("dataio_") in _SCOPES else set[str]()
+    asked = asked.union(*(account.asked.get(one, ()) for one in fixturedef.argnames))
+    account.asked[name] = asked
+    if name.startswith("dataio_"):
+        return (yield)
+
+    def tell(what: str) -> None:
+        account.running = what
+
+    fixturedef.addfinalizer(lambda: tell("this run"))
+    tell(f"the fixture {name!r}, set up for {item.nodeid},")
+    try:
+        if asked:
+            return (yield from _within_asked(fixturedef, request.config, asked))
+        if not account.is_needed(fixturedef):
+            result = yield
+            fixturedef.addfinalizer(lambda: _suspend(request.config, ()))
+            return result
+        return (yield from _within_own(fixturedef, request, item))
+    finally:
+        tell(item.nodeid)
+        fixturedef.addfinalizer(lambda: tell(f"the fixture {name!r}, torn down,"))
+
+
+def _within_asked(
+    fixturedef: pytest.FixtureDef[Any], config: pytest.Config, asked: set[str]
+) -> Generator[None, object, object]:
+    """Set a fixture up, and tear it down, in the sessions that it asks for."""
+    fixturedef.addfinalizer(lambda: _suspend(config, ()))
+    _resume(config, asked)
+    result = yield
+    fixturedef.addfinalizer(lambda: _resume(config, asked))
+    return result
+
+
+def _within_own(
+    fixturedef: pytest.FixtureDef[Any], request: Any, item: Any
+) -> Generator[None, object, object]:
+    """Set a fixture up, and tear it down, in cassettes of its own."""
+    from .pytest_fixtures import may_call, places, recorded
+
+    # What narrower scopes have overridden counts for the test that is first.
+    top = getattr(item, "_request", request)
+    marks = _marks(request.node)
+    options = _options(top, marks)
+    if options["mode"] == "off" or not may_call(fixturedef):
+        return (yield)
+    config = request.config
+    cls = (_class_name(item) or item.name) if fixturedef.scope == "class" else ""
+    start = config.invocation_params.dir
+    set_up, end = places(
+        fixturedef, request, lambda: start / top.getfixturevalue("dataio_cassette_dir"), cls
+    )
+    run = config.stash[_ACCOUNT].run()
+    warned: list[str] = []
+
+    def within(path: Path, done: str) -> contextlib.AbstractContextManager[None]:
+        what = f"the fixture {fixturedef.argname!r} ({fixturedef.scope} scope), {done}"
+
+        def opened(path: Path, mode: str) -> Opened:
+            return _opened(request, marks, path, {**options, "mode": mode}, what)
+
+        return recorded(path, options["mode"], run, opened, warned.append)
+
+    def warn() -> None:
+        while warned:
+            warnings.warn(pytest.PytestWarning(warned.pop()), stacklevel=1)
+
+    ending = contextlib.ExitStack()
+    fixturedef.addfinalizer(warn)
+    fixturedef.addfinalizer(ending.close)
+    with within(set_up, f"set up for {item.nodeid},"):
+        result = yield
+    fixturedef.addfinalizer(lambda: ending.enter_context(within(end, "torn down,")))
+    warn()
+    return result
+
+
+# -- while modules are imported ----------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Look after what a module with marked tests connects to while it is collected."""
+    config, path = collector.config, collector.path
+    if not isinstance(collector, (pytest.Module, pytest.Class)) or _GUARD in config.stash:
+        return (yield)
+    mode, names = _mode(config), (_MARK, *config.getini("dataio_markers"))
+    own = _mentions(path, names)
+    if mode == "off" or not (own or any(_mentions(one, names) for one in _conftests(config))):
+        return (yield)
+    from .pytest_network import Importing
+
+    hosts = _allowed_hosts(config, {})
+    shown = os.path.relpath(path, config.invocation_params.dir)
+    importing = Importing(shown, hosts, refuse=own and _is_replayed(path, mode))
+    try:
+        with importing.watching():
+            return (yield)
+    finally:
+        if importing.found:
+            config.stash[_IMPORTS].setdefault(path, importing.found)
+
+
+def _judge_import(config: pytest.Config, path: Path, mode: str) -> None:
+    """Fail, or warn, if a test's module connected somewhere while it was imported."""
+    found = config.stash[_IMPORTS].get(path)
+    if found is None:
+        return
+    if _is_replayed(path, mode):
+        from .errors import BlockedError
+
+        raise BlockedError(found)
+    config.stash[_IMPORTS].pop(path)
+    warnings.warn(pytest.PytestWarning(f"{found}; replay will refuse it"), stacklevel=1)
+
+
+def _is_replayed(path: Path, mode: str) -> bool:
+    from .pytest_usage import default_folder
+
+    return mode == "none" or (mode == "once" and any(default_folder(path).glob("*.json")))
+
+
+def _conftests(config: pytest.Config) -> list[Path]:
+    files = (getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins())
+    return [Path(file) for file in files if file and Path(file).name == "conftest.py"]
+
+
+@functools.lru_cache(maxsize=4096)
+def _mentions(path: Path, names: tuple[str, ...]) -> bool:
+    """Say whether a file of Python names a marker of ours, or a fixture."""
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return False
+    found = "|".join(map(re.escape, names)).encode()
+    return re.search(rb"\b(?:" + found + rb")(?:_\w+)?\b", text) is not None
 
 
 # -- what becomes of a test --------------------------------------------------------------------
@@ -299,7 +570,8 @@ def _is_there(folder: Path, name: str) -> bool:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Note that a test begins."""
-    item.config.stash[_ACCOUNT].begun(item.nodeid)
+    item.config.stash[_ACCOUNT].begun(item)
+    _suspend(item.config, ())
     return (yield)
 
 
@@ -369,14 +641,22 @@ class Account:
     Attributes:
         ran: node ids of the tests that have begun in this process.
         phase: of the last of them; empty between tests.
+        item: the last of them.
+        running: what runs, in words, where the network is blocked; empty during collection.
+        asked: fixture → names of the wider sessions that it asks for.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.ran: list[str] = []
         self.phase = ""
+        self.item: pytest.Item | None = None
+        self.running = ""
+        self.asked: dict[str, set[str]] = {}
         self._config = config
         self._run: Run | None = None
         self._items: list[pytest.Item] = []
+        self._chosen: list[pytest.Item] = []
+        self._with_cassettes: list[pytest.Item] | None = None
         self._files: set[str] = set()
         self._outcomes: dict[str, str] = {}
         # Of pytest-xdist: what the processes share, who has not told yet, and what was told.
@@ -386,10 +666,26 @@ class Account:
         self._gathered: list[dict[str, Any]] = []
         self._done: list[str] = []
 
-    def begun(self, nodeid: str) -> None:
+    def begun(self, item: pytest.Item) -> None:
         """Note that a test begins."""
-        self.ran.append(nodeid)
+        self.ran.append(item.nodeid)
+        self.item, self.running = item, item.nodeid
         self.phase = "setup"
+
+    def is_needed(self, fixturedef: pytest.FixtureDef[Any]) -> bool:
+        """Say whether a test with a cassette asks for a fixture, whoever is the first to do so."""
+        if self.item is not None and _is_ours(self.item):
+            return True
+        for item in self._ours():
+            known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+            if fixturedef in known.get(fixturedef.argname, ()):
+                return True
+        return False
+
+    def _ours(self) -> list[pytest.Item]:
+        if self._with_cassettes is None:
+            self._with_cassettes = [item for item in self._chosen if _is_ours(item)]
+        return self._with_cassettes
 
     def run(self) -> Run:
         """Return what keeps account of cassettes."""
@@ -398,7 +694,10 @@ class Account:
 
             folder = Path(self._folder) if self._folder else None
             root = self._config.rootpath
-            self._run = Run(self, root, folder, details=_reports(self._config))
+            self._run = Run(
+                self, root, folder, details=_reports(self._config),
+                offline=_mode(self._config) == "none",
+            )  # fmt: skip
         return self._run
 
     def close(self) -> None:
@@ -434,6 +733,10 @@ class Account:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Note which tests there are, before any is deselected."""
         self._items = list(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which tests are to run."""
+        self._chosen = session.items
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what became of a test, in the process that reports."""
@@ -509,6 +812,12 @@ class Account:
         if self._workers:
             usage.broken = "not all workers have told what they did"
         return usage
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """Say whether a test has a cassette."""
+    names = getattr(item, "fixturenames", ())
+    return bool(_marks(item)) or "dataio" in names or any(f"dataio_{s}" in names for s in _SCOPES)
 
 
 _TOLD = {"failed": "has failed", "skipped": "was skipped"}

@@ -7,7 +7,7 @@ import functools
 import inspect
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from .config import nearest
 from .errors import BlockedError, ConfigError, ReplayMissError
 from .misses import swallowed
 from .models import Mode
+from .pytest_network import Past
 from .runs import Run
 from .utils import parse_instant
 
@@ -41,10 +42,12 @@ class Opened:
         options: as the marker and the configuration have them together.
         test: node id of what it is for.
         again: the command that records it again.
+        lifted: makes the context in which the network is not blocked for the whole run.
         only: the test is the only one whose name the cassette has.
 
     Attributes:
-        warning: what is to be said of the cassette's age; empty if nothing is.
+        warning: what is to be said of the cassette's age, and then of what went past it; empty if
+            nothing is.
 
     Raises:
         ConfigError: an unknown option, or a value that does not fit.
@@ -58,6 +61,7 @@ class Opened:
         test: str,
         again: str,
         run: Run,
+        lifted: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
         *,
         only: bool = False,
     ) -> None:
@@ -65,7 +69,9 @@ class Opened:
         self.test = test
         self._passed: dict[str, bool] = {}
         self.warning = ""
-        self._again = again
+        self.again = again
+        self._lifted = lifted
+        self._past = Past(_hosts(options))
         self._options = options
         given = {name: value for name, value in options.items() if name not in _OWN}
         known = _known()
@@ -93,16 +99,31 @@ class Opened:
         ingest = self.ingest.open()
         try:
             self._judge_age(options.get("expires"), options.get("on_expired", "warn"))
-            if ingest.mode is Mode.REPLAY:
-                self._stack.enter_context(
-                    _blocked(self.test, options.get("allowed_hosts", ()), ingest)
-                )
-            if options.get("freeze"):
-                self._freeze(options["freeze"])
+            self._begin(ingest)
         except BaseException as exc:
             self._close(exc)
             raise
         return self
+
+    def _begin(self, ingest: IngestSession) -> None:
+        self._stack.enter_context(self._lifted())
+        if ingest.mode is Mode.REPLAY:
+            self._stack.enter_context(_blocked(self.test, _hosts(self._options), ingest))
+        else:
+            self._stack.enter_context(self._past.watching())
+        if self._options.get("freeze"):
+            self._freeze(self._options["freeze"])
+
+    def suspend(self) -> None:
+        """Leave all calls alone until :meth:`resume`."""
+        self._stack.close()
+        self.ingest.suspend()
+
+    def resume(self) -> None:
+        """Have calls in the cassette again."""
+        if self.ingest.suspended:
+            self.ingest.resume()
+            self._begin(self.ingest)
 
     def __exit__(
         self,
@@ -118,6 +139,7 @@ class Opened:
         try:
             # The clock goes right before the cassette is dated.
             self._stack.close()
+            self.warning = self._past.said(self.test, stdlib=self.ingest.settings.stdlib)
         finally:
             if exc is None and self._told == len(self.ingest.misses):
                 # All misses have failed their tests already.
@@ -151,7 +173,7 @@ class Opened:
             return
         text = (
             f"{self.path} was recorded {recorded}, which is longer ago than {expires}: "
-            f"record it again: {self._again}"
+            f"record it again: {self.again}"
         )
         if then == "fail":
             raise ConfigError(text)
@@ -214,19 +236,24 @@ def blocked(test: str, allowed_hosts: Iterable[str]) -> Iterator[None]:
         yield
 
 
+def _hosts(options: Mapping[str, Any]) -> Iterable[str]:
+    given: str | Iterable[str] = options.get("allowed_hosts", ())
+    return given.split(",") if isinstance(given, str) else given
+
+
 def _blocked(
     test: str, allowed_hosts: Iterable[str], ingest: IngestSession | None
 ) -> contextlib.AbstractContextManager[None]:
-    if isinstance(allowed_hosts, str):
-        allowed_hosts = allowed_hosts.split(",")
+    stdlib = ingest is None or ingest.settings.stdlib
+    also = "" if stdlib else " (those of http.client and urllib.request with stdlib=True)"
 
     def explain(host: str, port: int | None, caller: str) -> Exception:
         where = host if port is None else f"{host}:{port}"
         why = "is replayed" if ingest is not None else "has the network blocked"
         text = (
             f"{test} {why}, and {caller or 'it'} is about to reach {where} past the cassette: "
-            f"only calls of requests and urllib3 are recorded; to let it, add {host!r} to "
-            "allowed_hosts, or to --dataio-allowed-hosts"
+            f"only calls of requests, urllib3 and http.client are recorded{also}; to let it, add "
+            f"{host!r} to allowed_hosts, or to --dataio-allowed-hosts"
         )
         if ingest is None:
             return BlockedError(text, host=host, port=port, caller=caller)

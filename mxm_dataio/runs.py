@@ -78,17 +78,25 @@ class Run:
         root: the project's folder.
         folder: what the run's processes share; ``None`` if there is one alone.
         details: what each cassette's calls were used for is to be known.
+        offline: nothing is to be recorded where no other mode is given.
 
     Attributes:
         used: what was done in this process.
     """
 
     def __init__(
-        self, progress: Progress, root: Path, folder: Path | None = None, *, details: bool = False
+        self,
+        progress: Progress,
+        root: Path,
+        folder: Path | None = None,
+        *,
+        details: bool = False,
+        offline: bool = False,
     ) -> None:
         self.progress = progress
         self.root = Path(os.path.realpath(root))
         self.details = details
+        self.offline = offline
         self.used: list[Used] = []
         self._folder = folder
         self._states: dict[Path, State] = {}
@@ -101,6 +109,22 @@ class Run:
     def concerns(self, path: Path) -> bool:
         """Say whether a file is one of the project's."""
         return Path(os.path.realpath(path)).is_relative_to(self.root)
+
+    @contextlib.contextmanager
+    def turn(self, path: Path) -> Iterator[bool]:
+        """Hold off the run's other processes that would record a cassette, until this one has.
+
+        Yields:
+            whether the run has recorded it before.
+        """
+        with contextlib.ExitStack() as stack:
+            if self._folder is not None:
+                name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+                file = stack.enter_context((self._folder / f"{name}.turn").open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            with self.state(path) as state:
+                made = bool(state.made)
+            yield made
 
     @contextlib.contextmanager
     def state(self, path: Path) -> Iterator[State]:

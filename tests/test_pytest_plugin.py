@@ -343,7 +343,7 @@ def test_open():
     [
         ("dataio(ignore_param=['a'])", "did you mean 'ignore_params'"),
         ("dataio(mode='sometimes')", "unknown mode 'sometimes'"),
-        ("dataio(scope='session')", "there are function, class, module"),
+        ("dataio(scope='run')", "there are function, class, module, session"),
         ("dataio('nowhere.json')", "nowhere.json"),
     ],
 )
@@ -392,7 +392,9 @@ def test_in_replay_no_connection_is_made_past_the_cassette(
         socket.create_connection(("127.0.0.1", PORT), timeout=5).close()
     """
     write(pytester, text.replace("{port}", server.url.rpartition(":")[2]), server)
-    run(pytester, passed=5)
+    recorded = run(pytester, "-W", "default", passed=5, warnings=3).stdout.str()
+    assert recorded.count("made connections that are in no cassette, to 127.0.0.1:") == 3
+    assert re.search(r"no cassette, to [\d.:]+ by test_it: only calls of requests", recorded)
     shown = run(pytester, "--dataio-mode=none", passed=2, failed=3).stdout.str()
     assert "test_it.py::test_socket" in shown
     assert re.search(r"127\.0\.0\.1:\d+", shown)
@@ -401,7 +403,8 @@ def test_in_replay_no_connection_is_made_past_the_cassette(
     hosts = "--dataio-allowed-hosts=loopback"
     run(pytester, "--dataio-mode=none", "--dataio-block-network", hosts, passed=5)
     # Where a cassette is recorded the network is open.
-    run(pytester, "--dataio-mode=all", "--dataio-block-network", passed=4, failed=1)
+    blocks = ("--dataio-mode=all", "--dataio-block-network", "-W", "default")
+    run(pytester, *blocks, passed=4, failed=1, warnings=3)
 
 
 # -- other people's tests and plugins ------------------------------------------------------------
