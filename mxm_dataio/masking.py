@@ -28,30 +28,26 @@ undone and made again. Bytes that are no text are never touched, nor is what is 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gzip
-import html
 import json
 import re
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from mmap import mmap
-from typing import Any, NamedTuple
-from urllib.parse import quote, quote_plus, unquote
+from typing import Any
+from urllib.parse import unquote
 
 from . import tokens
 from .errors import RuleError
 from .heads import parse_head
-from .ids import new_id
 from .models import Failure, Headers
+from .needles import Needles, coded, holds, masked, masked_end, masked_wide, needles_of
 from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
-from .secret_names import SHORTEST as _SHORTEST
-from .secret_names import is_plain, looks_drawn
+from .secret_names import SHORTEST, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
-from .utils import canonical_json, media_type, utf8
+from .utils import canonical_json, media_type
 
 # Bodies above this are not looked into.
 LARGEST = 16 << 20
@@ -63,21 +59,12 @@ _STEP, _MEMBERS = 1 << 14, 1024
 _TOKEN_PLAIN = 4 * _TOKEN_ANSWER
 _LASTING, _PASSING = 256, 32
 _LONGEST = 8192
-# Characters of a value that are written in more than one way, up to which all are looked for.
-_ODDEST = 64
-# Needles above this number are not looked for one by one.
-_MANY = 80
-_RUN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}")
 
 _MASK = PLACEHOLDER.encode("ascii")
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
 # Names of cookies that are secret, whatever they look like.
 _SECRET_COOKIE = re.compile(
     r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
 )
-_ESCAPED = re.compile(r"%[0-9A-F]{2}")
-_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_=")
-_ENTITIES = {"&": "&amp;", '"': "&quot;", "<": "&lt;", ">": "&gt;", "'": "&apos;"}
 _CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
 _CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -94,34 +81,11 @@ _FRAMING = frozenset(
 _TOKENISH = re.compile(r"token|oauth|openid", re.IGNORECASE)
 
 
-class Needle(NamedTuple):
-    """A form in which a value is looked for.
-
-    Attributes:
-        value: as it is.
-        anchor: what every writing of it has.
-        pattern: all of its writings, if there is more than one.
-        coded: it is a part of Base64; the run of letters around it goes too, since what is
-            beside the value decides about its first and last ones.
-    """
-
-    value: str
-    anchor: bytes
-    pattern: re.Pattern[bytes] | None = None
-    coded: bool = False
-
-
-Known = dict[str, tuple[Needle, ...]]
-# Finds runs that are long enough; the needles that they may not hold, and those that they may.
-Runs = tuple[re.Pattern[bytes], tuple[Needle, ...], tuple[Needle, ...]]
 Clear = Callable[[], Iterable[bytes]]
 
 
 class Secrets:
     """One session's rules and what they have found. Of any thread.
-
-    Attributes:
-        learned: an id that sorts behind those of calls that began before the last was found.
 
     Args:
         rules: the session's.
@@ -130,42 +94,24 @@ class Secrets:
 
     def __init__(self, rules: Redaction, *, replays: bool = False) -> None:
         self.rules = rules
-        self._lock = threading.Lock()
-        self._lasting: Known = {}
-        self._passing: Known = {}
-        # What the program sent in the clear before it was made a cookie.
-        self._own: Known = {}
-        # What programs make of the placeholder is masked as what they made of the secret was.
-        self._always = _coded(PLACEHOLDER) if replays and rules.values else ()
-        self._runs: Runs | None = None
-        # An id of when something was learned last.
-        self.learned = ""
-        # Replaced as a whole, never changed: readers take no lock.
-        self._needles: tuple[Needle, ...] = self._always
         self._replays = replays
-        # All that know the same secrets, this one among them if its rules mask by value.
-        self._kin: list[Secrets] = [self] if rules.values else []
-        self._last_url: tuple[str, str, object] = ("", "", None)
-        self._last_pairs: tuple[Headers, Headers, object] = ((), (), None)
+        # What programs make of the placeholder is masked as what they made of the secret was.
+        self._needles = Needles(_LASTING, _PASSING, coded(PLACEHOLDER) if replays else ())
+        # What the program sent in the clear before it was made a cookie.
+        self._own: dict[str, None] = {}
+        # Of the last URL, headers and body: it, without secrets, and what was known then.
+        self._last_url: tuple[str, str, object, object] = ("", "", None, None)
+        self._last_pairs: tuple[Headers, Headers, object, object] = ((), (), None, None)
         self._last_body: tuple[bytes, str, bytes, object] = (b"", "", b"", None)
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child."""
-        self._lock = threading.Lock()
-        for one in self._kin:
-            one._lock = self._lock
+        self._needles.renew_lock()
 
     def under(self, rules: Redaction) -> Secrets:
         """Return what knows, and learns, the same secrets under other rules: another source's."""
         made = Secrets(rules, replays=self._replays)
-        if rules.values:
-            with self._lock:
-                made._lock, made._kin = self._lock, self._kin
-                made._lasting, made._passing, made._own = self._lasting, self._passing, self._own
-                if self._kin:
-                    made._runs, made._needles = self._kin[0]._runs, self._kin[0]._needles
-                    made.learned = self.learned
-                self._kin.append(made)
+        made._needles, made._own = self._needles, self._own
         return made
 
     # -- learning ----------------------------------------------------------------------------
@@ -176,41 +122,30 @@ class Secrets:
         Args:
             clear: returns what the program had sent where no secret is to stand.
         """
-        value = found.value
-        if value in self._lasting or not self.rules.values:
+        if not self.rules.values:
             return
-        for one in _readings(value):
-            token = tokens.parsed(one)
+        passing = found.name in PASSING_NAMES
+        for value in _readings(found.value):
+            token = tokens.parsed(value)
             if token is not None and token.signature == PLACEHOLDER:
                 continue
             if token is not None and _tellable(found, token.signature):
                 # What it says stays; its signature alone may be sent too.
-                one = token.signature
-            if one != PLACEHOLDER and _tellable(found, one):
-                self._learn(found, one, clear)
+                value = token.signature
+            if not self._needles.known(value, passing=passing) and _tellable(found, value):
+                self._learn(found, value, passing, clear)
 
-    def _learn(self, found: Found, value: str, clear: Clear | None) -> None:
-        needles = _needles(value)
+    def _learn(self, found: Found, value: str, passing: bool, clear: Clear | None) -> None:
         cookie = found.place == "cookie"
-        own = cookie and clear is not None and any(_holds(text, needles) for text in clear())
-        passing = found.name in PASSING_NAMES
-        kept, limit = (self._passing, _PASSING) if passing else (self._lasting, _LASTING)
-        with self._lock:
-            if value in kept or (cookie and value in self._own):
-                return
-            if own:
-                _put(self._own, value, (), _LASTING)
-                return
-            _put(kept, value, needles, limit)
-            every = [*self._lasting.values(), *self._passing.values(), self._always]
-            # The longest first: one value may be a part of another.
-            needles = tuple(
-                sorted((n for one in every for n in one), key=lambda n: len(n.anchor), reverse=True)
-            )
-            runs = _runs(needles)
-            learned = new_id()
-            for one in self._kin:
-                one._runs, one._needles, one.learned = runs, needles, learned
+        if value == PLACEHOLDER or (cookie and value in self._own):
+            return
+        needles = needles_of(value)
+        if cookie and clear is not None and any(holds(text, needles) for text in clear()):
+            self._own[value] = None
+            if len(self._own) > _LASTING:
+                self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
+            return
+        self._needles.add(value, needles, passing=passing)
 
     # -- masking -----------------------------------------------------------------------------
 
@@ -220,18 +155,19 @@ class Secrets:
 
     def _mask(self, data: bytes) -> bytes:
         """Return bytes without the values that are known."""
-        if not self._needles:
+        if not self.version:
             return data
-        for needle in self._near(data):
-            if needle.anchor in data:
-                data = _masked(data, needle)
+        near = self._needles.near(data)
+        if near:
+            data = masked(data, near, _MASK)
         if b"\0" in data:
-            data = _mask_wide(data, self._needles)
+            near = self._needles.near(data.replace(b"\0", b""))
+            data = masked_wide(data, near, PLACEHOLDER)
         return data
 
     def mask_text(self, text: str) -> str:
         """Return text that a program sent or said without the values that are known."""
-        if not self._needles and tokens.MARK not in text:
+        if not self.version and tokens.MARK not in text:
             return text
         data = text.encode("utf-8", "surrogatepass")
         clean = self.mask(data)
@@ -245,11 +181,17 @@ class Secrets:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets, and remember them."""
+        version, epoch = self.version, self._needles.epoch
         last = self._last_url
-        if last[0] == url and last[2] is self._needles:
-            return last[1]
-        clean = self.mask_text(self.rules.url(url, self.learn))
-        self._last_url = (url, clean, self._needles)
+        if last[0] == url and last[3] is epoch:
+            if last[2] is version:
+                return last[1]
+            clean = last[1]
+        else:
+            clean = self.rules.url(url, self.learn)
+            version = self.version
+        clean = self.mask_text(clean)
+        self._last_url = (url, clean, version, epoch)
         return clean
 
     def text(self, text: str) -> str:
@@ -290,7 +232,7 @@ class Secrets:
 
     def failure(self, failure: Failure | None) -> Failure | None:
         """Return a failure without the values that are known: some only since it was met."""
-        if failure is None or not self._needles:
+        if failure is None or not self.version:
             return failure
         message = self.mask_text(failure.message)
         return replace(failure, message=message, data=self._json(failure.data))
@@ -305,7 +247,14 @@ class Secrets:
         Args:
             clear: returns the request's texts, without what stands under secret names.
         """
-        return self.lines(self.rules.head(head, lambda found: self.learn(found, clear)))
+        texts: list[bytes] = []
+
+        def once() -> list[bytes]:
+            if not texts:
+                texts.extend(clear())
+            return texts
+
+        return self.lines(self.rules.head(head, lambda found: self.learn(found, once)))
 
     def lines(self, lines: bytes) -> bytes:
         """Return lines of HTTP without the values that are known, and as well formed as they were.
@@ -356,20 +305,30 @@ class Secrets:
 
     @property
     def version(self) -> object:
-        """What is another object once more is known."""
-        return self._needles
+        """What is another object once more is known; ``None`` as long as nothing is."""
+        return self._needles.version if self.rules.values else None
+
+    @property
+    def learned(self) -> str:
+        """An id that sorts behind those of calls that began before the last was found."""
+        return self._needles.learned if self.rules.values else ""
 
     def pairs(self, pairs: Headers) -> Headers:
         """Return a request's headers without secrets, and remember them."""
         # Most calls of a program have the same.
+        version, epoch = self.version, self._needles.epoch
         last = self._last_pairs
-        if last[2] is self._needles and last[0] == pairs:
-            return last[1]
-        clean = self.rules.header_pairs(pairs, self.learn)
+        if last[0] == pairs and last[3] is epoch:
+            if last[2] is version:
+                return last[1]
+            clean = last[1]
+        else:
+            clean = self.rules.header_pairs(pairs, self.learn)
+            version = self.version
         clean = tuple([(name, self.mask_text(value)) for name, value in clean])
         if clean == pairs:
             clean = pairs
-        self._last_pairs = (pairs, clean, self._needles)
+        self._last_pairs = (pairs, clean, version, epoch)
         return clean
 
     def params(self, url: str, params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -380,10 +339,12 @@ class Secrets:
     def body(self, body: bytes, content_type: str) -> bytes:
         """Return a request's body without secrets, and remember them."""
         last = self._last_body
-        if last[0] is body and last[1] == content_type and last[3] is self._needles:
+        if last[0] is body and last[1] == content_type and last[3] is self.version:
             return last[2]
-        clean = self.mask(self.rules.body(body, content_type, self.learn))
-        self._last_body = (body, content_type, clean, self._needles)
+        clean = self.rules.body(body, content_type, self.learn)
+        version = self.version
+        clean = self.mask(clean)
+        self._last_body = (body, content_type, clean, version)
         return clean
 
     def knows(self, value: str) -> bool:
@@ -392,27 +353,13 @@ class Secrets:
 
     def holds(self, data: bytes | mmap) -> bool:
         """Say whether bytes or a mapped file may hold what is known."""
-        needles = self._needles
-        if isinstance(data, bytes):
-            if b"\0" in data:
-                return bool(needles)
-            return any(needle.anchor in data for needle in self._near(data))
-        return any(data.find(needle.anchor) >= 0 for needle in needles)
-
-    def _near(self, data: bytes) -> Iterable[Needle]:
-        """Return the needles worth looking for: where there are many, by the long runs of text."""
-        runs = self._runs
-        if runs is None:
-            return self._needles
-        pattern, short, long = runs
-        text = b" ".join(pattern.findall(data))
-        found = [*short, *(needle for needle in long if needle.anchor in text)]
-        found.sort(key=lambda needle: len(needle.anchor), reverse=True)
-        return found
+        if not self.version:
+            return False
+        return (isinstance(data, bytes) and b"\0" in data) or bool(self._needles.near(data))
 
     def looks_into(self, head: bytes, size: int) -> bool:
         """Say whether an answer's body may hold a secret, by its head and size."""
-        if self._needles:
+        if self.version:
             return True
         json_like = b"json" in head or b"JSON" in head
         return json_like and size <= _TOKEN_ANSWER and self.rules.tokens
@@ -427,12 +374,11 @@ class Secrets:
         Args:
             cut: it is the beginning of one, which may end within a secret.
         """
-        needles = self._needles
-        coded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
-        if not (coded or cut or TOKEN_MARK in content or (needles and self.holds(content))):
+        encoded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
+        if not (encoded or cut or TOKEN_MARK in content or self.holds(content)):
             return content
         # A token is asked for by POST (RFC 6749 §3.2), or of a place that says so.
-        if coded and not (needles or method == "POST" or _TOKENISH.search(url)):
+        if encoded and not (self.version or method == "POST" or _TOKENISH.search(url)):
             return content
         fields = {name.lower(): value for name, value in parse_head(head)[2]}
         media = media_type(fields.get("content-type", ""))
@@ -449,7 +395,7 @@ class Secrets:
             clean = self.rules.token_answer(plain, self.learn, cut=cut)
         clean = self._mask(clean)
         if cut:
-            clean = _masked_end(clean, self._needles)
+            clean = masked_end(clean, self._needles, _MASK)
         if clean == plain:
             return content
         return clean if plain is content else _encoded(clean, coding)
@@ -467,7 +413,7 @@ def is_text(media: str, content: bytes) -> bool:
 
 def _tellable(found: Found, value: str) -> bool:
     """Say whether a value is secret enough to be told from data."""
-    if not _SHORTEST <= len(value) <= _LONGEST:
+    if not SHORTEST <= len(value) <= _LONGEST:
         return False
     if is_plain(value):
         return False
@@ -475,7 +421,7 @@ def _tellable(found: Found, value: str) -> bool:
         # It may be the server's choice: words alone are data, lest it has a part of a protocol
         # masked (``application/json``) in whatever the session records from then on.
         named = _SECRET_COOKIE.search(found.name) is not None
-        return looks_drawn(value, 1 if named else _SHORTEST)
+        return looks_drawn(value, 1 if named else SHORTEST)
     return found.name != "user" or found.place != "userinfo" or looks_drawn(value)
 
 
@@ -494,157 +440,6 @@ def _readings(value: str) -> Iterator[str]:
             break
         value = plain
         yield value
-
-
-def _put(known: Known, value: str, needles: tuple[Needle, ...], limit: int) -> None:
-    known[value] = needles
-    if len(known) > limit:
-        # The oldest: one that is in use still is found again.
-        del known[next(iter(known))]
-
-
-# -- its writings ----------------------------------------------------------------------------
-
-
-def _needles(value: str) -> tuple[Needle, ...]:
-    """Return the forms of a value: as it is and escaped, and in Base64."""
-    if _UNRESERVED.fullmatch(value):
-        return (Needle(value, value.encode("ascii")), *_coded(value))
-    anchor = max(_UNRESERVED.findall(value), key=len, default="").encode("ascii")
-    if len(_UNRESERVED.sub("", value)) > _ODDEST:
-        # All of its writings would take a second to put together, and who sends cookies has many.
-        return (*_plainly(value), *_coded(value))
-    pattern = re.compile(b"".join(map(_writings, value)))
-    return (Needle(value, anchor, pattern), *_coded(value))
-
-
-def _plainly(value: str) -> tuple[Needle, ...]:
-    """Return the writings of a value in which all of its characters are escaped alike."""
-    data, json_text = utf8(value), json.dumps(value)[1:-1]
-    percent = quote(data, safe="")
-    forms = {
-        data,
-        utf8(json.dumps(value, ensure_ascii=False)[1:-1]),
-        json_text.encode("ascii"),
-        json_text.replace("/", "\\/").encode("ascii"),
-        percent.encode("ascii"),
-        _ESCAPED.sub(lambda match: match[0].lower(), percent).encode("ascii"),
-        quote_plus(data).encode("ascii"),
-        utf8(html.escape(value)),
-    }
-    return tuple(Needle(value, form) for form in forms)
-
-
-def _runs(needles: tuple[Needle, ...]) -> Runs | None:
-    """Return how to tell fast that a text holds none of many needles."""
-    if len(needles) <= _MANY:
-        return None
-    long = tuple(needle for needle in needles if _RUN.fullmatch(needle.anchor))
-    short = tuple(needle for needle in needles if not _RUN.fullmatch(needle.anchor))
-    least = min((len(needle.anchor) for needle in long), default=_SHORTEST)
-    return re.compile(rb"[A-Za-z0-9._~+/-]{%d,}" % least), short, long
-
-
-def _writings(character: str) -> bytes:
-    """Return a pattern for a character: bare, percent-encoded, escaped in JSON and in HTML."""
-    if _UNRESERVED.fullmatch(character):
-        return re.escape(character).encode("ascii")
-    data = utf8(character)
-    units = character.encode("utf-16-be", "surrogatepass")
-    forms: list[bytes] = [
-        re.escape(data),
-        b"".join(b"(?i:%%%02x)" % byte for byte in data),
-        # Encoded twice, as in a parameter that is a URL.
-        b"".join(b"(?i:%%25%02x)" % byte for byte in data),
-        b"".join(
-            b"(?i:\\\\u%02x%02x)" % pair for pair in zip(units[::2], units[1::2], strict=True)
-        ),
-        b"(?i:&#(?:0*%d|x0*%x);)" % (ord(character), ord(character)),
-    ]
-    if character in _ENTITIES:
-        forms.append(re.escape(_ENTITIES[character]).encode("ascii"))
-    if character == " ":
-        forms.append(rb"\+")
-    if character in '"\\/':
-        forms.append(re.escape("\\" + character).encode("ascii"))
-    if 0x7F < ord(character) < 0x100:
-        forms.append(re.escape(character.encode("latin-1")))
-    # The longest first: "\" is also the beginning of "\\".
-    forms = sorted(set(forms), key=len, reverse=True)
-    return b"(?:" + b"|".join(forms) + b")"
-
-
-def _coded(value: str) -> tuple[Needle, ...]:
-    """Return what is the same of a value in Base64, whatever stands before and behind it."""
-    found = []
-    for data in _encodings(value):
-        for before in range(3):
-            text = base64.b64encode(bytes(before) + data)
-            form = text[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
-            for one in {form, form.translate(_URL_SAFE)}:
-                if len(one) >= _SHORTEST:
-                    found.append(Needle(value, one, coded=True))
-    return tuple(found)
-
-
-def _encodings(value: str) -> set[bytes]:
-    """Return a text as UTF-8, and as Latin-1, which credentials come in too."""
-    found = {utf8(value)}
-    with contextlib.suppress(UnicodeEncodeError):
-        found.add(value.encode("latin-1"))
-    return found
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-
-
-def _holds(data: bytes, needles: Iterable[Needle]) -> bool:
-    return any(needle.anchor in data and _masked(data, needle) != data for needle in needles)
-
-
-def _masked(data: bytes, needle: Needle) -> bytes:
-    if needle.pattern is not None:
-        return needle.pattern.sub(_MASK, data)
-    if not needle.coded:
-        return data.replace(needle.anchor, _MASK)
-    pieces = []
-    at = 0
-    while (found := data.find(needle.anchor, at)) >= 0:
-        start, end = found, found + len(needle.anchor)
-        while start > at and data[start - 1] in _BASE64:
-            start -= 1
-        while end < len(data) and data[end] in _BASE64:
-            end += 1
-        pieces += [data[at:start], _MASK]
-        at = end
-    return b"".join([*pieces, data[at:]])
-
-
-def _masked_end(data: bytes, needles: Iterable[Needle]) -> bytes:
-    """Return the beginning of a text without the part of a secret that it may end with."""
-    longest = 0
-    for needle in needles:
-        if needle.coded:
-            continue
-        whole = needle.value.encode("utf-8", "surrogatepass")
-        end = data[-len(whole) :]
-        at = end.find(whole[:_SHORTEST])
-        while at >= 0 and not whole.startswith(end[at:]):
-            at = end.find(whole[:_SHORTEST], at + 1)
-        if at >= 0:
-            longest = max(longest, len(end) - at)
-    return data[: len(data) - longest] + _MASK if longest else data
-
-
-def _mask_wide(data: bytes, needles: Iterable[Needle]) -> bytes:
-    """Return bytes without what is known in UTF-16."""
-    for needle in needles:
-        if needle.coded:
-            continue
-        for coding in ("utf-16-le", "utf-16-be"):
-            wide = needle.value.encode(coding, "surrogatepass")
-            data = data.replace(wide, PLACEHOLDER.encode(coding))
-    return data
 
 
 # -- content codings -------------------------------------------------------------------------
