@@ -1,4 +1,4 @@
-"""Undoing content codings piece by piece, whatever their frames hold.
+"""Undoing content codings piece by piece, whatever their frames hold, and making them again.
 
 gzip and deflate by the standard library; Brotli (RFC 7932) and Zstandard (RFC 8878) where their
 libraries are installed.
@@ -6,11 +6,14 @@ libraries are installed.
 
 from __future__ import annotations
 
+import gzip
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum, auto
+from mmap import mmap
+from typing import Any, NamedTuple
 
-from .compression import content_decoder
+from .compression import content_compressed, content_decoder
 from .errors import ConfigError
 
 # Bytes that come out at a time.
@@ -136,3 +139,103 @@ def _brotli() -> Any:
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate, "br": _Brotli, "zstd": _Zstd,
 }  # fmt: skip
+
+# Content coding → what makes it.
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda data: gzip.compress(data, mtime=0),
+    "x-gzip": lambda data: gzip.compress(data, mtime=0),
+    "deflate": zlib.compress,
+    "br": lambda data: bytes(_brotli().compress(data)),
+    "zstd": content_compressed,
+}
+
+
+class State(Enum):
+    """How far codings could be undone."""
+
+    WHOLE = auto()
+    # It ends early or is damaged.
+    CUT = auto()
+    # It holds more than was asked for.
+    LARGE = auto()
+    # The library of one is missing.
+    MISSING = auto()
+    # One is not known.
+    UNKNOWN = auto()
+
+
+class Undone(NamedTuple):
+    """The content of a body, as far as its codings could be undone."""
+
+    content: bytes
+    state: State
+
+
+def codings_of(header: str) -> list[str]:
+    """Return the codings of a ``Content-Encoding``, in the order in which they were applied."""
+    names = (name.strip().lower() for name in header.split(","))
+    return [name for name in names if name not in ("", "identity")]
+
+
+def undone(header: str, data: bytes | mmap, limit: int) -> Undone:
+    """Return the content of a body.
+
+    Args:
+        header: its ``Content-Encoding``: one, or several in the order in which they were applied.
+        limit: bytes of content to return at most.
+    """
+    content = bytearray()
+    pieces = Pieces(header, data)
+    for piece in pieces:
+        content += piece
+        if len(content) > limit:
+            return Undone(bytes(content[:limit]), State.LARGE)
+    return Undone(bytes(content), pieces.state)
+
+
+def redone(header: str, content: bytes) -> bytes:
+    """Return content under codings that were undone."""
+    for name in codings_of(header):
+        content = _ENCODERS[name](content)
+    return content
+
+
+class Pieces:
+    """The content of a body piece by piece.
+
+    Attributes:
+        state: how far it went, once all were taken.
+    """
+
+    def __init__(self, header: str, data: bytes | mmap) -> None:
+        self.state = State.WHOLE
+        self._data = data
+        self._decoders: list[Decoder] = []
+        for name in reversed(codings_of(header)):
+            if name not in DECODERS:
+                self.state = State.UNKNOWN
+                return
+            try:
+                self._decoders.append(DECODERS[name]())
+            except ConfigError:
+                self.state = State.MISSING
+                return
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.state is not State.WHOLE:
+            return
+        data = self._data
+        pieces: Iterable[bytes] = (data[at : at + STEP] for at in range(0, len(data), STEP))
+        for decoder in self._decoders:
+            pieces = _fed(decoder, pieces)
+        try:
+            yield from pieces
+        except tuple({decoder.error for decoder in self._decoders}):
+            self.state = State.CUT
+        if not all(decoder.finished for decoder in self._decoders):
+            self.state = State.CUT
+
+
+def _fed(decoder: Decoder, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield from decoder.feed(piece)

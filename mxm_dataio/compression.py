@@ -79,6 +79,15 @@ def content_decoder() -> tuple[Any, type[Exception]]:
     return zstd.ZstdDecompressor(options=options), zstd.ZstdError
 
 
+def content_compressed(content: bytes) -> bytes:
+    """Return a frame for a peer.
+
+    Raises:
+        ConfigError: the library is not installed.
+    """
+    return bytes(_zstd().compress(content))
+
+
 def _pays(size: int, compressed: int) -> bool:
     """Say whether it is worth keeping: what is compressed already yields a per cent at best."""
     return compressed < size - size // 16

@@ -31,20 +31,44 @@ import ipaddress
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from email.message import Message
-from mmap import MADV_DONTNEED, mmap
+from mmap import mmap
 from operator import itemgetter
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote_plus, unquote_plus, unquote_to_bytes, urlsplit
 
-from .errors import MALFORMED
+from .codings import Pieces, State
+from .content import (
+    BEGINNING,
+    GZIP,
+    LARGEST,
+    Shape,
+    is_form,
+    is_lines,
+    nested,
+    part_replaced,
+    replaced,
+    shape_of,
+)
+from .json_values import may_nest
+from .models import Headers
+from .multipart import (
+    Part,
+    header,
+    headers_of,
+    is_multipart,
+    let_go,
+    parameter,
+    part_name,
+    parts_of,
+)
+from .named_values import Kind
+from .tokens import PLACEHOLDER
 from .utils import (
     NotCanonicalError,
     canonical_json,
     canonical_object,
-    is_json,
     media_type,
     utf8,
 )
@@ -52,6 +76,10 @@ from .utils import (
 VERSION = 1
 PARSED_BODY_LIMIT = 1 << 20
 _STEP = 1 << 20
+# Multipart within multipart is read to this depth.
+_DEEPEST = 8
+# What is under a content coding counts without it up to this size.
+_MOST_CONTENT = 256 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # The headers that always count.
 _COUNTED = ("accept", "range")
@@ -140,6 +168,7 @@ def identify(
     ignore: Container[str] = (),
     ignore_headers: Container[str] = (),
     source: str = "",
+    coding: str | None = None,
 ) -> Identity:
     """Return the identity of a call.
 
@@ -149,10 +178,11 @@ def identify(
         params: more parameters, decoded.
         headers: as sent; repeats are joined with ``", "``.
         body: the bytes as sent, before transfer coding.
-        ignore: holds the names, asked as they stand, of query and form fields, and of JSON
-            members at any depth, that do not count.
+        ignore: holds the names, asked as they stand, that do not count: of query parameters, and
+            of fields, parts, members and elements of the body at any depth.
         ignore_headers: holds the lower-case names of headers that never count.
         source: which the call belongs to.
+        coding: of the body; ``None``: as the headers say.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -169,8 +199,14 @@ def identify(
     return Identity(
         method=method.upper(),
         endpoint=endpoint,
-        params=_sorted_pairs(pairs, ignore),
-        body=body_member(body, joined.get("content-type", ""), ignore),
+        params=_sorted_pairs(pairs, _Ignoring(ignore)),
+        body=body_member(
+            body,
+            joined.get("content-type", ""),
+            ignore,
+            ignore_headers,
+            joined.get("content-encoding", "") if coding is None else coding,
+        ),
         headers=counted,
         all_headers=joined,
         source=source,
@@ -303,9 +339,22 @@ def form_pairs(query: bytes) -> list[Pair]:
     return pairs
 
 
-def _sorted_pairs(pairs: Iterable[Pair], ignore: Container[str]) -> list[Any]:
-    kept = [pair for pair in pairs if _name(pair[0]) not in ignore] if ignore else pairs
-    return [[_text(name), _text(value)] for name, value in sorted(kept, key=_FIRST)]
+def _sorted_pairs(pairs: Iterable[Pair], ignoring: _Ignoring) -> list[Any]:
+    if ignoring.names:
+        names = ignoring.names
+        kept = [(n, _counted(v, ignoring)) for n, v in pairs if _name(n) not in names]
+        pairs = kept
+    return [[_text(name), _text(value)] for name, value in sorted(pairs, key=_FIRST)]
+
+
+def _counted(value: bytes, ignoring: _Ignoring) -> bytes:
+    """Return a field's value; if it is JSON or XML, without what does not count."""
+    if value.lstrip()[:1] not in (b"{", b"[", b"<"):
+        return value
+    try:
+        return nested(value.decode("utf-8"), ignoring).encode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _name(name: bytes) -> str:
@@ -322,41 +371,156 @@ def _text(value: bytes) -> Any:
 # -- the body --------------------------------------------------------------------------------
 
 
-def body_member(body: bytes | mmap | None, content_type: str, ignore: Container[str]) -> Any:
+def body_member(
+    body: bytes | mmap | None,
+    content_type: str,
+    ignore: Container[str],
+    ignore_headers: Container[str] = (),
+    coding: str = "",
+) -> Any:
     """Return the ``body`` member of the document."""
     if body is None or len(body) == 0:
         return None
-    media = media_type(content_type)
-    if media == "multipart/form-data":
-        parts = _multipart(body, content_type, ignore)
+    if coding or body[: len(GZIP)] == GZIP:
+        found = _content(body, coding)
+        if isinstance(found, dict):
+            return found
+        if found is not None:
+            body = found
+    ignoring = _Ignoring(ignore, ignore_headers)
+    shape = shape_of(body, content_type)
+    if shape is Shape.MULTIPART:
+        parts = _multipart(body, content_type, ignoring)
         if parts is not None:
             return {"multipart": parts}
-    elif len(body) <= PARSED_BODY_LIMIT:
+    if len(body) <= PARSED_BODY_LIMIT:
         content = bytes(body)
-        if media == "application/x-www-form-urlencoded":
-            return {"form": _sorted_pairs(form_pairs(content), ignore)}
-        if is_json(media):
-            value = _json_value(content, ignore)
+        if shape is Shape.JSON and not is_lines(content_type):
+            value = _json_value(content, ignoring)
             if value is not NotCanonicalError:
                 return {"json": value}
+        if shape in (Shape.JSON, Shape.FORM) and is_form(content, content_type):
+            return {"form": _sorted_pairs(form_pairs(content), ignoring)}
+    if isinstance(body, bytes) and len(body) <= LARGEST:
+        body = replaced(body, content_type, ignoring)
     return {"sha256": _sha256(body, 0, len(body))}
 
 
-def _json_value(content: bytes, ignore: Container[str]) -> Any:
+def _content(body: bytes | mmap, coding: str) -> bytes | dict[str, str] | None:
+    """Return a body without its coding; if that is much, its document.
+
+    ``None``, if the body counts as it is: it can't be decoded, or is a file that is no text.
+    """
+    content = bytearray()
+    digest = None
+    size = 0
+    pieces = Pieces(coding or "gzip", body)
+    for piece in pieces:
+        size += len(piece)
+        if digest is None:
+            content += piece
+            if size > LARGEST:
+                digest = hashlib.sha256(content)
+                content.clear()
+        else:
+            digest.update(piece)
+        if size > _MOST_CONTENT:
+            break
+    if pieces.state is not State.WHOLE or size > _MOST_CONTENT:
+        return None
+    if digest is not None:
+        return {"sha256": digest.hexdigest()} if coding else None
+    if not coding and shape_of(bytes(content[:BEGINNING]), "") is Shape.OTHER:
+        return None
+    return bytes(content)
+
+
+class _Ignoring:
+    """Puts one and the same in the place of what does not count.
+
+    See :class:`mxm_dataio.content.Visitor`.
+
+    Args:
+        names: holds the names of fields, parts, members and elements.
+        headers: holds the lower-case names of headers.
+    """
+
+    def __init__(self, names: Container[str], headers: Container[str] = ()) -> None:
+        self.names = names
+        self._headers = headers
+
+    def asks(self, name: str) -> bool:
+        return name in self.names
+
+    def names_in(self, text: str) -> bool:
+        return any(map(self.asks, set(text.split('"'))))
+
+    def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
+        if kind in (Kind.SIGNATURE, Kind.PASSING):
+            return PLACEHOLDER
+        return PLACEHOLDER if kind is not Kind.ELEMENT and self.asks(name) else None
+
+    def fields(self, text: str) -> str:
+        return "&".join(map(self._field, text.split("&")))
+
+    def _field(self, field: str) -> str:
+        name, equals, value = field.partition("=")
+        if not equals:
+            return field
+        if self.asks(unquote_plus(name)):
+            return f"{name}={PLACEHOLDER}"
+        before = unquote_plus(value)
+        after = nested(before, self)
+        return field if after == before else f"{name}={quote_plus(after)}"
+
+    def url(self, url: str) -> str:
+        path, mark, query = url.partition("?")
+        return f"{path}{mark}{self.fields(query)}"
+
+    def header(self, name: str, value: str) -> str:
+        """Return what counts of a header's value."""
+        return PLACEHOLDER if name in self._headers or self.asks(name) else value
+
+    def head(self, head: bytes) -> bytes:
+        lines = head.split(b"\n")
+        for index, line in enumerate(lines[1:], 1):
+            name, colon, _ = line.partition(b":")
+            if colon and self.header(name.decode("latin-1").strip().lower(), "") == PLACEHOLDER:
+                end = b"\r" if line.endswith(b"\r") else b""
+                lines[index] = name + b": " + PLACEHOLDER.encode() + end
+        return b"\n".join(lines)
+
+
+def _json_value(content: bytes, ignoring: _Ignoring) -> Any:
     """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
+    names = ignoring.names
 
     def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        kept = [(k, v) for k, v in pairs if k not in ignore] if ignore else pairs
+        kept = [(k, v) for k, v in pairs if k not in names] if names else pairs
         value = dict(kept)
         if len(value) != len(kept):
             raise NotCanonicalError("a key stands twice")
         return value
 
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=member, parse_float=_float)
+        text = content.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=member, parse_float=_float)
+        if names and may_nest(text):
+            value = _without_nested(value, ignoring)
         canonical_json(value)
     except (ValueError, RecursionError):
         return NotCanonicalError
+    return value
+
+
+def _without_nested(value: Any, ignoring: _Ignoring) -> Any:
+    """Return a JSON value in whose texts JSON and XML have no values that do not count."""
+    if isinstance(value, str):
+        return nested(value, ignoring)
+    if isinstance(value, list):
+        return [_without_nested(one, ignoring) for one in value]
+    if isinstance(value, dict):
+        return {name: _without_nested(one, ignoring) for name, one in value.items()}
     return value
 
 
@@ -368,35 +532,59 @@ def _float(text: str) -> float:
     return value
 
 
-def _multipart(body: bytes | mmap, content_type: str, ignore: Container[str]) -> list[Any] | None:
-    """Return the parts of RFC 2046 §5.1.1 as documents, or ``None`` where the framing is off.
+def _multipart(
+    body: bytes | mmap, content_type: str, ignoring: _Ignoring, depth: int = 0
+) -> list[Any] | None:
+    """Return the parts of RFC 2046 §5.1.1 as documents, ``None`` if there are none.
 
-    Only headers are parsed into memory, so a memory-mapped upload of any size will do.
+    Text before and behind them, which no one reads, counts as well.
     """
-    boundary = _parameter("Content-Type", content_type, "boundary")
-    if not isinstance(boundary, str) or not boundary:
+    found = parts_of(body, content_type)
+    if found is None:
         return None
-    delimiter = b"--" + boundary.encode("latin-1", "replace")
-    if body[: len(delimiter)] != delimiter:
+    parts = [_outside(body, 0, found.preamble)]
+    for part in found.parts:
+        headers = headers_of(bytes(body[part.head : part.start]))
+        if part_name(headers) not in ignoring.names:
+            parts.append(_part(body, part, headers, ignoring, depth))
+    parts.append(_outside(body, found.epilogue, len(body)))
+    return [part for part in parts if part is not None]
+
+
+def _outside(body: bytes | mmap, start: int, end: int) -> dict[str, Any] | None:
+    if end - start <= _STEP and not body[start:end].strip(b" \t\r\n"):
         return None
-    parts: list[Any] = []
-    at = len(delimiter)
-    while body[at : at + 2] != b"--":
-        if body[at : at + 2] != b"\r\n":
-            return None
-        end = _find(body, b"\r\n" + delimiter, at)
-        head_end = _find(body, b"\r\n\r\n", at)
-        if end < 0 or head_end < 0 or head_end > end:
-            return None
-        digest = _sha256(body, head_end + 4, end)
-        try:
-            headers = _part_headers(bytes(body[at + 2 : head_end]))
-        except UnicodeDecodeError:
-            return None
-        if not ignore or part_name(headers) not in ignore:
-            parts.append({"headers": sorted(headers), "sha256": digest})
-        at = end + 2 + len(delimiter)
-    return parts if body[at + 2 :].strip(b" \t\r\n") == b"" else None
+    return {"sha256": _sha256(body, start, end)}
+
+
+def _part(
+    body: bytes | mmap, part: Part, headers: Headers, ignoring: _Ignoring, depth: int
+) -> dict[str, Any]:
+    content_type = header(headers, "content-type")
+    kept = [[name, ignoring.header(name, value)] for name, value in headers]
+    document: dict[str, Any] = {"headers": kept}
+    small = part.end - part.start <= PARSED_BODY_LIMIT
+    content = bytes(body[part.start : part.end]) if small else b""
+    if small and depth < _DEEPEST and is_multipart(content_type):
+        parts = _multipart(content, content_type, ignoring, depth + 1)
+        if parts is not None:
+            boundary = parameter(content_type, "boundary")
+            document["headers"] = sorted(
+                [
+                    name,
+                    value.replace(boundary, "") if boundary and name == "content-type" else value,
+                ]
+                for name, value in kept
+            )
+            return {**document, "multipart": parts}
+    if media_type(content_type) == "application/http":
+        # Which request of a batch an answer is to, drawn anew for each batch.
+        kept = [pair for pair in kept if pair[0] != "content-id"]
+    document["headers"] = sorted(kept)
+    if small:
+        content = part_replaced(content, headers, ignoring)
+        return {**document, "sha256": _sha256(content, 0, len(content))}
+    return {**document, "sha256": _sha256(body, part.start, part.end)}
 
 
 def _sha256(body: bytes | mmap, start: int, end: int) -> str:
@@ -404,47 +592,5 @@ def _sha256(body: bytes | mmap, start: int, end: int) -> str:
     for at in range(start, end, _STEP):
         with memoryview(body) as view:
             digest.update(view[at : min(at + _STEP, end)])
-        _let_go(body)
+        let_go(body)
     return digest.hexdigest()
-
-
-def _find(body: bytes | mmap, mark: bytes, start: int) -> int:
-    for at in range(start, len(body), _STEP):
-        found = body.find(mark, at, at + _STEP + len(mark) - 1)
-        if found >= 0:
-            return found
-        _let_go(body)
-    return -1
-
-
-def _let_go(body: bytes | mmap) -> None:
-    """Give back the memory of a mapped file's pages, which else grows with what was looked at."""
-    if isinstance(body, mmap):
-        body.madvise(MADV_DONTNEED)
-
-
-def _part_headers(head: bytes) -> list[list[str]]:
-    lines = head.decode("utf-8").split("\r\n")
-    return [
-        [name.strip().lower(), value.strip()]
-        for name, _, value in (line.partition(":") for line in lines if line)
-    ]
-
-
-def part_name(headers: Iterable[Sequence[str]]) -> str:
-    """Return the field name that a part's ``Content-Disposition`` gives (RFC 7578 §4.2)."""
-    for name, value in headers:
-        if name.lower() == "content-disposition":
-            found = _parameter("Content-Disposition", value, "name")
-            return found if isinstance(found, str) else ""
-    return ""
-
-
-def _parameter(header: str, value: str, name: str) -> object:
-    """Return a header's parameter as the email package has it; ``None`` if it has none."""
-    message = Message()
-    try:
-        message[header] = value
-        return message.get_param(name, header=header)
-    except MALFORMED:
-        return None

@@ -18,12 +18,12 @@ _SOUND = re.compile(
     rf"(?:[\s{{}}\[\],:\ufeff]++|{_STRING}|-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)*+\Z",
     re.DOTALL,
 )
-_TOKEN = re.compile(
-    rf"(?P<string>{_STRING})(?P<colon>\s*+:)?|(?P<open>[{{\[])|(?P<close>[}}\]])"
-    r"|(?P<literal>[^\s\"{}\[\],:]++)",
-    re.DOTALL,
-)
-_NAMES = re.compile(rf"({_STRING})\s*+:", re.DOTALL)
+# What stands outside of the strings of a sound text.
+_STRUCTURE = re.compile(r"[\s{}\[\],:\ufeff0-9.+truefalsnNaIityE-]*+")
+_TEXT = re.compile(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
+_LITERAL = re.compile(r"[^\s\"{}\[\],:]*+")
+# What JSON, XML and GraphQL in a text may begin with.
+_BEGINNINGS = frozenset("{[<qms \\")
 # A name and the beginning of its value, in a text whose quotes need not pair up.
 _MEMBER = re.compile(
     r"""(?:(?<!\\)(?P<quote>\\{0,7}["'])(?P<name>(?:[^"'\\\n]|\\[^"'\n]){1,200})(?P=quote)"""
@@ -44,79 +44,82 @@ _BRACKETS = re.compile(
 )
 
 
-def replace_json(body: bytes, replace: Replace) -> bytes:
+def replace_json(body: bytes, replace: Replace, asks: Callable[[str], bool] | None = None) -> bytes:
     """Return JSON, in any of its encodings, with some of its values replaced.
 
     Args:
         replace: asked for each value that has a name, and for each text.
+        asks: says of which names; texts that may be JSON themselves are asked for all the same.
 
     Returns:
         The same object, if nothing was replaced.
     """
-    return replace_in(body, lambda text: replace_text(text, replace))
+    return replace_in(body, lambda text: replace_text(text, replace, asks))
 
 
-def replace_text(text: str, replace: Replace) -> str:
+def replace_text(text: str, replace: Replace, asks: Callable[[str], bool] | None = None) -> str:
     """Return a text of JSON, or of what is like it, with some of its values replaced."""
     if _SOUND.match(text):
-        return _replaced(text, replace)
+        return _replaced(text, replace, asks)
     return _replaced_leniently(text, replace)
 
 
-def names_nothing(text: str, secret: Callable[[str], bool]) -> bool:
-    """Say whether a text of JSON clearly has no name that is secret, and no JSON in its strings."""
-    if '\\"' in text or "\\u" in text or not _SOUND.match(text):
-        return False
-    return not any(map(secret, {name[1:-1].lower() for name in _NAMES.findall(text)}))
+def is_plain(text: str) -> bool:
+    """Say whether a text of JSON clearly is sound, and none of its texts holds named values.
+
+    Then its names are those of what stands between two quotes.
+    """
+    return not may_nest(text) and _STRUCTURE.fullmatch("".join(text.split('"')[::2])) is not None
 
 
-def _replaced(text: str, replace: Replace) -> str:
+def may_nest(text: str) -> bool:
+    """Say whether a text of JSON may have texts that are JSON or XML, or escaped names."""
+    if "\\" in text and ('\\"' in text or "\\u" in text):
+        return True
+    return '"{' in text or '"[' in text or ("<" in text and '"<' in text)
+
+
+def _replaced(text: str, replace: Replace, asks: Callable[[str], bool] | None) -> str:
     pieces: list[str] = []
-    at = depth = 0
+    known: dict[str, bool] = {}
+    at = skipped = 0
     name: str | None = None
-    # Of the group that is being replaced: its name and what takes its place.
-    group, instead, start = "", "", 0
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind == "colon":
-            if not depth:
-                name = unquoted(match["string"])
+    asked = False
+    for match in _TEXT.finditer(text):
+        start, end = match.span()
+        if start < skipped:
             continue
-        if depth:
-            if kind == "open":
-                depth += 1
-            elif kind == "close":
-                depth -= 1
-                if not depth:
-                    pieces += [text[at:start], instead]
-                    at = match.end()
-            elif kind == "string":
-                replace(group, unquoted(match["string"]), Kind.TEXT)
-            continue
+        written = match["text"]
         after = None
-        if kind == "string":
-            value = unquoted(match["string"])
-            if name is None:
-                after = replace("", value, Kind.ELEMENT)
-            else:
-                after = replace(name, value, Kind.TEXT)
-            after = None if after == value else after
-        elif name is not None and kind == "literal":
-            after = replace(name, match["literal"], Kind.LITERAL)
-        elif name is not None and kind == "open":
-            after = replace(name, "", Kind.GROUP)
-            if after is not None:
-                group, instead, start, depth = name, json.dumps(after), match.start(), 1
-                name = None
+        if match["colon"] is None:
+            # The value of the name before it, or an element.
+            if asked or name is None or written[:1] in _BEGINNINGS:
+                value = unquoted(f'"{written}"')
+                after = replace(name or "", value, Kind.TEXT if name is not None else Kind.ELEMENT)
+                after = None if after == value else after
+            name = None
+        else:
+            name = unquoted(f'"{written}"')
+            asked = known.get(written, True)
+            if asked and asks is not None:
+                asked = known[written] = asks(name)
+            first = text[end : end + 1]
+            if first == '"':
                 continue
-        name = None
+            if asked and first:
+                start = end
+                if first in "{[":
+                    after = replace(name, "", Kind.GROUP)
+                    if after is not None:
+                        end = _end_of_group(text, start, name, replace)
+                else:
+                    literal = _LITERAL.match(text, start)
+                    end = literal.end() if literal else start
+                    after = replace(name, text[start:end], Kind.LITERAL)
+            name = None
         if after is not None:
-            pieces += [text[at : match.start()], json.dumps(after)]
-            at = match.end()
-    if depth:
-        # It has no end.
-        pieces += [text[at:start], instead]
-        at = len(text)
+            pieces += [text[at:start], json.dumps(after)]
+            at = skipped = end
     return "".join([*pieces, text[at:]]) if pieces else text
 
 

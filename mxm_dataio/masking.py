@@ -40,6 +40,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from . import tokens
+from .codings import redone
+from .content import LARGEST as LARGEST
+from .content import Shape, content_headers, opened, shape_of
 from .errors import RuleError
 from .heads import parse_head
 from .models import Failure, Headers
@@ -49,8 +52,6 @@ from .secret_names import SHORTEST, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type
 
-# Bodies above this are not looked into.
-LARGEST = 16 << 20
 # Token answers are below this by far; other JSON is not to pay for being like them.
 _TOKEN_ANSWER = 16 << 10
 # Input taken at a time as a body is inflated, and how many members of gzip it may have.
@@ -102,7 +103,7 @@ class Secrets:
         # Of the last URL, headers and body: it, without secrets, and what was known then.
         self._last_url: tuple[str, str, object, object] = ("", "", None, None)
         self._last_pairs: tuple[Headers, Headers, object, object] = ((), (), None, None)
-        self._last_body: tuple[bytes, str, bytes, object] = (b"", "", b"", None)
+        self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child."""
@@ -210,7 +211,6 @@ class Secrets:
         A failed request may have gone nowhere, and be none that could: its URL or a header is
         what the text is about.
         """
-        rules = self.rules
         clean = self.shown(url)
         forms = dict(zip(_quoted(url), _quoted(clean), strict=True)) if clean != url else {}
         with contextlib.suppress(RuleError):
@@ -219,8 +219,7 @@ class Secrets:
                     forms[repr(before)] = repr(after)
                     forms[repr(before.encode("latin-1", "replace"))] = repr(after.encode())
             if body and len(body) <= LARGEST:
-                fields = {name.lower(): value for name, value in headers}
-                rules.body(body, fields.get("content-type", ""), self.learn)
+                self.body(body, *content_headers(headers))
         longest = sorted(forms, key=len, reverse=True)
 
         def clean_text(text: str) -> str:
@@ -294,13 +293,14 @@ class Secrets:
     def clear(self, url: str, head: bytes, body: bytes) -> list[bytes]:
         """Return a request's texts, without what stands under secret names."""
         rules = self.rules
-        fields = {name.lower(): value for name, value in parse_head(head)[2]}
         # The first line has the URL again.
         sent = rules.head(head[head.find(b"\r\n") :])
+        content_type, coding = content_headers(parse_head(head)[2])
+        found = opened(body, content_type, coding)
         return [
             rules.url(url).encode("utf-8", "surrogatepass"),
             sent,
-            rules.body(body, fields.get("content-type", "")),
+            rules.body(found.content, content_type) if found is not None else b"",
         ]
 
     @property
@@ -336,20 +336,49 @@ class Secrets:
         pairs = self.rules.params(url, params, self.learn)
         return [(name, self.mask_text(value)) for name, value in pairs]
 
-    def body(self, body: bytes, content_type: str) -> bytes:
-        """Return a request's body without secrets, and remember them."""
+    def body(self, body: bytes, content_type: str, coding: str = "") -> bytes:
+        """Return a request's body without secrets, and remember them.
+
+        Under its content coding; a body that can't be looked into is all secret.
+        """
         last = self._last_body
-        if last[0] is body and last[1] == content_type and last[3] is self.version:
+        if last[0] is body and last[1] == (content_type, coding) and last[3] is self.version:
             return last[2]
-        clean = self.rules.body(body, content_type, self.learn)
-        version = self.version
-        clean = self.mask(clean)
-        self._last_body = (body, content_type, clean, version)
+        found = opened(body, content_type, coding)
+        if found is None:
+            version = self.version
+            clean = PLACEHOLDER.encode() if self.rules.names or self.rules.rules else body
+        else:
+            clean = self.rules.body(found.content, content_type, self.learn)
+            version = self.version
+            clean = self.mask(clean)
+            if found.coding:
+                clean = body if clean == found.content else redone(found.coding, clean)
+        self._last_body = (body, (content_type, coding), clean, version)
         return clean
 
     def knows(self, value: str) -> bool:
         """Say whether a value is known, or is what replay hands out for one."""
         return value == PLACEHOLDER or self.mask_text(value) != value
+
+    def counted(self, body: bytes, content_type: str, coding: str = "") -> tuple[bytes, str]:
+        """Return a request's body as it identifies, and the coding that it still is under.
+
+        Without what is known to be secret; what stands under secret names leaves the identity by
+        these.
+        """
+        found = opened(body, content_type, coding)
+        # What the body holds is learned from this.
+        clean = self.body(body, content_type, coding)
+        if found is None or not found.whole:
+            return body, coding
+        if self.rules.rules or shape_of(found.content, content_type) is Shape.FORM:
+            # By rules values change, and in forms by what stands beside them.
+            again = opened(clean, content_type, coding) if found.coding else None
+            clean = again.content if again is not None else clean
+            return clean, "" if found.coding else coding
+        # By names alone the document is that of the body as it was.
+        return self.mask(found.content), "" if found.coding else coding
 
     def holds(self, data: bytes | mmap) -> bool:
         """Say whether bytes or a mapped file may hold what is known."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from mmap import mmap
 
 from . import redaction as redacting
+from .content import BEGINNING, LARGEST, content_headers, has_values
 from .identity import Identity, identify
 from .lookup import Lookup
-from .masking import LARGEST, Secrets
+from .masking import Secrets
 from .models import Headers
 from .recorder import Recorder
-from .redaction import Redaction, has_fields
+from .redaction import Redaction
 from .sources import Rules
-from .utils import media_type
 
 
 @dataclass(slots=True)
@@ -49,8 +49,9 @@ class Part:
         if params:
             params = secrets.params(url, params)
         url = secrets.url(url)
+        coding = None
         if body:
-            body = self._unmasked(body, pairs)
+            body, coding = self._unmasked(body, pairs)
         return identify(
             method,
             url,
@@ -60,26 +61,24 @@ class Part:
             ignore=self.ignore,
             ignore_headers=self.redaction.uncounted_headers,
             source=self.source,
+            coding=coding,
         )
 
-    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> bytes | mmap:
-        """Return a request's body as it identifies: without what is known to be secret.
+    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> tuple[bytes | mmap, str]:
+        """Return a request's body as it identifies, without what is known to be secret.
 
-        What stands under secret names leaves the identity by these.
+        And the content coding that it still is under. What stands under secret names leaves the
+        identity by these.
         """
         secrets = self.secrets
-        content_type = next((v for n, v in pairs if n.lower() == "content-type"), "")
+        content_type, coding = content_headers(pairs)
         if isinstance(body, mmap):
             if len(body) > LARGEST:
-                return body
-            if not (has_fields(content_type) or secrets.holds(body)):
-                return body
+                return body, coding
+            if not (has_values(body[:BEGINNING], content_type, coding) or secrets.holds(body)):
+                return body, coding
             body = bytes(body)
-        clean = secrets.body(body, content_type)
-        # By rules values change, and in forms by what stands beside them; by names alone the
-        # document is that of the body as it was.
-        form = media_type(content_type) == "application/x-www-form-urlencoded"
-        return clean if form or self.redaction.rules else secrets.mask(body)
+        return secrets.counted(body, content_type, coding)
 
 
 class Parts:

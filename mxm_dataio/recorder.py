@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .content import BEGINNING, LARGEST, content_headers, has_values
 from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
 from .keeping import Keeping
-from .masking import LARGEST, Clear, Secrets
+from .masking import Clear, Secrets
 from .models import Exchange, Framing, Session
 from .payloads import Spool
-from .redaction import has_fields
 
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
@@ -182,21 +182,26 @@ class Recorder:
         return last[1]
 
     def _clean_body(self, body: bytes | Spool, head: bytes) -> Spool | None:
-        headers = parse_head(head)[2]
-        content_type = next((v for n, v in headers if n.lower() == "content-type"), "")
+        content_type, coding = content_headers(parse_head(head)[2])
         if isinstance(body, Spool):
-            if body.file is not None and (
-                body.size > LARGEST or not (has_fields(content_type) or self._secrets.version)
-            ):
+            if body.file is not None and not self._may_hold(body, content_type, coding):
                 return body
             content = body.content()
-            clean = self._secrets.body(content, content_type)
+            clean = self._secrets.body(content, content_type, coding)
             if body.file is not None and clean == content:
                 return body
         else:
-            clean = self._secrets.body(body, content_type)
+            clean = self._secrets.body(body, content_type, coding)
         if not clean:
             return None
         spool = self._store.spool(self._spool_limit)
         spool.write(clean)
         return spool
+
+    def _may_hold(self, body: Spool, content_type: str, coding: str) -> bool:
+        """Say whether a body in a file may hold secrets."""
+        if body.size > LARGEST or body.file is None:
+            return False
+        body.file.seek(0)
+        beginning = body.file.read(BEGINNING)
+        return has_values(beginning, content_type, coding) or bool(self._secrets.version)

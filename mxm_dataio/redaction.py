@@ -17,8 +17,10 @@ from typing import NamedTuple
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from . import credentials, secret_texts, tokens
+from .content import nested, replaced
 from .errors import RuleError
 from .models import Headers
+from .named_values import Kind
 from .secret_names import (
     COMPANY,
     SECRET_HEADERS,
@@ -34,7 +36,6 @@ from .secret_names import (
 )
 from .secret_names import PASSING_NAMES as PASSING_NAMES
 from .tokens import stand_in
-from .utils import is_json, media_type
 
 PLACEHOLDER = tokens.PLACEHOLDER
 
@@ -55,8 +56,8 @@ class Found(NamedTuple):
     """A secret value where it stood.
 
     Attributes:
-        place: ``header``, ``cookie``, ``userinfo``, ``query``, ``form``, ``part``, ``json`` or
-            ``answer``.
+        place: ``header``, ``cookie``, ``userinfo``, ``query``, ``form``, ``part``, ``json``,
+            ``xml`` or ``answer``.
         name: of the header, cookie or field, in lower case.
         value: decoded as its place has it.
     """
@@ -85,7 +86,8 @@ class Redaction:
 
     Attributes:
         headers: of requests and responses. Of ``Set-Cookie`` only the cookie's value goes.
-        names: of query parameters, form fields and JSON members at any depth, of requests.
+        names: of query parameters, and of what has a name in a request's body: form fields, parts,
+            members of JSON, elements and attributes of XML, at any depth.
         words: so are headers and names that are by their words (``newPassword``), and what
             belongs to a signature; see :mod:`mxm_dataio.secret_names`.
         exempt_headers: headers that are not, whatever their words.
@@ -94,10 +96,10 @@ class Redaction:
         values: what was found to be secret is masked wherever else it turns up in the session.
         tokens: the tokens of OAuth token answers go.
         rules: asked before the lists, one after the other, with place (``header``, ``query``,
-            ``form``, ``part``, ``json``), lower-case name and decoded value of each header,
-            parameter, field, multipart field and JSON text of requests, and of each header of
-            answers. What one returns takes the value's place (the value itself: it stays, listed
-            or not); ``None`` leaves it to the next.
+            ``form``, ``part``, ``json``, ``xml``), lower-case name and decoded value of each
+            header, parameter, field, part of a multipart and text of JSON or XML of requests, and
+            of each header of answers. What one returns takes the value's place (the value itself:
+            it stays, listed or not); ``None`` leaves it to the next.
     """
 
     headers: frozenset[str] = SECRET_HEADERS
@@ -311,7 +313,7 @@ class Redaction:
         fields = text.split("&")
         names, words, exempt = self.names, self.words, self.exempt_names
         kinds = {_field_kind(field.partition("=")[0], names, words, exempt) for field in fields}
-        if kinds == _DATA_ONLY and not self.rules and ":" not in text and "%3" not in text:
+        if kinds == _DATA_ONLY and not self.rules and not _MAY_HOLD.search(text):
             return text
         # Of what stands beside one, few ask.
         beside = _names_of(text) if _Kind.COMPANY in kinds else ()
@@ -357,93 +359,16 @@ class Redaction:
             # Worth nothing by itself, and it may be anything: not to be looked for elsewhere.
             return PLACEHOLDER
         # The address of an answer to come, or of what is to be fetched.
-        return self.url(value, into) if "://" in value else value
+        after = nested(value, _Masking(self, into))
+        return self.url(after, into) if after is value and "://" in value else after
 
     def body(self, body: bytes, content_type: str, into: Sink = _nowhere) -> bytes:
-        """Return a request body without the values of secret form fields and JSON members."""
-        media = media_type(content_type)
-        if media == "application/x-www-form-urlencoded":
-            text = body.decode("latin-1")
-            return self._fields("form", text, into).encode("latin-1")
-        if _json_like(media):
-            plain = not self.rules and self._names_nothing(body)
-            return body if plain else self._json(body, into)
-        if media == "multipart/form-data":
-            # Without an end to come, each part would be looked for it through all that is left.
-            end = body.rfind(b"\r\n--") + 4
-            parts = _PART.sub(lambda match: self._part(match, into), body[:end])
-            return parts + body[end:]
-        return body
+        """Return a request body, its content coding undone, without the values of secret names.
 
-    def _part(self, match: re.Match[bytes], into: Sink) -> bytes:
-        """Return a part's head and a placeholder for its content, if its name is secret."""
-        name = match["name"].decode("utf-8", "replace")
-        value = match["content"].decode("utf-8", "surrogateescape")
-        after = self._ruled("part", name.lower(), value, into) if self.rules else None
-        if after is not None:
-            return match["head"] + after.encode("utf-8", "surrogateescape")
-        if not self.is_secret(name):
-            return match.group()
-        into(Found("part", name.lower(), value))
-        return match["head"] + PLACEHOLDER.encode()
-
-    def _names_nothing(self, body: bytes) -> bool:
-        """Say whether a JSON text clearly holds no secret name, without parsing it.
-
-        In UTF-8 without an escape, each of its strings is what stands between two quotes.
+        Names of fields, parts, members, elements and headers, at any depth, whatever the body's
+        header says it is; nothing else of it changes.
         """
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError:
-            return False
-        # UTF-16 and UTF-32, which JSON may come in too, have NULs around the quotes.
-        if "\\" in text or "\0" in text:
-            return False
-        lower = text.lower()
-        if not self.names.isdisjoint(lower.split('"')):
-            return False
-        return not (
-            self.words
-            and may_hold_secret_words(lower)
-            and any(map(self.is_secret, text.split('"')))
-        )
-
-    def _json(self, body: bytes, into: Sink = _nowhere) -> bytes:
-        hits = 0
-
-        def member(pairs: list[tuple[str, object]]) -> dict[str, object]:
-            nonlocal hits
-            out: dict[str, object] = {}
-            taken: set[str] = set()
-            for name, value in pairs:
-                after = self._member(name, value, into)
-                if after is not value:
-                    hits += 1
-                    taken.add(name)
-                elif name in taken:
-                    # The key stands twice: what was taken from its first is not to come back.
-                    continue
-                out[name] = after
-            return out
-
-        try:
-            value = json.loads(body, object_pairs_hook=member)
-        except (ValueError, RecursionError):
-            return body
-        if not hits:
-            return body
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-    def _member(self, name: str, value: object, into: Sink) -> object:
-        if self.rules and isinstance(value, str):
-            after = self._ruled("json", name.lower(), value, into)
-            if after is not None:
-                return value if after == value else after
-        if value in (None, "", False) or not self.is_secret(name):
-            return value
-        for text in _texts(value):
-            into(Found("json", name.lower(), text))
-        return PLACEHOLDER
+        return replaced(body, content_type, _Masking(self, into))
 
     def token_answer(self, content: bytes, into: Sink = _nowhere, *, cut: bool = False) -> bytes:
         """Return a JSON answer without its tokens, if it is an OAuth token answer.
@@ -580,6 +505,56 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
     return frozenset([name.lower() for name in names])
 
 
+class _Masking:
+    """Puts the placeholder in the place of secret values; a :class:`mxm_dataio.content.Visitor`."""
+
+    def __init__(self, rules: Redaction, into: Sink) -> None:
+        self._rules = rules
+        self._into = into
+
+    def asks(self, name: str) -> bool:
+        return bool(self._rules.rules) or self._rules.is_secret(name)
+
+    def names_in(self, text: str) -> bool:
+        rules, lower = self._rules, text.lower()
+        if rules.rules or not rules.names.isdisjoint(lower.split('"')):
+            return True
+        words = rules.words and may_hold_secret_words(lower)
+        return words and any(map(rules.is_secret, text.split('"')))
+
+    def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
+        rules = self._rules
+        if rules.rules and kind is Kind.TEXT:
+            after = rules._ruled(place, name.lower(), value, self._into)
+            if after is not None:
+                return after
+        if kind is Kind.SIGNATURE:
+            secret = bool(rules.names)
+        else:
+            secret = kind not in (Kind.ELEMENT, Kind.PASSING) and rules.is_secret(name)
+        if not secret or value in _NOTHINGS[kind]:
+            return None
+        if kind in (Kind.TEXT, Kind.SIGNATURE):
+            self._into(Found(place, name.lower(), value))
+        return PLACEHOLDER
+
+    def fields(self, text: str) -> str:
+        return self._rules._fields("form", text, self._into)
+
+    def url(self, url: str) -> str:
+        return self._rules.url(url, self._into)
+
+    def head(self, head: bytes) -> bytes:
+        return self._rules.head(head, self._into)
+
+
+# What is not worth a placeholder.
+_NOTHINGS = {
+    Kind.TEXT: ("",), Kind.SIGNATURE: ("",), Kind.LITERAL: ("null", "false", "None", "False"),
+    Kind.GROUP: (), Kind.ELEMENT: (), Kind.PASSING: (),
+}  # fmt: skip
+
+
 def _texts(value: object) -> Iterator[str]:
     """Yield the texts within a JSON value."""
     if isinstance(value, str):
@@ -631,33 +606,14 @@ _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
 _DATA_ONLY = frozenset([_Kind.DATA])
 # A port, or none.
 _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
+# A value may be, or hold, what is to be looked into: a URL, JSON, XML.
+_MAY_HOLD = re.compile(r":|%3|%[57][Bb]|[{\[<]")
 
 _MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)"')
 # The same, or the beginning of one.
 _BEGUN = re.compile(
     rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
 )
-
-# A part of multipart/form-data: its head with the field's name, its content up to the boundary.
-# (A head has few lines, or each that looks like its first would be looked behind to the end.)
-_PART = re.compile(
-    rb"""(?P<head>^content-disposition:[^\r\n]{0,2048};\s*name="?(?P<name>[^"\r\n;]*)"?"""
-    rb"""[^\r\n]{0,2048}\r\n"""
-    rb"""(?:[^\r\n]+\r\n){0,32}\r\n)(?P<content>.*?)(?=\r\n--)""",
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
-)
-
-
-def has_fields(content_type: str) -> bool:
-    """Say whether bodies of this media type have named fields to redact."""
-    media = media_type(content_type)
-    named = ("application/x-www-form-urlencoded", "multipart/form-data")
-    return media in named or _json_like(media)
-
-
-def _json_like(media: str) -> bool:
-    """Say whether a media type is JSON, also under a name of its owner's (``x-amz-json-1.1``)."""
-    return is_json(media) or "json" in media.partition("/")[2]
 
 
 @lru_cache(maxsize=16)

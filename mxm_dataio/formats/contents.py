@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..codings import DECODERS
-from ..errors import ConfigError
+from ..codings import State, undone
 
 # Content above this is not taken apart.
 LARGEST = 4 << 20
@@ -18,26 +17,5 @@ def content_of(coding: str, data: bytes) -> bytes | None:
     Returns:
         ``None`` if the body is not sound, holds too much, or nothing that is installed undoes it.
     """
-    names = [name.strip().lower() for name in coding.split(",")]
-    content: bytes | None = data
-    for name in reversed([name for name in names if name not in ("", "identity")]):
-        content = _undone(name, content) if content is not None else None
-    return content
-
-
-def _undone(name: str, data: bytes) -> bytes | None:
-    if name not in DECODERS:
-        return None
-    try:
-        decoder = DECODERS[name]()
-    except ConfigError:
-        return None
-    out = bytearray()
-    try:
-        for piece in decoder.feed(data):
-            out += piece
-            if len(out) > LARGEST:
-                return None
-    except decoder.error:
-        return None
-    return bytes(out) if decoder.finished else None
+    found = undone(coding, data, LARGEST)
+    return found.content if found.state is State.WHOLE else None

