@@ -577,9 +577,7 @@ def _of_header(name: str, value: str, secret: Callable[[str], bool]) -> Iterator
             yield Found("cookie", key.strip().lower(), text.strip().strip('"'))
         return
     if not name.endswith("authorization"):
-        # One with a line break goes nowhere, but into the text of an error.
-        for line in value.splitlines():
-            yield Found("header", name, line.strip())
+        yield from _pieces(name, value)
         return
     given = credentials.parsed(value)
     parameters = given.parameters
@@ -592,8 +590,18 @@ def _of_header(name: str, value: str, secret: Callable[[str], bool]) -> Iterator
             if secret(key):
                 yield Found("header", key.lower(), unquote(text))
     else:
-        for line in given.rest.splitlines():
-            yield Found("header", name, line.strip())
+        yield from _pieces(name, given.rest)
+
+
+def _pieces(name: str, value: str) -> Iterator[Found]:
+    """Yield a header's value; of one that can't be sent, and will be without its fault, its parts.
+
+    A line break or a letter beyond Latin-1 has it go nowhere, but into the text of an error.
+    """
+    yield Found("header", name, value.strip())
+    if not value.isascii() or not value.isprintable():
+        for piece in _SENDABLE.findall(value):
+            yield Found("header", name, piece)
 
 
 def _of_userinfo(user: str, password: str) -> Iterator[Found]:
@@ -603,6 +611,7 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
 
 # RFC 3986 §3.3: ``/a;jsessionid=…/b``.
 _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
+_SENDABLE = re.compile(r"[!-~]+")
 _DATA_ONLY = frozenset([_Kind.DATA])
 # A port, or none.
 _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")

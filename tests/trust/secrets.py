@@ -16,7 +16,6 @@ import random
 import re
 import sys
 import tempfile
-import urllib.request
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,8 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus
 
+import brotli
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -37,20 +37,19 @@ from mxm_dataio import (
     Store,
     exporting,
     mount,
-    register,
-    unregister,
     use_cassette,
 )
 from mxm_dataio.formats import cassette
 from mxm_dataio.redaction import DEFAULT
 from tests.proxies import proxy
-from tests.servers import RawServer, Request, answer
+from tests.servers import RawServer
+from tests.trust.planting import KIND_OF, PLACES, SOURCE, UNMOUNTED, Bed, serve
 
-SOURCE = "planted"
 WORDS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# What all secrets have, to be looked for first.
+MARK = "5eed8bed5eed"
 KINDS = ("hex", "url-safe", "base64", "jwt", "odd")
 WAYS = ("hook", "mount", "cassette")
-FORM = "application/x-www-form-urlencoded"
 
 
 @functools.cache
@@ -83,250 +82,20 @@ class Garden:
         """Return a new secret."""
         draw = "".join(self._random.choices(WORDS, k=24)) + "7z"
         secret = {
-            "hex": f"{self._random.getrandbits(128):032x}",
-            "url-safe": f"{draw[:9]}-{draw[9:20]}_{draw[20:]}",
-            "base64": f"{draw[:8]}+{draw[8:19]}/{draw[19:]}==",
-            "jwt": f"eyJ{draw[:7]}.{draw[7:19]}.{draw[19:]}",
-            "odd": f'{draw[:10]}&"\\ é%/+<{draw[10:]}',
+            "hex": f"{self._random.getrandbits(96):024x}{MARK}",
+            "url-safe": f"{draw[:9]}-{draw[9:20]}_{draw[20:]}{MARK}",
+            "base64": f"{draw[:8]}+{draw[8:19]}/{draw[19:]}{MARK}==",
+            "jwt": f"eyJ{draw[:7]}.{draw[7:19]}.{draw[19:]}{MARK}",
+            "odd": f'{draw[:10]}&"\\ é%/+<{draw[10:]}{MARK}',
         }[kind]
         self.planted.append(secret)
         return secret
 
     def found(self, data: bytes) -> list[str]:
         """Return the secrets that stand in some bytes."""
+        if not any(form in data for form in forms(MARK)):
+            return []
         return [one for one in self.planted if any(form in data for form in forms(one))]
-
-
-@dataclass
-class Bed:
-    """Where one secret is planted.
-
-    Attributes:
-        secret: as it is; ``token``: as a header or a cookie can carry it.
-        url: of the server; ``dead``: where nothing listens; ``via``: of a proxy.
-    """
-
-    web: requests.Session
-    ingest: IngestSession
-    secret: str
-    url: str
-    via: str
-    dead: str = "http://127.0.0.1:1"
-
-    @property
-    def token(self) -> str:
-        """The secret as a header or a cookie can carry it."""
-        return quote(self.secret, safe="") if '"' in self.secret else self.secret
-
-    def spread(self) -> None:
-        """Have the secret, which is known by now, in every other place."""
-        secret, url, web = self.secret, self.url, self.web
-        web.get(f"{url}/path/{quote(secret, safe='')}/end", params={"unknown": secret})
-        web.post(f"{url}/echo", data={"middleware": secret, "note": f"it is {secret}!"})
-        web.post(f"{url}/echo", json={"deep": [{"unheard": f"<{secret}>"}]})
-        web.post(f"{url}/echo", data=f"<a b='x'>{html.escape(secret)}</a>".encode(),
-                 headers={"Content-Type": "text/xml"})  # fmt: skip
-        web.post(f"{url}/echo", files={"file": f"one\n{secret}\ntwo".encode()})
-        web.post(f"{url}/echo", data=iter([b"a ", secret.encode(), b" b"]))
-        web.post(f"{url}/echo", data=json.dumps({"x": secret}).encode("utf-16"),
-                 headers={"Content-Type": "application/json"})  # fmt: skip
-        held = base64.b64encode(f"someone:{secret}".encode()).decode()
-        web.get(f"{url}/echo", headers={"X-Unknown": self.token, "X-Held": held})
-        web.get(f"{url}/header", headers={"X-Say": self.token})
-        for coding in ("identity", "gzip", "deflate"):
-            web.post(f"{url}/echo?coding={coding}", data=f"[{secret}]".encode())
-
-
-def bearer(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/echo", headers={"Authorization": f"Bearer {bed.token}"})
-
-
-def basic(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/echo", auth=("someone", bed.secret.encode()))
-
-
-def api_key(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/echo", headers={"X-API-Key": bed.token})
-
-
-def cookie(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/echo", cookies={"sessionid": bed.token})
-    bed.web.cookies.clear()
-
-
-def set_cookie(bed: Bed) -> None:
-    # Used before the body that came with it was read.
-    with bed.web.get(f"{bed.url}/cookie", params={"token": bed.token}, stream=True) as got:
-        csrf = got.cookies["csrftoken"]
-        bed.web.post(f"{bed.url}/echo", data={"middleware": csrf}, headers={"X-Form": csrf})
-    bed.web.cookies.clear()
-
-
-def userinfo(bed: Bed) -> None:
-    host = bed.url.removeprefix("http://")
-    bed.web.get(f"http://someone:{quote(bed.secret, safe='')}@{host}/echo")
-
-
-def query(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/echo", params={"api_key": bed.secret})
-    url = f"{bed.url}/echo?{urlencode({'api_key': bed.secret})}#access_token={quote(bed.secret)}"
-    bed.web.get(f"{bed.url}/echo", headers={"Referer": url})
-
-
-def form(bed: Bed) -> None:
-    bed.web.post(f"{bed.url}/echo", data={"password": bed.secret, "again": bed.secret})
-
-
-def deep_json(bed: Bed) -> None:
-    bed.web.post(f"{bed.url}/echo", json={"a": [{"client_secret": bed.secret}], "b": bed.secret})
-
-
-def multipart(bed: Bed) -> None:
-    bed.web.post(f"{bed.url}/echo", files={"f": b"1"}, data={"token": bed.secret})
-
-
-def signed(bed: Bed) -> None:
-    for name in ("X-Amz-Security-Token", "X-Amz-Signature", "X-Goog-Signature", "sig"):
-        bed.web.get(f"{bed.url}/echo?{urlencode({'part': 1, name: bed.secret})}")
-
-
-def token_answer(bed: Bed) -> None:
-    for coding in ("identity", "gzip", "deflate"):
-        say = {
-            "access_token": bed.secret,
-            "token_type": "Bearer",
-            "nested": {"id_token": bed.secret},
-        }
-        got = bed.web.post(f"{bed.url}/token?coding={coding}", json={"secret": json.dumps(say)})
-        assert got.json()["access_token"] == bed.secret, "the program gets what came"
-
-
-def redirect(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/away", params={"token": bed.secret})
-
-
-def failure(bed: Bed) -> None:
-    for url in (f"{bed.dead}/?{urlencode({'token': bed.secret})}",
-                f"{bed.url}/cut?{urlencode({'token': bed.secret})}",
-                f"{bed.url}/cut/{quote(bed.secret, safe='')}"):  # fmt: skip
-        with suppress(requests.RequestException):
-            bed.web.get(url, headers={"X-API-Key": bed.token})
-    # Tried twice.
-    bed.web.get(f"{bed.url}/busy?{urlencode({'apikey': bed.secret})}")
-
-
-def proxied(bed: Bed) -> None:
-    via = bed.via.replace("//", f"//someone:{quote(bed.secret, safe='')}@")
-    bed.web.get("http://example.invalid/a", proxies={"http": via})
-
-
-def stream(bed: Bed) -> None:
-    body = json.dumps({"token": bed.secret, "pad": "x" * 300_000}).encode()
-    kinds = {"Content-Type": "application/json"}
-    bed.web.post(f"{bed.url}/sink", data=io.BytesIO(body), headers=kinds)
-    bed.web.post(f"{bed.url}/sink", data=iter([bed.secret.encode(), b"x" * 300_000]))
-
-
-def trailer(bed: Bed) -> None:
-    bed.web.get(f"{bed.url}/trailer", params={"token": bed.token}, headers={"X-Say": bed.token})
-
-
-def asked(bed: Bed) -> None:
-    for data in (None, {"password": bed.secret}):
-        bed.ingest.request(f"{bed.url}/echo", {"token": bed.secret}, method="POST", data=data)
-    with suppress(Exception):
-        bed.ingest.request(f"{bed.dead}/", {"token": bed.secret})
-
-
-class _Fetcher:
-    def fetch(self, request: Any) -> bytes:
-        if "fail" in request.endpoint:
-            raise OSError(f"no answer for {request.params['token']}")
-        return f"it was {request.params['token']}".encode()
-
-
-def fetcher(bed: Bed) -> None:
-    register(SOURCE, _Fetcher())
-    try:
-        bed.ingest.request("name", {"token": bed.secret})
-        with suppress(Exception):
-            bed.ingest.request("fail", {"token": bed.secret})
-    finally:
-        unregister(SOURCE)
-
-
-def standard_library(bed: Bed) -> None:
-    url = f"{bed.url}/echo?{urlencode({'access_key': bed.secret})}"
-    fields = {"X-Auth-Token": bed.token, "Cookie": f"sessionid={bed.token}"}
-    given = urllib.request.Request(url, json.dumps({"apikey": bed.secret}).encode(), fields)
-    with urllib.request.build_opener().open(given, timeout=10) as got:
-        got.read()
-
-
-def oauth_header(bed: Bed) -> None:
-    value = f'OAuth realm="x", oauth_token="{quote(bed.secret, safe="")}", oauth_version="1.0"'
-    bed.web.get(f"{bed.url}/echo", headers={"Authorization": value})
-
-
-PLACES: tuple[Callable[[Bed], None], ...] = (
-    bearer, basic, api_key, cookie, set_cookie, userinfo, query, form, deep_json, multipart,
-    signed, token_answer, redirect, failure, proxied, stream, trailer, asked, fetcher,
-    oauth_header, standard_library,
-)  # fmt: skip
-
-
-def serve(connection: Any) -> None:
-    """Answer as the places want it."""
-    busy = True
-    while (request := connection.read_request()) is not None:
-        if request.path.startswith("/cut"):
-            body = f"partly {request.target} {request.header('X-API-Key')}".encode()
-            fields = [("Content-Length", "5000"), ("Content-Type", "text/plain")]
-            connection.send(answer(200, body, headers=fields))
-            return
-        if request.path == "/busy" and busy:
-            busy = False
-            connection.send(answer(503, request.target.encode(), headers=[("Retry-After", "0")]))
-            continue
-        connection.send(_answer(request))
-
-
-def _answer(request: Request) -> bytes:
-    say = request.header("X-Say") or ""
-    asked_for = request.target.partition("?")[2].replace("token=", "")
-    match request.path:
-        case "/cookie":
-            page = f"<input name=csrf value='{asked_for}'>".encode()
-            cookie = ("Set-Cookie", f"csrftoken={asked_for}; Path=/")
-            return answer(200, page, headers=[cookie, ("Content-Type", "text/html")])
-        case "/header":
-            fields = [("ETag", f'"{say}"'), ("Link", f"<http://h/{say}>; rel=next")]
-            return answer(200, headers=fields, reason=f"For {say}")
-        case "/token":
-            kind = ("Content-Type", "application/json;charset=UTF-8")
-            return _coded(request, json.loads(json.loads(request.body)["secret"]), kind)
-        case "/away":
-            there = f"/echo?access_token={asked_for}#id_token={asked_for}"
-            return answer(302, f"see {there}".encode(), headers=[("Location", there)])
-        case "/trailer":
-            text = f"of {say}"
-            fields = [("Transfer-Encoding", "chunked"), ("Content-Type", "text/plain")]
-            chunk = f"{len(text):x};a={say}\r\n{text}\r\n"
-            trailers = f"X-Was: {say}\r\nSet-Cookie: a={say}\r\n"
-            return answer(200, headers=fields) + f"{chunk}0\r\n{trailers}\r\n".encode()
-        case "/sink":
-            return answer(200)
-    shown = " ".join([request.target, request.body.decode("latin-1"), *map(str, request.headers)])
-    return _coded(request, shown, ("Content-Type", "text/plain; charset=latin-1"))
-
-
-def _coded(request: Request, value: Any, kind: tuple[str, str]) -> bytes:
-    body = value.encode("latin-1") if isinstance(value, str) else json.dumps(value).encode()
-    coding = request.target.rpartition("coding=")[2] if "coding=" in request.target else ""
-    if coding in ("gzip", "deflate"):
-        body = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
-        return answer(200, body, headers=[kind, ("Content-Encoding", coding)])
-    return answer(200, body, headers=[kind], chunked=[7, 30] if len(body) % 2 else None)
 
 
 def run(
@@ -363,9 +132,12 @@ def run(
             for kind in kinds:
                 with _session(way, root, beside / f"{kind}.json", redaction) as ingest:
                     for place in PLACES:
-                        if way == "mount" and place is standard_library:
-                            continue  # Not captured: nothing says that it is a secret.
-                        _plant(ingest, place, garden.plant(kind), server, via, way)
+                        if way == "mount" and place in UNMOUNTED:
+                            continue
+                        secret = garden.plant(KIND_OF.get(place, kind))
+                        bed = Bed(requests.Session(), ingest, secret, server.url, via.url)
+                        bed.turn = len(garden.planted)
+                        _plant(bed, place, way)
                     # What has not changed since the last look can't hold what was planted since.
                     for path, data in _files(root, beside, but=looked):
                         look(str(path), data)
@@ -396,16 +168,13 @@ def run(
     return garden, found
 
 
-def _plant(
-    ingest: IngestSession, place: Any, secret: str, server: RawServer, via: RawServer, way: str
-) -> None:
-    with requests.Session() as web:
+def _plant(bed: Bed, place: Callable[[Bed], None], way: str) -> None:
+    with bed.web as web:
         web.trust_env = False
         web.mount("http://", HTTPAdapter(max_retries=urllib3.Retry(
             1, backoff_factor=0, status_forcelist=[503])))  # fmt: skip
         if way == "mount":
-            mount(web, ingest)
-        bed = Bed(web, ingest, secret, server.url, via.url)
+            mount(web, bed.ingest)
         place(bed)
         bed.spread()
 
@@ -433,8 +202,8 @@ def _files(
 
 
 def _inflated(data: bytes) -> bytes:
-    for undo in (gzip.decompress, zlib.decompress):
-        with suppress(OSError, zlib.error):
+    for undo in (gzip.decompress, zlib.decompress, brotli.decompress):
+        with suppress(OSError, zlib.error, brotli.error):
             data += undo(data)
     return data
 
