@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .cassettes import CassetteSession, use_cassette
     from .errors import (
         BlockedError,
+        BusyError,
         ConfigError,
         DataIOError,
         DataIOWarning,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockedError",
+    "BusyError",
     "CaptureAdapter",
     "CassetteSession",
     "ConfigError",
@@ -75,6 +77,7 @@ _NAMES = {
     "cassettes": ("CassetteSession", "use_cassette"),
     "errors": (
         "BlockedError",
+        "BusyError",
         "ConfigError",
         "DataIOError",
         "DataIOWarning",

@@ -23,6 +23,7 @@ from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
 from .errors import (
+    BusyError,
     ConfigError,
     DataIOError,
     DataIOWarning,
@@ -558,8 +559,15 @@ class IngestSession:
         settled = False
         try:
             if store is not None:
-                store.settle()
-                self._exposed = self._left_bare(store)
+                try:
+                    store.settle()
+                    self._exposed = self._left_bare(store)
+                finally:
+                    for text in store.lost():
+                        self.problem(StoreError(text))
+            settled = True
+        except BusyError:
+            # All that waits has its place behind it in the journal; the end will say so.
             settled = True
         except (StoreError, OSError) as exc:
             self.problem(exc)
@@ -614,7 +622,11 @@ class IngestSession:
                 self._end_row(store, self.session, settled)
         except (StoreError, OSError) as exc:
             if self.session is not None:
-                self.session = replace(self.session, status=Status.INCOMPLETE)
+                self.session = replace(
+                    self.session,
+                    status=Status.INCOMPLETE,
+                    warnings=(*self.session.warnings, str(exc)),
+                )
             self.problem(exc)
         finally:
             # What could not be moved has been told of, and waits.
@@ -777,8 +789,9 @@ class IngestSession:
         try:
             if lookup is not None:
                 stored, confirmed = lookup.find(identity)
-        except StoreError:
-            if self.is_open:
+        except StoreError as exc:
+            # What can't be looked up now is fetched.
+            if self.is_open and not (self.mode is Mode.AUTO and isinstance(exc, BusyError)):
                 raise
         if not self.is_open:
             # It ended a moment ago, in another thread.

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from . import config, coverage
 from .environment import DEFAULTS
-from .errors import ConfigError, DataIOError, StoreError
+from .errors import BusyError, ConfigError, DataIOError, StoreError
 from .link import settings_json
 from .messages import put, say
 from .models import Compression, Durability, Mode, Session, Status, Unseen
@@ -167,14 +167,24 @@ class Attendant:
         self.problems += failed(self.folder)
         outcome = Outcome(self, exit_status, all_of(self.folder))
         store, session = self._store, self._session
+        waits: BusyError | None = None
         if store is not None and session is not None:
-            try:
-                store.settle()
-                self._end_children(store, outcome)
-                store.end(outcome.ended(session))
-                outcome.look(store)
-            except (StoreError, OSError) as exc:
-                self._failed(exc)
+            for step in (
+                store.settle,
+                lambda: self._end_children(store, outcome),
+                lambda: store.end(outcome.ended(session)),
+                lambda: outcome.look(store),
+            ):
+                try:
+                    step()
+                except BusyError as exc:
+                    # What waits has its place: the session's end behind its calls.
+                    waits = exc
+                except (StoreError, OSError) as exc:
+                    self._failed(exc)
+                    break
+            if waits is not None:
+                self._failed(waits)
         if store is not None:
             with contextlib.suppress(DataIOError):
                 store.close()

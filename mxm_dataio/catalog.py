@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import rows
 from .chain import START, record_hash
-from .chaining import PUT_SESSION, Links, put_seal
-from .database import Database, synced, writing
-from .entries import Entry
+from .chaining import PUT_SESSION, Links, put_seal, put_waiting
+from .database import Database
+from .entries import Entry, SessionEntry
 from .errors import MALFORMED, IntegrityError
 from .models import Exchange, Request, Session, Unseen
 
@@ -96,8 +96,16 @@ class Catalog(Protocol):
             sealed: the session ended and all its calls are here; see :mod:`mxm_dataio.chain`.
         """
 
-    def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
+    def put(
+        self,
+        entries: Sequence[Entry | SessionEntry],
+        *,
+        wait: bool = True,
+        durable: bool = False,
+    ) -> None:
         """Write calls and their attempts, all or none; one that is there already stays.
+
+        And sessions' rows that waited with them; such a session is sealed behind its calls.
 
         Args:
             wait: for another process that writes, not raise at once.
@@ -160,12 +168,12 @@ class SQLiteCatalog:
     """Rows in one SQLite file.
 
     Args:
-        path, readonly: as of a :class:`~mxm_dataio.database.Database`, which also says what is
-            raised.
+        path, readonly, patient: as of a :class:`~mxm_dataio.database.Database`, which also says
+            what is raised.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        self.database = Database(path, readonly=readonly)
+    def __init__(self, path: Path, *, readonly: bool = False, patient: bool = False) -> None:
+        self.database = Database(path, readonly=readonly, patient=patient)
         self._all = self.database.all
         # Heads of requests met so far, and their numbers once they were met twice; as of when.
         self._heads: dict[bytes, int] = {}
@@ -183,27 +191,37 @@ class SQLiteCatalog:
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
-        with self.database.use() as db, synced(db, durable), writing(db):
+        with self.database.write(durable=durable) as db:
             db.execute(PUT_SESSION, rows.session_row(session))
             if sealed:
                 put_seal(db, session.id)
 
     def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
         """Write what went past a session that did not end, and can't say so itself."""
-        with self.database.use() as db, writing(db):
+        with self.database.write() as db:
             db.execute(
                 "UPDATE sessions SET coverage = ? "
                 "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
                 (rows.coverage_text(coverage), session_id),
             )
 
-    def put(self, entries: Sequence[Entry], *, wait: bool = True, durable: bool = False) -> None:
+    def put(
+        self,
+        entries: Sequence[Entry | SessionEntry],
+        *,
+        wait: bool = True,
+        durable: bool = False,
+    ) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
-            with self.database.use() as db, synced(db, durable), writing(db, wait=wait):
+            with self.database.write(wait=wait, durable=durable) as db:
                 links = Links(db)
                 self._renumber_heads(db)
                 for entry in entries:
+                    if isinstance(entry, SessionEntry):
+                        links.put()
+                        put_waiting(db, entry)
+                        continue
                     row, attempts = rows.request_row(entry), rows.response_rows(entry)
                     link = links.of(entry.session)
                     if link.pruned:
@@ -234,7 +252,7 @@ class SQLiteCatalog:
         Raises:
             StoreError: the database refused; nothing of it was done.
         """
-        with self.database.use() as db, synced(db, True), writing(db):
+        with self.database.write(durable=True) as db:
             self._heads.clear()
             yield db
 
@@ -440,26 +458,26 @@ class SQLiteCatalog:
 
     def version(self) -> object:
         """Return what is equal to an earlier one only if nothing was written in between."""
-        with self.database.use() as db:
-            # The one counts other connections' commits, the other what this one changes.
-            number = db.execute("PRAGMA data_version").fetchone()[0]
-            return self.database.opened, number, db.total_changes
+        return self.database.read(self._version)
+
+    def _version(self, db: sqlite3.Connection) -> object:
+        # The one counts other connections' commits, the other what this one changes.
+        number = db.execute("PRAGMA data_version").fetchone()[0]
+        return self.database.opened, number, db.total_changes
 
     def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
         """Return the calls of its session that came after the call ``after``."""
-        with self.database.use() as db:
-            found = db.execute(
-                _FOLLOWING, {"source": source, "after": after, "bound": bound, "limit": limit}
-            ).fetchall()
-            numbers = [row[0] for row in found]
-            places = ", ".join("?" * len(numbers))
-            responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
-            for number, *row in db.execute(
-                f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
-                "ORDER BY request, sequence",
-                numbers,
-            ):
-                responses[number].append(tuple(row))
+        wanted = {"source": source, "after": after, "bound": bound, "limit": limit}
+        found = self.database.read(lambda db: db.execute(_FOLLOWING, wanted).fetchall())
+        numbers = [row[0] for row in found]
+        places = ", ".join("?" * len(numbers))
+        responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
+        for number, *row in self._all(
+            f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
+            "ORDER BY request, sequence",
+            *numbers,
+        ):
+            responses[number].append(tuple(row))
         return [_following(row, responses[row[0]]) for row in found]
 
     def decoded(self, found: Following) -> Exchange:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import dataclass
 
 from . import rows
 from .chain import START, seal
-from .entries import InSession
+from .entries import InSession, SessionEntry
 from .models import Mode, Session, Status
+from .utils import counted
 
 PUT_SESSION = (
     f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) "
@@ -35,6 +37,29 @@ def put_seal(db: sqlite3.Connection, session_id: str) -> None:
             "leaf = (SELECT coalesce(max(leaf) + 1, 0) FROM sessions) WHERE id = ?",
             (seal(head or START, count, columns), session_id),
         )
+
+
+def put_waiting(db: sqlite3.Connection, entry: SessionEntry) -> None:
+    """Write the row of a session that waited in a journal, amid a transaction.
+
+    One that is at its end is sealed: its calls were before it. If they are not all there, that is
+    said in its row. One that was under way stands behind what was written since.
+    """
+    row = entry.row
+    if entry.calls is None:
+        db.execute(f"{PUT_SESSION} AND ended_at IS NULL", row)
+        return
+    found = db.execute("SELECT count FROM sessions WHERE id = ?", (row[0],)).fetchone()
+    missing = entry.calls - (found[0] if found else 0)
+    if missing > 0:
+        names = rows.SESSION.split(", ")
+        known = dict(zip(names, row, strict=True))
+        lost = f"lost with a journal that held them: {counted(missing, 'recorded call')}"
+        said = [*json.loads(known["warnings"]), lost]
+        known |= {"status": Status.INCOMPLETE, "warnings": json.dumps(said)}
+        row = tuple(known[name] for name in names)
+    db.execute(PUT_SESSION, row)
+    put_seal(db, row[0])
 
 
 @dataclass(slots=True)

@@ -186,6 +186,52 @@ def _recut(framing: Framing | None, size: int, stored: int) -> Framing | None:
     return Framing(((stored + announced - size, 1),), tail=framing.tail)
 
 
+class SessionEntry(NamedTuple):
+    """The row of a session, as it is written where the database can't be.
+
+    Attributes:
+        row: see :data:`mxm_dataio.rows.SESSION`.
+        calls: how many of the session's calls stand before it; it is sealed behind them. ``None``
+            while it goes on.
+    """
+
+    row: tuple[Any, ...]
+    calls: int | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its heads and payloads: it has none."""
+        return 0
+
+    @property
+    def payloads(self) -> dict[str, bytes]:
+        """Its payloads: it has none."""
+        return {}
+
+    def encode(self) -> tuple[bytes, bytes]:
+        """Return a document, JSON in ASCII, and no bytes."""
+        return _encode({"session": self.row, "calls": self.calls}).encode("ascii"), b""
+
+    @classmethod
+    def decode(cls, document: dict[str, Any], content: bytes) -> SessionEntry:
+        """Return the entry of a document; raises as malformed content does.
+
+        What the row's columns hold is for who writes them to check.
+        """
+        row, calls = document["session"], document["calls"]
+        _fit([calls], [_NUMBER_OR_NONE])
+        if type(row) is not list or content or len(document) != 2 or calls is True:
+            raise ValueError("it is no session's")
+        return cls(tuple(row), calls)
+
+
+def decoded(document: bytes, content: bytes) -> Entry | SessionEntry:
+    """Return the entry of a document and its bytes; raises as :meth:`Entry.decode` does."""
+    if document.startswith(b"{"):
+        return SessionEntry.decode(json.loads(document), content)
+    return Entry.decode(document, content)
+
+
 _NONE = type(None)
 _TEXT, _TEXT_OR_NONE = (str,), (str, _NONE)
 _NUMBER, _NUMBER_OR_NONE = (int,), (int, bool, _NONE)

@@ -4,7 +4,8 @@
     ├── ConfigError         an unknown mode or setting, sessions that exclude each other
     │   └── RuleError       a redaction rule raised
     ├── StoreError          the store can't be opened, read or written
-    │   └── IntegrityError  what is stored is missing, damaged or not ours; never served
+    │   ├── IntegrityError  what is stored is missing, damaged or not ours; never served
+    │   └── BusyError       the database can't be used now; what is recorded waits in the journal
     ├── FetchError          a fetcher failed, live or as recorded
     ├── ReplayMissError     replay was asked for a call that was not recorded
     └── BlockedError        a connection was refused, where the network is blocked
@@ -47,6 +48,13 @@ class StoreError(DataIOError):
 
 class IntegrityError(StoreError):
     """A stored file or record is missing, damaged, foreign or of a newer format."""
+
+
+class BusyError(StoreError):
+    """The database can't be used now: another process holds its lock, or it was taken from us.
+
+    Nothing is lost by that: what is recorded waits in the journal.
+    """
 
 
 class FetchError(DataIOError):

@@ -9,6 +9,7 @@ cut before a sync.
 A file is the line :data:`MAGIC`, then entries: the lengths of document and bytes and the CRC-32
 of both, 32 bits each, little-endian; the document, JSON in ASCII; the bytes that it tells the
 lengths of, heads and payloads one behind the other. An entry that was broken off ends the file.
+An entry is a call, or the row of a session that could not be written to the database.
 
 While its owner lives it holds a lock on the file (``flock``), which ends with the process
 however that ends. A journal shows under its name only once it is locked.
@@ -26,8 +27,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from . import locks
-from .entries import Entry
+from . import locks, rows
+from .descriptors import LostError
+from .entries import Entry, SessionEntry, decoded
 from .errors import MALFORMED, IntegrityError
 from .files import NotPlainError, is_folder, named, open_plain
 from .utils import new_id
@@ -45,6 +47,7 @@ class Journal:
 
     Attributes:
         sound: whether an entry may be appended; not behind what a write left that failed.
+        renewed: the file was opened anew, as the program had closed its descriptor.
         synced: bytes that would survive a power cut.
 
     Args:
@@ -60,64 +63,105 @@ class Journal:
         self._file = locks.make(self.path, MAGIC)
         self._end = len(MAGIC)
         self.sound = True
+        self.renewed = False
         self.synced = 0
-        self.entries: list[Entry] = []
+        self.entries: list[Entry | SessionEntry] = []
 
     @property
     def size(self) -> int:
         """Bytes written."""
         return self._end
 
-    def append(self, entry: Entry, data: bytes | None = None) -> None:
+    def append(self, entry: Entry | SessionEntry, data: bytes | None = None) -> None:
         """Write an entry; one caller at a time.
 
         Args:
             data: what :func:`framed` made of it.
 
         Raises:
+            LostError: the file was deleted, or is not as it was left here; nothing was written.
             OSError: the disk refused; nothing of the entry is left, or it is not ``sound``.
         """
         data = framed(entry) if data is None else data
+        number = self._number()
         try:
-            written = os.write(self._file, data)
+            written = os.write(number, data)
             while written < len(data):
                 # A disk that is full takes a part, and refuses the next.
-                written += os.write(self._file, memoryview(data)[written:])
+                written += os.write(number, memoryview(data)[written:])
         except BaseException:
             try:
-                os.ftruncate(self._file, self._end)
+                os.ftruncate(self._file.number(), self._end)
             except OSError:
                 self.sound = False
             raise
         self._end += written
         self.entries.append(entry)
 
+    def _number(self) -> int:
+        """Return the file's number, if the file is as it was left here, under its name.
+
+        By its size, too: the number of a file that is gone may be given to another.
+
+        Raises:
+            LostError: it is not.
+        """
+        found = self._file.found()
+        if found is None:
+            self._file.number()
+            self.renewed = True
+            found = self._file.found()
+        if found is None or not found.st_nlink or found.st_size != self._end:
+            raise LostError(self.path)
+        return self._file.raw
+
+    def is_there(self) -> bool:
+        """Say whether the next that opens the store will find the file as it was left here.
+
+        It may have been moved, with the whole root.
+        """
+        try:
+            self._number()
+        except LostError:
+            return False
+        return self._file.is_at_path() or not self.path.parent.parent.exists()
+
+    def is_deleted(self) -> bool:
+        """Say whether somebody has deleted or moved the file while it was ours."""
+        return self._file.found() is not None and not self._file.is_at_path()
+
+    @property
+    def raw(self) -> int:
+        """The file's number, whoever has it by now."""
+        return self._file.raw
+
     def descriptor(self) -> int:
         """Return a descriptor of the file, the caller's own to sync by and to close."""
-        return os.dup(self._file)
+        return os.dup(self._file.number())
 
     def clear(self) -> None:
         """Begin anew: the catalog holds what this held."""
-        os.ftruncate(self._file, len(MAGIC))
+        os.ftruncate(self._number(), len(MAGIC))
         self._end = len(MAGIC)
         self.entries = []
 
     def remove(self) -> None:
         """Delete the file: the catalog holds what it held."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        if self._file.is_at_path():
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
         self.close()
 
     def close(self) -> None:
         """Let go of the file and leave it to the next that opens the store."""
-        locks.release(self._file)
+        self._file.release()
 
     def abandon(self) -> None:
         """Let go of the parent's file, in a forked child."""
-        os.close(self._file)
+        self._file.close()
 
 
-def framed(entry: Entry) -> bytes:
+def framed(entry: Entry | SessionEntry) -> bytes:
     """Return an entry as it stands in a journal.
 
     Raises:
@@ -135,12 +179,14 @@ class Left(NamedTuple):
 
     Attributes:
         gone: its owner is; nothing more comes, and it is this process's to remove.
+        whole: those before it were taken in; else no session is sealed of which calls may wait.
     """
 
     path: Path
     gone: bool
+    whole: bool = True
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry | SessionEntry]:
         """Yield what is written so far.
 
         Raises:
@@ -153,6 +199,10 @@ class Left(NamedTuple):
             pass
         except NotPlainError:
             raise _damaged(self.path, "it is no plain file") from None
+
+    def calls(self) -> Iterator[Entry]:
+        """Yield the calls alone; raises as :meth:`entries` does."""
+        return (entry for entry in self.entries() if isinstance(entry, Entry))
 
     def remove(self) -> None:
         """Delete it."""
@@ -193,7 +243,7 @@ def _open(path: Path) -> BinaryIO:
     return os.fdopen(open_plain(path), "rb")
 
 
-def _read(path: Path, file: BinaryIO) -> Iterator[Entry]:
+def _read(path: Path, file: BinaryIO) -> Iterator[Entry | SessionEntry]:
     magic = file.read(len(MAGIC))
     if magic != MAGIC:
         if MAGIC.startswith(magic):
@@ -211,7 +261,9 @@ def _read(path: Path, file: BinaryIO) -> Iterator[Entry]:
         if zlib.crc32(content, zlib.crc32(document)) != check:
             raise _damaged(path, f"the entry before byte {file.tell()} is not as it was written")
         try:
-            entry = Entry.decode(document, content)
+            entry = decoded(document, content)
+            if isinstance(entry, SessionEntry):
+                rows.to_session((*entry.row, None))
         except MALFORMED as exc:
             raise _damaged(path, f"the entry before byte {file.tell()}: {exc!r}") from exc
         yield entry

@@ -86,6 +86,9 @@ class Keeping(Protocol):
     def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return what was noted with a session that is under way, but for one process's notes."""
 
+    def lost(self) -> list[str]:
+        """Return, in words, what others have deleted or moved of what is open."""
+
     def close(self) -> None:
         """Let go of what is open."""
 

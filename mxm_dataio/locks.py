@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .descriptors import Descriptor
 from .files import NotPlainError, is_folder, named, open_plain
 
 TEMPORARY = ".tmp"
@@ -22,20 +23,22 @@ _FLAGS = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _TRIES = 100
 
 
-def make(path: Path, content: bytes = b"") -> int:
-    """Make a file that shows under its name only once it is locked; return its descriptor.
+def make(path: Path, content: bytes = b"") -> Descriptor:
+    """Make a file that shows under its name only once it is locked; return it, to append to.
 
     Raises:
         OSError: it can't be made or locked; nothing of it is left.
     """
     hidden = path.with_suffix(TEMPORARY)
-    file = create(lambda: hidden, os.O_WRONLY | os.O_APPEND, lock=True)[0]
+    flags = os.O_WRONLY | os.O_APPEND
+    number = create(lambda: hidden, flags, lock=True)[0]
+    file = Descriptor(number, path, flags, locked=True)
     try:
-        if os.write(file, content) < len(content):
+        if os.write(file.number(), content) < len(content):
             raise OSError(28, "No space left on device")
         hidden.rename(path)
     except BaseException:
-        os.close(file)
+        file.close()
         with contextlib.suppress(OSError):
             hidden.unlink()
         raise
@@ -87,14 +90,6 @@ def create(name: Callable[[], Path], flags: int, *, lock: bool = False) -> tuple
         with contextlib.suppress(OSError):
             path.unlink()
     raise OSError(errno.EAGAIN, "Its temporary files are deleted as they are made")
-
-
-def release(file: int) -> None:
-    """Let go of a locked file."""
-    # A child forked meanwhile has the same lock open, and would keep it.
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_UN)
-    os.close(file)
 
 
 def is_held(path: Path) -> bool:

@@ -61,6 +61,7 @@ class Lookup:
         self._exhausted = exhausted
         self._latest = latest
         self._served, self._settled = Places({}, {})
+        self._answered = 0
         self._shared: Served | None = None
         self._lock = threading.RLock()
         self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
@@ -122,13 +123,19 @@ class Lookup:
 
     def _next(self, identity: Identity, base: str) -> Exchange | None:
         """Return the call that is next to answer, and take note that it has."""
-        found = self._ahead.find(identity, base, self._served)
-        if found is not None and self._settles(found):
-            exchange: Exchange | None = self._store.decoded(found)
-        else:
-            found, exchange = None, self._look_up(identity, base)
+        while True:
+            answered = self._answered
+            found = self._ahead.find(identity, base, self._served)
+            if found is not None and self._settles(found):
+                exchange: Exchange | None = self._store.decoded(found)
+            else:
+                found, exchange = None, self._look_up(identity, base)
+            # Else a call that a signal's handler or a finalizer has made amid this one has it.
+            if answered == self._answered:
+                break
         if exchange is not None:
             request = exchange.request
+            self._answered += 1
             self._served[request.params_hash] = request.id
             self._ahead.answered(request.id, ahead=found is not None)
         return exchange

@@ -242,6 +242,10 @@ class MemoryStore:
         """Return nothing: no one else notes here."""
         return None
 
+    def lost(self) -> list[str]:
+        """Return nothing: no file is open."""
+        return []
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -17,6 +17,7 @@ that goes well is told in :mod:`.expiry`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import io
@@ -29,6 +30,7 @@ from typing import BinaryIO, Protocol, cast
 
 from . import locks
 from .compression import MOST, Decompressed, compress, compress_file, decompress, require
+from .descriptors import Descriptor, OwnFile
 from .drain import BLOCK, Drain
 from .errors import ConfigError, IntegrityError
 from .expiry import removed, renewed
@@ -105,8 +107,8 @@ class Spool:
     def _move(self, folder: Path) -> None:
         """Go on in a temporary file."""
         if self._file is None:
-            descriptor, self._path = _create(folder)
-            self._file = os.fdopen(descriptor, "w+b", buffering=0)
+            number, self._path = _create(folder)
+            self._file = cast(BinaryIO, OwnFile(_held(number, self._path)))
         drain = Drain(self._file)
         for part in self._parts:
             drain.write(part)
@@ -250,7 +252,8 @@ class PayloadFolder:
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
-        self._syncing = threading.Lock()
+        # Again and again for a signal's handler.
+        self._syncing = threading.RLock()
 
     def create(self) -> None:
         """Make the folder, for its owner alone."""
@@ -355,7 +358,7 @@ class PayloadFolder:
     def _write(self, target: Path, content: bytes) -> None:
         descriptor, temporary = _create(self.temporary)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
+            with OwnFile(_held(descriptor, temporary)) as file:
                 _write_all(file, content)
                 # As long as it is open it is no one's to delete.
                 temporary.replace(target)
@@ -369,8 +372,8 @@ class PayloadFolder:
         descriptor, temporary = _create(self.temporary)
         pays = False
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                pays = compress_file(source, file)
+            with OwnFile(_held(descriptor, temporary)) as file:
+                pays = compress_file(source, cast(BinaryIO, file))
                 if pays:
                     temporary.replace(target)
         except BaseException:
@@ -458,13 +461,18 @@ class PayloadFolder:
                 )
 
     def _open_small(self, checksum: str, size: int) -> BinaryIO:
-        descriptor, compressed = self._descriptor(checksum)
-        try:
-            content = _read(descriptor, size)
-        except OSError as exc:
-            raise self._unreadable(checksum, exc) from exc
-        finally:
-            os.close(descriptor)
+        for last in (False, False, True):
+            descriptor, compressed = self._descriptor(checksum)
+            try:
+                content = _read(descriptor, size)
+                break
+            except OSError as exc:
+                # The program may have closed it, in another thread.
+                if last or exc.errno != errno.EBADF:
+                    raise self._unreadable(checksum, exc) from exc
+            finally:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
         if compressed:
             content = decompress(content, size)
         if len(content) != size or hashlib.sha256(content).hexdigest() != checksum:
@@ -482,11 +490,13 @@ class PayloadFolder:
 
     def _opened(self, checksum: str, size: int) -> BinaryIO:
         descriptor, compressed = self._descriptor(checksum)
+        name = f"{self._names}{checksum}.bin{'.zst' if compressed else ''}"
         try:
-            file = os.fdopen(descriptor, "rb", buffering=0)
+            held = Descriptor(descriptor, Path(name), READ)
         except OSError as exc:
             os.close(descriptor)
             raise self._unreadable(checksum, exc) from exc
+        file = cast(BinaryIO, OwnFile(held))
         try:
             kept = os.fstat(file.fileno())
             if not stat.S_ISREG(kept.st_mode):
@@ -598,7 +608,11 @@ def _create(folder: Path) -> tuple[int, Path]:
         return locks.create(name, os.O_RDWR)
 
 
-def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+def _held(number: int, path: Path) -> Descriptor:
+    return Descriptor(number, path, os.O_RDWR, locked=True)
+
+
+def _write_all(file: OwnFile, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

@@ -195,10 +195,10 @@ def _entries(journal: Left) -> list[Entry]:
     """
     for _ in range(_READINGS):
         with contextlib.suppress(IntegrityError):
-            return list(journal.entries())
+            return list(journal.calls())
         if journal.gone:
             break
-    return list(journal.entries())
+    return list(journal.calls())
 
 
 def _chosen(

@@ -11,6 +11,7 @@ from typing import Any
 from .entries import Entry, check_checksum, failure_of, framing_of
 from .heads import parse_head
 from .models import (
+    Exchange,
     Failure,
     Framing,
     Headers,
@@ -164,6 +165,21 @@ def response_rows(entry: Entry) -> list[Row]:
         )
         for sequence, one in enumerate(entry.attempts, 1)
     ]  # fmt: skip
+
+
+def exchange(entry: Entry) -> Exchange:
+    """Return the call of an entry as it will be read once it has its rows."""
+    row = tuple(map(_as_kept, request_row(entry)))
+    request = to_request((0, *row[:12], *row[13:]))
+    attempts = (tuple(map(_as_kept, one)) for one in response_rows(entry))
+    return Exchange(request, tuple(to_response(one, request) for one in attempts))
+
+
+def _as_kept(value: Any) -> Any:
+    """Return a value as SQLite gives it back."""
+    if isinstance(value, bool):
+        return int(value)
+    return str(value) if isinstance(value, Status) else value
 
 
 def chained_attempt(row: Row) -> Row:

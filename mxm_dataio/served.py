@@ -16,12 +16,14 @@ import fcntl
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import StoreError
+from .descriptors import Descriptor, LostError
+from .errors import DataIOWarning, StoreError
 
 _STEP = 1 << 16
 _PAUSE = 0.001
@@ -51,25 +53,29 @@ class Served:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         if path is not None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._file = os.open(path, flags, 0o600)
+            self._file = Descriptor(os.open(path, flags, 0o600), path, flags & ~os.O_CREAT)
         else:
             import tempfile  # a replay that forks alone needs one
 
             with tempfile.TemporaryFile() as file:
-                self._file = os.dup(file.fileno())
+                self._file = Descriptor(os.dup(file.fileno()))
         self._lock = threading.RLock()
+        # In a turn: what interrupts it in this very thread takes part in it.
+        self._inside = False
+        self._alone = False
         self._read = 0
         self._known: dict[str, Places] = {}
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._file)
+        self._file.close()
 
     def renew_lock(self) -> None:
         """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
         self._lock = threading.RLock()
+        self._inside = False
 
     def join(self, source: str, places: Places) -> Places:
         """Add to what is shared how far a source's calls were served; return what is known of it.
@@ -92,23 +98,46 @@ class Served:
             StoreError: the file can't be read or written.
         """
         with self._lock:
+            number = -1 if self._inside else self._number()
+            if number < 0:
+                yield
+                return
             try:
-                self._acquire()
+                self._inside = True
+                self._acquire(number)
                 try:
-                    self._catch_up()
+                    self._catch_up(number)
                     yield
                 finally:
-                    fcntl.lockf(self._file, fcntl.LOCK_UN)
+                    if self._file.found() is not None and self._file.raw == number:
+                        fcntl.lockf(number, fcntl.LOCK_UN)
             except OSError as exc:
                 raise StoreError(
                     "what the processes of this replay have been served can't be shared "
                     f"({exc.strerror}): make room for temporary files, and replay again"
                 ) from exc
+            finally:
+                self._inside = False
 
-    def _acquire(self) -> None:
+    def _number(self) -> int:
+        """Return the file's number; negative once it is not to be had any more."""
+        if not self._alone:
+            try:
+                return self._file.number()
+            except LostError:
+                self._alone = True
+                warnings.warn(
+                    "the program has closed the file by which the processes of this replay share "
+                    "what they were served: each is served by itself from here on",
+                    DataIOWarning,
+                    stacklevel=4,
+                )
+        return -1
+
+    def _acquire(self, number: int) -> None:
         while True:
             try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX)
+                fcntl.lockf(number, fcntl.LOCK_EX)
                 return
             except OSError as exc:
                 # Two replays in two processes, whose threads wait crosswise: none waits for long.
@@ -123,13 +152,13 @@ class Served:
         as_of, root_id = settled or ("-", "-")
         name = source.encode("unicode_escape").decode("ascii")
         line = f"{params_hash} {request_id} {as_of} {root_id} {name}\n".encode("ascii")
-        if os.write(self._file, line) < len(line):
+        if not self._alone and os.write(self._file.number(), line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        # It is read once more by the next turn, as are those that came between.
         self._take(line)
-        self._read += len(line)
 
-    def _catch_up(self) -> None:
-        while data := os.pread(self._file, _STEP, self._read):
+    def _catch_up(self, number: int) -> None:
+        while data := os.pread(number, _STEP, self._read):
             whole = data[: data.rfind(b"\n") + 1]
             if not whole:
                 # Of one whose disk was full: what it had to say is lost, as it was told.

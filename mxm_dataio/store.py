@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import operator
 import os
@@ -11,15 +12,17 @@ import threading
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import coverage, locks
+from . import coverage, locks, rows
 from .catalog import Following, SQLiteCatalog
-from .entries import Entry
-from .errors import ConfigError, DataIOWarning, IntegrityError, StoreError
+from .descriptors import Descriptor, LostError
+from .entries import Entry, SessionEntry
+from .errors import BusyError, ConfigError, DataIOWarning, IntegrityError, StoreError
 from .files import is_id, is_link, named, read_plain
 from .journal import Journal, Left, framed, left
 from .keeping import Amend
@@ -40,8 +43,13 @@ _HELD = 65_536
 # What waits in one journal, in calls and bytes, before the next is begun and it is moved.
 _FULL = 2048
 _FULL_SIZE = 4 << 20
+# What is held in memory too, in bytes and in files, of full ones that can't be moved.
+_MOST_SIZE = 16 << 20
+_MOST_FULL = 64
 # A full journal is moved in steps, as further calls come, so that none of them waits for all.
 _STEP_EVERY = 16
+# Rounds of one that closes descriptors while an entry is to be written.
+_TRIES = 5
 # Bytes of what a session jots down, at the most.
 _JOTTED = 16 << 20
 _STEP = 64
@@ -58,8 +66,13 @@ class Store:
             processes find it, once further calls come; ``None``: until there are many.
         compression: of the payloads that are put from now on.
         durability: what a call survives once it is recorded.
+        patient: wait for a minute for another process that holds the database's lock, and say so
+            on standard error; else for a second in all, as the store is opened and as a session
+            ends, and then record on in the journal.
 
     Raises:
+        BusyError: the database's lock is held by another process, and it is to be read alone or
+            was waited for patiently.
         ConfigError: the library for the compression is not installed; nothing was made.
         IntegrityError: the database is foreign, damaged or newer; nothing was changed.
         StoreError: the root can't be read or made.
@@ -73,6 +86,7 @@ class Store:
         delay: float | None = None,
         compression: Compression = Compression.NONE,
         durability: Durability = Durability.PROCESS,
+        patient: bool = False,
     ) -> None:
         self.root = Path(root)
         self.readonly = readonly
@@ -82,15 +96,27 @@ class Store:
         self._delay = delay
         self._due = 0.0
         self._power = durability is Durability.POWER
+        self._patient = patient
         self._lock = threading.RLock()
+        # Set by the thread that holds the lock, while what that guards is in between: a signal's
+        # handler or a finalizer that makes a call in that very thread has it wait.
+        self._inside = False
+        self._queued: deque[tuple[Entry | SessionEntry, bytes]] = deque()
         # Held by the thread that syncs, for itself and those that wait meanwhile.
-        self._syncing = threading.Lock()
+        self._syncing = threading.RLock()
         self._journal: Journal | None = None
         # Full ones, the oldest first, and how many of its entries are moved.
         self._full: list[Journal] = []
         self._moved = 0
+        # Those that were left to whoever opens the store next, this process too: with their calls.
+        self._parked: dict[Path, int] = {}
+        # Calls recorded by this process, by session.
+        self._calls: dict[str, int] = {}
         # Of the sessions that this process has begun, the locked files that say so.
-        self._running: dict[str, int] = {}
+        self._running: dict[str, Descriptor] = {}
+        # Why journals of processes that are gone could not be taken in.
+        self._behind: BusyError | None = None
+        self._losses: list[str] = []
         self.amend: Amend | None = None
         # Payload files whose calls were changed on their way, with their sizes.
         self._outdated: dict[str, int] = {}
@@ -106,7 +132,8 @@ class Store:
                     "writable or give another root",
                     path=self.root,
                 ) from exc
-        self._catalog = SQLiteCatalog(self.root / DATABASE, readonly=readonly)
+        self._folders = {path: _file_of(path) for path in (self.root, self.root / RESPONSES)}
+        self._catalog = SQLiteCatalog(self.root / DATABASE, readonly=readonly, patient=patient)
         _stores.add(self)
         try:
             self._take_in()
@@ -143,8 +170,10 @@ class Store:
         try:
             self.move()
         finally:
-            with self._lock:
-                for journal in self._waiting():
+            with self._alone():
+                for journal in list(self._waiting()):
+                    with contextlib.suppress(OSError):
+                        journal = self._sound(journal)
                     journal.close()
                 if self._journal is not None and not self._journal.entries:
                     self._journal.remove()
@@ -183,56 +212,185 @@ class Store:
         Raises:
             OSError: the disk refused.
         """
-        journal, end = self._append(entry)
-        if self._power:
-            self._sync(journal, end)
+        appended = self._append(entry)
+        if self._power and appended is not None:
+            self._sync(*appended)
 
-    def _append(self, entry: Entry) -> tuple[Journal, int]:
-        """Write an entry; return the journal that has it, and where it ends there."""
+    def _append(self, entry: Entry | SessionEntry) -> tuple[Journal, int] | None:
+        """Write an entry; return the journal that has it, and where it ends there.
+
+        ``None``: a call that this very thread was interrupted amid recording comes first; it will
+        write this one.
+        """
         # Not under the lock: others that wait for it cost each other more than it takes.
         data = framed(entry)
         with self._lock:
-            journal = self._journal
-            if journal is None:
-                journal = self._journal = Journal(self.root / JOURNAL)
-            if not journal.entries:
-                self._due = time.monotonic() + (self._delay or 0.0)
+            if self._inside:
+                self._queued.append((entry, data))
+                return None
             try:
-                journal.append(entry, data)
+                self._inside = True
+                self._write_queued()
+                journal = self._write(entry, data)
+                end = journal.size
+                self._write_queued()
             finally:
-                if not journal.sound:
-                    self._full.append(journal)
-                    self._journal = None
-            count, end = len(journal.entries), journal.size
-            if count >= _FULL or journal.size >= _FULL_SIZE:
-                if self._full:
-                    self._move_some(_FULL)
+                self._inside = False
+        return journal, end
+
+    def _write_queued(self) -> None:
+        """Write what signals' handlers and finalizers have recorded meanwhile."""
+        while self._queued:
+            entry, data = self._queued.popleft()
+            try:
+                self._write(entry, data)
+            except OSError as exc:
+                self._lost(f"a call that interrupted another was not recorded: {exc}")
+
+    def _write(self, entry: Entry | SessionEntry, data: bytes) -> Journal:
+        journal = self._journal
+        if journal is None:
+            journal = self._journal = self._new_journal()
+        if not journal.entries:
+            self._due = time.monotonic() + (self._delay or 0.0)
+        try:
+            for tries in range(_TRIES, -1, -1):
+                try:
+                    journal.append(entry, data)
+                    break
+                except OSError as exc:
+                    # Another thread of the program may go on closing what it finds.
+                    if exc.errno != errno.EBADF or not tries:
+                        raise
+                journal = self._anew(journal)
+        finally:
+            if not journal.sound:
                 self._full.append(journal)
                 self._journal = None
-            elif self._delay is not None and time.monotonic() >= self._due:
-                self._move_some(count)
-            elif self._full and not count % _STEP_EVERY:
-                self._move_some(_STEP)
-        return journal, end
+        if isinstance(entry, Entry):
+            self._calls[entry.session.id] = self._calls.get(entry.session.id, 0) + 1
+        if journal.renewed:
+            journal.renewed = False
+            self._hold_running()
+        count = len(journal.entries)
+        if count >= _FULL or journal.size >= _FULL_SIZE:
+            if self._full:
+                self._move_some(_FULL)
+            self._full.append(journal)
+            self._journal = None
+            if len(self._full) > _MOST_FULL or sum(one.size for one in self._full) > _MOST_SIZE:
+                self._park()
+        elif self._delay is not None and time.monotonic() >= self._due:
+            self._move_some(count)
+        elif self._full and not count % _STEP_EVERY:
+            self._move_some(_STEP)
+        return journal
+
+    def _new_journal(self) -> Journal:
+        try:
+            return Journal(self.root / JOURNAL)
+        except FileNotFoundError:
+            if self.root.exists():
+                raise
+        self.root.mkdir(mode=0o700)
+        self.payloads.create()
+        return Journal(self.root / JOURNAL)
+
+    def _sound(self, journal: Journal) -> Journal:
+        """Return a journal that whoever opens the store next will find, with all its entries."""
+        return journal if journal.is_there() else self._anew(journal)
+
+    def _written(self, entries: list[Entry | SessionEntry]) -> Journal:
+        made = self._new_journal()
+        for entry in entries:
+            made.append(entry)
+        return made
+
+    def _anew(self, journal: Journal, entries: list[Entry | SessionEntry] | None = None) -> Journal:
+        """Write a journal anew that was deleted, or whose descriptor the program has closed.
+
+        Args:
+            entries: what is to be in it, if not what is.
+        """
+        self._look_for(journal)
+        made = self._written(journal.entries if entries is None else entries)
+        journal.remove()
+        if journal is self._journal:
+            self._journal = made
+        else:
+            self._full[self._full.index(journal)] = made
+        self._hold_running()
+        return made
+
+    def _look_for(self, journal: Journal) -> None:
+        if journal.is_deleted():
+            self._lost(
+                f"the journal {journal.path} was deleted or moved while it was open; what waited "
+                "in it was kept"
+            )
+
+    def _park(self) -> None:
+        """Leave the oldest journal to whoever opens the store next, so that memory stays flat."""
+        try:
+            journal = self._full[0]
+            entries = list(map(self._amended, journal.entries))
+            changed = not all(map(operator.is_, entries, journal.entries))
+            journal = self._anew(journal, entries) if changed else self._sound(journal)
+            self._sync_file(journal)
+        except OSError:
+            # It stays in memory.
+            return
+        del self._full[0]
+        self._moved = 0
+        self._parked[journal.path] = _count(journal.entries)
+        journal.close()
+
+    def _hold_running(self) -> None:
+        """Hold the files that say which sessions are under way, if they were let go."""
+        for session_id, file in self._running.items():
+            with contextlib.suppress(OSError):
+                try:
+                    file.number()
+                except LostError:
+                    self._running[session_id] = locks.make(self._mark(session_id))
 
     def _sync(self, journal: Journal, end: int) -> None:
         """Return when an entry would survive a power cut; one sync serves all that wait for it."""
         with self._syncing:
             # Large ones are in their files already.
             self.payloads.sync()
-            with self._lock:
+            with self._alone():
                 if journal.synced >= end or journal not in self._waiting():
                     # Another thread's sync had it, or it was moved, which syncs.
                     return
+                journal = self._sound(journal)
                 written, file = journal.size, journal.descriptor()
+            self._sync_file(journal, written, file)
+
+    def _sync_file(self, journal: Journal, written: int = 0, file: int = -1) -> None:
+        written = written or journal.size
+        file = file if file >= 0 else journal.descriptor()
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
+        if not journal.synced:
+            sync_path(self.root / JOURNAL)
+            sync_path(self.root)
+        journal.synced = written
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others waiting, and have what interrupts this very thread record behind it."""
+        with self._lock:
+            was = self._inside
             try:
-                os.fdatasync(file)
+                self._inside = True
+                yield
+                if not was:
+                    self._write_queued()
             finally:
-                os.close(file)
-            if not journal.synced:
-                sync_path(self.root / JOURNAL)
-                sync_path(self.root)
-            journal.synced = written
+                self._inside = was
 
     def move(self, *, wait: bool = True) -> None:
         """Move every recorded call from the journal to the catalog and to its payloads' files.
@@ -244,16 +402,32 @@ class Store:
             StoreError: disk or database refused; the calls wait in the journal.
         """
         with self._lock:
-            waiting = sum(len(journal.entries) for journal in self._waiting()) - self._moved
+            if self._inside:
+                # Asked for by what has interrupted this very thread amid it.
+                return
             try:
-                while self._waiting():
-                    self._move(_FULL, wait=wait)
+                with self._alone():
+                    self._write_queued()
+                    while self._waiting():
+                        self._move(_FULL, wait=wait)
             except Exception as exc:
-                raise StoreError(
-                    f"{waiting} recorded calls wait in {self.root / JOURNAL}, as they could not be "
-                    f"moved to their place ({exc}); open the store again when it can be written",
-                    path=self.root / JOURNAL,
-                ) from exc
+                kind = BusyError if isinstance(exc, BusyError) else StoreError
+                raise kind(self._wait(exc), path=self.root / JOURNAL) from exc
+
+    def _wait(self, why: BaseException) -> str:
+        """Return, in words, what waits where, and what is to be done."""
+        waiting = [entry for journal in self._waiting() for entry in journal.entries]
+        count = _count(waiting[self._moved :]) + sum(self._parked.values())
+        where = self.root / JOURNAL
+        with contextlib.suppress(OSError):
+            # Of a root that was moved, the journal was too.
+            for journal in self._waiting()[:1]:
+                if not journal.path.exists():
+                    where = Path(f"/proc/self/fd/{journal.raw}").readlink().parent
+        return (
+            f"{count} recorded calls wait in {where}, as they could not be moved to their place "
+            f"({why}); open the store again when it can be written, with mxm-dataio sessions"
+        )
 
     def _move_some(self, count: int) -> None:
         """Move calls as others are recorded; what can't be moved now goes on waiting.
@@ -287,11 +461,15 @@ class Store:
                 self._journal = None
                 journal.remove()
             else:
-                journal.clear()
+                try:
+                    journal.clear()
+                except LostError:
+                    self._journal = None
+                    journal.remove()
 
-    def _amended(self, entry: Entry) -> Entry:
+    def _amended(self, entry: Entry | SessionEntry) -> Entry | SessionEntry:
         """Return a call as its session would record it now."""
-        if self.amend is None:
+        if self.amend is None or isinstance(entry, SessionEntry):
             return entry
         try:
             made = self.amend(entry, self.payload)
@@ -307,19 +485,21 @@ class Store:
 
     def _amend_waiting(self) -> None:
         """Write the journals anew as their calls are by now: others will move them."""
-        with self._lock:
-            for old in list(self._waiting()):
-                entries = list(map(self._amended, old.entries))
-                if all(map(operator.is_, entries, old.entries)):
-                    continue
-                new = Journal(self.root / JOURNAL)
-                for entry in entries:
-                    new.append(entry)
-                if old is self._journal:
-                    self._journal = new
-                else:
-                    self._full[self._full.index(old)] = new
-                old.remove()
+        with self._alone():
+            for journal in list(self._waiting()):
+                entries = list(map(self._amended, journal.entries))
+                if not all(map(operator.is_, entries, journal.entries)):
+                    self._anew(journal, entries)
+            for path, count in list(self._parked.items()):
+                with contextlib.suppress(IntegrityError):
+                    found = list(Left(path, gone=True).entries())
+                    entries = list(map(self._amended, found))
+                    if entries and not all(map(operator.is_, entries, found)):
+                        made = self._written(entries)
+                        made.close()
+                        del self._parked[path]
+                        path.unlink(missing_ok=True)
+                        self._parked[made.path] = count
 
     def payload(self, checksum: str, size: int) -> bytes | None:
         """Return a payload, if it is there and sound."""
@@ -357,8 +537,11 @@ class Store:
         )
 
     def _place_entries(
-        self, catalog: SQLiteCatalog, entries: list[Entry], *, wait: bool = True
+        self, catalog: SQLiteCatalog, entries: list[Entry | SessionEntry], *, wait: bool = True
     ) -> None:
+        if not entries:
+            return
+        catalog.database.probe()
         for entry in entries:
             for checksum, content in entry.payloads.items():
                 self.payloads.keep(checksum, content)
@@ -366,26 +549,36 @@ class Store:
             self.payloads.sync()
         catalog.put(entries, wait=wait, durable=self._power)
 
-    def _take_in(self) -> None:
+    def _take_in(self, *, settling: bool = False) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far.
 
         What can't be is warned of: it waits for the next opening, and hinders no other.
+
+        Args:
+            settling: a session is to be sealed, and others may have recorded in it.
         """
+        self._behind = None
         problem: Exception | None = None
+        waits = False
         try:
             with left(self.root / JOURNAL) as found:
                 own = {journal.path for journal in (*self._full, self._journal) if journal}
                 for journal in found:
                     try:
                         if journal.path not in own:
-                            self._take_in_one(journal)
+                            self._take_in_one(journal._replace(whole=problem is None))
+                            self._parked.pop(journal.path, None)
                     except Exception as exc:
                         problem = exc
+                        # A living owner moves them itself.
+                        waits = waits or journal.gone or not isinstance(exc, BusyError)
         except OSError as exc:
-            problem = exc
+            problem, waits = exc, True
         with contextlib.suppress(OSError, StoreError):
             self._sweep()
-        if problem is not None:
+        if waits and isinstance(problem, BusyError) and settling:
+            self._behind = problem
+        elif waits:
             warnings.warn(
                 f"recorded calls wait in {self.root / JOURNAL} and can't be moved to their place "
                 f"({problem}): open the store where it can be written",
@@ -404,18 +597,33 @@ class Store:
             locks.sweep(self.root / JOURNAL)
 
     def _take_in_one(self, journal: Left) -> None:
-        if not self.readonly:
-            self._take_in_to(self._catalog, journal)
-            return
-        with contextlib.closing(SQLiteCatalog(self.root / DATABASE)) as catalog:
+        with self._writable() as catalog:
             self._take_in_to(catalog, journal)
 
+    @contextlib.contextmanager
+    def _writable(self) -> Iterator[SQLiteCatalog]:
+        if not self.readonly:
+            yield self._catalog
+            return
+        database = self.root / DATABASE
+        with contextlib.closing(SQLiteCatalog(database, patient=self._patient)) as catalog:
+            catalog.database.share_patience(self._catalog.database)
+            yield catalog
+
     def _take_in_to(self, catalog: SQLiteCatalog, journal: Left) -> None:
-        step: list[Entry] = []
+        step: list[Entry | SessionEntry] = []
         size = 0
+        ends = False
         try:
             for entry in journal.entries():
-                step.append(entry)
+                if (
+                    isinstance(entry, SessionEntry)
+                    and entry.calls is not None
+                    and not journal.whole
+                ):
+                    ends = True
+                    continue
+                step.append(self._amended(entry) if journal.path in self._parked else entry)
                 size += entry.size
                 if len(step) == _STEP or size > _FULL_SIZE:
                     self._place_entries(catalog, step)
@@ -428,33 +636,45 @@ class Store:
                 warnings.warn(f"{exc}; it is kept as {kept}", DataIOWarning, stacklevel=5)
             return
         self._place_entries(catalog, step)
-        if journal.gone:
+        if journal.gone and not ends:
             self.payloads.sync()
             journal.remove()
 
     def _take_jottings(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
         found = coverage.read_lines(read_plain(path, _JOTTED))
-        if found is None:
-            return
-        if not self.readonly:
-            self._catalog.put_coverage(path.stem, found)
-            return
-        with contextlib.closing(SQLiteCatalog(self.root / DATABASE)) as catalog:
-            catalog.put_coverage(path.stem, found)
+        if found is not None:
+            with self._writable() as catalog:
+                catalog.put_coverage(path.stem, found)
 
     def begin(self, session: Session) -> None:
-        """Write the row of a session that starts.
+        """Write the row of a session that starts; into the journal, if the database can't be used.
 
         Raises:
-            StoreError: the database refused.
+            StoreError: the database refused, or the disk.
         """
         path = self._mark(session.id)
         # Without it the session shows as interrupted, no more.
         with self._lock, contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._running[session.id] = locks.make(path)
-        self._catalog.put_session(session, durable=self._power)
+        try:
+            self._catalog.put_session(session, durable=self._power)
+        except BusyError:
+            self._append_row(session, None)
+
+    def _append_row(self, session: Session, calls: int | None) -> None:
+        entry = SessionEntry(rows.session_row(session), calls)
+        try:
+            appended = self._append(entry)
+            if appended is not None and (self._power or calls is not None):
+                self._sync(*appended)
+        except OSError as exc:
+            raise StoreError(
+                f"session {session.id} can't be written to {self.root / JOURNAL}: "
+                f"{exc.strerror or exc}",
+                path=self.root / JOURNAL,
+            ) from exc
 
     def note(self, session: Session) -> None:
         """Write the row of a session under way anew.
@@ -470,29 +690,87 @@ class Store:
         Of others' what can't be moved is only warned of: it is no part of the session.
 
         Raises:
+            BusyError: the database can't be used now; the calls wait in the journal.
             StoreError, OSError: disk or database refused; the calls wait in the journal.
         """
+        self._catalog.database.renew_patience()
+        self._settle()
+
+    def _settle(self) -> None:
+        for journal in self._waiting():
+            self._look_for(journal)
         try:
             self.move()
+            self._take_in(settling=True)
+            self._refuse_parked()
         except StoreError:
             self._amend_waiting()
             raise
-        self._take_in()
         self.payloads.sync()
         self._remove_outdated()
+
+    def _refuse_parked(self) -> None:
+        why = self._behind
+        if any(path.exists() for path in self._parked):
+            why = why or BusyError("they could not be read", path=self.root / JOURNAL)
+        if why is not None:
+            raise BusyError(self._wait(why), path=self.root / JOURNAL) from why
+
+    def lost(self) -> list[str]:
+        """Return, in words, what others have deleted or moved of the files while they were open."""
+        with self._lock:
+            for path, file in self._folders.items():
+                if _file_of(path) != file:
+                    self._lost(
+                        f"the folder {path} was deleted or moved while it was open: put back what "
+                        "was in it, or record again"
+                    )
+            return [*self._losses, *self._catalog.database.losses]
+
+    def _lost(self, text: str) -> None:
+        if text not in self._losses:
+            self._losses.append(text)
 
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Write the row of a session that ended, and sync: what is settled survives a power cut.
 
         Args:
-            settled: all its calls are in their place; it is sealed.
+            settled: all its calls are in their place, or wait for the database; it is sealed.
+
+        Raises:
+            BusyError: the database can't be used now; all waits in the journal, the session's end
+                behind its calls, and survives a power cut.
+            StoreError: disk or database refused.
         """
         if session.coverage is None:
             # Who ends it may be another than the process that watched, and was killed.
             session = replace(session, coverage=self.jotted(session.id))
-        self._catalog.put_session(session, durable=True, sealed=settled)
-        with self._lock:
-            self._stop(session.id)
+        try:
+            if settled:
+                self.move()
+                self._refuse_parked()
+            self._catalog.put_session(session, durable=True, sealed=settled)
+        except BusyError as exc:
+            self._end_later(session)
+            raise BusyError(self._wait(exc.__cause__ or exc), path=self.root / JOURNAL) from exc
+        finally:
+            with self._lock:
+                self._stop(session.id)
+
+    def _end_later(self, session: Session) -> None:
+        """Have a session ended and sealed by whoever takes in its calls."""
+        with self._alone():
+            for journal in list(self._waiting()):
+                try:
+                    self._sync_file(self._sound(journal))
+                except OSError as exc:
+                    self._lost(f"the journal {journal.path} can't be synced: {exc}")
+            # In one of its own, which comes after those of all others that record in the session.
+            # (Not of a root that was moved: where that is, none can be made.)
+            if self._journal is not None and self._journal.entries and self.root.exists():
+                self._full.append(self._journal)
+                self._journal = None
+        self._append_row(session, self._calls.get(session.id, 0))
 
     def end_left(
         self, session_id: str, *, warnings: Sequence[str] = (), replaced: bool = True
@@ -510,7 +788,7 @@ class Store:
         if session is None or session.status is not Status.INTERRUPTED or session.ended_at:
             return
         # What it had recorded is moved first, to be sealed with it.
-        self.settle()
+        self._settle()
         known = tuple(dict.fromkeys((*session.warnings, *warnings)))
         status: Status = session.status
         if replaced:
@@ -525,7 +803,7 @@ class Store:
         file = self._running.get(session_id)
         with contextlib.suppress(OSError):
             if file is not None:
-                os.write(file, line)
+                os.write(file.number(), line)
             else:
                 locks.append(self._mark(session_id), line)
 
@@ -548,9 +826,10 @@ class Store:
     def _stop(self, session_id: str) -> None:
         file = self._running.pop(session_id, None)
         if file is not None:
-            with contextlib.suppress(OSError):
-                self._mark(session_id).unlink()
-            locks.release(file)
+            if file.is_at_path():
+                with contextlib.suppress(OSError):
+                    self._mark(session_id).unlink()
+            file.release()
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -649,7 +928,19 @@ class Store:
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
-        self.move()
+        try:
+            self.move()
+        except StoreError:
+            # Of those that wait it is the last, if a session has just made it.
+            waiting = [journal.entries for journal in self._waiting()]
+            for entry in reversed([one for entries in waiting for one in entries]):
+                if isinstance(entry, Entry) and entry.call.id == request_id:
+                    made = self._amended(entry)
+                    assert isinstance(made, Entry)
+                    for checksum, content in made.payloads.items():
+                        self.payloads.keep(checksum, content)
+                    return self.placed(rows.exchange(made))
+            raise
         return self._placed_if_any(self._catalog.exchange(request_id))
 
     def exchanges(
@@ -736,14 +1027,15 @@ def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
         store._lock = threading.RLock()
-        store._syncing = threading.Lock()
+        store._syncing = threading.RLock()
         store.payloads.renew_lock()
         for journal in (*store._full, store._journal):
             if journal is not None:
                 journal.abandon()
         for file in store._running.values():
-            os.close(file)
-        store._running = {}
+            file.close()
+        store._running, store._parked, store._calls = {}, {}, {}
+        store._inside, store._queued = False, deque()
         store._full, store._journal, store._moved = [], None, 0
 
 
@@ -754,3 +1046,17 @@ def _kept(response: Response) -> tuple[str, int]:
     if response.checksum is None:
         raise IntegrityError(f"attempt {response.id} has no payload: no answer came")
     return response.checksum, response.size
+
+
+def _count(entries: list[Entry | SessionEntry]) -> int:
+    """Return how many of them are calls."""
+    return sum(isinstance(entry, Entry) for entry in entries)
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of what lies at a path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

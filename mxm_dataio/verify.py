@@ -162,7 +162,7 @@ def verify_root(
             return Verified(findings=(Finding(what, path=root / DATABASE),))
         raise StoreError(f"nothing is recorded under {root}: give --root", path=root)
     try:
-        store = Store(root, readonly=True)
+        store = Store(root, readonly=True, patient=True)
     except StoreError as exc:
         return Verified(findings=(Finding(str(exc), path=exc.path),))
     with store:
@@ -588,7 +588,7 @@ class _Work:
             for journal in found:
                 waiting = 0
                 try:
-                    waiting = sum(not ledger.has(entry.call.id) for entry in journal.entries())
+                    waiting = sum(not ledger.has(entry.call.id) for entry in journal.calls())
                 except IntegrityError as exc:
                     self.found(str(exc), path=journal.path)
                 if waiting:

@@ -454,7 +454,7 @@ def test_another_process_writes_for_seconds(
             tried = 0
             made += [program.call("/large" if n % 5 == 0 else "/small") for n in range(20)]
             assert tried >= 5, "nothing was to be moved meanwhile"
-            threading.Timer(1.5, let_go).start()
+            threading.Timer(0.5, let_go).start()
             ingest.close()
     assert ended(ingest) is Status.COMPLETE
     assert recorded(tmp_path) == made

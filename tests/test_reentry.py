@@ -193,10 +193,6 @@ def test_while_a_session_begins_by_itself(server: RawServer, tmp_path: Path) -> 
 
 # Under which a thread waits for itself, if it is interrupted. With a reason each.
 _PLAIN_LOCKS = {
-    # Of the store's own rooms.
-    "payloads.py": 1,
-    "store.py": 2,
-    "masking.py": 2,
     # Entered with the program's handlers put off, and no garbage collected.
     "startup.py": 2,
 }

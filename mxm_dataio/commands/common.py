@@ -232,5 +232,5 @@ def reading(root: Path) -> Iterator[Store]:
     """Open a store to read from."""
     from ..store import Store
 
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         yield store

@@ -41,7 +41,7 @@ def coverage_command(session: str, root: Path, as_json: bool) -> None:
     Example:
       mxm-dataio coverage 0198a7c2
     """
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         account = account_of(store, store.session_id(session))
     if as_json:
         _print_lines(account)

@@ -56,7 +56,7 @@ def export(
       mxm-dataio export 0198a7c2 -o tests/cassettes/prices.json
       mxm-dataio export 0198a7c2 -o whole.json --keep-headers --keep-chunks
     """
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         found = store.session(store.session_id(session))
         assert found is not None
         count = exporting.to_cassette(

@@ -26,7 +26,7 @@ def head(root: Path, as_json: bool) -> None:
     Example:
       mxm-dataio head >> heads.txt
     """
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         made = proofs.head_of(store)
     if as_json:
         print_line("head", head=str(made), size=made.size, root=made.root.hex())
@@ -59,7 +59,7 @@ def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path, as_
     """
     if (session is None) == (earlier is None):
         raise click.UsageError("give either a SESSION or --from HEAD")
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         if session is not None:
             proof: Inclusion | Consistency = proofs.include(store, store.session_id(session))
         else:

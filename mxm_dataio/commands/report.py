@@ -77,7 +77,7 @@ def report_command(
     if as_json and output is not None:
         raise click.UsageError("--json goes to standard output: leave out -o")
     limits = Limits(calls=calls, body=0 if as_json else body_bytes)
-    with Store(root, readonly=True) as store:
+    with Store(root, readonly=True, patient=True) as store:
         id = store.session_id(session)
         with progress_bar(reading="reading calls", bodies="reading bodies") as progress:
             made = gather(store, id, limits=limits, against=against or (), progress=progress)

@@ -12,6 +12,7 @@ import urllib3
 import mxm_dataio
 from mxm_dataio import errors
 from mxm_dataio.errors import (
+    BusyError,
     ConfigError,
     DataIOError,
     DataIOWarning,
@@ -33,6 +34,7 @@ NEAR = NearMiss("id-1", "GET", "http://h/a", ("param a: asked '1', recorded '2'"
         StoreError("store", path=Path("/a/b")),
         StoreError("store without a path"),
         IntegrityError("damaged", path=Path("/a/c")),
+        BusyError("held", path=Path("/a/c")),
         FetchError("fetch", error_class="a.B"),
         ReplayMissError("miss", method="PUT", url="http://h/", params_hash="ab", nearest=(NEAR,)),
     ],

@@ -29,7 +29,7 @@ def test_a_file_is_held_as_long_as_it_is_open(tmp_path: Path) -> None:
     assert path.read_bytes() == b"content"
     assert path.stat().st_mode & 0o777 == 0o600
     assert locks.is_held(path)
-    locks.release(file)
+    file.release()
     assert not locks.is_held(path)
     assert not locks.is_held(tmp_path / "none")
     assert list(tmp_path.iterdir()) == [path]
@@ -84,7 +84,7 @@ def test_one_swept_before_it_was_locked_is_made_again(
     swept.clear()
     made = locks.make(tmp_path / "b.lock")
     assert (tmp_path / "b.lock").exists()
-    locks.release(made)
+    made.release()
 
 
 def test_a_file_that_is_always_swept_is_an_error(

@@ -352,8 +352,8 @@ def test_a_disk_that_can_t_be_read_is_no_error_of_the_network(
     def refuse(_descriptor: int, _size: int) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(os, "fdopen", lambda descriptor, *_args, **_kwargs: Failing(descriptor))
     monkeypatch.setattr(os, "read", refuse)
+    monkeypatch.setattr(os, "preadv", lambda file, _buffers, at: refuse(file, at))
     for checksum, size in ((small, 5), (SUM, len(LARGE))):
         with pytest.raises(IntegrityError):
             read(large, checksum, size)
