@@ -21,6 +21,7 @@ STEP = 65_536
 # Bytes put in at a time where a library can't be told how much may come out: some twelve are a
 # meta-block of Brotli, which may stand for 16 MiB (RFC 7932 §9.2).
 _SLICE = 16
+_FRAMES = 1024
 
 
 class Decoder:
@@ -122,6 +123,29 @@ class _Zstd(Decoder):
                 yield self._inner.decompress(b"", STEP)
             self.finished = self._inner.eof
             data = self._inner.unused_data
+
+
+def decoded(content: bytes, coding: str, most: int) -> bytes | None:
+    """Return what a body holds; ``None`` if that is too much, or the coding can't be undone.
+
+    Args:
+        most: bytes that it may be.
+    """
+    plain = bytearray()
+    try:
+        decoder = DECODERS[coding]()
+        # In steps, since what is behind a frame is copied for each.
+        for at in range(0, len(content), _FRAMES):
+            try:
+                for piece in decoder.feed(content[at : at + _FRAMES]):
+                    plain += piece
+                    if len(plain) > most:
+                        return None
+            except decoder.error:
+                return None
+    except (KeyError, ConfigError):
+        return None
+    return bytes(plain)
 
 
 def _brotli() -> Any:

@@ -19,17 +19,16 @@ so does a user's name. What the program itself had sent in the clear before a se
 of it is the program's own and stays. Signatures, which each call has anew, are known for a while.
 
 **Answers.** A payload is evidence, and its exact bytes are kept, with two exceptions, since a
-leaked key costs more than a changed byte: the tokens of an OAuth token answer, and a text (by
-its media type) that holds what is known. These are stored masked, marked by the checksum of what
-came, and framed by their new length, so that replay can parse them; gzip and deflate are
-undone and made again. Bytes that are no text are never touched, nor is what is above
-:data:`LARGEST`.
+leaked key costs more than a changed byte: what stands under the names of
+:mod:`mxm_dataio.answers`, and a text (by its media type) that holds what is known. These are
+stored masked, marked by the checksum of what came, and framed by their new length, so that replay
+can parse them; content codings are undone and made again. Other bytes that are no text are never
+touched, nor is what is above :data:`LARGEST`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import re
 import zlib
@@ -39,25 +38,24 @@ from mmap import mmap
 from typing import Any
 from urllib.parse import unquote
 
-from . import tokens
-from .codings import redone
+from . import answers, tokens
+from .answers import Asked
+from .codings import decoded, redone
 from .content import LARGEST as LARGEST
 from .content import Shape, content_headers, opened, shape_of
 from .errors import RuleError
 from .heads import parse_head
 from .models import Failure, Headers
 from .needles import Needles, coded, holds, masked, masked_end, masked_wide, needles_of
-from .redaction import PASSING_NAMES, TOKEN_MARK, Found, Redaction
+from .redaction import PASSING_NAMES, Found, Redaction
 from .secret_names import SHORTEST, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type
 
-# Token answers are below this by far; other JSON is not to pay for being like them.
-_TOKEN_ANSWER = 16 << 10
+# Bodies up to this are freed of their coding for their names' sake alone.
+_CODED_ORDINARY = 16 << 10
 # Input taken at a time as a body is inflated, and how many members of gzip it may have.
 _STEP, _MEMBERS = 1 << 14, 1024
-# What one may inflate to: 16 KiB can hold 16 MiB, which parsed would take twenty times as much.
-_TOKEN_PLAIN = 4 * _TOKEN_ANSWER
 _LASTING, _PASSING = 256, 32
 _LONGEST = 8192
 
@@ -79,7 +77,6 @@ _LINE = re.compile(
 _FRAMING = frozenset(
     {b"connection", b"content-encoding", b"content-length", b"content-type", b"transfer-encoding"}
 )
-_TOKENISH = re.compile(r"token|oauth|openid", re.IGNORECASE)
 
 
 Clear = Callable[[], Iterable[bytes]]
@@ -386,12 +383,15 @@ class Secrets:
             return False
         return (isinstance(data, bytes) and b"\0" in data) or bool(self._needles.near(data))
 
-    def looks_into(self, head: bytes, size: int) -> bool:
-        """Say whether an answer's body may hold a secret, by its head and size."""
-        if self.version:
-            return True
-        json_like = b"json" in head or b"JSON" in head
-        return json_like and size <= _TOKEN_ANSWER and self.rules.tokens
+    def looks_into(self, size: int, method: str, url: str) -> bool:
+        """Say whether an answer's body may hold a secret, by what is known before it is read."""
+        return bool(self.version) or self._may_name(size, Asked(method, url))
+
+    def _may_name(self, size: int, asked: Asked) -> bool:
+        """Say whether an answer's body is looked into for names of secrets."""
+        if not self.rules.tokens or size > answers.LARGEST:
+            return False
+        return size <= answers.ORDINARY or asked.login
 
     def answer_body(
         self, content: bytes, head: bytes, method: str, url: str, *, cut: bool = False
@@ -403,31 +403,37 @@ class Secrets:
         Args:
             cut: it is the beginning of one, which may end within a secret.
         """
-        encoded = (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None
-        if not (encoded or cut or TOKEN_MARK in content or self.holds(content)):
-            return content
-        # A token is asked for by POST (RFC 6749 §3.2), or of a place that says so.
-        if encoded and not (self.version or method == "POST" or _TOKENISH.search(url)):
-            return content
+        asked = Asked(method, url)
+        named = self._may_name(len(content), asked)
+        if (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None:
+            # Large ones are undone only where there is something to look for.
+            named = named and (len(content) <= _CODED_ORDINARY or asked.login)
+            if not (named or self.version):
+                return content
+        else:
+            named = named and self.rules.looks_for(content, asked)
+            if not (cut or named or self.holds(content)):
+                return content
         fields = {name.lower(): value for name, value in parse_head(head)[2]}
         media = media_type(fields.get("content-type", ""))
-        if not is_text(media, content):
-            return content
         coding = fields.get("content-encoding", "").strip().lower()
-        plain: bytes | None = content
-        if coding not in ("", "identity"):
-            plain = _decoded(content, coding)
+        if coding in ("", "identity"):
+            coding = ""
+        if not named and not is_text(media, content):
+            return content
+        plain = _decoded(content, coding) if coding else content
         if plain is None:
             return content
         clean = plain
-        if "json" in media and len(content) <= _TOKEN_ANSWER and len(plain) <= _TOKEN_PLAIN:
-            clean = self.rules.token_answer(plain, self.learn, cut=cut)
-        clean = self._mask(clean)
-        if cut:
-            clean = masked_end(clean, self._needles, _MASK)
+        if named and len(plain) <= answers.LARGEST:
+            clean = self.rules.answer(plain, asked, self.learn)
+        if is_text(media, plain):
+            clean = self._mask(clean)
+            if cut:
+                clean = masked_end(clean, self._needles, _MASK)
         if clean == plain:
             return content
-        return clean if plain is content else _encoded(clean, coding)
+        return redone(coding, clean) if coding else clean
 
 
 def is_text(media: str, content: bytes) -> bool:
@@ -478,7 +484,7 @@ def _decoded(content: bytes, coding: str) -> bytes | None:
     """Return a body without its content coding, if it can be undone and made again."""
     bits = _CODINGS.get(coding)
     if bits is None:
-        return None
+        return decoded(content, coding, LARGEST) if len(content) <= answers.LARGEST else None
     for width in (bits, -15) if coding == "deflate" else (bits,):
         with contextlib.suppress(zlib.error):
             return _inflated(content, width)
@@ -514,7 +520,3 @@ def _inflated(content: bytes, width: int) -> bytes | None:
             members += 1
             decoder = zlib.decompressobj(width)
     return bytes(plain)
-
-
-def _encoded(plain: bytes, coding: str) -> bytes:
-    return zlib.compress(plain) if coding == "deflate" else gzip.compress(plain, mtime=0)

@@ -149,7 +149,7 @@ class Recorder:
 
     def _masked(self, attempt: CapturedAttempt, spool: Spool) -> Spool:
         secrets = self._secrets
-        if not secrets.looks_into(attempt.head, attempt.size):
+        if not secrets.looks_into(attempt.size, attempt.method, attempt.url):
             return spool
         content = spool.content()
         clean = secrets.answer_body(

@@ -7,7 +7,6 @@ is found here is handed on, so that :mod:`mxm_dataio.masking` knows it wherever 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote_plus, unquote, unquote_plus
 
 from . import credentials, secret_texts, tokens
+from .answers import ANSWER_NAMES, Asked, Names, cleaned, names_of, squashed
 from .content import nested, replaced
 from .errors import RuleError
 from .models import Headers
@@ -39,11 +39,6 @@ from .tokens import stand_in
 
 PLACEHOLDER = tokens.PLACEHOLDER
 
-# A JSON object with a text under one of these is an OAuth token answer (RFC 6749 §5.1, OpenID
-# Connect Core §3.1.3.3).
-_TOKENS = frozenset({"access_token", "refresh_token", "id_token"})
-# What all of these end in, in JSON.
-TOKEN_MARK = b'_token"'
 # The values of these are redacted as URLs are.
 _HOLDS_URL = frozenset({"location", "referer", "content-location"})
 
@@ -94,7 +89,9 @@ class Redaction:
         exempt_names: names that are not, whatever their words, value and company.
         userinfo: ``user:password@`` goes from URLs.
         values: what was found to be secret is masked wherever else it turns up in the session.
-        tokens: the tokens of OAuth token answers go.
+        tokens: what stands under ``answer_names`` in answers goes.
+        answer_names: of JSON members, XML elements and attributes, and form fields of answers, in
+            any case and style (``accessToken``). Names that :meth:`adding` adds count there too.
         rules: asked before the lists, one after the other, with place (``header``, ``query``,
             ``form``, ``part``, ``json``, ``xml``), lower-case name and decoded value of each
             header, parameter, field, part of a multipart and text of JSON or XML of requests, and
@@ -110,29 +107,56 @@ class Redaction:
     userinfo: bool = True
     values: bool = True
     tokens: bool = True
+    answer_names: frozenset[str] = ANSWER_NAMES
     rules: tuple[Rule, ...] = ()
 
     def adding(
-        self, *rules: Rule, headers: Iterable[str] = (), names: Iterable[str] = ()
+        self,
+        *rules: Rule,
+        headers: Iterable[str] = (),
+        names: Iterable[str] = (),
+        answer_names: Iterable[str] = (),
     ) -> Redaction:
-        """Return this with more names, in any case, and more rules."""
+        """Return this with more names, in any case, and more rules.
+
+        Args:
+            names: of requests and answers.
+            answer_names: of answers alone.
+        """
+        names = list(names)
         more_headers, more_names = _lower(headers), _lower(names)
         return replace(
             self,
             headers=self.headers | more_headers,
             names=self.names | more_names,
+            answer_names=self.answer_names.union(names, answer_names),
             exempt_headers=self.exempt_headers - more_headers,
             exempt_names=self.exempt_names - more_names,
             rules=(*self.rules, *rules),
         )
 
-    def without(self, *, headers: Iterable[str] = (), names: Iterable[str] = ()) -> Redaction:
-        """Return this without some names, in any case: what stands under them is kept."""
+    def without(
+        self,
+        *,
+        headers: Iterable[str] = (),
+        names: Iterable[str] = (),
+        answer_names: Iterable[str] = (),
+    ) -> Redaction:
+        """Return this without some names, in any case: what stands under them is kept.
+
+        Args:
+            names: of requests and answers.
+            answer_names: of answers alone.
+        """
         less_headers, less_names = _lower(headers), _lower(names)
+        less = set(map(squashed, {*less_names, *answer_names}))
         return replace(
             self,
             headers=self.headers - less_headers,
             names=self.names - less_names,
+            answer_names=frozenset(
+                name for name in self.answer_names if squashed(name) not in less
+            ),
             exempt_headers=self.exempt_headers | less_headers,
             exempt_names=self.exempt_names | less_names,
         )
@@ -370,50 +394,23 @@ class Redaction:
         """
         return replaced(body, content_type, _Masking(self, into))
 
-    def token_answer(self, content: bytes, into: Sink = _nowhere, *, cut: bool = False) -> bytes:
-        """Return a JSON answer without its tokens, if it is an OAuth token answer.
+    def looks_for(self, content: bytes, asked: Asked) -> bool:
+        """Say, fast, whether an answer's body may have a secret under a name of its own."""
+        return self._answer_names.may_be_in(content, asked)
 
-        Nothing else of it changes.
+    def answer(self, content: bytes, asked: Asked, into: Sink = _nowhere) -> bytes:
+        """Return an answer's body without what stands under secret names; the same object if none.
 
-        Args:
-            cut: it is the beginning of one, and need not parse.
+        Nothing else of it changes. It may be the beginning of one.
         """
-        if not self.tokens or TOKEN_MARK not in content:
+        if not self.looks_for(content, asked):
             return content
-        try:
-            value = json.loads(content)
-        except (ValueError, RecursionError):
-            return self._token_beginning(content, into) if cut else content
-        if not isinstance(value, dict) or not any(
-            value.get(name) and isinstance(value[name], str) for name in _TOKENS
-        ):
-            return content
-        for name, token in value.items():
-            if name.lower() in _TOKENS or name.lower() in self.names:
-                for text in _texts(token):
-                    into(Found("answer", name.lower(), text))
+        names = self._answer_names
+        return cleaned(content, names, asked, lambda *found: into(Found("answer", *found)))
 
-        def member(match: re.Match[bytes]) -> bytes:
-            name = match["name"].decode("utf-8", "replace").lower()
-            if name not in _TOKENS and name not in self.names:
-                return match.group()
-            after = stand_in(match["text"].decode("utf-8", "replace"))
-            return match["head"] + b'"' + after.encode("ascii") + b'"'
-
-        return _MEMBER.sub(member, content)
-
-    def _token_beginning(self, content: bytes, into: Sink) -> bytes:
-        """Return the beginning of what may be a token answer without texts that may be tokens."""
-
-        def member(match: re.Match[bytes]) -> bytes:
-            name = match["name"].decode("utf-8", "replace").lower()
-            if name not in _TOKENS and name not in self.names:
-                return match.group()
-            if match["end"] == b'"':
-                into(Found("answer", name, match["text"].decode("utf-8", "replace")))
-            return match["head"] + b'"' + PLACEHOLDER.encode() + match["end"]
-
-        return _BEGUN.sub(member, content)
+    @property
+    def _answer_names(self) -> Names:
+        return names_of(self.answer_names, self.exempt_names)
 
     def text(self, text: str, into: Sink = _nowhere) -> str:
         """Return a message without what stands in it under secret names.
@@ -618,12 +615,6 @@ _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 # A value may be, or hold, what is to be looked into: a URL, JSON, XML.
 _MAY_HOLD = re.compile(r":|%3|%[57][Bb]|[{\[<]")
 
-_MEMBER = re.compile(rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)"')
-# The same, or the beginning of one.
-_BEGUN = re.compile(
-    rb'(?P<head>"(?P<name>[^"\\]*)"\s*:\s*)"(?P<text>(?:[^"\\]|\\.)+)(?P<end>"|\\?\Z)'
-)
-
 
 @lru_cache(maxsize=16)
 def _lines_of(headers: frozenset[str]) -> re.Pattern[str]:
@@ -634,5 +625,10 @@ def _lines_of(headers: frozenset[str]) -> re.Pattern[str]:
 
 DEFAULT = Redaction()
 NOTHING = Redaction(
-    headers=frozenset(), names=frozenset(), words=False, userinfo=False, values=False, tokens=False
+    headers=frozenset(),
+    names=frozenset(),
+    words=False,
+    userinfo=False,
+    values=False,
+    tokens=False,
 )

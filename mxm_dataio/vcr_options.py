@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .errors import ConfigError
@@ -62,7 +63,9 @@ def from_vcr(options: Mapping[str, Any]) -> dict[str, Any]:
             instead = _INSTEAD.get(name, "leave it out")
             raise ConfigError(f"vcrpy's option {name!r} has no equal here; {instead}")
     if headers or names:
-        out["redaction"] = DEFAULT.adding(headers=headers, names=names)
+        # Its filters are of requests.
+        rules = DEFAULT.adding(headers=headers, names=names)
+        out["redaction"] = replace(rules, answer_names=DEFAULT.answer_names)
     return out
 
 

@@ -116,13 +116,6 @@ def test_a_token_answer(coding: str, chunked: list[int] | None, tmp_path: Path) 
         assert response.bytes_path.read_bytes() == body.replace(TOKEN.encode(), b"REDACTED")
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"access_token": null}', b'["access_token"]', b'{"x": {"access_token": "a"}}', b"{"]
-)
-def test_other_json_stays_to_the_byte(body: bytes) -> None:
-    assert DEFAULT.token_answer(body) is body
-
-
 def test_the_program_gets_what_came_by_request_too(tmp_path: Path) -> None:
     body = json.dumps({"access_token": TOKEN, "token_type": "Bearer"}).encode()
     with RawServer(responder({"/t": answer(200, body, headers=[JSON])})) as server:

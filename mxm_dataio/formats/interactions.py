@@ -151,7 +151,7 @@ class _Converter:
         # What the answer tells comes first: it is to be gone from the request as well.
         head = secrets.answer_head(head, clear)
         stored = content
-        if 0 < len(content) <= LARGEST and secrets.looks_into(head, len(content)):
+        if 0 < len(content) <= LARGEST:
             stored = secrets.answer_body(content, head, one.method, one.url)
         if stored != content:
             _, _, pairs = parse_head(head)
