@@ -125,6 +125,15 @@ class AutoSession(IngestSession):
     def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
         return self._wanted
 
+    def loaded(self, library: str) -> None:
+        """Take a library that connects unseen, as it is loaded.
+
+        Raises:
+            ReplayMissError: in replay, if its import alone can be refused.
+        """
+        if self._watch is not None:
+            self._watch.loaded(library)
+
     def _take_place(self) -> None:
         # Below what the program opens itself, before or after; in no context of its own.
         sessions.insert(self)

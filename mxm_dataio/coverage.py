@@ -32,38 +32,6 @@ _BYPASSING = (
 _OVER_STDLIB = frozenset({"httplib2"})
 _POOL_MODULE = "urllib3.connectionpool"
 
-# Modules that connect without Python's sockets, so that nobody here sees where to, and what does
-# it in their place. Only those that are there for that: many more can (pyarrow, duckdb, GDAL).
-NATIVE = {
-    "MySQLdb": "libmysqlclient",
-    "PyQt5.QtNetwork": "Qt",
-    "PyQt6.QtNetwork": "Qt",
-    "PySide2.QtNetwork": "Qt",
-    "PySide6.QtNetwork": "Qt",
-    "_mysql_connector": "libmysqlclient",
-    "clr": "the .NET runtime",
-    "confluent_kafka": "librdkafka",
-    "curl_cffi": "libcurl",
-    "cx_Oracle": "the Oracle client",
-    "grpc": "gRPC's C core",
-    "ibm_db": "the Db2 client",
-    "jpype": "a Java machine",
-    "libtorrent": "libtorrent",
-    "primp": "Rust's reqwest",
-    "psycopg": "libpq",
-    "psycopg2": "libpq",
-    "pycurl": "libcurl",
-    "pygit2": "libgit2",
-    "pymssql": "FreeTDS",
-    "pyodbc": "an ODBC driver",
-    "rloop": "Rust's mio",
-    "rnet": "Rust's reqwest",
-    "ssh2": "libssh2",
-    "tls_client": "Go's net/http",
-    "uvloop": "libuv",
-    "zmq": "libzmq",
-}
-
 
 def bypassing(*, stdlib: bool = False) -> list[str]:
     """Return the loaded libraries whose calls are not captured, vendored urllib3s among them.

@@ -61,7 +61,8 @@ class Allowed:
     Args:
         hosts: names, addresses, networks (``10.0.0.0/8``), each perhaps with ``:port``, or with
             ``*``, or a unix socket's path; ``loopback`` and ``unix`` stand for this machine
-            and for all unix sockets. Upper and lower case are the same.
+            and for all unix sockets; a library's name (``psycopg2``) for all that it connects to
+            without Python's sockets. Upper and lower case are the same.
     """
 
     def __init__(self, hosts: Iterable[str] = ()) -> None:
@@ -106,6 +107,13 @@ class Allowed:
         if is_address(host) and not reverse:
             return True
         return any(fnmatch.fnmatchcase(host, pattern) for pattern, _ in self._hosts)
+
+    def names(self, library: str) -> bool:
+        """Say whether a library may connect wherever it does, which nobody sees."""
+        return any(
+            port is None and fnmatch.fnmatchcase(library.lower(), pattern)
+            for pattern, port in self._hosts
+        )
 
     def learn(self, host: str) -> None:
         """Find the addresses of a name that may be asked for, as the program is about to.

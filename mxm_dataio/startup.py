@@ -5,8 +5,9 @@ package is on ``PYTHONPATH`` alone), before the program. That is too early for a
 program's own modules lie is not known yet, and whatever is imported now would be found in their
 place; gevent has not patched what it patches; and most processes never make a call. So nothing is
 loaded here. The session begins when the program makes the first connection or pool of a module
-whose calls are captured, or with ``watch`` as soon as it connects otherwise, looks up a name or
-starts a process. (Not as such a module is loaded: others may wait for that, and for each other.)
+whose calls are captured, or with ``watch`` as soon as it connects otherwise, looks up a name,
+starts a process or has loaded a library that connects unseen. (Not as a module of the first kind is
+loaded: others may wait for that, and for each other.)
 
 It must not break the program. If the session can't begin, that is said on standard error, and the
 program goes on uncaptured; but not in replay, where its calls would reach the network: there the
@@ -22,14 +23,13 @@ import sys
 
 from . import interception
 from .environment import AUTO, RUN, is_link, is_off, link_says
+from .loading import Finder
 from .messages import say
+from .natives import NATIVE
 from .undisturbed import Undisturbed
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
     from typing import Any
 
     from .auto import AutoSession
@@ -68,14 +68,12 @@ class _Process:
     Attributes:
         session: once it has begun; it may be over.
         failed: it could not begin, and is not tried again.
-        modules: those whose calls are captured.
         folder: in which the process started.
     """
 
     def __init__(self) -> None:
         self.session: AutoSession | None = None
         self.failed = False
-        self.modules: frozenset[str] = frozenset()
         self.folder = ""
         # Those that were loaded and are not captured yet, and what waits for their first use.
         self._loaded: list[str] = []
@@ -90,6 +88,12 @@ class _Process:
 
     def loaded(self, name: str) -> None:
         """Note that a module was loaded; capture its calls from the first on."""
+        if name in NATIVE:
+            # It connects unseen: that it is there is all that is to be known of it.
+            self.capture()
+            if self.session is not None:
+                self.session.loaded(name)
+            return
         self._loaded.append(name)
         home, cls = _FIRST[name]
         found = getattr(sys.modules.get(home), cls, None)
@@ -178,14 +182,20 @@ def start() -> None:
         modules = set(interception.modules.values())
         if link_says("stdlib", False):
             modules.discard(interception.STDLIB)
-        _process.modules = frozenset(modules)
         for name in modules & sys.modules.keys():
             _process.loaded(name)
-        sys.meta_path.insert(0, _Finder())
+        if not link_says("watch", False):
+            modules |= NATIVE.keys()
+        sys.meta_path.insert(0, Finder(modules, _loaded))
         sys.addaudithook(_audit)
     except Exception as exc:
         _process.failed = True
         _fail(exc)
+
+
+def _loaded(name: str) -> None:
+    if not _process.failed:
+        _process.loaded(name)
 
 
 def disarm() -> None:
@@ -277,48 +287,6 @@ def _counts(event: str, args: tuple[Any, ...]) -> bool:
         name = frame.f_globals.get("__name__", "")
         return args[1] is not None and not name.startswith("multiprocessing.")
     return True
-
-
-class _Finder:
-    """Finds the modules that are waited for, as the others would; learns when they are loaded."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the spec of one of those, with a loader around its own."""
-        if name not in _process.modules or _process.failed:
-            return None
-        for finder in list(sys.meta_path):
-            if finder is not self and hasattr(finder, "find_spec"):
-                spec = finder.find_spec(name, path, target)
-                if spec is not None:
-                    if hasattr(spec.loader, "exec_module"):
-                        spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
-                    return spec
-        return None
-
-
-class _Loader:
-    """A module's own loader, and word of when it is done; takes no part in the module after."""
-
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return what the module's own loader makes."""
-        made: ModuleType | None = self._loader.create_module(spec)
-        return made
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Load the module by its own loader."""
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _process.loaded(module.__name__)
 
 
 class _Shield:

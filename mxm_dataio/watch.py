@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
-from . import coverage, network
+from . import callers, coverage, network
 from .callers import Stack
 from .coverage import CONNECTION, LIBRARY, PROCESS
 from .environment import AUTO
 from .errors import ReplayMissError
+from .guard import Guard
 from .hosts import Allowed, Target, is_loopback
 from .models import Unseen
+from .natives import NATIVE
 from .network import Child, Question
 
 # By these the standard library asks the machine about itself (``uname``, ``ldconfig``).
@@ -23,7 +25,7 @@ _STARTS = {
     "multiprocessing.popen_forkserver": "multiprocessing (forkserver)",
     "multiprocessing.popen_spawn_posix": "multiprocessing (spawn)",
 }
-_MODULES = frozenset({*coverage.NATIVE, *_STARTS})
+_MODULES = frozenset({*NATIVE, *_STARTS})
 
 
 class Watched(Protocol):
@@ -57,6 +59,7 @@ class Watch:
         self._refuse = refuse
         self._times: dict[tuple[str, str, str], int] = {}
         self._refused: set[tuple[str, str]] = set()
+        self._guard = Guard(self._allowed.names, self._using) if refuse else None
         # Module → who imports it, until it is seen to be there.
         self._imports: dict[str, str] = {}
         self._libraries: set[str] = set()
@@ -68,11 +71,20 @@ class Watch:
             ConfigError: an audit hook of the process admits no other.
         """
         network.install(self, _MODULES)
+        if self._guard is not None:
+            self._guard.install()
         self.begun()
 
     def stop(self) -> None:
         """Watch no more."""
         network.remove(self)
+        if self._guard is not None:
+            self._guard.remove()
+
+    def loaded(self, library: str) -> None:
+        """Take a library that connects unseen, as it is loaded; see :class:`.Guard`."""
+        if self._guard is not None:
+            self._guard.loaded(library)
 
     def begun(self) -> None:
         """Note that a session has begun to watch, and what it can't see from its start."""
@@ -140,7 +152,7 @@ class Watch:
 
     def _take_loaded(self) -> None:
         """Take what is loaded by now; not every way of importing raises an event."""
-        for name in coverage.NATIVE:
+        for name in NATIVE:
             if name in sys.modules and name not in self._libraries:
                 self._libraries.add(name)
                 self._add(LIBRARY, name, self._imports.pop(name, ""))
@@ -164,9 +176,25 @@ class Watch:
             method="CONNECT",
             url=str(target),
         )
+        return self._noted(error, caller)
+
+    def _using(self, library: str) -> ReplayMissError:
+        """Return the refusal of a library that connects without Python's sockets."""
+        caller = callers.stack(sys._getframe(1)).caller
+        by = f" by {caller}" if caller and caller.partition(".")[0] != library else ""
+        error = ReplayMissError(
+            f"the use of {library}{by} was refused: replay is offline, and what "
+            f"{NATIVE[library]} fetches is neither recorded nor replayed; make the call through "
+            f"requests or urllib3, or let it connect with allowed_hosts=[{library!r}]",
+            method="CONNECT",
+            url=library,
+        )
+        return self._noted(error, caller)
+
+    def _noted(self, error: ReplayMissError, caller: str) -> ReplayMissError:
         self._session.adopt()
-        if (str(target), caller) not in self._refused:
-            self._refused.add((str(target), caller))
+        if (error.url, caller) not in self._refused:
+            self._refused.add((error.url, caller))
             self._session.missed(error)
         return error
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ..account import Account, account_of
-from ..coverage import CONNECTION, LIBRARY, NATIVE, PROCESS
+from ..coverage import CONNECTION, LIBRARY, PROCESS
 from ..models import Session, Status, Unseen
+from ..natives import NATIVE
 from ..store import Store
 from ..utils import counted
 from .common import WRONG, json_option, print_line, printable, root_option
