@@ -33,7 +33,7 @@ from .memory import MemoryStore, Taken, Tape
 from .models import Exchange, Exhausted, Headers, Mode, Status
 from .policy import Decision, Serve
 from .recordings import Recording, exchange_of
-from .runs import Run, State, Used
+from .runs import Call, Run, State, Used
 from .splice import New, Old, splice_shared
 from .stack import current_task
 from .tapes import load, locked, marks, remove, save
@@ -228,23 +228,18 @@ class CassetteSession(IngestSession):
     def _tell(self, run: Run, own: Tape, made: Iterable[str], *, kept: bool) -> None:
         """Tell the run of tests what was done with the cassette, and with those shared."""
         how = "replay" if self.mode is Mode.REPLAY else self.word if kept else ""
-        used = Used(str(self.path), tuple(run.progress.ran[self._ran :]), how, only=self.only)
+        used = Used(
+            "", tuple(run.progress.ran[self._ran :]), how, only=self.only, marked=self.marked
+        )
         details = run.details or self.word == "rewrite"
         for tape in (own, *self._others):
-            mine = tape is own
+            path, shared = os.path.realpath(tape.path), tape is not own
             told = zip(marks(tape.document.calls), tape.held, strict=True) if details else ()
-            calls = [(mark, held.played, str(held)) for mark, held in told]
-            left = tuple((mark, text) for mark, played, text in calls if not played)
-            answered = [mark for mark, played, _ in calls if played]
-            run.used.append(
-                used._replace(
-                    path=os.path.realpath(tape.path),
-                    left=left,
-                    made=(*answered, *made) if mine else tuple(answered),
-                    shared=not mine,
-                    marked=self.marked,
-                )
+            found = tuple(
+                Call(mark, held.params_hash, held.played, str(held)) for mark, held in told
             )
+            recorded = () if shared else tuple(made)
+            run.used.append(used._replace(path=path, calls=found, made=recorded, shared=shared))
 
     def _write(self, memory: MemoryStore, own: Tape) -> Iterable[str]:
         """Write what was recorded, and return the marks of all that the run has recorded."""

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .formats import cassette
 from .pytest_project import Project
-from .runs import Used
+from .runs import Call, Used
 from .tapes import drop, load, marks, remove
 from .utils import counted
 
@@ -95,8 +96,8 @@ class Usage:
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take what another process has dumped."""
-        for path, tests, how, left, made, *rest in data["used"]:
-            calls = tuple((mark, text) for mark, text in left)
+        for path, tests, how, told, made, *rest in data["used"]:
+            calls = tuple(Call(*call) for call in told)
             self.used.append(Used(path, tuple(tests), how, calls, tuple(made), *rest))
         for name, file, names, shared in data["tests"]:
             self.tests[name] = Collected(name, file, tuple(names), tuple(shared))
@@ -128,11 +129,7 @@ class Usage:
             if len(own) != 1 or not own <= ({"rewrite"} if rewritten else _JUDGED):
                 # Who only replays it has not made it; and who adds to it leaves the rest.
                 continue
-            made = {mark for one in uses for mark in one.made}
-            left = dict(call for one in uses for call in one.left if call[0] not in made)
-            # Another answer may have taken the place of the one that was there.
-            there = _marks(Path(path)) if left else ()
-            calls = tuple((mark, left[mark]) for mark in there if mark in left)
+            calls = _left(Path(path), uses)
             if calls:
                 tests = dict.fromkeys(test for one in uses for test in one.tests)
                 why = self._why_not(Path(path), uses)
@@ -227,9 +224,34 @@ def _cassettes(folder: Path) -> Iterator[Path]:
                     yield path
 
 
-def _marks(path: Path) -> list[str]:
+def _left(path: Path, uses: Iterable[Used]) -> tuple[tuple[str, str], ...]:
+    """Return the calls of a cassette that were used by none, as it is now: mark and text."""
+    known: dict[str, Call] = {}
+    needed: Counter[str] = Counter()
+    played: set[str] = set()
+    made: set[str] = set()
+    for one in uses:
+        made.update(one.made)
+        for call in one.calls:
+            known[call.mark] = call
+            if call.played:
+                played.add(call.mark)
+                needed[call.params_hash] += 1
+    if played | made >= known.keys():
+        return ()
     _, document = load(path)
-    return marks(document.calls) if document is not None else []
+    there = marks(document.calls) if document is not None else []
+    needed.subtract(known[mark].params_hash for mark in there if mark in played)
+    left = []
+    for mark in there:
+        if mark not in known or mark in played or mark in made:
+            continue
+        if needed[known[mark].params_hash] > 0:
+            # Where each worker, or each test, began with the first, one process needs further ones.
+            needed[known[mark].params_hash] -= 1
+        else:
+            left.append((mark, known[mark].text))
+    return tuple(left)
 
 
 def lines(usage: Usage, here: Path) -> Iterator[str]:

@@ -19,6 +19,22 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 
+class Call(NamedTuple):
+    """A call of a cassette, and whether it was used.
+
+    Attributes:
+        mark: what tells it from the others; see :func:`.tapes.marks`.
+        params_hash: of its identity: calls that have the same answer one after the other.
+        played: it has answered.
+        text: its method and URL.
+    """
+
+    mark: str
+    params_hash: str
+    played: bool
+    text: str
+
+
 class Used(NamedTuple):
     """What was done with a cassette while it was open.
 
@@ -26,8 +42,8 @@ class Used(NamedTuple):
         path: of the cassette.
         tests: node ids of those that ran meanwhile.
         how: ``replay``, or ``rewrite``; with anything else, what was not asked for means nothing.
-        left: the calls that answered none: the mark of each (see :func:`.tapes.marks`) and a text.
-        made: the marks of calls that answered, or were recorded.
+        calls: that were in it when it was opened.
+        made: the marks of the calls that the run has recorded.
         shared: it was replayed beside the session's own.
         only: node id of the one test whose name the file has; empty if others may have it, too.
         marked: a test's marker or fixture opened it, not its own code.
@@ -36,7 +52,7 @@ class Used(NamedTuple):
     path: str
     tests: tuple[str, ...] = ()
     how: str = ""
-    left: tuple[tuple[str, str], ...] = ()
+    calls: tuple[Call, ...] = ()
     made: tuple[str, ...] = ()
     shared: bool = False
     only: str = ""

@@ -9,7 +9,7 @@ import pytest
 
 from mxm_dataio.pytest_project import Project
 from mxm_dataio.pytest_usage import Collected, Usage, default_folder, lines, prune
-from mxm_dataio.runs import Used
+from mxm_dataio.runs import Call, Used
 from mxm_dataio.tapes import load, marks
 
 
@@ -48,10 +48,16 @@ def used(
 ) -> Used:
     path = tree / "cassettes" / module / f"{name}.json"
     told = marks(load(path, needed=True)[1].calls)  # type: ignore[union-attr]
-    calls = tuple((told[place], f"GET http://h/{place}") for place in left)
-    made = tuple(mark for place, mark in enumerate(told) if place not in left)
+    calls = tuple(
+        Call(mark, f"hash {place % 3}", place not in left, f"GET http://h/{place}")
+        for place, mark in enumerate(told)
+    )
+    if how == "rewrite":
+        made = tuple(call.mark for call in calls if call.played)
+        more = {"made": made, **more}
+        calls = tuple(call._replace(played=False) for call in calls)
     test = f"{module}.py::{name}"
-    given = {"tests": (test,), "left": calls, "made": made, "only": test, "marked": True, **more}
+    given = {"tests": (test,), "calls": calls, "only": test, "marked": True, **more}
     return Used(str(path), how=how, **given)  # type: ignore[arg-type]
 
 
@@ -122,6 +128,18 @@ def test_a_call_is_superfluous_if_no_test_has_used_it(tree: Path) -> None:
     assert dropped(tree, made) == {"test_a/test_one.json": ["2"], **GONE}
     list(prune(made, tree))
     assert urls(tree / "cassettes/test_a/test_one.json") == ["0", "1"]
+
+
+def test_uses_of_one_call_add_up(tree: Path) -> None:
+    # The same call three times, and two workers of which each has begun with the first.
+    path = record(tree / "cassettes/test_a/test_one.json", "0", "1", "2", "0", "1", "2", "0")
+    made = usage(tree)
+    for left in ((3, 4, 5, 6), (3, 4, 5, 6)):
+        made.used.append(used(tree, "test_a", "test_one", *left))
+    del made.used[0]
+    assert dropped(tree, made) == {"test_a/test_one.json": ["6"], **GONE}
+    list(prune(made, tree))
+    assert urls(path) == ["0", "1", "2", "0", "1", "2"]
 
 
 def test_calls_are_told_by_what_they_are_not_by_their_places(tree: Path) -> None:
