@@ -213,7 +213,12 @@ class CassetteSession(IngestSession):
     def _end(self, raised: BaseException | None) -> None:
         memory, own = self._memory, self._own
         super()._end(raised)
-        if memory is None or own is None or os.getpid() != memory.pid:
+        if memory is None or own is None:
+            if self.run is not None:
+                # It is some test's, all the same.
+                self.run.used.append(Used(os.path.realpath(self.path)))
+            return
+        if os.getpid() != memory.pid:
             return
         failed = raised is not None and not (isinstance(raised, SystemExit) and not raised.code)
         kept = self.keep and not (failed and not self._keep_failed)

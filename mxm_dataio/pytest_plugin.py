@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -240,8 +241,10 @@ def dataio(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     from .pytest_names import cassette_name
 
     name = request.getfixturevalue("dataio_cassette_name")
-    only = name == cassette_name(request.node.name, _class_name(request.node))
-    yield from _session(request, marks, name, _old_name(request.node), only=only)
+    if name != cassette_name(request.node.name, _class_name(request.node)):
+        yield from _session(request, marks, name)
+    else:
+        yield from _session(request, marks, name, _old_name(request.node), only=True)
 
 
 @pytest.fixture(scope="class")
@@ -250,7 +253,7 @@ def dataio_class(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     from .pytest_names import cassette_name
 
     name = cassette_name(_class_name(request.node) or request.node.name)
-    old = cassette_name(request.cls.__name__) if request.cls else name
+    old = cassette_name(request.cls.__name__) if request.cls else ""
     yield from _session(request, _marks(request.node), name, old)
 
 
@@ -336,12 +339,16 @@ def _session(
         only: no other test has a cassette of this name.
         folder: where that lies, if not with the module's.
     """
+    from .pytest_usage import default_folder
+
     # A test before this one may have gone to another folder.
     start = request.config.invocation_params.dir
     folder = start / (folder or request.getfixturevalue("dataio_cassette_dir"))
     options = _options(request, marks)
-    if only and name != old and options["mode"] != "rewrite" and not _is_there(folder, name):
-        name, only = (old, False) if _is_there(folder, old) else (name, only)
+    if options["mode"] != "rewrite" and not _is_there(folder, name) and _is_there(folder, old):
+        name, only = old, False
+    # Files of tests that have one folder may have tests of one name.
+    only = only and folder == default_folder(request.path)
     opened = _opened(request, marks, folder / f"{name}.json", options, request.node.nodeid, only)
     stash = request.config.stash
     wide = request.fixturename if request.scope != "function" else None
@@ -389,7 +396,7 @@ def _opened(
 
 
 def _is_there(folder: Path, name: str) -> bool:
-    return os.path.lexists(folder / f"{name}.json")
+    return name != "" and os.path.lexists(folder / f"{name}.json")
 
 
 # -- wider fixtures ----------------------------------------------------------------------------
@@ -658,6 +665,7 @@ class Account:
         self._chosen: list[pytest.Item] = []
         self._with_cassettes: list[pytest.Item] | None = None
         self._files: set[str] = set()
+        self._broken: set[str] = set()
         self._outcomes: dict[str, str] = {}
         # Of pytest-xdist: what the processes share, who has not told yet, and what was told.
         self._folder = getattr(config, "workerinput", {}).get("dataio")
@@ -720,14 +728,18 @@ class Account:
         output = getattr(node, "workeroutput", None) or {}
         if "dataio" in output:
             self._workers.discard(node.gateway.id)
-            self._gathered.append(output["dataio"])
+            if output["dataio"]:
+                self._gathered.append(json.loads(output["dataio"]))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note which files were collected as a whole."""
         # With --lf, pytest passes over files as if they had no tests.
         partial = self._config.getoption("lf", False)
-        if report.passed and "::" not in report.nodeid and not partial:
-            self._files.add(report.nodeid)
+        file, _, within = report.nodeid.partition("::")
+        if report.passed and not within and not partial:
+            self._files.add(file)
+        elif not report.passed:
+            self._broken.add(file)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -746,7 +758,8 @@ class Account:
             self._outcomes.pop(report.nodeid, None)
         elif outcome != "passed" and was != "failed":
             expected = outcome == "skipped" and hasattr(report, "wasxfail")
-            self._outcomes[report.nodeid] = "failed as expected" if expected else _TOLD[outcome]
+            told = "failed as expected" if expected else _TOLD.get(outcome, outcome)
+            self._outcomes[report.nodeid] = told
         elif report.when == "call" and was is None:
             self._outcomes[report.nodeid] = "passed"
 
@@ -755,8 +768,9 @@ class Account:
         """Hand on what was gathered, or drop what was not made again where that was asked for."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
-            output["dataio"] = self._usage().dump() if self._run or _reports(self._config) else {}
-        elif self._run or any(self._gathered):
+            gathered = self._run or _reports(self._config)
+            output["dataio"] = json.dumps(self._usage().dump()) if gathered else ""
+        elif self._run or self._gathered:
             from .pytest_usage import prune
 
             usage, here = self._usage(), self._config.invocation_params.dir
@@ -796,18 +810,17 @@ class Account:
         root = Path(os.path.realpath(config.rootpath))
         project = Project(root, config.getini("python_files"), config.getini("norecursedirs"))
         usage = Usage(project)
-        chosen = {
-            os.path.realpath(config.invocation_params.dir / arg.partition("::")[0])
-            for arg in config.args
-            if "::" in arg
-        }
-        files = {os.path.realpath(config.rootpath / file) for file in self._files}
-        usage.files = {file for file in files - chosen if Path(file).is_file()}
+        here = config.invocation_params.dir
+        chosen = [here / arg.partition("::")[0] for arg in config.args if "::" in arg]
+        # Of a module that was given by its dotted name, the file is not known.
+        whole = self._files - self._broken if all(path.exists() for path in chosen) else set()
+        files = {os.path.realpath(config.rootpath / file) for file in whole}
+        files -= {os.path.realpath(path) for path in chosen}
+        usage.files = {file for file in files if Path(file).is_file()}
         usage.tests = {item.nodeid: _test(item) for item in self._items}
         usage.used = list(self._run.used) if self._run else []
         for gathered in self._gathered:
-            if gathered:
-                usage.load(gathered)
+            usage.load(gathered)
         usage.outcomes = dict(self._outcomes)
         if self._workers:
             usage.broken = "not all workers have told what they did"
@@ -830,7 +843,8 @@ def _test(item: pytest.Item) -> Collected:
 
     marks = _marks(item)
     names = []
-    if marks or any(name.startswith("dataio") for name in getattr(item, "fixturenames", ())):
+    fixtures = {name for name in getattr(item, "fixturenames", ()) if name.startswith("dataio")}
+    if marks or fixtures - {"dataio_config", "dataio_cassette_dir", "dataio_cassette_name"}:
         outer = _class_name(item).split(".")
         classes = [".".join(outer[: count + 1]) for count in range(len(outer))]
         own = [cassette_name(item.name, classes[-1]), _old_name(item)]

@@ -139,29 +139,42 @@ class Usage:
         """Return why calls of a cassette may be needed that were not used; empty if they can't."""
         if self.broken:
             return self.broken
-        only = {one.only for one in uses if not one.shared}
-        for had in (name for one in uses for name in one.tests):
-            if self.outcomes.get(had) != PASSED:
-                return self._told(had)
-        left = [test for test in self.tests.values() if self.outcomes.get(test.id) != PASSED]
+        for test in (name for one in uses for name in one.tests):
+            if self.outcomes.get(test) != PASSED:
+                return self._told(test)
         known = {default_folder(Path(file)) for file in self.files}
-        for test in left:
-            here = path.parent == default_folder(Path(test.file)) or path.parent not in known
-            if (here and path.stem in test.names) or path.name in test.shared:
-                return self._told(test.id)
+        left = self._left()
+        for one in left:
+            here = path.parent == default_folder(Path(one.file)) or path.parent not in known
+            if (here and path.stem in one.names) or path.name in one.shared:
+                return self._told(one.id)
         uncollected = self._uncollected()
-        for file in uncollected:
-            if path.parent == default_folder(file) and (len(only) != 1 or "" in only):
+        only = {one.only for one in uses if not one.shared}
+        for file in uncollected if len(only) != 1 or "" in only else ():
+            if path.parent == default_folder(file) or path.parent not in known:
                 return f"not all tests of {file.name} were collected"
-        doubtful = {Path(test.file) for test in left} | uncollected
+        doubtful = {Path(one.file) for one in left} | uncollected
         if doubtful:
             for file in sorted(doubtful | self.project.helpers()):
                 if self.project.may_open(file, path):
                     return f"not all tests have passed, and by {file.name} others may have it"
         return ""
 
+    def _left(self) -> list[Collected]:
+        """Return the tests that have not passed, or whose cassettes are not known though they did.
+
+        (With ``mode="off"`` none is opened.)
+        """
+        opened = {test for one in self.used if one.marked for test in one.tests}
+        return [
+            test
+            for test in self.tests.values()
+            if self.outcomes.get(test.id) != PASSED or (test.names and test.id not in opened)
+        ]
+
     def _told(self, test: str) -> str:
-        return f"{test} {self.outcomes.get(test, 'has not run')}"
+        outcome = self.outcomes.get(test, "has not run")
+        return f"{test} {outcome if outcome != PASSED else 'has not opened it'}"
 
     def _uncollected(self) -> set[Path]:
         known = {Path(file) for file in self.files}
