@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from .tapes import drop, load, marks, remove
 from .utils import counted
 
 PASSED = "passed"
+# In the names of cassettes of fixtures, which any test may ask for; see :mod:`.pytest_fixtures`.
+_FIXTURES = re.compile(r"\bfixture\.|(?:setUp|tearDown|setup_|teardown_)(?:Class|class|module)\b")
 # Bytes of a file by which a cassette is known.
 _HEAD = 200
 _JUDGED = frozenset({"replay", "rewrite"})
@@ -146,7 +149,8 @@ class Usage:
         left = self._left()
         for one in left:
             here = path.parent == default_folder(Path(one.file)) or path.parent not in known
-            if (here and path.stem in one.names) or path.name in one.shared:
+            named = path.stem in one.names or (one.names and _FIXTURES.search(path.stem))
+            if (here and named) or path.name in one.shared:
                 return self._told(one.id)
         uncollected = self._uncollected()
         only = {one.only for one in uses if not one.shared}
