@@ -990,8 +990,8 @@ class IngestSession:
 
         Raises:
             IntegrityError: the stored payload is missing or damaged.
-            StoreError: the body was longer than ``max_body``, and what came is not at hand any
-                more (it is for a while behind :meth:`request`).
+            StoreError: the body is not stored (``mode="off"``), or longer than ``max_body``, and
+                not at hand any more: of such answers the last 64 are, up to 64 MiB.
         """
         return self._asking.content(response)
 

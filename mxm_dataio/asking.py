@@ -27,9 +27,9 @@ from .reentry import Here, within
 from .registry import fetcher_for
 from .utils import dotted, instant
 
-# Answers held for the program because the store has them without their secrets, or not whole: how
-# many, and how many bytes of them besides the last.
-_REAL, _REAL_SIZE = 64, 64 << 20
+# Answers held for the program that the store has without their secrets, not whole, or not at all:
+# how many, and how many bytes of them besides the last.
+_HELD, _HELD_SIZE = 64, 64 << 20
 
 
 class Collector:
@@ -98,9 +98,8 @@ class Asking:
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
         self._http: HTTPFetcher | None = None
-        self._unstored: dict[str, tuple[bytes, dict[str, str]]] = {}
-        # Answers that came with a secret, which the store does not have.
-        self._real: dict[str, tuple[bytes, dict[str, str]]] = {}
+        # By request, the latest answers that are not as they came, if at all, in the store.
+        self._held: dict[str, tuple[bytes, dict[str, str]]] = {}
 
     def close(self) -> None:
         """Close the connections held open."""
@@ -143,13 +142,21 @@ class Asking:
         if answer is None:
             return self._unstored_answer(asked, result)
         if (answer.redacted or answer.truncated) and self._ingest.mode is not Mode.REPLAY:
-            # The program gets what came; only so many, since they are held in memory.
-            self._real[answer.request_id] = (result.content, dict(result.headers))
-            size = sum(len(content) for content, _ in self._real.values())
-            while len(self._real) > 1 and (len(self._real) > _REAL or size > _REAL_SIZE):
-                oldest, _ = self._real.pop(next(iter(self._real)))
-                size -= len(oldest)
+            # The program gets what came.
+            self._hold(answer.request_id, result)
         return answer
+
+    def _hold(self, request_id: str, result: FetchResult) -> None:
+        """Hold an answer in memory for a while, in the place of the oldest."""
+        self._held[request_id] = (result.content, dict(result.headers))
+        # Of a copy: other threads hold theirs meanwhile.
+        held = list(self._held.items())
+        size = sum(len(content) for _, (content, _) in held)
+        for left, (oldest, (content, _)) in zip(range(len(held), 1, -1), held, strict=False):
+            if left <= _HELD and size <= _HELD_SIZE:
+                break
+            self._held.pop(oldest, None)
+            size -= len(content)
 
     def content(self, response: Response) -> bytes:
         """Return the bytes of an answer, its content coding undone.
@@ -158,12 +165,19 @@ class Asking:
             IntegrityError: the stored payload is missing or damaged.
             StoreError: not all of them were kept.
         """
-        held = self._unstored.get(response.request_id) or self._real.get(response.request_id)
+        held = self._held.get(response.request_id)
         if held is not None:
             content, headers = held
         else:
-            if self._ingest.store is None:
+            store = self._ingest.store
+            if store is None and response.bytes_path is not None:
                 raise ConfigError("the session is closed; read response.bytes_path")
+            if store is None or self._is_unstored(store, response):
+                raise StoreError(
+                    f"{response.method} {response.url}: this body is not stored, and not at hand "
+                    f"any more (the last {_HELD} are, {_HELD_SIZE >> 20} MiB of them): ask for the "
+                    "content as soon as the answer is there"
+                )
             if response.truncated:
                 raise StoreError(
                     f"{response.method} {response.url}: {response.size} bytes of this body are "
@@ -172,11 +186,14 @@ class Asking:
                     path=response.bytes_path,
                 )
             headers = dict(response.headers)
-            with self._ingest.store.open(response) as file:
+            with store.open(response) as file:
                 content = file.read()
         if any(name.lower() == "content-encoding" for name in headers):
             return self._http_fetcher().decode(content, headers)
         return content
+
+    def _is_unstored(self, store: Keeping, response: Response) -> bool:
+        return response.bytes_path is None and store.exchange(response.request_id) is None
 
     def _http_fetcher(self) -> HTTPFetcher:
         if self._http is None:
@@ -263,7 +280,7 @@ class Asking:
         return answer
 
     def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
-        self._unstored[asked.id] = (result.content, dict(result.headers))
+        self._hold(asked.id, result)
         return Response(
             request_id=asked.id,
             method=asked.method,

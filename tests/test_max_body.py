@@ -11,7 +11,9 @@ import random
 import re
 import sqlite3
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -418,7 +420,7 @@ def test_request_gives_the_program_all_of_it(
 def test_contents_that_are_not_kept_are_held_for_a_while(
     server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mxm_dataio.asking._REAL_SIZE", 12_000)
+    monkeypatch.setattr("mxm_dataio.asking._HELD_SIZE", 12_000)
     with IngestSession("s", tmp_path, max_body=10) as ingest:
         answers = [ingest.request(f"{server.url}/length?{n}") for n in range(4)]
         for late in answers[:2]:
@@ -503,3 +505,55 @@ def test_a_child_s_memory_can_be_measured() -> None:
         assert len(bytes([1 + os.urandom(1)[0] % 255]) * (40 << 20)) == 40 << 20
 
     assert 39 << 20 < growth(fill) < 48 << 20
+
+
+class TestNothingIsStored:
+    """Answers of ``mode="off"``, which has no store to ask for them later."""
+
+    def test_what_is_held_does_not_grow(self, tmp_path: Path) -> None:
+        size = 100_000
+
+        class Fetching:
+            def fetch(self, request: object) -> bytes:
+                return bytes(bytearray(size))
+
+        register("off-fetched", Fetching())
+        try:
+            with IngestSession("off-fetched", tmp_path, "off") as ingest:
+                answers = []
+                tracemalloc.start()
+                try:
+                    for _ in range(200):
+                        answers.append(ingest.request("here"))
+                        assert len(ingest.content(answers[-1])) == size
+                    held, _ = tracemalloc.get_traced_memory()
+                finally:
+                    tracemalloc.stop()
+                assert held < 64 * size + 1_000_000
+                with pytest.raises(StoreError, match="as soon as the answer is there"):
+                    ingest.content(answers[0])
+                assert len(ingest.content(answers[-64])) == size
+        finally:
+            unregister("off-fetched")
+
+    def test_few_large_ones(
+        self, server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("mxm_dataio.asking._HELD_SIZE", 12_000)
+        with IngestSession("s", tmp_path, "off") as ingest:
+            answers = [ingest.request(f"{server.url}/length?{n}") for n in range(4)]
+            assert [ingest.content(one) for one in answers[2:]] == [BODY, BODY]
+            for late in answers[:2]:
+                with pytest.raises(StoreError, match=f"GET {server.url}.* is not stored"):
+                    ingest.content(late)
+        # Behind the end, as within.
+        assert ingest.content(answers[3]) == BODY
+
+    def test_threads(self, server: RawServer, tmp_path: Path) -> None:
+        with IngestSession("s", tmp_path, "off") as ingest, ThreadPoolExecutor(8) as pool:
+
+            def ask(number: int) -> bytes:
+                return ingest.content(ingest.request(f"{server.url}/length?{number}"))
+
+            assert set(pool.map(ask, range(300))) == {BODY}
+            assert len(ingest._asking._held) <= 64
