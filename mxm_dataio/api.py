@@ -878,7 +878,7 @@ class IngestSession:
                 self._lost(call, "the store could not be opened")
             return
         try:
-            recorder.record(
+            unread = recorder.record(
                 call,
                 identity,
                 attempts,
@@ -893,6 +893,9 @@ class IngestSession:
                 self.problem(exc)
             else:
                 self._lost(call, str(exc) if isinstance(exc, RuleError) else repr(exc))
+        else:
+            if unread is not None:
+                self.problem(StoreError(unread))
 
     def _stored(self, request_id: str) -> Exchange | None:
         store = self.store

@@ -224,6 +224,16 @@ def redone(header: str, content: bytes) -> bytes:
     return content
 
 
+def missing(header: str) -> str:
+    """Return what is missing to undo codings, in words; empty if nothing is."""
+    for name in codings_of(header):
+        try:
+            DECODERS.get(name, Decoder)()
+        except ConfigError as exc:
+            return str(exc)
+    return ""
+
+
 class Pieces:
     """The content of a body piece by piece.
 

@@ -52,6 +52,8 @@ from .secret_names import SHORTEST, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type
 
+# Takes the place of a body that can't be looked into.
+UNREAD = PLACEHOLDER.encode("ascii")
 # Bodies up to this are freed of their coding for their names' sake alone.
 _CODED_ORDINARY = 16 << 10
 # Input taken at a time as a body is inflated, and how many members of gzip it may have.
@@ -344,7 +346,7 @@ class Secrets:
         found = opened(body, content_type, coding)
         if found is None:
             version = self.version
-            clean = PLACEHOLDER.encode() if self.rules.names or self.rules.rules else body
+            clean = UNREAD if self.rules.names or self.rules.rules else body
         else:
             clean = self.rules.body(found.content, content_type, self.learn)
             version = self.version

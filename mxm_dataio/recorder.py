@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .codings import missing
 from .content import BEGINNING, LARGEST, content_headers, has_values
 from .entries import CapturedAttempt, CapturedCall, Entry, InSession
 from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
 from .keeping import Keeping
-from .masking import Clear, Secrets
+from .masking import UNREAD, Clear, Secrets
 from .models import Exchange, Framing, Session
 from .payloads import Spool
 
@@ -56,7 +57,7 @@ class Recorder:
         body: bytes | Spool | None = None,
         kind: str = "",
         stored: Exchange | None = None,
-    ) -> None:
+    ) -> str | None:
         """Redact and store a call. On return it survives the process, however that ends.
 
         Args:
@@ -66,6 +67,9 @@ class Recorder:
             body: the request's body as it was sent.
             kind: the call's label.
             stored: the exchange that answered in the source's place.
+
+        Returns:
+            What of it was not stored and why, if something was not.
 
         Raises:
             StoreError: disk or database refused.
@@ -82,7 +86,15 @@ class Recorder:
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
+        unread = None
         upload = self._clean_body(body, call.head) if body else None
+        if upload is not None and upload.size == len(UNREAD) and upload.content() == UNREAD:
+            coding = content_headers(parse_head(call.head)[2])[1]
+            unread = (
+                f"{call.method} {secrets.shown(call.url)}: what it sent under Content-Encoding "
+                f"{coding} was not kept, since it can't be looked into for secrets: "
+                f"{missing(coding)}"
+            )
         document = secrets.document(identity.document(vary))
         url, head = secrets.url(call.url), self._request_head(call.head)
         if call.failure is not None or any(attempt.failure for attempt in clean):
@@ -122,6 +134,7 @@ class Recorder:
         finally:
             if upload is not None:
                 upload.discard()
+        return unread
 
     def _vary(self, head: bytes) -> tuple[str, ...]:
         """Return the names that a head's ``Vary`` lists."""
