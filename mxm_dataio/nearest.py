@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import MALFORMED, NearMiss
 from .models import Request
+from .multipart import part_name
 
 _SHOWN = 3
 _TEXT = 60
@@ -130,8 +131,21 @@ def _body(asked: Any, stored: Any) -> Iterable[str]:
     elif kind == "json":
         for path, left, right in _json_differences("$", mine, theirs):
             yield f"body {path}: asked {left}, recorded {right}"
+    elif kind == "multipart":
+        yield from _parts(mine, theirs)
     else:
         yield f"body: {kind} differs"
+
+
+def _parts(mine: list[Any], theirs: list[Any]) -> Iterable[str]:
+    if len(mine) != len(theirs):
+        yield f"body: asked {len(mine)} parts, recorded {len(theirs)}"
+        return
+    for place, (left, right) in enumerate(zip(mine, theirs, strict=True), 1):
+        if left != right:
+            name = part_name(left.get("headers", ()))
+            what = "content" if left.get("headers") == right.get("headers") else "headers"
+            yield f"body part {place}{f' ({_short(name)})' if name else ''}: it has other {what}"
 
 
 def _json_differences(path: str, mine: Any, theirs: Any) -> Iterable[tuple[str, str, str]]:

@@ -15,6 +15,8 @@ from mxm_dataio.nearest import nearest
 URL = "https://h.example/v1/bars"
 JSON = (("Content-Type", "application/json"),)
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
+PARTS = [("Content-Type", "multipart/mixed; boundary=b")]
+NAMED = b'Content-Disposition: form-data; name="me"'
 
 
 def document(method: str = "GET", url: str = URL, **more: Any) -> str:
@@ -98,6 +100,21 @@ def body(value: Any) -> dict[str, Any]:
         (document(headers=FORM, body=b"a=1"), recorded(), "body: the recorded call has none"),
         (document(), recorded(headers=FORM, body=b"a=1"), "body: this call has none"),
         (document(body=b"\x00"), recorded(body=b"\x01"), "body: sha256 differs"),
+        (
+            document(headers=PARTS, body=b"--b\n\n1\n--b\n%s\n\n2\n--b--" % NAMED),
+            recorded(headers=PARTS, body=b"--b\n\n1\n--b\n%s\n\n3\n--b--" % NAMED),
+            "body part 2 ('me'): it has other content",
+        ),
+        (
+            document(headers=PARTS, body=b"--b\nA: 1\n\n1\n--b--"),
+            recorded(headers=PARTS, body=b"--b\nA: 2\n\n1\n--b--"),
+            "body part 1: it has other headers",
+        ),
+        (
+            document(headers=PARTS, body=b"--b\n\n1\n--b\n\n2\n--b--"),
+            recorded(headers=PARTS, body=b"--b\n\n1\n--b--"),
+            "body: asked 2 parts, recorded 1",
+        ),
         (
             document(**body({"a": 1})),
             recorded(headers=FORM, body=b"a=1"),
