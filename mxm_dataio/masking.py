@@ -393,7 +393,9 @@ class Secrets:
         """Say whether an answer's body is looked into for names of secrets."""
         if not self.rules.tokens or size > answers.LARGEST:
             return False
-        return size <= answers.ORDINARY or asked.login
+        if size <= answers.ORDINARY or asked.by_place:
+            return True
+        return asked.login and size <= 4 * answers.ORDINARY
 
     def answer_body(
         self, content: bytes, head: bytes, method: str, url: str, *, cut: bool = False
