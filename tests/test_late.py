@@ -125,6 +125,19 @@ def test_it_is_masked_and_replays(way: Any, visit: Visit, pad: int, tmp_path: Pa
     assert set(live) == {200}
 
 
+@pytest.mark.parametrize("visit", [page_first, path_first])
+def test_a_cassette_does_not_grow(visit: Visit, tmp_path: Path) -> None:
+    tape = tmp_path / "tape.json"
+    texts = []
+    with RawServer(site(KEY)) as server:
+        for mode in ("new_episodes", "new_episodes", "rewrite", "none"):
+            with use_cassette(tape, mode), requests.Session() as web:
+                assert set(visit(web, server.url)) == {200}
+            texts.append(tape.read_text())
+    assert len(set(texts)) == 1
+    assert KEY not in texts[0]
+
+
 def store_page_first(root: Path, url: str) -> IngestSession:
     """Record a page, have it moved to its place, and only then send its token as one."""
     with IngestSession("s", root) as ingest, requests.Session() as web:
