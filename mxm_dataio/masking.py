@@ -47,8 +47,8 @@ from .errors import RuleError
 from .heads import parse_head
 from .models import Failure, Headers
 from .needles import Needles, coded, holds, masked, masked_end, masked_wide, needles_of
-from .redaction import PASSING_NAMES, Found, Redaction
-from .secret_names import SHORTEST, is_plain, looks_drawn
+from .redaction import Found, Redaction
+from .secret_names import SHORTEST, is_passing, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
 from .utils import canonical_json, media_type
 
@@ -124,7 +124,7 @@ class Secrets:
         """
         if not self.rules.values:
             return
-        passing = found.name in PASSING_NAMES
+        passing = is_passing(found.name)
         for value in _readings(found.value):
             token = tokens.parsed(value)
             if token is not None and token.signature == PLACEHOLDER:

@@ -23,6 +23,7 @@ from .models import Headers
 from .named_values import Kind
 from .secret_names import (
     COMPANY,
+    PERHAPS_NAMES,
     SECRET_HEADERS,
     SECRET_NAMES,
     goes_with,
@@ -34,7 +35,6 @@ from .secret_names import (
     may_be_secret,
     may_hold_secret_words,
 )
-from .secret_names import PASSING_NAMES as PASSING_NAMES
 from .tokens import stand_in
 
 PLACEHOLDER = tokens.PLACEHOLDER
@@ -178,6 +178,11 @@ class Redaction:
         if kind is not _Kind.PERHAPS:
             return kind is _Kind.SECRET
         return value is not None and looks_drawn(value) and not is_plain(value)
+
+    def may_be_secret(self, name: str) -> bool:
+        """Say whether :meth:`is_secret` says so of any value."""
+        kind = _kind(name, self.names, self.words, self.exempt_names)
+        return kind is _Kind.SECRET or kind is _Kind.PERHAPS
 
     def is_secret_header(self, name: str) -> bool:
         """Say whether a header, in any case, is secret."""
@@ -510,14 +515,15 @@ class _Masking:
         self._into = into
 
     def asks(self, name: str) -> bool:
-        return bool(self._rules.rules) or self._rules.is_secret(name)
+        return bool(self._rules.rules) or self._rules.may_be_secret(name)
 
     def names_in(self, text: str) -> bool:
         rules, lower = self._rules, text.lower()
-        if rules.rules or not rules.names.isdisjoint(lower.split('"')):
+        listed = rules.names | PERHAPS_NAMES if rules.words else rules.names
+        if rules.rules or not listed.isdisjoint(lower.split('"')):
             return True
         words = rules.words and may_hold_secret_words(lower)
-        return words and any(map(rules.is_secret, text.split('"')))
+        return words and any(map(rules.may_be_secret, text.split('"')))
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         rules = self._rules
@@ -528,7 +534,8 @@ class _Masking:
         if kind is Kind.SIGNATURE:
             secret = bool(rules.names)
         else:
-            secret = kind not in (Kind.ELEMENT, Kind.PASSING) and rules.is_secret(name)
+            said = value if kind is Kind.TEXT else None
+            secret = kind not in (Kind.ELEMENT, Kind.PASSING) and rules.is_secret(name, said)
         if not secret or value in _NOTHINGS[kind]:
             return None
         if kind in (Kind.TEXT, Kind.SIGNATURE):

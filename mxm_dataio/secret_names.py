@@ -43,8 +43,7 @@ SECRET_NAMES = frozenset(
     x-goog-signature x-oss-credential x-oss-date x-oss-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
-# The values of these are made anew for each call, and worth nothing behind it.
-PASSING_NAMES = frozenset(
+_PASSING = frozenset(
     """
     assertion client_assertion code_verifier oauth_nonce oauth_signature oauth_timestamp
     q-key-time q-sign-time q-signature sig signature signature_nonce signaturenonce
@@ -52,6 +51,18 @@ PASSING_NAMES = frozenset(
     x-oss-credential x-oss-date x-oss-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
+
+_PASSING_END = re.compile(r"(?:assertion|nonce|otp|sign|signature|[-_]sig)\Z")
+
+
+def is_passing(name: str) -> bool:
+    """Say whether values under a name are made anew for each call, and worth nothing behind it.
+
+    Args:
+        name: in lower case.
+    """
+    return name in _PASSING or _PASSING_END.search(name) is not None
+
 
 # -- by words --------------------------------------------------------------------------------
 
@@ -163,7 +174,7 @@ def has_secret_header_word(name: str) -> bool:
 
 def may_be_secret(name: str) -> bool:
     """Say whether a name is an identifier in one service and a secret in the next."""
-    return name.lower() in _PERHAPS or _by_words(_words(name), _PERHAPS_KEY_OF)
+    return name.lower() in PERHAPS_NAMES or _by_words(_words(name), _PERHAPS_KEY_OF)
 
 
 def _words(name: str) -> list[str]:
@@ -212,7 +223,7 @@ def _leaves(word: str) -> bool:
 
 # -- by value --------------------------------------------------------------------------------
 
-_PERHAPS = frozenset(["app_id", "appid", "auth", "session-id", "session_id", "sid", "sign"])
+PERHAPS_NAMES = frozenset(["app_id", "appid", "auth", "session-id", "session_id", "sid", "sign"])
 # What stands for itself in data: words, dates, numbers that are not long.
 _PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")

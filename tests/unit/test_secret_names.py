@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 
 from mxm_dataio.redaction import DEFAULT, NOTHING, Redaction
-from mxm_dataio.secret_names import is_key
+from mxm_dataio.secret_names import is_key, is_passing
 
 SECRET = """
 new_password user[password] user.password user[new_password] refreshToken clientSecret x-api-key
@@ -168,6 +169,25 @@ def test_an_identifier_that_is_data(name: str) -> None:
     for value in ("440", "9158", "1234567890", "latest", "com.example.app", "2024-01-02"):
         assert DEFAULT.url(f"/?{name}={value}") == f"/?{name}={value}"
     assert DEFAULT.url(f"/?{name}=b6907d289e10d714") == f"/?{name}=REDACTED"
+
+
+@pytest.mark.parametrize("name", ["appid", "app_id", "session_id", "session_key", "serviceKey"])
+def test_an_identifier_that_is_data_in_json(name: str) -> None:
+    kind = "application/json"
+    for value in (440, True, None, "9158", "latest", "com.example.app", {"a": "b6907d289e10d714"}):
+        body = json.dumps({"a": [{name: value}]}).encode()
+        assert DEFAULT.body(body, kind) == body
+    body = json.dumps({"a": [{name: "b6907d289e10d714"}]}).encode()
+    assert DEFAULT.body(body, kind) == body.replace(b"b6907d289e10d714", b"REDACTED")
+
+
+@pytest.mark.parametrize(
+    ("name", "passing"),
+    [("sig", True), ("x_signature", True), ("assertion", True), ("hmac-signature", True),
+     ("oauth_nonce", True), ("q-sign-time", True), ("token", False), ("design_key", False)],
+)  # fmt: skip
+def test_what_each_call_has_anew(name: str, passing: bool) -> None:
+    assert is_passing(name) is passing
 
 
 # -- signatures ------------------------------------------------------------------------------
