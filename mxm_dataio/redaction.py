@@ -243,6 +243,8 @@ class Redaction:
             # ``http.client`` takes userinfo for a part of the host.
             return self.url(f"//{value}", into)[2:]
         if not self.is_secret_header(name):
+            if "=" in value and ("?" in value or "://" in value):
+                return secret_texts.urls_redacted(value, lambda url: self.url(url, into))
             return value
         for found in _of_header(name, value, self.is_secret):
             into(found)
@@ -281,7 +283,7 @@ class Redaction:
             name, colon, value = line.partition(b":")
             folded = False
             key = name.decode("latin-1").strip().lower()
-            held = key in _HOLDS_URL or key == "host"
+            held = key in _HOLDS_URL or key == "host" or b"=" in value
             if not colon or not (ruled or held or self.is_secret_header(key)):
                 continue
             before = value.decode("latin-1").rstrip("\r")
@@ -297,7 +299,8 @@ class Redaction:
 
         Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
         """
-        if "=" not in url and "@" not in url:
+        held_in_path = _IN_PATH_MARK.search(url)
+        if "=" not in url and "@" not in url and held_in_path is None:
             return url
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
@@ -317,11 +320,20 @@ class Redaction:
                     into(found)
                 base = f"{scheme}//{host}{slash}{path}"
             authority = host
+        if held_in_path is not None:
+            base = _IN_PATH.sub(lambda found: self._in_path(found, into), base)
         if ";" in base:
             base = _PATH_FIELD.sub(lambda found: f";{self._field('query', found[1], into)}", base)
         query = self._fields("query", query, into, authority)
         fragment = self._fields("query", fragment, into)
         return f"{base}{mark}{query}{hash_mark}{fragment}"
+
+    def _in_path(self, match: re.Match[str], into: Sink) -> str:
+        if not self.words:
+            return match[0]
+        head, secret = (one for one in match.groups() if one is not None)
+        into(Found("path", "token", unquote(secret)))
+        return f"{head}{PLACEHOLDER}"
 
     def params(
         self, url: str, params: Iterable[tuple[str, str]], into: Sink = _nowhere
@@ -339,6 +351,8 @@ class Redaction:
     def _fields(self, place: str, text: str, into: Sink, authority: str = "") -> str:
         if "=" not in text:
             return text
+        if ";" in text:
+            text = _OLD_FIELD.sub(lambda found: f";{self._field(place, found[1], into)}", text)
         fields = text.split("&")
         names, words, exempt = self.names, self.words, self.exempt_names
         kinds = {_field_kind(field.partition("=")[0], names, words, exempt) for field in fields}
@@ -389,7 +403,7 @@ class Redaction:
             return PLACEHOLDER
         # The address of an answer to come, or of what is to be fetched.
         after = nested(value, _Masking(self, into))
-        return self.url(after, into) if after is value and "://" in value else after
+        return self.url(after, into) if after is value and _IS_URL.search(value) else after
 
     def body(self, body: bytes, content_type: str, into: Sink = _nowhere) -> bytes:
         """Return a request body, its content coding undone, without the values of secret names.
@@ -613,14 +627,25 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
     yield Found("userinfo", "password", password)
 
 
+# Where a service has its callers put the secret into the path: Telegram, Slack, Discord.
+_IN_PATH_MARK = re.compile("/bot[0-9]|/hooks[.]|/webhooks/")
+_IN_PATH = re.compile(
+    r"(?P<head>/bot)(?P<secret>[0-9]{5,20}(?::|%3A)[A-Za-z0-9_-]{20,64})"
+    r"|(?P<slack>/hooks\.slack\.com/[a-z]{1,16}/)(?P<hook>[A-Za-z0-9/]{20,128})"
+    r"|(?P<discord>/api/webhooks/[0-9]{5,25}/)(?P<token>[A-Za-z0-9_-]{20,128})",
+    re.IGNORECASE,
+)
 # RFC 3986 §3.3: ``/a;jsessionid=…/b``.
 _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
+# Of a query whose fields end with ";", as HTML 4.01 §B.2.2 had it.
+_OLD_FIELD = re.compile(r";([^;=&]+=[^;&]*)")
 _SENDABLE = re.compile(r"[!-~]+")
 _DATA_ONLY = frozenset([_Kind.DATA])
 # A port, or none.
 _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 # A value may be, or hold, what is to be looked into: a URL, JSON, XML.
-_MAY_HOLD = re.compile(r":|%3|%[57][Bb]|[{\[<]")
+_MAY_HOLD = re.compile(r"[:?]|%3|%[57][Bb]|[{\[<]")
+_IS_URL = re.compile(r"://|\A[^?\s]*\?[^=\s]+=")
 
 
 @lru_cache(maxsize=16)

@@ -22,10 +22,12 @@ from collections.abc import Collection
 SECRET_HEADERS = frozenset(
     """
     api-key api-sign apikey authentication-info authorization bf-access-sign cb-access-sign cookie
-    cookie2 cst kc-api-sign ocp-apim-subscription-key ok-access-passphrase ok-access-sign
+    cookie2 cst grpc-metadata-macaroon kc-api-sign key macaroon mcp-session-id
+    ocp-apim-subscription-key ok-access-passphrase ok-access-sign
     private-token proxy-authentication-info proxy-authorization set-cookie set-cookie2
     x-access-token x-amz-security-token x-api-key x-apikey x-auth x-auth-token x-bapi-sign
-    x-csrf-token x-goog-api-key x-jfrog-art-api x-shopify-access-token x-token x-vault-token
+    x-csrf-token x-goog-api-key x-ha-access x-jfrog-art-api x-key x-ms-authorization-auxiliary
+    x-session x-session-id x-shopify-access-token x-token x-transmission-session-id x-vault-token
     x-xsrf-token
     """.split()  # noqa: SIM905 - a table reads better than a list
 )

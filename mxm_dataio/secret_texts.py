@@ -60,7 +60,7 @@ def redacted(
         named = ("-" in name or name in _LINES) and secret_header(name)
         return match["head"] + PLACEHOLDER if named else match[0]
 
-    text = _URL.sub(lambda match: url(match[0]), text)
+    text = urls_redacted(text, url)
     if "@" in text:
         text = _USERINFO.sub(lambda match: url(f"//{match[0]}")[2:], text)
     if "=" in text:
@@ -68,3 +68,8 @@ def redacted(
     if ":" in text or "," in text:
         text = _LINE.sub(line, _MEMBER.sub(member, text))
     return text
+
+
+def urls_redacted(text: str, url: Callable[[str], str]) -> str:
+    """Return a text with the URLs in it redacted."""
+    return _URL.sub(lambda match: url(match[0]), text)

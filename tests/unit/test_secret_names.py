@@ -69,7 +69,7 @@ PRIVATE-TOKEN X-Figma-Token OK-ACCESS-KEY OK-ACCESS-SIGN OK-ACCESS-PASSPHRASE KC
 KC-API-SIGN KC-API-PASSPHRASE CB-ACCESS-KEY CB-ACCESS-SIGN CB-ACCESS-PASSPHRASE X-BAPI-API-KEY
 X-BAPI-SIGN API-Sign API-Key X-Finnhub-Token Proxy-Authorization X-Forwarded-Authorization
 X-Subject-Token X-Auth-Token Authentication-Info X-aws-ec2-metadata-token X-Functions-Key
-X-Plex-Token X-Client-Secret X-Vault-Token Sec-Api-Key x-ms-access-token X-Request-Token
+X-Plex-Token X-Client-Secret X-Session-Id X-Vault-Token Sec-Api-Key x-ms-access-token X-Request-Token
 """.split()  # noqa: SIM905
 CLEAR_HEADERS = """
 X-Continuation-Token X-MS-Continuation Sync-Token X-Next-Page-Token Idempotency-Key
@@ -278,3 +278,50 @@ def test_a_url_in_a_parameter() -> None:
     assert DEFAULT.url(url) == "http://h/?a=1&next=https%3A%2F%2Fi%2F%3Ftoken%3DREDACTED%26b%3D2"
     plain = "http://h/?next=https://i/?b=2"
     assert DEFAULT.url(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "after"),
+    [
+        ("http://h/?next=/cb%3Ftoken%3Dx%26b%3D2", "http://h/?next=%2Fcb%3Ftoken%3DREDACTED%26b%3D2"),
+        ("http://h/?a=1;token=x;b=2", "http://h/?a=1;token=REDACTED;b=2"),
+        ("http://h/?token=x;b=2&c=3", "http://h/?token=REDACTED&c=3"),
+        ("http://h/?q=what?&b=is this?", "http://h/?q=what?&b=is this?"),
+        (
+            "https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw4/getMe",
+            "https://api.telegram.org/botREDACTED/getMe",
+        ),
+        (
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+            "https://hooks.slack.com/services/REDACTED",
+        ),
+        (
+            "https://discord.com/api/webhooks/123456789012345678/abcDEF-123_abcDEF-123_abcDEF?wait=true",
+            "https://discord.com/api/webhooks/123456789012345678/REDACTED?wait=true",
+        ),
+        ("http://h/bot1/robots.txt", "http://h/bot1/robots.txt"),
+        ("http://h/webhooks/12", "http://h/webhooks/12"),
+    ],
+)  # fmt: skip
+def test_places_of_a_url(url: str, after: str) -> None:
+    assert DEFAULT.url(url) == after
+    assert DEFAULT.url(after) == after
+    assert NOTHING.url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("value", "after"),
+    [
+        ("<https://h/?access_token=x&page=2>; rel=next",
+         "<https://h/?access_token=REDACTED&page=2>; rel=next"),
+        ("<https://h/?page_token=x>; rel=next", "<https://h/?page_token=x>; rel=next"),
+        ("0; url=/?token=x", "0; url=/?token=REDACTED"),
+        ("/b/k?sig=x", "/b/k?sig=REDACTED"),
+        ("text/html; q=0.5, */*", "text/html; q=0.5, */*"),
+    ],
+)  # fmt: skip
+def test_urls_in_headers(value: str, after: str) -> None:
+    for name in ("Link", "X-Original-URL"):
+        assert DEFAULT.header_pairs([(name, value)]) == ((name, after),)
+        head = f"HTTP/1.1 200 OK\r\n{name}: {value}\r\n\r\n".encode()
+        assert DEFAULT.head(head) == head.replace(value.encode(), after.encode())
