@@ -69,7 +69,8 @@ PRIVATE-TOKEN X-Figma-Token OK-ACCESS-KEY OK-ACCESS-SIGN OK-ACCESS-PASSPHRASE KC
 KC-API-SIGN KC-API-PASSPHRASE CB-ACCESS-KEY CB-ACCESS-SIGN CB-ACCESS-PASSPHRASE X-BAPI-API-KEY
 X-BAPI-SIGN API-Sign API-Key X-Finnhub-Token Proxy-Authorization X-Forwarded-Authorization
 X-Subject-Token X-Auth-Token Authentication-Info X-aws-ec2-metadata-token X-Functions-Key
-X-Plex-Token X-Client-Secret X-Session-Id X-Vault-Token Sec-Api-Key x-ms-access-token X-Request-Token
+X-Plex-Token X-Client-Secret X-Session-Id X-Vault-Token Sec-Api-Key x-ms-access-token
+X-Request-Token
 """.split()  # noqa: SIM905
 CLEAR_HEADERS = """
 X-Continuation-Token X-MS-Continuation Sync-Token X-Next-Page-Token Idempotency-Key
