@@ -204,10 +204,10 @@ class Names:
             return False
         if short in self._given:
             return True
-        if _SPACE.search(value):
-            return "PRIVATE KEY-----" in value
         if short in _TOKENS:
             return not _STARS.fullmatch(value)
+        if _SPACE.search(value):
+            return "PRIVATE KEY-----" in value
         if short in _DRAWN:
             return looks_drawn(value)
         return not (is_plain(value) or _STARS.fullmatch(value))

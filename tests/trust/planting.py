@@ -336,8 +336,9 @@ PLACES: tuple[Callable[[Bed], None], ...] = (
 # They go through ``http.client``, which a mounted session does not see: nothing says what is
 # secret there.
 UNMOUNTED = (standard_library, xml_rpc)
-# A token's signature is what is secret of it, and has but such letters.
-KIND_OF = {signed_token: "url-safe"}
+# A token's signature is what is secret of it, and has but such letters; what has a blank in it is
+# taken for a sentence, in an answer.
+KIND_OF = {signed_token: "url-safe", log_in_answer: "base64", xml_answer: "base64"}
 
 
 def serve(connection: Any) -> None:
