@@ -457,7 +457,7 @@ class _Ignoring:
         return name in self.names
 
     def names_in(self, text: str) -> bool:
-        return any(map(self.asks, set(text.split('"'))))
+        return True
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         if kind in (Kind.SIGNATURE, Kind.PASSING):

@@ -23,6 +23,7 @@ _STEP = 1 << 20
 _LONGEST = 256
 # The longest head of a part that is read as one.
 _HEAD = 64 << 10
+_LONGEST_HEADER = 4096
 # What may stand before the first boundary, where the header does not name it.
 _BEFORE = 4096
 _REST = re.compile(rb"(?P<last>--)?[ \t]*(?:(?P<end>\r?\n)|\Z)")
@@ -158,7 +159,8 @@ def parameter(value: str, name: str) -> str:
         return ""
     message = Message()
     try:
-        message["Content-Disposition"] = value
+        # Who has more to say says it to tire the parser.
+        message["Content-Disposition"] = value[:_LONGEST_HEADER]
         found = message.get_param(name, "", header="Content-Disposition")
         return collapse_rfc2231_value(found) if isinstance(found, (str, tuple)) else ""
     except MALFORMED:

@@ -533,11 +533,16 @@ class _Masking:
 
     def names_in(self, text: str) -> bool:
         rules, lower = self._rules, text.lower()
-        listed = rules.names | PERHAPS_NAMES if rules.words else rules.names
-        if rules.rules or not listed.isdisjoint(lower.split('"')):
+        quoted = lower.split('"')
+        if rules.rules or not rules.names.isdisjoint(quoted):
             return True
-        words = rules.words and may_hold_secret_words(lower)
-        return words and any(map(rules.may_be_secret, text.split('"')))
+        if not rules.words:
+            return False
+        if not PERHAPS_NAMES.isdisjoint(quoted):
+            return True
+        if not may_hold_secret_words(lower):
+            return False
+        return len(text) > _LARGE or any(map(rules.may_be_secret, text.split('"')))
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         rules = self._rules
@@ -566,6 +571,8 @@ class _Masking:
         return self._rules.head(head, self._into)
 
 
+# In larger texts names are looked for where they stand, each once.
+_LARGE = 1 << 16
 # What is not worth a placeholder.
 _NOTHINGS = {
     Kind.TEXT: ("",), Kind.SIGNATURE: ("",), Kind.LITERAL: ("null", "false", "None", "False"),

@@ -380,6 +380,22 @@ def test_ignored_names_are_reached(kind: str, url: str, tmp_path: Path) -> None:
         without.misses.clear()
 
 
+@pytest.mark.parametrize(
+    "value", ['{"password": "%s", "a": 1}', "<a><password>%s</password></a>", "{password: '%s'}"]
+)
+def test_what_is_within_a_parameter(value: str, url: str, tmp_path: Path) -> None:
+    secret, _ = drawn(1)
+    nonce = value.replace("password", "noncens")
+    with IngestSession("s", tmp_path, ignore_params=["noncens"]) as ingest:
+        requests.get(url, params={"q": value % secret, "r": nonce % "1"}, timeout=5)
+        ingest.request(url, {"s": value % secret})
+    assert found_in(tmp_path, secret) == []
+    with IngestSession("s", tmp_path, "replay", ignore_params=["noncens"]) as ingest:
+        query = {"q": value % drawn(1)[0], "r": nonce % "22"}
+        assert requests.get(url, params=query, timeout=5).ok
+        ingest.request(url, {"s": value % drawn(1)[0]})
+
+
 def test_the_member_that_differs_is_named(url: str, tmp_path: Path) -> None:
     tape = tmp_path / "a.json"
     with use_cassette(tape):
