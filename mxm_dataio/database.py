@@ -80,6 +80,7 @@ class Database:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._closed = False
+        self._writing = False
         # Another for each connection: what one has counted says nothing of the next.
         self.opened = object()
         # None: let go for a fork, or not to be had, and opened again when it is used.
@@ -134,6 +135,10 @@ class Database:
             if not self.readonly:
                 raise
             db, files = self._open_copy()
+        if self._db is not None:
+            # By what has interrupted this very thread amid it.
+            files.close(db)
+            return self._db
         self._db, self._files = db, files
         self.opened = object()
         return db
@@ -345,6 +350,7 @@ class Database:
             if self._db is not None:
                 sqlite_files.abandon(self._db)
             self._lock = threading.RLock()
+            self._writing = False
             self._pid = os.getpid()
             self._db = self._files = None
             self._patience = PATIENCE
@@ -392,12 +398,13 @@ class Database:
             BusyError, IntegrityError, StoreError: as :meth:`use`; nothing was written.
         """
         with self.use() as db:
-            if db.in_transaction:
+            if self._writing:
                 raise self._busy("this very thread is writing to it, and was interrupted")
-            db = self._in_place()
-            if durable:
-                db.execute("PRAGMA synchronous=FULL")
             try:
+                self._writing = True
+                db = self._in_place()
+                if durable:
+                    db.execute("PRAGMA synchronous=FULL")
                 self._begin(db, wait)
                 try:
                     yield db
@@ -408,6 +415,7 @@ class Database:
                         db.execute("ROLLBACK")
                     raise
             finally:
+                self._writing = False
                 if durable and self._files is not None and self._files.sound():
                     db.execute("PRAGMA synchronous=NORMAL")
 
@@ -462,6 +470,12 @@ class Database:
         if self._pid == os.getpid():
             with self._lock:
                 self._closed = True
+                self._let_go()
+
+    def __del__(self) -> None:
+        # What SQLite has open is to be known as closed.
+        with contextlib.suppress(Exception):
+            if self._pid == os.getpid():
                 self._let_go()
 
     def _let_go(self) -> None:

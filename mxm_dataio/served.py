@@ -171,6 +171,9 @@ class Served:
         params_hash, request_id, as_of, root_id, name = line.decode("ascii").split(" ", 4)
         source = name.rstrip("\n").encode("ascii").decode("unicode_escape")
         places = self._known.setdefault(source, Places({}, {}))
-        places.served[params_hash] = request_id
+        # The calls of one hash are served as they were made, by ascending ids; a line of one that
+        # was interrupted may stand behind that of the next.
+        last = places.served.get(params_hash, "")
+        places.served[params_hash] = max(last, request_id, key=lambda id: (len(id), id))
         if root_id != "-":
             places.settled.setdefault(params_hash, (as_of, root_id))

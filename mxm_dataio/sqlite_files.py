@@ -105,10 +105,12 @@ def opened(
         file = _at(path)
         place = _places.setdefault(file, SQLiteFiles(file))
         ours = {_at(f"{path}{suffix}") for suffix in _SUFFIXES}
+        # Shared with a connection that the program itself has opened.
+        shared = _at(f"{path}-shm")
         known = dict(place._known)
         for number in _numbers():
             found = _file(number)
-            if found in ours and before.get(number) != found:
+            if found in ours and (found == shared or before.get(number) != found):
                 known[number] = found
         place._known = known
         return db, place
