@@ -34,6 +34,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from mmap import mmap
 from typing import Any
 from urllib.parse import unquote
@@ -46,7 +47,7 @@ from .content import Shape, content_headers, opened, shape_of
 from .errors import RuleError
 from .heads import parse_head
 from .models import Failure, Headers
-from .needles import Needles, coded, holds, masked, masked_end, masked_wide, needles_of
+from .needles import Needle, Needles, coded, holds, masked, masked_end, masked_wide, needles_of
 from .redaction import Found, Redaction
 from .secret_names import SHORTEST, is_passing, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, collapsed
@@ -81,7 +82,38 @@ _FRAMING = frozenset(
 )
 
 
-Clear = Callable[[], Iterable[bytes]]
+class Sent:
+    """What a request sent, without what stands under secret names."""
+
+    def __init__(self, rules: Redaction, url: str, head: bytes, body: bytes) -> None:
+        self._rules = rules
+        self._url = url
+        # The first line has the URL again.
+        self._head = head[head.find(b"\r\n") :]
+        self._body = body
+        self._type = ""
+        if body:
+            self._type, coding = content_headers(parse_head(head)[2])
+            found = opened(body, self._type, coding)
+            self._body = found.content if found is not None else b""
+
+    def holds(self, needles: Iterable[Needle]) -> bool:
+        """Say whether a value is in it, by its needles."""
+        whole = (self._url.encode("utf-8", "surrogatepass"), self._head, self._body)
+        # What redaction costs is for what is there at all.
+        return any(holds(text, needles) for text in whole) and any(
+            holds(text, needles) for text in self._clear
+        )
+
+    @cached_property
+    def _clear(self) -> tuple[bytes, ...]:
+        rules = self._rules
+        url = rules.url(self._url).encode("utf-8", "surrogatepass")
+        return url, rules.head(self._head), rules.body(self._body, self._type)
+
+
+# Returns what a request sent, where it is asked for.
+Clear = Callable[[], Sent]
 
 
 class Secrets:
@@ -140,7 +172,7 @@ class Secrets:
         if value == PLACEHOLDER or (cookie and value in self._own):
             return
         needles = needles_of(value)
-        if cookie and clear is not None and any(holds(text, needles) for text in clear()):
+        if cookie and clear is not None and clear().holds(needles):
             self._own[value] = None
             if len(self._own) > _LASTING:
                 self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
@@ -245,12 +277,12 @@ class Secrets:
         Args:
             clear: returns the request's texts, without what stands under secret names.
         """
-        texts: list[bytes] = []
+        sent: list[Sent] = []
 
-        def once() -> list[bytes]:
-            if not texts:
-                texts.extend(clear())
-            return texts
+        def once() -> Sent:
+            if not sent:
+                sent.append(clear())
+            return sent[0]
 
         return self.lines(self.rules.head(head, lambda found: self.learn(found, once)))
 
@@ -289,18 +321,9 @@ class Secrets:
             return {self.mask_text(name): self._json(item) for name, item in value.items()}
         return value
 
-    def clear(self, url: str, head: bytes, body: bytes) -> list[bytes]:
-        """Return a request's texts, without what stands under secret names."""
-        rules = self.rules
-        # The first line has the URL again.
-        sent = rules.head(head[head.find(b"\r\n") :])
-        content_type, coding = content_headers(parse_head(head)[2])
-        found = opened(body, content_type, coding)
-        return [
-            rules.url(url).encode("utf-8", "surrogatepass"),
-            sent,
-            rules.body(found.content, content_type) if found is not None else b"",
-        ]
+    def clear(self, url: str, head: bytes, body: bytes) -> Sent:
+        """Return what a request sent, without what stands under secret names."""
+        return Sent(self.rules, url, head, body)
 
     @property
     def version(self) -> object:

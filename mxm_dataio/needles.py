@@ -13,12 +13,13 @@ that has it: so every fourth place of a text is looked up in one table for all o
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import html
 import json
 import re
+import sys
 import threading
+from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -43,17 +44,18 @@ _TRIES = 64
 # Bytes that one of a value is escaped in, at most, and that an escape has.
 _GROWTH, _LONGEST_ESCAPE = 12, 40
 
+_LONG_RUN = re.compile(rb"[A-Za-z0-9]{7,}")
 _UNRESERVED = re.compile(rb"[A-Za-z0-9._-]+")
-_ALPHANUMERIC = re.compile(rb"[A-Za-z0-9]+")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_"
 _REST_OF_BASE64 = re.compile(rb"[A-Za-z0-9+_-]*={0,2}")
+_NOT_SAFE = re.compile(rb"[+/]")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 # Start and end in a text.
 Span = tuple[int, int]
 
 
-class Needle(NamedTuple):
+class Needle:
     """What is looked for.
 
     Attributes:
@@ -62,12 +64,30 @@ class Needle(NamedTuple):
         anchor: what is in all of them, whatever of them is escaped.
         coded: it is a part of Base64; the run of letters around it goes too, since what is
             beside the value decides about its first and last ones.
+        odd: its writings may differ from its forms.
+        grams: one of them stands at a multiple of four in a text that has the anchor; none, if
+            that is too short.
     """
 
-    value: str
-    forms: tuple[bytes, ...]
-    anchor: bytes
-    coded: bool = False
+    __slots__ = ("anchor", "coded", "forms", "grams", "odd", "value")
+
+    def __init__(self, value: str, forms: tuple[bytes, ...], *, coded: bool = False) -> None:
+        self.value = value
+        self.forms = forms
+        self.coded = coded
+        self.anchor = anchor = _anchor(forms[0])
+        # Padding may be escaped though no letter of Base64 is.
+        self.odd = coded or len(forms) > 1 or forms[0] != anchor
+        self.grams: tuple[int, ...] = ()
+        if len(anchor) >= _INDEXED:
+            # Of its end, since keys and tokens of one kind begin alike.
+            end = int.from_bytes(anchor[-_INDEXED:], sys.byteorder)
+            self.grams = (
+                end & 0xFFFFFFFF,
+                end >> 8 & 0xFFFFFFFF,
+                end >> 16 & 0xFFFFFFFF,
+                end >> 24,
+            )
 
 
 def needles_of(value: str) -> tuple[Needle, ...]:
@@ -76,15 +96,16 @@ def needles_of(value: str) -> tuple[Needle, ...]:
     if " " in value:
         # As forms have it.
         forms += [form.replace(b" ", b"+") for form in forms]
-    return (Needle(value, tuple(forms), _anchor(forms[0])), *coded(value))
+    return (Needle(value, tuple(forms)), *coded(value))
 
 
 def _anchor(form: bytes) -> bytes:
-    """Return the longest part of a value that no writer escapes, or one that hardly any does."""
-    anchor = max(_ALPHANUMERIC.findall(form), key=len, default=b"")
-    if len(anchor) < _INDEXED:
-        anchor = max(_UNRESERVED.findall(form), key=len, default=b"")
-    return anchor
+    """Return a part of a value that no writer escapes, or one that hardly any does."""
+    # The last, as it is of the ends that what is looked up is.
+    run = _LONG_RUN.search(form[::-1])
+    if run is not None:
+        return run[0][::-1]
+    return max(_UNRESERVED.findall(form), key=len, default=b"")
 
 
 def coded(value: str) -> tuple[Needle, ...]:
@@ -92,13 +113,11 @@ def coded(value: str) -> tuple[Needle, ...]:
     found = []
     for data in _encodings(value):
         for before in range(3):
-            text = base64.b64encode(bytes(before) + data)
+            text = b2a_base64(bytes(before) + data, newline=False)
             form = text[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
             if len(form) >= SHORTEST:
-                safe = form.translate(_URL_SAFE)
-                forms = (form,) if safe == form else (form, safe)
-                anchor = max(_ALPHANUMERIC.findall(form), key=len, default=b"")
-                found.append(Needle(value, forms, anchor, coded=True))
+                both = (form, form.translate(_URL_SAFE)) if _NOT_SAFE.search(form) else (form,)
+                found.append(Needle(value, both, coded=True))
     return tuple(found)
 
 
@@ -260,8 +279,7 @@ def masked(data: bytes, needles: Iterable[Needle], mask: bytes) -> bytes:
         if not needle.coded:
             for form in needle.forms:
                 data = data.replace(form, mask)
-    # Padding may be escaped though no letter of Base64 is.
-    odd = [needle for needle in needles if needle.coded or needle.forms != (needle.anchor,)]
+    odd = [needle for needle in needles if needle.odd]
     if not odd:
         return data
     spans = list(_found(data, [needle for needle in odd if needle.coded]))
@@ -417,9 +435,8 @@ class Needles:
             within, self._changing = self._changing, True
             try:
                 if not passing:
-                    self._values[True].pop(value, None)
-                self._values[passing][value] = needles
-                for needle in needles:
+                    needles = self._values[True].pop(value, needles)
+                for needle in self._values[passing].setdefault(value, needles):
                     self._put(needle)
                 self.learned = new_id()
                 self.version = object()
@@ -442,22 +459,22 @@ class Needles:
 
     def _put(self, needle: Needle) -> None:
         self._all[needle] = None
-        if len(needle.anchor) < _INDEXED:
+        if not needle.grams:
             self._short[needle] = None
-        else:
-            for gram in _grams(needle.anchor):
-                self._grams.setdefault(gram, {})[needle] = None
+        for gram in needle.grams:
+            self._grams.setdefault(gram, {})[needle] = None
 
     def _drop(self, needle: Needle) -> None:
         self._all.pop(needle, None)
         self._short.pop(needle, None)
-        for gram in _grams(needle.anchor) if len(needle.anchor) >= _INDEXED else ():
-            those = self._grams.get(gram, {})
-            those.pop(needle, None)
-            if not those:
-                # (What was put there meanwhile stays.)
-                for other in list(self._grams.pop(gram, ())):
-                    self._put(other)
+        for gram in needle.grams:
+            those = self._grams.get(gram)
+            if those is not None:
+                those.pop(needle, None)
+                if not those:
+                    # (What was put there meanwhile stays.)
+                    for other in self._grams.pop(gram, ()):
+                        self._put(other)
 
     def near(self, data: bytes | mmap) -> list[Needle]:
         """Return the needles whose anchors are in a text."""
@@ -480,12 +497,3 @@ class Needles:
                     for gram in set(filter(grams.__contains__, part)):
                         found.update(list(grams.get(gram, ())))
         return found
-
-
-def _grams(anchor: bytes) -> list[int]:
-    """Return as numbers what of an anchor's end may stand at a multiple of four in a text.
-
-    The end, since keys and tokens of one kind begin alike.
-    """
-    end = anchor[-_INDEXED:]
-    return [gram for at in range(_GRAM) for gram in memoryview(end[at : at + _GRAM]).cast("I")]

@@ -12,7 +12,7 @@ from .errors import StoreError
 from .heads import FETCHED, parse_head
 from .identity import Identity, vary_names
 from .keeping import Keeping
-from .masking import UNREAD, Clear, Secrets
+from .masking import UNREAD, Clear, Secrets, Sent
 from .models import Exchange, Framing, Session
 from .payloads import Spool
 
@@ -76,7 +76,7 @@ class Recorder:
         """
         secrets = self._secrets
 
-        def clear() -> list[bytes]:
+        def clear() -> Sent:
             content = body.content() if isinstance(body, Spool) and body.file is None else body
             return secrets.clear(call.url, call.head, content if type(content) is bytes else b"")
 

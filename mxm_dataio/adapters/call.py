@@ -22,6 +22,7 @@ from ..entries import CapturedAttempt, CapturedCall
 from ..errors import DataIOError, RuleError, StoreError
 from ..heads import given_head, parse_head
 from ..identity import Identity
+from ..masking import Sent
 from ..models import Exchange, Failure, Headers, Peer, Status
 from ..payloads import Spool
 from ..utils import new_id
@@ -175,7 +176,7 @@ class Attempt:
             if parser.complete:
                 self.finish()
 
-    def _clear(self) -> list[bytes]:
+    def _clear(self) -> Sent:
         """Return what went out, without what stands under secret names."""
         call = self.call
         body = call.body or b""

@@ -19,7 +19,7 @@ from .. import redaction as redacting
 from ..content import content_headers
 from ..heads import given_head, parse_head
 from ..identity import Identity, identify
-from ..masking import LARGEST, Secrets
+from ..masking import LARGEST, Secrets, Sent
 from ..models import Exchange, Headers, Request, Response, Status
 from ..params import mapping
 from ..recordings import Recording, checksum_of
@@ -145,7 +145,7 @@ class _Converter:
         reason = messages.phrase(one.status) if one.reason is None else one.reason
         head = messages.head(one.status, reason, headers)
 
-        def clear() -> list[bytes]:
+        def clear() -> Sent:
             return secrets.clear(one.url, given_head(one.headers), body)
 
         # What the answer tells comes first: it is to be gone from the request as well.

@@ -168,7 +168,8 @@ def test_the_end_of_what_is_cut(writing: str, secret: str, data: st.DataObject |
     # What is written before it, but for the letter of Base64 that is its own in part.
     pairs = zip(WRITINGS[writing]("a"), WRITINGS[writing]("b"), strict=False)
     before = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    allowed = before + SHORTEST + ("Base64" in writing)
+    # (Half a surrogate pair is no part of a character.)
+    allowed = before + SHORTEST + ("Base64" in writing) + 12 * ("😀" in secret)
     for end in range(len(written)) if data is None else [data.draw(st.integers(0, len(written)))]:
         text = f"<p>some text {written[:end]}".encode("utf-8", "surrogatepass")
         known = Needles(8, 8)
