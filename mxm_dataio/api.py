@@ -226,6 +226,9 @@ class IngestSession:
         self.exhausted = Exhausted(self.settings.exhausted)
         self.is_open = False
         self.suspended = False
+        # By the hook, by what is mounted on it, or since it is asked itself.
+        self.sees_calls = hook
+        self._tried = self._told = False
         self.store: Keeping | None = None
         self.session: Session | None = None
         self._session_id = session
@@ -271,6 +274,7 @@ class IngestSession:
             StoreError: the store can't be used (a root that is not writable only warns, unless
                 ``strict``).
         """
+        self._tried = True
         if self.session is not None:
             raise ConfigError("a session is opened once; make a new IngestSession")
         # The program may change its folder later.
@@ -546,7 +550,58 @@ class IngestSession:
             shared.close()
         self._raise_misses(exc)
         if exc is None:
+            self._say_unseeing()
             self._troubles.say(stacklevel=3)
+
+    def _say_unseeing(self) -> None:
+        """Say that the session could see no call, or raise in replay, where they were live."""
+        if self.sees_calls or self.mode is Mode.OFF:
+            return
+        text = (
+            f"session {self.source!r} has hook=False, and nothing is mounted on it: no call was "
+            "seen; write mount(session, ingest) for each requests.Session, or leave out hook=False"
+        )
+        if self.mode is Mode.REPLAY:
+            raise ConfigError(text)
+        self._warn(DataIOWarning(text), 4)
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        # The default is there when the modules are gone.
+        if not getattr(self, "_tried", True):
+            _warn(
+                f"a session of {self.source!r} was never opened, and saw no call: write "
+                "with IngestSession(…) as ingest: …",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    def not_open(self, method: str, url: str) -> None:
+        """Take a call of what is mounted on the session, which is not open.
+
+        Raises:
+            ConfigError: it never was.
+            ReplayMissError: it has ended, and replayed: the call would reach the network.
+        """
+        url = self.secrets_for(url).url(url)
+        mounted = f"{method} {url}: the session {self.source!r} that this is mounted on"
+        if self.session is None:
+            raise ConfigError(
+                f"{mounted} was never opened; call within with IngestSession(…) as ingest: …"
+            )
+        advice = "call before its end, or undo the mount: with mount(session, ingest): …"
+        if self.mode is Mode.REPLAY:
+            raise ReplayMissError(
+                f"{mounted} has ended, and what it replays is offline; {advice}",
+                method=method,
+                url=url,
+            )
+        if self.mode is not Mode.OFF and not self._told:
+            self._told = True
+            # Where warnings are errors too, the program's call is to go through.
+            with contextlib.suppress(DataIOWarning):
+                text = f"{mounted} has ended, so that no call is recorded from here on; {advice}"
+                self._warn(DataIOWarning(text), 4)
 
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
@@ -976,6 +1031,7 @@ class IngestSession:
         """
         if not self.is_open:
             raise ConfigError("the session is not open: with IngestSession(…) as ingest: …")
+        self.sees_calls = True
         asked = Request(
             id=new_id(),
             session_id="",

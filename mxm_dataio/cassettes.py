@@ -10,6 +10,7 @@ import contextlib
 import copy
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -346,11 +347,24 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         self._path = Path(path)
         self._mode = mode
         self._options = options
+        self._used = False
         # Several threads and tasks may have one open at once: each closes its own.
         self._open: list[tuple[int, Any, CassetteSession]] = []
 
     def _session(self) -> CassetteSession:
+        self._used = True
         return CassetteSession(self._path, self._mode, **self._options)
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        # The default is there when the modules are gone.
+        if not getattr(self, "_used", True):
+            _warn(
+                f"use_cassette({str(self._path)!r}) was made and not used: write "
+                "with use_cassette(…): …, or put @use_cassette(…) above a function",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
 
     def __enter__(self) -> CassetteSession:
         session = self._session().open()
@@ -386,6 +400,7 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         Raises:
             ConfigError: a class, and a file in place of a folder.
         """
+        self._used = True
         made: _Target
         if not isinstance(target, type):
             made = classes.around(target, lambda *_, **__: self._session())

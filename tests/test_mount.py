@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 import threading
@@ -17,7 +18,18 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import connection, connectionpool
 from urllib3.util.retry import Retry
 
-from mxm_dataio import CaptureAdapter, ConfigError, IngestSession, Store, mount, register
+from mxm_dataio import (
+    CaptureAdapter,
+    ConfigError,
+    DataIOWarning,
+    IngestSession,
+    ReplayMissError,
+    Store,
+    StoreError,
+    mount,
+    register,
+    use_cassette,
+)
 from mxm_dataio.registry import unregister
 from tests.harness import EXACT, observe, outcome
 from tests.servers import Connection, RawServer, answer, responder, tls_server
@@ -275,8 +287,17 @@ def test_after_the_session_calls_pass(server: RawServer, tmp_path: Path) -> None
     with requests.Session() as session:
         with IngestSession("s", tmp_path) as ingest:
             mount(session, ingest)
+        with pytest.warns(DataIOWarning, match="no call is recorded from here on"):
+            assert session.get(server.url).content == b"hello"
         assert session.get(server.url).content == b"hello"
     assert recorded(tmp_path) == []
+
+
+def test_where_warnings_are_errors_they_pass_too(server: RawServer, tmp_path: Path) -> None:
+    with requests.Session() as session:
+        with IngestSession("s", tmp_path) as ingest:
+            mount(session, ingest)
+        assert session.get(server.url).content == b"hello"
 
 
 def test_responses_know_their_adapter(server: RawServer, tmp_path: Path) -> None:
@@ -360,3 +381,77 @@ def test_a_timeout_that_requests_refuses_is_refused_in_replay(
             return outcome(lambda: session.get(server.url, timeout=timeout))
 
     assert call("record") == call("replay")
+
+
+@pytest.mark.parametrize("mode", ["record", "replay", "auto", "off"])
+@pytest.mark.parametrize("by", ["mount", "adapter"])
+def test_a_session_that_was_never_opened(
+    by: str, mode: str, server: RawServer, tmp_path: Path
+) -> None:
+    with IngestSession("s", tmp_path):
+        requests.get(server.url)
+    hits = server.hits
+    ingest = IngestSession("s", tmp_path, mode)
+    with requests.Session() as session:
+        if by == "mount":
+            mount(session, ingest)
+        else:
+            session.mount("http://", CaptureAdapter(ingest=ingest))
+        with pytest.raises(ConfigError, match=r"never opened; call within with IngestSession"):
+            session.get(server.url)
+        assert server.hits == hits
+        # Opened later, it serves.
+        with ingest:
+            assert session.get(server.url).content == b"hello"
+
+
+@pytest.mark.parametrize("mode", ["replay", "off"])
+def test_a_session_that_has_ended(mode: str, server: RawServer, tmp_path: Path) -> None:
+    with IngestSession("s", tmp_path):
+        requests.get(server.url)
+    with requests.Session() as session:
+        with IngestSession("s", tmp_path, mode, hook=False) as ingest:
+            mount(session, ingest)
+            session.get(server.url)
+        hits = server.hits
+        if mode == "off":
+            assert session.get(server.url).content == b"hello"
+        else:
+            with pytest.raises(ReplayMissError, match="has ended, and what it replays is offline"):
+                session.get(server.url)
+            assert server.hits == hits
+        # Another that is active sees the call.
+        with IngestSession("s", tmp_path / "other"):
+            assert session.get(server.url).content == b"hello"
+    assert len(recorded(tmp_path / "other")) == 1
+
+
+def test_nothing_is_mounted(server: RawServer, tmp_path: Path) -> None:
+    with (
+        pytest.warns(DataIOWarning, match=r"nothing is mounted on it: .* write mount\("),
+        IngestSession("s", tmp_path, hook=False),
+    ):
+        requests.get(server.url)
+    with (
+        pytest.raises(ConfigError, match="nothing is mounted on it"),
+        IngestSession("s", tmp_path, "replay", hook=False),
+    ):
+        requests.get(server.url)
+    with IngestSession("s", tmp_path, hook=False) as ingest:
+        ingest.request(server.url)
+    with IngestSession("s", tmp_path, "off", hook=False):
+        pass
+
+
+def test_what_is_made_and_never_opened_is_told_of(tmp_path: Path) -> None:
+    with pytest.warns(ResourceWarning) as told:  # noqa: PT031
+        IngestSession("forgotten", tmp_path)
+        use_cassette(tmp_path / "x.json")
+        gc.collect()
+    texts = {str(one.message) for one in told}
+    assert any("a session of 'forgotten' was never opened" in text for text in texts)
+    assert any("was made and not used" in text for text in texts)
+    # What failed to open has said so.
+    with pytest.raises(StoreError), IngestSession("s", tmp_path / "no", "replay"):
+        pass
+    gc.collect()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
+import mxm_dataio
 from examples import demo
 from examples.market_server import MarketServer
 from mxm_dataio import ConfigError, DataIOWarning, IngestSession, ReplayMissError, Store
@@ -326,5 +327,5 @@ def test_one_root_at_a_time_with_the_hook(tmp_path: Path) -> None:
     with IngestSession("market", tmp_path / "a"):
         with pytest.raises(ConfigError, match="hook=False"):
             IngestSession("market", tmp_path / "b").open()
-        with IngestSession("market", tmp_path / "b", hook=False):
-            pass
+        with IngestSession("market", tmp_path / "b", hook=False) as beside:
+            mxm_dataio.mount(requests.Session(), beside).unmount()

@@ -13,6 +13,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -98,8 +99,10 @@ class TestSetting:
     def test_not_where_nothing_is_hooked(
         self, options: dict[str, Any], server: RawServer, tmp_path: Path
     ) -> None:
-        with recording(tmp_path, **options):
-            fetch(f"{server.url}/n")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "session .* nothing is mounted on it", DataIOWarning)
+            with recording(tmp_path, **options):
+                fetch(f"{server.url}/n")
         assert not (tmp_path / "dataio.sqlite").exists() or calls(tmp_path) == []
 
     def test_what_runs_over_it_is_not_named_as_unseen(

@@ -52,6 +52,8 @@ class CaptureAdapter(HTTPAdapter):
         # HTTPAdapter.__init__ is not called: it would make pools that no one uses.
         self._inner: BaseAdapter = inner if inner is not None else HTTPAdapter(**kwargs)
         self._ingest = ingest
+        if ingest is not None:
+            ingest.sees_calls = True
         self._refusal = _refusal()
         self._tap_pools()
 
@@ -120,13 +122,18 @@ class CaptureAdapter(HTTPAdapter):
         """Make, record or replay a call; every argument goes to the inner adapter.
 
         Raises:
-            ReplayMissError: replay holds no such call.
-            ConfigError: in replay, with a urllib3 or requests that can't be captured.
+            ReplayMissError: replay holds no such call, or the session given has ended.
+            ConfigError: that session was never opened; in replay, with a urllib3 or requests that
+                can't be captured.
             requests.RequestException: as the inner adapter raises, or as it was recorded.
         """
         kwargs.update(stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         ingest = None if under_way() is not None else self._ingest or active()
-        if ingest is None or not ingest.is_open:
+        if ingest is not None and not ingest.is_open:
+            if ingest is self._ingest and active() is None:
+                ingest.not_open(str(request.method), str(request.url))
+            ingest = None
+        if ingest is None:
             return self._inner.send(request, **kwargs)
         if self._refusal:
             ingest.blind(self._refusal)
