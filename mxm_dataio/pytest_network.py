@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from . import network
+from .api import sessions
 from .callers import Stack
 from .errors import BlockedError, ConfigError
 from .hosts import Allowed, Target
@@ -154,6 +155,42 @@ class Importing(_Watcher):
         ):
             return self.take(Target(question.host, question.port), stack.caller)
         return super().resolving(question, stack)
+
+
+class Outside(_Watcher):
+    """Refuses, or notes, what is connected to for a marked test when no session is open.
+
+    That is what a hook does, or another plugin's fixture that comes before ours.
+
+    Args:
+        test: node id.
+        replayed: says whether the test is, so that it is refused.
+
+    Attributes:
+        found: what is to be said of it, in words; empty if nothing was seen.
+        refused: it was.
+    """
+
+    def __init__(
+        self, test: str, allowed_hosts: Iterable[str], replayed: Callable[[], bool]
+    ) -> None:
+        super().__init__(allowed_hosts)
+        self.found = ""
+        self.refused = False
+        self._replayed = replayed
+        self._test = test
+
+    def take(self, target: Target, caller: str) -> Exception | None:
+        if any(sessions):
+            return None
+        self.found = self.found or (
+            f"for {self._test}, outside its fixtures and its code, {caller or 'something'} "
+            f"connects to {target}, when nothing is recorded or replayed: {_INSTEAD}"
+        )
+        self.refused = self._replayed()
+        if not self.refused:
+            return None
+        return BlockedError(self.found, host=target.host, port=target.port, caller=caller)
 
 
 class Past(_Watcher):

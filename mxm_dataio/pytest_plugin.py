@@ -297,7 +297,9 @@ def _dataio_marked(request: pytest.FixtureRequest) -> Iterator[None]:
             _judge_import(config, node.path, options["mode"])
         if marks and options["mode"] != "off":
             # In replay it blocks by itself.
-            blocks = not _records(request.getfixturevalue("dataio")) and blocks
+            records = _records(request.getfixturevalue("dataio"))
+            config.stash[_ACCOUNT].replays = not records
+            blocks = not records and blocks
         if blocks:
             from .pytest_session import blocked
 
@@ -579,7 +581,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Note that a test begins."""
     item.config.stash[_ACCOUNT].begun(item)
     _suspend(item.config, ())
-    return (yield)
+    with _none_outside(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -597,11 +600,39 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     account = item.config.stash[_ACCOUNT]
     account.phase = "teardown"
     try:
-        result = yield
+        with _none_outside(item):
+            result = yield
     finally:
         account.phase = ""
     _raise_misses(item)
     return result
+
+
+@contextlib.contextmanager
+def _none_outside(item: pytest.Item) -> Iterator[None]:
+    """Look after what is called for a marked test where it has no session."""
+    config, marks = item.config, _marks(item)
+    account = config.stash[_ACCOUNT]
+    given = next((mark.kwargs["mode"] for mark in marks if "mode" in mark.kwargs), None)
+    mode = _mode(config, given)
+    if not marks or mode == "off" or _GUARD in config.stash:
+        yield
+        return
+    from .pytest_network import Outside
+
+    hosts = next((m.kwargs["allowed_hosts"] for m in marks if "allowed_hosts" in m.kwargs), ())
+    outside = Outside(
+        item.nodeid, _allowed_hosts(config, {"allowed_hosts": hosts} if hosts else {}),
+        lambda: _is_replayed(item.path, mode) if account.replays is None else account.replays,
+    )  # fmt: skip
+    with outside.watching():
+        yield
+    if outside.found:
+        if outside.refused:
+            from .errors import BlockedError
+
+            raise BlockedError(outside.found)
+        warnings.warn(pytest.PytestWarning(f"{outside.found}; replay will refuse it"), stacklevel=1)
 
 
 def _raise_misses(item: pytest.Item) -> None:
@@ -650,6 +681,7 @@ class Account:
         phase: of the last of them; empty between tests.
         item: the last of them.
         running: what runs, in words, where the network is blocked; empty during collection.
+        replays: the last of them does, or records; ``None`` until its session is open.
         asked: fixture → names of the wider sessions that it asks for.
     """
 
@@ -658,6 +690,7 @@ class Account:
         self.phase = ""
         self.item: pytest.Item | None = None
         self.running = ""
+        self.replays: bool | None = None
         self.asked: dict[str, set[str]] = {}
         self._config = config
         self._run: Run | None = None
@@ -677,7 +710,7 @@ class Account:
     def begun(self, item: pytest.Item) -> None:
         """Note that a test begins."""
         self.ran.append(item.nodeid)
-        self.item, self.running = item, item.nodeid
+        self.item, self.running, self.replays = item, item.nodeid, None
         self.phase = "setup"
 
     def is_needed(self, fixturedef: pytest.FixtureDef[Any]) -> bool:

@@ -520,3 +520,31 @@ def test_other_clients_of_a_recorded_test_are_named(
     assert cassettes(pytester) == ["cassettes/test_it/test_urllib.json"]
     shown = run(pytester, "--dataio-mode=none", passed=1, failed=2).stdout.str()
     assert "with stdlib=True" in shown
+
+
+@pytest.mark.parametrize("phase", ["setup", "teardown"])
+def test_a_hook_s_calls_for_a_marked_test_are_said_and_refused_in_replay(
+    pytester: pytest.Pytester, server: RawServer, phase: str
+) -> None:
+    conftest = f"""
+    # Before a test's fixtures are set up, and after they are torn down.
+    @pytest.hookimpl(tryfirst={phase == "setup"}, trylast={phase == "teardown"})
+    def pytest_runtest_{phase}(item):
+        get("/hook")
+    """
+    text = """
+    def test_plain(): ...
+
+    @pytest.mark.dataio
+    def test_marked():
+        get("/it")
+    """
+    write(pytester, server, conftest=conftest, test_it=text)
+    shown = run(pytester, "-W", "default", passed=2, warnings=1).stdout.str()
+    assert "for test_it.py::test_marked, outside its fixtures and its code" in shown
+    assert asked(server) == ["/hook", "/hook", "/it"]
+    outcome = {"passed": 1} if phase == "setup" else {"passed": 2}
+    for mode in ("none", "once"):
+        shown = run(pytester, f"--dataio-mode={mode}", errors=1, **outcome).stdout.str()
+        assert "make the call in a fixture" in shown
+    assert asked(server) == ["/hook"] * 4 + ["/it"]
