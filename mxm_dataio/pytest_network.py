@@ -165,6 +165,7 @@ class Outside(_Watcher):
     Args:
         test: node id.
         replayed: says whether the test is, so that it is refused.
+        elsewhere: says whether a fixture runs that is not the test's.
 
     Attributes:
         found: what is to be said of it, in words; empty if nothing was seen.
@@ -172,16 +173,21 @@ class Outside(_Watcher):
     """
 
     def __init__(
-        self, test: str, allowed_hosts: Iterable[str], replayed: Callable[[], bool]
+        self,
+        test: str,
+        allowed_hosts: Iterable[str],
+        replayed: Callable[[], bool],
+        elsewhere: Callable[[], bool],
     ) -> None:
         super().__init__(allowed_hosts)
         self.found = ""
         self.refused = False
         self._replayed = replayed
+        self._elsewhere = elsewhere
         self._test = test
 
     def take(self, target: Target, caller: str) -> Exception | None:
-        if any(sessions):
+        if any(sessions) or self._elsewhere():
             return None
         self.found = self.found or (
             f"for {self._test}, outside its fixtures and its code, {caller or 'something'} "

@@ -441,7 +441,7 @@ def pytest_fixture_setup(
     def tell(what: str) -> None:
         account.running = what
 
-    fixturedef.addfinalizer(lambda: tell("this run"))
+    fixturedef.addfinalizer(lambda: tell(account.ran[-1]))
     tell(f"the fixture {name!r}, set up for {item.nodeid},")
     try:
         if asked:
@@ -624,6 +624,7 @@ def _none_outside(item: pytest.Item) -> Iterator[None]:
     outside = Outside(
         item.nodeid, _allowed_hosts(config, {"allowed_hosts": hosts} if hosts else {}),
         lambda: _is_replayed(item.path, mode) if account.replays is None else account.replays,
+        lambda: account.running != item.nodeid,
     )  # fmt: skip
     with outside.watching():
         yield
