@@ -580,15 +580,6 @@ _NOTHINGS = {
 }  # fmt: skip
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Yield the texts within a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
-
-
 def _of_header(name: str, value: str, secret: Callable[[str], bool]) -> Iterator[Found]:
     """Yield the secrets of a header that holds some, as far as they can be used elsewhere.
 

@@ -163,4 +163,4 @@ def test_an_uploads_chunks_are_undone() -> None:
     request = found.recordings[0].exchange.request
     assert found.changes == ["calls[0]: the request's body freed of its chunks"]
     assert (request.body_checksum, request.body_size) == (checksum_of(b"{}"), 2)
-    assert json.loads(request.identity)["body"] == {"sha256": checksum_of(b"{}")}
+    assert json.loads(request.identity)["body"] == {"json": {}}
