@@ -306,6 +306,11 @@ _REPLAYED = {
     "sockets", "large_ones", "each_of_ours", "amid_a_large_body", "from_another_thread",
     "as_a_daemon", "again_and_again", "locks",
 }  # fmt: skip
+# Each a part of what another does, told apart where that one fails.
+_LIKE_OTHERS = {
+    "nothing_in_their_place", "one_of_ours", "the_second", "the_third", "the_fourth", "the_fifth",
+    "after_calls", "at_the_end",
+}  # fmt: skip
 EVERY = [line[4:-3] for line in SCENARIOS.splitlines() if line.startswith("def ")]
 EVERY.remove("one_of_ours(index=")
 EVERY.append("one_of_ours")
@@ -355,7 +360,10 @@ def recorded(root: Path) -> int:
     return count
 
 
-@pytest.mark.parametrize("scenario", EVERY)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, marks=pytest.mark.long if one in _LIKE_OTHERS else ()) for one in EVERY],
+)
 def test_the_program_s_files_are_its_own(server: RawServer, tmp_path: Path, scenario: str) -> None:
     plain, _ = run(server, tmp_path, "plain", scenario)
     told, said = run(server, tmp_path, "record", scenario)

@@ -130,7 +130,7 @@ def handlers(trial: Trial) -> dict[str, Callable[[], object]]:
 
 @pytest.mark.parametrize("handler", ["call", "looks", "moves", "another"])
 @pytest.mark.parametrize(
-    "step", [pytest.param(29, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
+    "step", [pytest.param(67, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("durability", list(Durability))
 def test_between_any_two_lines(
