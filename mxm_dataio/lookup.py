@@ -12,8 +12,9 @@ the wrong call may have answered, and that is a miss; see :meth:`Lookup.unproved
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .ahead import Ahead
 from .catalog import Following
@@ -24,7 +25,7 @@ from .late import filled
 from .models import Exchange, Exhausted, Request
 from .nearest import nearest
 from .served import Places, Served
-from .tokens import LATE
+from .tokens import LATE, PLACEHOLDER
 from .utils import as_of_bound, parse_instant
 
 # Recorded calls looked at for the nearest to a miss.
@@ -109,23 +110,25 @@ class Lookup:
     def _find(self, identity: Identity) -> Exchange | None:
         if self._latest:
             return self._look_up(identity, identity.params_hash())
-        base = identity.params_hash()
+        document = identity.document()
+        base = hashlib.sha256(document).hexdigest()
         with self._lock:
+            masked = bool(self._twins(identity, document))
             if self._shared is None:
-                return self._next(identity, base)
+                return self._next(identity, base, masked)
             with self._shared.turn():
-                exchange = self._next(identity, base)
+                exchange = self._next(identity, base, masked)
                 if exchange is not None:
                     request = exchange.request
                     settled = self._settled.get(request.params_hash)
                     self._shared.note(self._source, request.params_hash, request.id, settled)
             return exchange
 
-    def _next(self, identity: Identity, base: str) -> Exchange | None:
+    def _next(self, identity: Identity, base: str, masked: bool) -> Exchange | None:
         """Return the call that is next to answer, and take note that it has."""
         while True:
             answered = self._answered
-            found = self._ahead.find(identity, base, self._served)
+            found = None if masked else self._ahead.find(identity, base, self._served)
             if found is not None and self._settles(found):
                 exchange: Exchange | None = self._store.decoded(found)
             else:
@@ -145,17 +148,18 @@ class Lookup:
         place = found.as_of, found.root_id
         return self._settled.setdefault(found.params_hash, place) == place
 
-    def _look_up(self, identity: Identity, base: str) -> Exchange | None:
+    def _look_up(self, identity: Identity, base: str, twins: Sequence[str] = ()) -> Exchange | None:
         store = self._store
         variants = store.catalog.variants(self._source, base)
         counting = {identity.counting(names) for names in variants}
         hashes = sorted(identity.params_hash(names) for names in counting)
         if (plain := identity.counting(())) not in counting:
             hashes.append(identity.params_hash(plain) if plain else base)
+        twins = [] if self._latest else self._twins(identity, identity.document())
         place: tuple[str, str] | None = None
         params_hash = base
         with self._lock:
-            for candidate in hashes:
+            for candidate in (*hashes, *twins):
                 found = self._place(candidate)
                 if found is not None and (place is None or found > place):
                     place, params_hash = found, candidate
@@ -169,16 +173,46 @@ class Lookup:
                 return store.last(self._source, params_hash, root_id)
             after = self._served.get(params_hash, "")
             exchange = store.nth(self._source, params_hash, root_id, after)
+            if twins:
+                others = self._others(root_id, {*hashes, *twins} - {params_hash})
+                exchange = self._first([exchange, *others])
             if exchange is None and after and self._exhausted is Exhausted.REPEAT:
                 exchange = store.exchange(after)
             return exchange
 
-    def _late_hash(self, identity: Identity) -> str:
-        """Return the hash of a recorded call that is this one but for what was learned late."""
+    def _others(self, root_id: str, hashes: Iterable[str]) -> Iterator[Exchange | None]:
+        """Yield the next calls with other hashes, which are the same call all the same."""
+        for params_hash in hashes:
+            after = self._served.get(params_hash, "")
+            yield self._store.nth(self._source, params_hash, root_id, after)
+
+    def _first(self, found: Iterable[Exchange | None]) -> Exchange | None:
+        """Return the exchange that was recorded first; ids end in a number, or are as long."""
+        there = [exchange for exchange in found if exchange is not None]
+        return min(there, key=lambda one: (len(one.request.id), one.request.id), default=None)
+
+    def _twins(self, identity: Identity, document: bytes) -> list[str]:
+        """Return the hashes of recorded calls that are this one, masked late."""
+        if PLACEHOLDER.encode("ascii") not in document:
+            return []
+        return [
+            request.params_hash
+            for request in self._recorded_late()
+            if request.identity.replace(LATE, PLACEHOLDER)
+            == identity.document(base_of(request.identity)[1]).decode("utf-8")
+        ]
+
+    def _recorded_late(self) -> list[Request]:
+        """Return recorded calls with a value that was learned late, one for each hash."""
         if self._late is None:
             catalog = self._store.catalog
-            self._late = catalog.with_text(self._source, LATE, self._bound, _CANDIDATES)
-        for request in self._late:
+            found = catalog.with_text(self._source, LATE, self._bound, _CANDIDATES)
+            self._late = list({request.params_hash: request for request in found}.values())
+        return self._late
+
+    def _late_hash(self, identity: Identity) -> str:
+        """Return the hash of a recorded call that is this one but for what was learned late."""
+        for request in self._recorded_late():
             document = identity.document(base_of(request.identity)[1]).decode("utf-8")
             values = filled(request.identity, document)
             if values is not None:
