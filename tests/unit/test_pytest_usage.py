@@ -163,6 +163,18 @@ def test_nothing_is_judged_that_a_test_has_which_did_not_pass(tree: Path, outcom
     assert dropped(tree, made)["test_b/test_two.json"] == ["1"]
 
 
+def test_nor_is_what_a_test_without_a_marker_has_that_did_not_pass(tree: Path) -> None:
+    made = usage(tree)
+    file = str(tree / "test_b.py")
+    made.tests["test_b.py::test_code"] = Collected("test_b.py::test_code", file)
+    made.used[0] = used(tree, "test_a", "test_one", 1, tests=("test_b.py::test_code",), only="")
+    for outcome in ("passed", "was skipped"):
+        made.outcomes["test_b.py::test_code"] = outcome
+        opened = used(tree, "test_a", "test_one", shared=True)._replace(calls=())
+        made.used = [made.used[0], opened, used(tree, "test_b", "test_two")]
+        assert ("test_a/test_one.json" in dropped(tree, made)) is (outcome == "passed")
+
+
 def test_it_may_have_another_s_cassette_by_a_name_a_marker_or_code(tree: Path) -> None:
     for change in ("name", "marker", "text", "code", "helper"):
         made = usage(tree)
