@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import subprocess
@@ -136,6 +137,28 @@ def test_a_cassette_does_not_grow(visit: Visit, tmp_path: Path) -> None:
             texts.append(tape.read_text())
     assert len(set(texts)) == 1
     assert KEY not in texts[0]
+
+
+@pytest.mark.parametrize("way", [hook, taped])
+def test_masked_late_and_in_time_they_keep_their_order(way: Any, tmp_path: Path) -> None:
+    count = itertools.count()
+
+    def serve(connection: Any) -> None:
+        while (request := connection.read_request()) is not None:
+            text = f"<b id={KEY}>" if request.path == "/page" else f"{next(count)}"
+            connection.send(answer(200, text.encode(), headers=[HTML]))
+
+    def visit(web: requests.Session, url: str) -> list[Any]:
+        key = web.get(f"{url}/page").text[6:-1]
+        told = [web.get(f"{url}/c/{key}").text for _ in range(2)]
+        told.append(web.get(f"{url}/e", headers={"X-CSRF-Token": key}).text)
+        return [*told, *(web.get(f"{url}/c/{key}").text for _ in range(2))]
+
+    with RawServer(serve) as server:
+        live = way(tmp_path, "record", visit, server.url)
+        assert live == ["0", "1", "2", "3", "4"]
+        assert way(tmp_path, "replay", visit, server.url) == live
+    assert leaks(tmp_path) == []
 
 
 def store_page_first(root: Path, url: str) -> IngestSession:
