@@ -34,6 +34,7 @@ _MEMBER = re.compile(
     r"""|(?P<open>[{\[])|(?P<literal>[^\s,}\]"'{\[]++))""",
     re.DOTALL,
 )
+_LONGEST_LITERAL = 1024
 _LITERALS = re.compile(
     r"-?[0-9][0-9.eE+-]*|true|false|null|NaN|-?Infinity|undefined|None|True|False"
 )
@@ -139,6 +140,9 @@ def _replaced_leniently(text: str, replace: Replace) -> str:
             kind = Kind.LITERAL if _LITERALS.fullmatch(match["literal"]) else Kind.TEXT
             after = replace(name, match["literal"], kind)
             after = None if after == match["literal"] else after
+            if end - start > _LONGEST_LITERAL:
+                # Or each member within would be looked behind to its end.
+                position = end
         elif match["inner"] is not None:
             # Of JSON in a string of a text that is none.
             start, end = match.span("inner")

@@ -27,6 +27,8 @@ from .parsers import PARSERS, Parser
 _AT_ONCE = 200
 # Seconds in which any input is dealt with, on whatever machine.
 _PATIENCE = 30.0
+# Seconds of its thread that any may take, and more for each KiB of it.
+_ANY, _PER_KIB = 1.0, 0.02
 
 
 class Fuzzer:
@@ -75,10 +77,14 @@ class Fuzzer:
         def check(value: Any) -> None:
             self.tried[one.name] += 1
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            began = time.thread_time()
             try:
                 one.check(value)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            taken = time.thread_time() - began
+            if taken > _ANY and taken > _ANY + _PER_KIB * len(repr(value)) / 1024:
+                raise TimeoutError(f"it took {taken:.1f} seconds for {len(repr(value))} characters")
 
         try:
             check()

@@ -68,6 +68,21 @@ def test_so_is_an_input_that_takes_too_long(
 
 
 @pytest.mark.usefixtures("_alarm")
+def test_so_is_one_that_takes_more_than_its_size_allows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(value: bool) -> None:
+        began = time.thread_time()
+        while value and time.thread_time() < began + 0.2:
+            pass
+
+    monkeypatch.setattr(fuzz, "_ANY", 0.1)
+    monkeypatch.setitem(fuzz.PARSERS, "slow", Parser("slow", st.booleans(), check))
+    assert fuzz.main(["--seconds", "2", "--only", "slow"]) == 1
+    assert "seconds for 4 characters" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_alarm")
 def test_without_a_fault_it_goes_on_for_as_long_as_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

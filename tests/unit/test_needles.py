@@ -178,6 +178,12 @@ def test_the_end_of_what_is_cut(writing: str, secret: str, data: st.DataObject |
         assert written[:allowed] not in clean
 
 
+def test_a_cookie_of_backslashes() -> None:
+    for text in ("\\" * 2_000, "%5c" * 2_000, "\\/" * 2_000):
+        page = f"{text} {PLAIN}".encode()
+        assert mask(page, "\\" * 60 + PLAIN) is page
+
+
 def test_whatever_else_a_cut_text_ends_with_stays() -> None:
     for text in (b"", b"Z", b"a longer text", b"Zk3v9-", b"Wms9&lt;", b"\\", b"%", b"x" * 5_000):
         assert masked_end(text, needles_of(PLAIN), MASK) == text
@@ -200,6 +206,33 @@ def test_many_are_looked_up_at_once() -> None:
     assert {one.value for one in known} == set(values[50:])
     assert {one.value for those in known._grams.values() for one in those} <= set(values[50:])
     assert all(known._grams.values())
+
+
+def test_what_rotates_costs_the_same_however_much_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load balancer sets new cookies with each answer: what was known before is not gone over."""
+    touched = 0
+
+    def count(name: str) -> None:
+        real = getattr(Needles, name)
+
+        def counted(self: Needles, needle: object) -> None:
+            nonlocal touched
+            touched += 1
+            real(self, needle)
+
+        monkeypatch.setattr(Needles, name, counted)
+
+    count("_put")
+    count("_drop")
+    known = Needles(256, 32)
+    for number in range(2_000):
+        value = f"{number * 104_729:09x}-{number:05}"
+        needles, before = needles_of(value), touched
+        known.add(value, needles)
+        assert touched - before <= 2 * len(needles)
+    # Nor is each of them looked for in a text without one.
+    assert known._short == {}
+    assert known._looked_up(b"a text in which none is" * 100) == set()
 
 
 def test_the_latest_use_counts() -> None:
@@ -283,7 +316,7 @@ def test_what_is_learned_in_the_midst_of_learning_is_known() -> None:
 
 
 def test_of_many_threads() -> None:
-    known = Needles(64, 2)
+    known = Needles(1_000, 2)
     failed: list[str] = []
 
     def work(thread: int) -> None:
