@@ -61,11 +61,22 @@ def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
     version, _, rest = first.strip().partition(" ")
     reason = rest.strip().partition(" ")[2].strip()
     headers: list[tuple[str, str]] = []
+    folded: list[str] = []
     for line in lines:
         line = line.rstrip("\r")
         if line[:1] in (" ", "\t") and headers:
-            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}")
-        elif ":" in line:
+            folded.append(line.strip())
+            continue
+        if folded:
+            headers[-1] = _unfolded(headers[-1], folded)
+            folded = []
+        if ":" in line:
             name, _, value = line.partition(":")
             headers.append((name, value.strip(" \t")))
+    if folded:
+        headers[-1] = _unfolded(headers[-1], folded)
     return version, reason, tuple(headers)
+
+
+def _unfolded(header: tuple[str, str], lines: list[str]) -> tuple[str, str]:
+    return header[0], " ".join([header[1], *lines])

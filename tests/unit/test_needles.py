@@ -7,9 +7,8 @@ import html
 import itertools
 import json
 import mmap
-import random
 import re
-import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from requests.utils import requote_uri
 
+from mxm_dataio import needles
 from mxm_dataio.needles import (
     Needles,
     coded,
@@ -227,9 +227,9 @@ def test_what_rotates_costs_the_same_however_much_is_known(monkeypatch: pytest.M
     known = Needles(256, 32)
     for number in range(2_000):
         value = f"{number * 104_729:09x}-{number:05}"
-        needles, before = needles_of(value), touched
-        known.add(value, needles)
-        assert touched - before <= 2 * len(needles)
+        some, before = needles_of(value), touched
+        known.add(value, some)
+        assert touched - before <= 2 * len(some)
     # Nor is each of them looked for in a text without one.
     assert known._short == {}
     assert known._looked_up(b"a text in which none is" * 100) == set()
@@ -283,36 +283,58 @@ def test_a_mapped_file(count: int) -> None:
 
 
 def test_what_is_learned_in_the_midst_of_learning_is_known() -> None:
-    """A handler of a signal runs between any two steps of the thread that it interrupts."""
-    known = Needles(16, 2)
-    inner, delays = 0, random.Random(1)
+    """A signal's handler runs between any two steps of what it interrupts, and learns as well."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal inner
-        inner += 1
-        value = f"inner-{inner}-{inner * 7919:x}"
-        known.add(value, needles_of(value))
-        text = f"<{value}>".encode()
-        assert masked(text, known.near(text), MASK) == b"<REDACTED>"
-        signal.setitimer(signal.ITIMER_VIRTUAL, delays.uniform(1e-6, 2e-3))
+    def sound(known: Needles, values: set[str]) -> bool:
+        texts = {value: f"<{value}>".encode() for value in values}
+        return all(
+            masked(text, known.near(text), MASK) == b"<REDACTED>" for text in texts.values()
+        ) and {one.value for those in known._grams.values() for one in those} == {
+            one.value for one in known
+        }
 
-    before = signal.signal(signal.SIGVTALRM, interrupt)
-    try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 1e-6)
-        for number in range(2_000):
-            value = f"outer-{number}-{number * 104_729:x}"
-            known.add(value, needles_of(value))
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-    assert inner > 10
-    known.add("the-last-value-9", needles_of("the-last-value-9"))
-    values = {needle.value for needle in known}
-    assert len(values) == 16
-    for value in values:
-        text = f"<{value}>".encode()
-        assert masked(text, known.near(text), MASK) == b"<REDACTED>"
-    assert {one.value for those in known._grams.values() for one in those} <= values
+    # They have parts of what is forgotten meanwhile, and of what is learned.
+    inner = ["inner-aaaaaaa", "inner-bbbbbbb", "outer-fffffff", *(f"more-{n * 7}" for n in "ghijk")]
+
+    def learn_interrupted_at(step: int, count: int) -> bool:
+        known = Needles(5, 2)
+        for letter in "abcde":
+            known.add(f"held-{letter * 7}", needles_of(f"held-{letter * 7}"))
+        steps = 0
+
+        def each(frame: FrameType, event: str, _: object) -> object:
+            nonlocal steps
+            if frame.f_code.co_filename != needles.__file__:
+                return None
+            if event in ("line", "opcode"):
+                frame.f_trace_opcodes = True
+                steps += 1
+                if steps == step:
+                    for value in inner[:count]:
+                        known.add(value, needles_of(value))
+                        assert masked(value.encode(), known.near(value.encode()), MASK) == MASK
+            return each
+
+        before = sys.gettrace()
+        outer = needles_of("outer-fffffff")
+        sys.settrace(each)
+        try:
+            known.add("outer-fffffff", outer)
+        finally:
+            sys.settrace(before)
+        assert sound(known, {one.value for one in known})
+        # The next makes it forget what was too much.
+        known.add("after-0123456", needles_of("after-0123456"))
+        values = {one.value for one in known}
+        assert len(values) == 5
+        assert sound(known, values)
+        return steps >= step
+
+    for count in (1, len(inner)):
+        step = 1
+        while learn_interrupted_at(step, count):
+            step += 1
+        assert step > 200
 
 
 def test_of_many_threads() -> None:
