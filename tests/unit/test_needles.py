@@ -346,7 +346,9 @@ def test_of_many_threads() -> None:
             value = f"{thread}-{number}-{number * 7919:08x}"
             known.add(value, needles_of(value))
             text = f"<{value}>".encode()
-            if masked(text, known.near(text), MASK) != b"<REDACTED>":
+            found = masked(text, known.near(text), MASK) == b"<REDACTED>"
+            # The others may have crowded it out by then.
+            if not found and known.known(value, passing=False):
                 failed.append(value)
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 
-from mxm_dataio import IngestSession, expiry, pruning
+from mxm_dataio import IngestSession, expiry, mount, pruning
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
 from mxm_dataio.journal import Journal
 from mxm_dataio.models import Compression, Mode, Session, Status
@@ -318,12 +319,14 @@ def test_a_writer_that_knows_heads_by_number_learns_that_they_are_gone(root: Pat
 
 def test_replay_of_a_pruned_session_is_refused(root: Path, store: Store) -> None:
     held = made(store, b"one")
-    with IngestSession("market", root, "once", hook=False) as ingest:
+    with requests.Session() as client, IngestSession("market", root, "once", hook=False) as ingest:
+        mount(client, ingest)
         assert ingest.mode is Mode.REPLAY
     prune(store, ALL)
     with pytest.raises(ConfigError, match=f"session {held.id} was pruned on 20"):
         IngestSession("market", root, "replay", session=held.id, hook=False).open()
-    with IngestSession("market", root, "once", hook=False) as ingest:
+    with requests.Session() as client, IngestSession("market", root, "once", hook=False) as ingest:
+        mount(client, ingest)
         assert ingest.mode is Mode.RECORD
 
 
