@@ -35,8 +35,8 @@ _FEW = 16
 # Bytes looked up at a time, and of an anchor as many as have that many at a multiple of it.
 _GRAM = 4
 _INDEXED = 2 * _GRAM - 1
-# Bytes of a text that are looked up at once, as numbers in memory.
-_STRIDE = 1 << 20
+# Places of a text whose findings are in memory at once.
+_STRIDE = 1 << 18
 # Escapes within escapes that are undone.
 _DEPTH = 2
 # Beginnings of a form that are compared with the end of a text.
@@ -486,14 +486,14 @@ class Needles:
             return [needle for needle in some if needle.anchor in data]
         return [needle for needle in some if data.find(needle.anchor) >= 0]
 
-    def _looked_up(self, data: bytes | mmap) -> set[Needle]:
-        found: set[Needle] = set()
+    def _looked_up(self, data: bytes | mmap) -> Iterable[Needle]:
         grams = self._grams
         known = grams.keys()
-        with memoryview(data) as view:
-            for at in range(0, len(view) - _GRAM + 1, _STRIDE):
-                part = view[at : min(at + _STRIDE, len(view) // _GRAM * _GRAM)].cast("I")
-                if not known.isdisjoint(part):
-                    for gram in set(filter(grams.__contains__, part)):
-                        found.update(list(grams.get(gram, ())))
+        view = memoryview(data)[: len(data) // _GRAM * _GRAM].cast("I")
+        if known.isdisjoint(view):
+            return ()
+        found: dict[Needle, None] = {}
+        for at in range(0, len(view), _STRIDE):
+            for gram in set(filter(grams.__contains__, view[at : at + _STRIDE])):
+                found.update(dict(grams.get(gram, ())))
         return found

@@ -232,7 +232,7 @@ def test_what_rotates_costs_the_same_however_much_is_known(monkeypatch: pytest.M
         assert touched - before <= 2 * len(some)
     # Nor is each of them looked for in a text without one.
     assert known._short == {}
-    assert known._looked_up(b"a text in which none is" * 100) == set()
+    assert known._looked_up(b"a text in which none is" * 100) == ()
 
 
 def test_the_latest_use_counts() -> None:
