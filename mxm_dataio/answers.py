@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from . import json_values, xml_values
-from .named_values import Kind, replace_in
+from .named_values import Kind, Sieve, replace_in
 from .secret_names import is_plain, looks_drawn
 from .tokens import PLACEHOLDER, parsed, stand_in
 
@@ -153,6 +153,7 @@ class Names:
         # What someone has named is secret whatever it looks like.
         self._given = frozenset(map(squashed, given - ANSWER_NAMES))
         self._stems = tuple(stem.encode("ascii") for stem in _STEMS)
+        self._sieve = Sieve([*_STEMS, "key", "sid", *self._given])
         self._words = tuple(map(_letters, (name.encode("utf-8") for name in self._given)))
 
     def may_be_in(self, content: bytes, asked: Asked) -> bool:
@@ -162,15 +163,17 @@ class Names:
             return True
         if not _BEGINS.match(content):
             return False
+        if not self._sieve.may_be_in(content):
+            return False
         letters = _letters(content)
         if any(word in letters for word in self._words):
             return True
         stems = [stem for stem in self._stems if stem in letters]
         if stems and self._is_in(content.lower(), stems):
             return True
-        if not asked.login or len(content) > _SMALL or not (b"key" in letters or b"sid" in letters):
+        if len(content) > _SMALL or not (b"key" in letters or b"sid" in letters):
             return False
-        return any(map(content.lower().__contains__, _ALONE))
+        return any(map(content.lower().__contains__, _ALONE)) and asked.login
 
     def _is_in(self, lower: bytes, stems: Iterable[bytes]) -> bool:
         """Say whether a text in lower case has one of the names with these parts."""

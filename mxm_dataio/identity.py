@@ -67,7 +67,7 @@ from .multipart import (
     part_name,
     parts_of,
 )
-from .named_values import Kind
+from .named_values import Kind, Memo, Uncounted
 from .tokens import PLACEHOLDER
 from .utils import (
     NotCanonicalError,
@@ -456,8 +456,9 @@ class _Ignoring:
     def asks(self, name: str) -> bool:
         return name in self.names
 
-    def names_in(self, text: str) -> bool:
-        return True
+    def may_change(self, body: bytes) -> bool:
+        names = self.names
+        return names.may_be_in(body) if isinstance(names, Uncounted) else bool(names)
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         if kind in (Kind.SIGNATURE, Kind.PASSING):
@@ -497,19 +498,24 @@ class _Ignoring:
 
 def _json_value(content: bytes, ignoring: _Ignoring) -> Any:
     """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return NotCanonicalError
+    ignores = ignoring.may_change(content)
     names = ignoring.names
+    said = names.said if isinstance(names, Uncounted) else Memo(names.__contains__)
 
     def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        kept = [(k, v) for k, v in pairs if k not in names] if names else pairs
+        kept = [pair for pair in pairs if not said[pair[0]]] if ignores else pairs
         value = dict(kept)
         if len(value) != len(kept):
             raise NotCanonicalError("a key stands twice")
         return value
 
     try:
-        text = content.decode("utf-8")
         value = json.loads(text, object_pairs_hook=member, parse_float=_float)
-        if names and may_nest(text):
+        if (ignores or "<" in text) and may_nest(text):
             value = _without_nested(value, ignoring)
         canonical_json(value)
     except (ValueError, RecursionError):

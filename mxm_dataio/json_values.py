@@ -21,6 +21,8 @@ _SOUND = re.compile(
 # What stands outside of the strings of a sound text.
 _STRUCTURE = re.compile(r"[\s{}\[\],:\ufeff0-9.+truefalsnNaIityE-]*+")
 _TEXT = re.compile(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
+# In a text in which each quote is one of a string's ends.
+_NAME = re.compile(r'"([^"]*+)"\s*+:')
 _LITERAL = re.compile(r"[^\s\"{}\[\],:]*+")
 # What JSON, XML and GraphQL in a text may begin with.
 _BEGINNINGS = frozenset("{[<qms \\")
@@ -65,12 +67,16 @@ def replace_text(text: str, replace: Replace, asks: Callable[[str], bool] | None
     return _replaced_leniently(text, replace)
 
 
-def is_plain(text: str) -> bool:
-    """Say whether a text of JSON clearly is sound, and none of its texts holds named values.
+def plain_names(text: str) -> set[str] | None:
+    """Return all names of a text of JSON that clearly is sound, and whose texts hold none.
 
-    Then its names are those of what stands between two quotes.
+    ``None`` of any other text.
     """
-    return not may_nest(text) and _STRUCTURE.fullmatch("".join(text.split('"')[::2])) is not None
+    if "=" in text or "://" in text or may_nest(text):
+        return None
+    if _STRUCTURE.fullmatch("".join(text.split('"')[::2])) is None:
+        return None
+    return set(_NAME.findall(text))
 
 
 def may_nest(text: str) -> bool:

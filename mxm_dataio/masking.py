@@ -347,7 +347,8 @@ class Secrets:
         else:
             clean = self.rules.header_pairs(pairs, self.learn)
             version = self.version
-        clean = tuple([(name, self.mask_text(value)) for name, value in clean])
+        if version or any(tokens.MARK in value for _, value in clean):
+            clean = tuple([(name, self.mask_text(value)) for name, value in clean])
         if clean == pairs:
             clean = pairs
         self._last_pairs = (pairs, clean, version, epoch)

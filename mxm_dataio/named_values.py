@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from .utils import utf8
+
+T = TypeVar("T")
+# Names that are remembered at a time.
+_MOST = 4096
+# Longer ones are not.
+_LONGEST = 128
+_LETTERS = bytes(range(ord("a"), ord("z") + 1))
+_LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
+_NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
 
 
 class Kind(Enum):
@@ -28,6 +40,104 @@ class Kind(Enum):
 # Asked with a value's name, as it is written, the value decoded (empty for a group), and its kind.
 # What it returns takes the value's place; ``None`` leaves it.
 Replace = Callable[[str, str, Kind], str | None]
+
+
+class Memo(dict[str, T], Generic[T]):
+    """What is to be said of each name, worked out once. Of any thread.
+
+    Args:
+        work: returns it.
+    """
+
+    def __init__(self, work: Callable[[str], T]) -> None:
+        super().__init__()
+        self._work = work
+
+    def __missing__(self, name: str) -> T:
+        if len(self) >= _MOST:
+            self.clear()
+        made = self._work(name)
+        if len(name) <= _LONGEST:
+            self[name] = made
+        return made
+
+
+class Sieve:
+    """Tells fast that a text has none of some names in it, however it is written. Of any thread.
+
+    Programs send and get the same names again and again: what stands between two quotes is looked
+    through once. Digits and separators do not count, so numbers do not either.
+
+    Args:
+        names: in lower case; a part of one stands for all that have it.
+        innocent: words that are none of them, though a part of one is in them.
+    """
+
+    def __init__(self, names: Iterable[str], innocent: Iterable[str] = ()) -> None:
+        self._parts: list[bytes] = []
+        self._always = False
+        self._innocent = {word.encode("ascii") for word in innocent}
+        for part in sorted((letters(utf8(name)) for name in names), key=len):
+            if not part or not part.isascii():
+                self._always = True
+            elif not any(map(part.__contains__, self._parts)):
+                self._parts.append(part)
+
+    def may_be_in(self, data: bytes) -> bool:
+        """Say whether bytes in any encoding may have one of the names in them."""
+        if self._always or b"%" in data or b"&#" in data or b"\0" in data:
+            return True
+        if b"\\" in data and (b"\\u00" in data or b"\\x" in data):
+            return True
+        if not data.isascii():
+            # The lower case of some letters beyond ASCII is within it.
+            data = data.decode("utf-8", "replace").lower().encode()
+        pieces = set(letters(data).split(b'"'))
+        innocent = self._innocent
+        if innocent.issuperset(pieces):
+            return False
+        for piece in pieces - innocent:
+            if any(map(piece.__contains__, self._parts)):
+                return True
+            if len(piece) <= _LONGEST:
+                if len(innocent) >= _MOST:
+                    innocent.clear()
+                innocent.add(piece)
+        return False
+
+
+def letters(data: bytes) -> bytes:
+    """Return the letters and quotes of a text in lower case, and what is beyond ASCII."""
+    return data.translate(_LOWER, _NO_LETTERS)
+
+
+class Uncounted:
+    """Names, in any case, that do not count in an identity.
+
+    Args:
+        secret: says so of a name.
+        may_be_in: says, fast, whether a text may have a name of which it says so.
+        names: more of them, in lower case.
+    """
+
+    def __init__(
+        self,
+        secret: Callable[[str], bool],
+        may_be_in: Callable[[bytes], bool] | None = None,
+        names: frozenset[str] = frozenset(),
+    ) -> None:
+        self.said = Memo(lambda name: name.lower() in names or secret(name))
+        self._may_be_in = may_be_in
+        self._sieve = Sieve(names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.said[name]
+
+    def may_be_in(self, data: bytes) -> bool:
+        """Say, fast, whether a text may have one of the names, however it is written there."""
+        if self._may_be_in is None or self._may_be_in(data):
+            return True
+        return self._sieve.may_be_in(data)
 
 
 def replace_in(body: bytes, change: Callable[[str], str]) -> bytes:

@@ -20,12 +20,13 @@ from .answers import ANSWER_NAMES, Asked, Names, cleaned, names_of, squashed
 from .content import nested, replaced
 from .errors import RuleError
 from .models import Headers
-from .named_values import Kind
+from .named_values import Kind, Memo, Sieve, Uncounted
 from .secret_names import (
     COMPANY,
     PERHAPS_NAMES,
     SECRET_HEADERS,
     SECRET_NAMES,
+    STEMS,
     goes_with,
     has_secret_header_word,
     has_secret_word,
@@ -33,7 +34,6 @@ from .secret_names import (
     is_plain,
     looks_drawn,
     may_be_secret,
-    may_hold_secret_words,
 )
 from .tokens import stand_in
 
@@ -199,18 +199,25 @@ class Redaction:
         kind = _kind(name, self.names, self.words, self.exempt_names)
         return kind is _Kind.COMPANY and goes_with(name.lower(), value, _lower(beside))
 
+    def may_name(self, data: bytes) -> bool:
+        """Say, fast, whether a text may have a name in it of which :meth:`is_secret` says so.
+
+        However the text is written, and whatever it is.
+        """
+        return _sieve_of(self.names, self.words).may_be_in(data)
+
     def uncounted(self, names: Iterable[str] = ()) -> Container[str]:
         """Return what holds all names, in any case, that do not count in an identity.
 
         Args:
             names: more of them.
         """
-        return _Uncounted(self.is_secret, _lower(names))
+        return Uncounted(self.is_secret, self.may_name, _lower(names))
 
     @property
     def uncounted_headers(self) -> Container[str]:
         """What holds all headers, in any case, that do not count in an identity."""
-        return _Uncounted(self.is_secret_header, frozenset())
+        return _headers_not_counted(self.headers, self.words, self.exempt_headers)
 
     def _ruled(self, place: str, name: str, value: str, into: Sink) -> str | None:
         for rule in self.rules:
@@ -230,7 +237,17 @@ class Redaction:
 
     def header_pairs(self, pairs: Iterable[tuple[str, str]], into: Sink = _nowhere) -> Headers:
         """Return header pairs without secret values."""
-        return tuple([(name, self._header(name.lower(), value, into)) for name, value in pairs])
+        if self.rules:
+            return tuple([(name, self._header(name.lower(), value, into)) for name, value in pairs])
+        plain = _plain_headers(self.headers, self.words, self.exempt_headers)
+        return tuple(
+            [
+                (name, value)
+                if plain[name] and "=" not in value and "@" not in value
+                else (name, self._header(name.lower(), value, into))
+                for name, value in pairs
+            ]
+        )
 
     def _header(self, name: str, value: str, into: Sink) -> str:
         if self.rules:
@@ -266,13 +283,11 @@ class Redaction:
         """
         ruled = bool(self.rules)
         if not ruled:
-            text = head.decode("latin-1").lower()
-            by_words = self.words and may_hold_secret_words(text)
-            if (
-                not by_words
-                and "@" not in text
-                and not _lines_of(frozenset(self.headers)).search(text)
-            ):
+            text = head.decode("latin-1")
+            plain = _plain_headers(self.headers, self.words, self.exempt_headers)
+            held = text.find("=", text.find("\n")) >= 0 and ("://" in text or "?" in text)
+            held = held or "@" in text
+            if not held and all(map(plain.__getitem__, _LINE_NAMES.findall(text))):
                 return head
         lines = head.split(b"\n")
         folded = False
@@ -299,8 +314,8 @@ class Redaction:
 
         Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
         """
-        held_in_path = _IN_PATH_MARK.search(url)
-        if "=" not in url and "@" not in url and held_in_path is None:
+        held_in_path = "/bot" in url or "/hooks." in url or "/webhooks/" in url
+        if "=" not in url and "@" not in url and not held_in_path:
             return url
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
@@ -320,7 +335,7 @@ class Redaction:
                     into(found)
                 base = f"{scheme}//{host}{slash}{path}"
             authority = host
-        if held_in_path is not None:
+        if held_in_path:
             base = _IN_PATH.sub(lambda found: self._in_path(found, into), base)
         if ";" in base:
             base = _PATH_FIELD.sub(lambda found: f";{self._field('query', found[1], into)}", base)
@@ -354,8 +369,8 @@ class Redaction:
         if ";" in text:
             text = _OLD_FIELD.sub(lambda found: f";{self._field(place, found[1], into)}", text)
         fields = text.split("&")
-        names, words, exempt = self.names, self.words, self.exempt_names
-        kinds = {_field_kind(field.partition("=")[0], names, words, exempt) for field in fields}
+        kind_of = _field_kinds(self.names, self.words, self.exempt_names)
+        kinds = {kind_of[field.partition("=")[0]] for field in fields}
         if kinds == _DATA_ONLY and not self.rules and not _MAY_HOLD.search(text):
             return text
         # Of what stands beside one, few ask.
@@ -477,10 +492,18 @@ def _kind(name: str, names: frozenset[str], words: bool, exempt: frozenset[str])
     return _Kind.PERHAPS if may_be_secret(name) else _Kind.DATA
 
 
-@lru_cache(maxsize=4096)
-def _field_kind(name: str, names: frozenset[str], words: bool, exempt: frozenset[str]) -> _Kind:
-    """Return the kind of an encoded name."""
-    return _kind(_plain(name), names, words, exempt)
+@lru_cache(maxsize=16)
+def _field_kinds(names: frozenset[str], words: bool, exempt: frozenset[str]) -> Memo[_Kind]:
+    """Return the kinds of encoded names."""
+    return Memo(lambda name: _kind(_plain(name), names, words, exempt))
+
+
+@lru_cache(maxsize=16)
+def _sieve_of(names: frozenset[str], words: bool) -> Sieve:
+    if not words:
+        return Sieve(names)
+    innocent = [word for word in _INNOCENT if word not in names and not has_secret_word(word)]
+    return Sieve([*names, *PERHAPS_NAMES, *STEMS], innocent)
 
 
 @lru_cache(maxsize=1024)
@@ -493,20 +516,20 @@ def _is_secret_header(
     return words and key not in exempt and has_secret_header_word(key)
 
 
-@dataclass(frozen=True, slots=True)
-class _Uncounted:
-    """Names that do not count in an identity.
+@lru_cache(maxsize=16)
+def _headers_not_counted(headers: frozenset[str], words: bool, exempt: frozenset[str]) -> Uncounted:
+    return Uncounted(lambda name: _is_secret_header(name, headers, words, exempt))
 
-    Attributes:
-        secret: says so of a name.
-        names: more of them, in lower case.
-    """
 
-    secret: Callable[[str], bool]
-    names: frozenset[str]
+@lru_cache(maxsize=16)
+def _plain_headers(headers: frozenset[str], words: bool, exempt: frozenset[str]) -> Memo[bool]:
+    """Return which headers redaction leaves alone, unless their values hold URLs or fields."""
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name.lower() in self.names or self.secret(name))
+    def is_plain(name: str) -> bool:
+        key = name.strip().lower()
+        return key not in _HOLDS_URL and not _is_secret_header(key, headers, words, exempt)
+
+    return Memo(is_plain)
 
 
 def _plain(text: str) -> str:
@@ -531,18 +554,11 @@ class _Masking:
     def asks(self, name: str) -> bool:
         return bool(self._rules.rules) or self._rules.may_be_secret(name)
 
-    def names_in(self, text: str) -> bool:
-        rules, lower = self._rules, text.lower()
-        quoted = lower.split('"')
-        if rules.rules or not rules.names.isdisjoint(quoted):
+    def may_change(self, body: bytes) -> bool:
+        rules = self._rules
+        if rules.rules or rules.may_name(body):
             return True
-        if not rules.words:
-            return False
-        if not PERHAPS_NAMES.isdisjoint(quoted):
-            return True
-        if not may_hold_secret_words(lower):
-            return False
-        return len(text) > _LARGE or any(map(rules.may_be_secret, text.split('"')))
+        return rules.userinfo and b"@" in body and b"://" in body
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         rules = self._rules
@@ -571,8 +587,6 @@ class _Masking:
         return self._rules.head(head, self._into)
 
 
-# In larger texts names are looked for where they stand, each once.
-_LARGE = 1 << 16
 # What is not worth a placeholder.
 _NOTHINGS = {
     Kind.TEXT: ("",), Kind.SIGNATURE: ("",), Kind.LITERAL: ("null", "false", "None", "False"),
@@ -626,7 +640,6 @@ def _of_userinfo(user: str, password: str) -> Iterator[Found]:
 
 
 # Where a service has its callers put the secret into the path: Telegram, Slack, Discord.
-_IN_PATH_MARK = re.compile("/bot[0-9]|/hooks[.]|/webhooks/")
 _IN_PATH = re.compile(
     r"(?P<head>/bot)(?P<secret>[0-9]{5,20}(?::|%3A)[A-Za-z0-9_-]{20,64})"
     r"|(?P<slack>/hooks\.slack\.com/[a-z]{1,16}/)(?P<hook>[A-Za-z0-9/]{20,128})"
@@ -642,15 +655,17 @@ _DATA_ONLY = frozenset([_Kind.DATA])
 # A port, or none.
 _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 # A value may be, or hold, what is to be looked into: a URL, JSON, XML.
-_MAY_HOLD = re.compile(r"[:?]|%3|%[57][Bb]|[{\[<]")
+_MAY_HOLD = re.compile(r"://|%3[Aa]%2[Ff]|%[57][Bb]|%3[CcFf]|[{\[<?]")
+# Names in many bodies that have a part of a secret one in them.
+_INNOCENT = frozenset(
+    """
+    assigned assignee author authors bypass design insider inside key keys keyword keywords monkey
+    outside passed passenger passengers resident side sides signal signals
+    """.split()  # noqa: SIM905
+)
+# Names of header lines, and what is no name of what goes on from the line before.
+_LINE_NAMES = re.compile(r"\n([^:\n]*)")
 _IS_URL = re.compile(r"://|\A[^?\s]*\?[^=\s]+=")
-
-
-@lru_cache(maxsize=16)
-def _lines_of(headers: frozenset[str]) -> re.Pattern[str]:
-    """Return what finds, in the lower-case text of a head, a line that redaction may touch."""
-    names = "|".join(re.escape(name) for name in sorted(headers | _HOLDS_URL))
-    return re.compile(rf"\n[^\S\n]*(?:{names})[^\S\n]*:")
 
 
 DEFAULT = Redaction()

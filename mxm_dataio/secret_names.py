@@ -69,7 +69,7 @@ def is_passing(name: str) -> bool:
 # -- by words --------------------------------------------------------------------------------
 
 # Every name that is secret by its words has one of these in it, in lower case.
-_STEMS = (
+STEMS = (
     "key", "token", "pass", "secret", "sig", "auth", "pwd", "jwt", "otp", "credential",
     "assertion", "kennwort", "pswd",
 )  # fmt: skip
@@ -160,7 +160,7 @@ _STILL = frozenset(
 
 def may_hold_secret_words(text: str) -> bool:
     """Say whether a text in lower case may have a name in it that is secret by its words."""
-    return any(map(text.__contains__, _STEMS))
+    return any(map(text.__contains__, STEMS))
 
 
 def has_secret_word(name: str) -> bool:
