@@ -15,6 +15,8 @@ T = TypeVar("T")
 _MOST = 4096
 # Longer ones are not.
 _LONGEST = 128
+# Whole texts that are remembered at a time, and how long they are.
+_MOST_TEXTS, _LONGEST_TEXT = 256, 2048
 _LETTERS = bytes(range(ord("a"), ord("z") + 1))
 _LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
 _NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
@@ -76,6 +78,7 @@ class Sieve:
     def __init__(self, names: Iterable[str], innocent: Iterable[str] = ()) -> None:
         self._parts: list[bytes] = []
         self._always = False
+        self._texts: set[bytes] = set()
         self._innocent = {word.encode("ascii") for word in innocent}
         for part in sorted((letters(utf8(name)) for name in names), key=len):
             if not part or not part.isascii():
@@ -92,10 +95,11 @@ class Sieve:
         if not data.isascii():
             # The lower case of some letters beyond ASCII is within it.
             data = data.decode("utf-8", "replace").lower().encode()
-        pieces = set(letters(data).split(b'"'))
-        innocent = self._innocent
-        if innocent.issuperset(pieces):
+        text = letters(data)
+        if text in self._texts:
             return False
+        pieces = set(text.split(b'"'))
+        innocent = self._innocent
         for piece in pieces - innocent:
             if any(map(piece.__contains__, self._parts)):
                 return True
@@ -103,6 +107,10 @@ class Sieve:
                 if len(innocent) >= _MOST:
                     innocent.clear()
                 innocent.add(piece)
+        if len(text) <= _LONGEST_TEXT:
+            if len(self._texts) >= _MOST_TEXTS:
+                self._texts.clear()
+            self._texts.add(text)
         return False
 
 
