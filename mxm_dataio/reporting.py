@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import verify
 from .catalog import ChainEnd
 from .errors import DataIOError, IntegrityError
+from .findings import Progress, Verified
 from .models import Exchange, Headers, Response, Session, Unseen
 from .previews import Preview, needed, preview
 from .proofs import Head
@@ -23,6 +23,7 @@ from .sound import sound, sound_session
 from .store import Store
 from .tally import Tally
 from .utils import parse_instant
+from .verify import verify
 
 
 class Limits(NamedTuple):
@@ -75,7 +76,7 @@ class Report:
 
     root: str
     parts: tuple[Part, ...]
-    verified: verify.Verified
+    verified: Verified
     against: tuple[Head, ...]
     coverage: tuple[Unseen, ...] | None
     unwatched: int
@@ -105,7 +106,7 @@ def gather(
     *,
     limits: Limits | None = None,
     against: Sequence[Head] = (),
-    progress: verify.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Return the report of a session and of its child processes' sessions.
 
@@ -123,7 +124,7 @@ def gather(
     family = sorted(store.family(session_id), key=lambda one: one.id != session_id)
     sessions = [sound_session(session) for session in family]
     ids = [session.id for session in sessions]
-    verified = verify.verify(store, ids, against=against, progress=progress)
+    verified = verify(store, ids, against=against, progress=progress)
     work = _Work(store, limits or Limits(), progress or (lambda *_: None))
     work.read(sessions)
     bodies, body_limit = work.bodies()
@@ -167,7 +168,7 @@ def _moments(session: Session) -> Iterator[float]:
 class _Work:
     store: Store
     limits: Limits
-    progress: verify.Progress
+    progress: Progress
     tally: Tally = field(default_factory=lambda: Tally(0))
     ends: list[ChainEnd | None] = field(default_factory=list)
     listed: list[Exchange] = field(default_factory=list)

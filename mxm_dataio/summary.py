@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from .findings import Finding
 from .models import Exchange, Failure, Response
 from .reporting import Part, Report
 from .sound import text_of
 from .tally import Failing, Host, Percentiles, Totals
-from .verify import Finding
 
 _TEXT = 2000
 _FINDINGS = 200

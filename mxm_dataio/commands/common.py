@@ -21,10 +21,10 @@ import click
 from .units import short
 
 if TYPE_CHECKING:
+    from ..findings import Progress
     from ..models import Session
     from ..proofs import Head
     from ..store import Store
-    from ..verify import Progress
 
 WRONG, MISUSED = 1, 2
 # What is over sooner shows no progress.

@@ -31,9 +31,9 @@ from .tables import Cell, Column, print_table
 from .units import codes, short, size, span
 
 if TYPE_CHECKING:
+    from ..findings import Progress
     from ..models import Exchange
     from ..store import Store
-    from ..verify import Progress
 
 CLASSES = {"1": "cyan", "2": "green", "3": "cyan", "4": "yellow", "5": "bold red"}
 _FLUSHED = 65_536

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-from .. import proofs, verify
+from .. import proofs
 from ..errors import IntegrityError
+from ..findings import Finding, Verified
 from ..proofs import Consistency, Head, Inclusion
 from ..utils import counted
+from ..verify import verify_root
 from .common import WRONG, heads_of, json_option, print_line, printable, progress_bar, root_option
 
 _LARGEST_PROOF = 1 << 20
@@ -53,7 +55,7 @@ def verify_command(
         _check_proof(proof, against or (), as_json)
         return
     with progress_bar() as progress:
-        found = verify.verify_root(root, sessions, against=against or (), progress=progress)
+        found = verify_root(root, sessions, against=against or (), progress=progress)
     for finding in found.findings:
         if as_json:
             print_line("finding", **_finding(finding))
@@ -76,7 +78,7 @@ def verify_command(
         raise SystemExit(WRONG)
 
 
-def _finding(finding: verify.Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "what": finding.what, "session": finding.session, "request": finding.request,
         "method": finding.method, "url": finding.url,
@@ -84,7 +86,7 @@ def _finding(finding: verify.Finding) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _say_finding(finding: verify.Finding) -> None:
+def _say_finding(finding: Finding) -> None:
     where = []
     if finding.request is not None:
         where.append(f"{finding.method} {finding.url}\n  request {finding.request}")
@@ -95,7 +97,7 @@ def _say_finding(finding: verify.Finding) -> None:
     click.echo(("  " if where else "") + click.style(printable(finding.what), fg="red"))
 
 
-def _say_summary(found: verify.Verified) -> None:
+def _say_summary(found: Verified) -> None:
     pruned = f" ({found.pruned:,} of them pruned)" if found.pruned else ""
     read = (
         f"{counted(found.sessions, 'session')}{pruned}, {counted(found.calls, 'call')}, "

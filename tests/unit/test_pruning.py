@@ -19,6 +19,7 @@ import requests
 
 from mxm_dataio import IngestSession, expiry, mount, pruning
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
+from mxm_dataio.findings import Verified
 from mxm_dataio.journal import Journal
 from mxm_dataio.models import Compression, Mode, Session, Status
 from mxm_dataio.payloads import PayloadFolder
@@ -27,7 +28,7 @@ from mxm_dataio.pruning import Choice, Collected, Pruned, plan, prune
 from mxm_dataio.store import Store
 from mxm_dataio.tombstones import is_prune
 from mxm_dataio.utils import instant, parse_instant
-from mxm_dataio.verify import Verified, verify_root
+from mxm_dataio.verify import verify_root
 from tests.trust.small import end, fill, record, session
 
 ALL = Choice(before=4e9)

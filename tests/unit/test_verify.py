@@ -16,10 +16,11 @@ import pytest
 
 from mxm_dataio.catalog import SQLiteCatalog
 from mxm_dataio.errors import StoreError
+from mxm_dataio.findings import Finding, Verified
 from mxm_dataio.migrations import empty
 from mxm_dataio.models import Status
 from mxm_dataio.store import Store
-from mxm_dataio.verify import Finding, Verified, verify, verify_root
+from mxm_dataio.verify import verify, verify_root
 from tests.trust.small import end, fill, record, session, with_pruned
 
 
