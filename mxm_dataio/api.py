@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, coverage, network
+from . import config, coverage, mutex, network
 from . import redaction as redacting
 from .asking import Asking, Collector
 from .entries import CapturedAttempt, CapturedCall
@@ -234,7 +233,6 @@ class IngestSession:
         self._session_id = session
         self._parent: Session | None = None
         self._hook = hook
-        self._lock = threading.RLock()
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
         self._watch: Watch | None = None
@@ -279,7 +277,7 @@ class IngestSession:
             raise ConfigError("a session is opened once; make a new IngestSession")
         # The program may change its folder later.
         self.settings = replace(self.settings, root=self.settings.root.absolute())
-        with sessions.lock:
+        with mutex.lock:
             self._refuse_second_root()
             self._open_store()
             made = self._interceptors()
@@ -305,7 +303,7 @@ class IngestSession:
         """Capture again, after :meth:`suspend`, in this context and where no other session does."""
         if not self.suspended or not self.is_open:
             return
-        with sessions.lock:
+        with mutex.lock:
             self._refuse_second_root()
             self.suspended = False
             self._take_place()
@@ -782,7 +780,7 @@ class IngestSession:
 
     def _adopt(self) -> None:
         """Begin a session of this process's own, with the parent's as its parent."""
-        with Undisturbed(), self._lock:
+        with Undisturbed(), mutex.lock:
             if os.getpid() == self._pid:
                 return
             parent = self.session
@@ -810,10 +808,9 @@ class IngestSession:
 
     def after_fork(self) -> None:
         """In the child, make fresh locks, and leave the calls under way to the parent."""
-        self._lock = threading.RLock()
-        self._parts.renew_locks()
+        self._parts.renew()
         if self._served is not None:
-            self._served.renew_lock()
+            self._served.renew()
         if self._watch is not None:
             self._watch.forked()
         for call in self._pending:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from . import rows
+from . import mutex, rows
 from .chain import START, record_hash
 from .chaining import PUT_SESSION, Links, put_seal, put_waiting
 from .database import Database
@@ -191,14 +191,14 @@ class SQLiteCatalog:
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
-        with self.database.write(durable=durable) as db:
+        with mutex.lock, self.database.write(durable=durable) as db:
             db.execute(PUT_SESSION, rows.session_row(session))
             if sealed:
                 put_seal(db, session.id)
 
     def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
         """Write what went past a session that did not end, and can't say so itself."""
-        with self.database.write() as db:
+        with mutex.lock, self.database.write() as db:
             db.execute(
                 "UPDATE sessions SET coverage = ? "
                 "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
@@ -214,7 +214,7 @@ class SQLiteCatalog:
     ) -> None:
         """Write calls and their attempts in one transaction, and chain them to those before."""
         try:
-            with self.database.write(wait=wait, durable=durable) as db:
+            with mutex.lock, self.database.write(wait=wait, durable=durable) as db:
                 links = Links(db)
                 self._renumber_heads(db)
                 for entry in entries:
@@ -252,7 +252,7 @@ class SQLiteCatalog:
         Raises:
             StoreError: the database refused; nothing of it was done.
         """
-        with self.database.write(durable=True) as db:
+        with mutex.lock, self.database.write(durable=True) as db:
             self._heads.clear()
             yield db
 
@@ -262,7 +262,7 @@ class SQLiteCatalog:
         Raises:
             StoreError: the database refused.
         """
-        with self.database.use() as db:
+        with mutex.lock, self.database.use() as db:
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -1,6 +1,6 @@
 """The SQLite file: a connection to it in WAL mode, and what is refused.
 
-One connection a process, under a lock, and none across a fork. SQLite's locks belong to the
+One connection a process, and none across a fork. SQLite's locks belong to the
 process that took them (sqlite.org/howtocorrupt.html §2.6), but what it knows of them is in memory,
 by file: a child would take its parent's lock on the database, held for as long as the parent's
 connection is open, for its own, and write to a log that the parent deletes at its end.
@@ -12,14 +12,16 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
-from . import migrations, sqlite_files
+from . import migrations, mutex, sqlite_files
 from .errors import BusyError, IntegrityError, StoreError
 from .files import is_plain, open_plain, read_plain
 from .messages import say
@@ -77,10 +79,10 @@ class Database:
         self._patient = patient
         self._patience = PATIENCE
         self._armed = -1.0
-        self._lock = threading.RLock()
         self._pid = os.getpid()
         self._closed = False
-        self._writing = False
+        # Who writes, unless it was broken off.
+        self._writing: FrameType | None = None
         # Another for each connection: what one has counted says nothing of the next.
         self.opened = object()
         # None: let go for a fork, or not to be had, and opened again when it is used.
@@ -349,8 +351,7 @@ class Database:
             # The parent's connection is neither used nor closed here; see the module's docstring.
             if self._db is not None:
                 sqlite_files.abandon(self._db)
-            self._lock = threading.RLock()
-            self._writing = False
+            self._writing = None
             self._pid = os.getpid()
             self._db = self._files = None
             self._patience = PATIENCE
@@ -369,7 +370,9 @@ class Database:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection, for this thread alone.
+        """Yield the connection, for this thread alone: whoever asks has :data:`mutex.lock`.
+
+        (Not this: what a signal's handler raises may leave it half-way until it is collected.)
 
         Raises:
             BusyError: it can't be used now.
@@ -377,13 +380,12 @@ class Database:
             StoreError: it refused, or was closed.
         """
         self._adopt()
-        with self._lock:
-            try:
-                db = self._current()
-                self._arm(db, self._patience)
-                yield db
-            except DAMAGED as exc:
-                raise self.refusal(exc) from exc
+        try:
+            db = self._current()
+            self._arm(db, self._patience)
+            yield db
+        except DAMAGED as exc:
+            raise self.refusal(exc) from exc
 
     @contextlib.contextmanager
     def write(self, *, wait: bool = True, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -398,15 +400,19 @@ class Database:
             BusyError, IntegrityError, StoreError: as :meth:`use`; nothing was written.
         """
         with self.use() as db:
-            if self._writing:
+            if self._writing is not None and _runs(self._writing):
                 raise self._busy("this very thread is writing to it, and was interrupted")
+            # Who enters this: neither this nor contextlib.
+            writer = self._writing = sys._getframe(2)
             try:
-                self._writing = True
                 db = self._in_place()
                 if durable:
                     db.execute("PRAGMA synchronous=FULL")
-                self._begin(db, wait)
+                if db.in_transaction:
+                    # Of one that a signal's handler broke off as it was about to be undone.
+                    db.execute("ROLLBACK")
                 try:
+                    self._begin(db, wait)
                     yield db
                     self._ask()
                     db.execute("COMMIT")
@@ -415,7 +421,8 @@ class Database:
                         db.execute("ROLLBACK")
                     raise
             finally:
-                self._writing = False
+                if self._writing is writer:
+                    self._writing = None
                 if durable and self._files is not None and self._files.sound():
                     db.execute("PRAGMA synchronous=NORMAL")
 
@@ -437,7 +444,7 @@ class Database:
     def probe(self) -> None:
         """Raise as :meth:`write` does if the lock was held before and still is."""
         if self._patience < PATIENCE:
-            with self.write(wait=False):
+            with mutex.lock, self.write(wait=False):
                 pass
 
     def _ask(self) -> None:
@@ -468,7 +475,7 @@ class Database:
     def close(self) -> None:
         """Close the connection, if it is this process's own."""
         if self._pid == os.getpid():
-            with self._lock:
+            with mutex.lock:
                 self._closed = True
                 self._let_go()
 
@@ -487,7 +494,7 @@ class Database:
         """Return what reading work returns; raises as :meth:`use` does."""
         # As use() does; its generator would take half the time of a small look-up.
         self._adopt()
-        with self._lock:
+        with mutex.lock:
             try:
                 db = self._current()
                 self._arm(db, self._patience)
@@ -612,9 +619,11 @@ _FORK_SECONDS = 5.0
 
 def _before_fork() -> None:
     """Let go of every connection, once what is under way on it in other threads is over."""
-    found = [one for one in list(_databases) if one._pid == os.getpid()]
-    _forking.held = [one for one in found if one._lock.acquire(timeout=_FORK_SECONDS)]
-    for database in _forking.held:
+    lock = mutex.lock
+    _forking.held = lock if lock.acquire(timeout=_FORK_SECONDS) else None
+    if _forking.held is None:
+        return
+    for database in [one for one in list(_databases) if one._pid == os.getpid()]:
         # Forked by a signal's handler amid a transaction of this very thread, it has to stay.
         if database._db is not None and not database._db.in_transaction:
             with contextlib.suppress(sqlite3.Error):
@@ -622,15 +631,23 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
-    for database in _forking.held:
-        database._lock.release()
-    _forking.held = []
+    if _forking.held is not None:
+        _forking.held.release()
+        _forking.held = None
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
     )
+
+
+def _runs(frame: FrameType) -> bool:
+    """Say whether what runs here was called by a frame, or has interrupted it."""
+    here: FrameType | None = sys._getframe(1)
+    while here is not None and here is not frame:
+        here = here.f_back
+    return here is not None
 
 
 def _written(db: sqlite3.Connection) -> int | None:

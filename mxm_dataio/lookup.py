@@ -13,9 +13,9 @@ the wrong call may have answered, and that is a miss; see :meth:`Lookup.unproved
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from . import mutex
 from .ahead import Ahead
 from .catalog import Following
 from .errors import NearMiss
@@ -64,15 +64,10 @@ class Lookup:
         self._served, self._settled = Places({}, {})
         self._answered = 0
         self._shared: Served | None = None
-        self._lock = threading.RLock()
         self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
         # Recorded calls with a value that was learned late; what stood in its place, by call.
         self._late: list[Request] | None = None
         self._taken: dict[tuple[str, str], Request] = {}
-
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
-        self._lock = threading.RLock()
 
     def share(self, shared: Served) -> None:
         """Serve calls in turns with other processes from now on.
@@ -80,7 +75,7 @@ class Lookup:
         Raises:
             StoreError: what is shared can't be read or written.
         """
-        with self._lock:
+        with mutex.lock:
             if self._shared is None and not self._latest:
                 places = shared.join(self._source, Places(self._served, self._settled))
                 self._served, self._settled = places
@@ -112,7 +107,7 @@ class Lookup:
             return self._look_up(identity, identity.params_hash())
         document = identity.document()
         base = hashlib.sha256(document).hexdigest()
-        with self._lock:
+        with mutex.lock:
             masked = bool(self._twins(identity, document))
             if self._shared is None:
                 return self._next(identity, base, masked)
@@ -158,7 +153,7 @@ class Lookup:
         twins = [] if self._latest else self._twins(identity, identity.document())
         place: tuple[str, str] | None = None
         params_hash = base
-        with self._lock:
+        with mutex.lock:
             for candidate in (*hashes, *twins):
                 found = self._place(candidate)
                 if found is not None and (place is None or found > place):

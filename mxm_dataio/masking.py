@@ -136,9 +136,9 @@ class Secrets:
         self._last_pairs: tuple[Headers, Headers, object, object] = ((), (), None, None)
         self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
 
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child."""
-        self._needles.renew_lock()
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        self._needles.renew()
 
     def under(self, rules: Redaction) -> Secrets:
         """Return what knows, and learns, the same secrets under other rules: another source's."""

@@ -18,7 +18,6 @@ import html
 import json
 import re
 import sys
-import threading
 from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
 
+from . import mutex
 from .ids import new_id
 from .secret_names import SHORTEST
 from .utils import utf8
@@ -403,14 +403,12 @@ class Needles:
         self.learned = ""
         self.version: object = None
         self.epoch: object = None
-        self.renew_lock()
         for needle in always:
             self._put(needle)
             self.version = object()
 
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child."""
-        self._lock = threading.RLock()
+    def renew(self) -> None:
+        """Begin anew in a forked child: a thread of the parent may have been changing it."""
         self._changing = False
 
     def __iter__(self) -> Iterator[Needle]:
@@ -420,7 +418,7 @@ class Needles:
         """Say whether a value is known, which makes it the latest."""
         if value not in self._values[False] and not (passing and value in self._values[True]):
             return False
-        with self._lock:
+        with mutex.lock:
             for values in self._values.values():
                 needles = values.pop(value, None)
                 if needles is not None:
@@ -430,7 +428,7 @@ class Needles:
 
     def add(self, value: str, needles: tuple[Needle, ...], *, passing: bool = False) -> None:
         """Know a value."""
-        with self._lock:
+        with mutex.lock:
             # (What is learned within is put here, but makes nothing be forgotten.)
             within, self._changing = self._changing, True
             try:

@@ -21,12 +21,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
-from . import callers
+from . import callers, mutex
 from .callers import Stack
 from .errors import ConfigError
 from .hosts import Allowed, Target, is_address
 from .reentry import within
-from .undisturbed import Undisturbed
 from .utils import after_fork
 
 
@@ -89,8 +88,9 @@ def install(watcher: Watcher, modules: Iterable[str] = ()) -> None:
         ConfigError: another audit hook of the process admits none.
     """
     prepare()
-    with Undisturbed(), _lock:
-        _renew([*_watching, _Watching(watcher, frozenset(modules))])
+    with mutex.lock:
+        _members.append(_Watching(watcher, frozenset(modules)))
+        _renew()
 
 
 def prepare() -> None:
@@ -99,14 +99,17 @@ def prepare() -> None:
     Raises:
         ConfigError: another audit hook of the process admits none.
     """
-    with Undisturbed(), _lock:
+    with mutex.lock:
         _add_hook()
 
 
 def remove(watcher: Watcher) -> None:
     """Tell a watcher no more; it need not have been installed."""
-    with Undisturbed(), _lock:
-        _renew([one for one in _watching if one.watcher is not watcher])
+    with mutex.lock:
+        for one in [*_members]:
+            if one.watcher is watcher:
+                _members.remove(one)
+        _renew()
 
 
 @contextlib.contextmanager
@@ -212,14 +215,14 @@ class _Watching:
 
 
 _TARGETS = 1024
+_HELLO = "mxm_dataio.network"
 _Handler = Callable[[tuple[Any, ...], FrameType], Exception | None]
 
-_lock = threading.RLock()
+# Those that watch; what the hook tells, anew each time that these change.
+_members: list[_Watching] = []
 _watching: list[_Watching] = []
 _modules: frozenset[str] = frozenset()
-# What is done at an event; empty while nobody watches.
-_handlers: dict[str, _Handler] = {}
-_heard = False
+_heard = _adding = False
 _here = threading.local()
 
 
@@ -250,16 +253,15 @@ def _handled(handler: _Handler, args: tuple[Any, ...]) -> Exception | None:
 
 
 def _add_hook() -> None:
-    global _heard
-    if _heard:
+    global _adding
+    if _heard or _adding:
         return
-    handlers = dict(_handlers)
-    _renew_handlers({"mxm_dataio.network": _on_hello})
     try:
+        _adding = True
         sys.addaudithook(_audit)
-        sys.audit("mxm_dataio.network")
+        sys.audit(_HELLO)
     finally:
-        _renew_handlers(handlers)
+        _adding = False
     if not _heard:
         raise ConfigError(
             "this process has an audit hook that admits no other: connections can't be watched "
@@ -272,16 +274,14 @@ def _on_hello(args: tuple[Any, ...], frame: FrameType) -> None:
     _heard = True
 
 
-def _renew(watching: list[_Watching]) -> None:
-    global _watching, _modules
-    _watching = watching
-    _modules = frozenset[str]().union(*(one.modules for one in watching))
-    _renew_handlers(dict(_EVENTS) if watching else {})
-
-
-def _renew_handlers(handlers: dict[str, _Handler]) -> None:
-    global _handlers
-    _handlers = handlers
+def _renew() -> None:
+    global _watching, _modules, _handlers
+    # What interrupts this may have others watch, or not watch any more.
+    while _watching != _members:
+        watching = [*_members]
+        _modules = frozenset[str]().union(*(one.modules for one in watching))
+        _handlers = _EVENTS if watching else _UNWATCHED
+        _watching = watching
 
 
 def _first(refusals: Iterable[Exception | None]) -> Exception | None:
@@ -485,12 +485,14 @@ _EVENTS: dict[str, _Handler] = {
     "os.fork": _on_fork,
     "os.exec": _on_exec,
     "import": _on_import,
+    _HELLO: _on_hello,
 }
+_UNWATCHED: dict[str, _Handler] = {_HELLO: _on_hello}
+# What is done at an event.
+_handlers = _UNWATCHED
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
     _here.busy = False
 
 

@@ -142,13 +142,10 @@ class Parts:
         for part in self:
             part.lookup = part.recorder = None
 
-    def renew_locks(self) -> None:
-        """Make fresh locks, in a forked child."""
-        self.own.secrets.renew_lock()
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
         for part in self:
-            part.secrets.renew_lock()
-            if part.lookup is not None:
-                part.lookup.renew_lock()
+            part.secrets.renew()
 
     def _add(self, source: str) -> Part:
         # Without a lock: what others do meanwhile, or a signal's handler in this thread, is seen.

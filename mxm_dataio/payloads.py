@@ -23,7 +23,6 @@ import hashlib
 import io
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -247,13 +246,8 @@ class PayloadFolder:
         self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
         self._unsynced: list[Path] = []
-        self._unlisted = False
-        self.renew_lock()
-
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
-        # Again and again for a signal's handler.
-        self._syncing = threading.RLock()
+        # How many of those that are not listed, and how many of them are synced.
+        self._unlisted = self._listed = 0
 
     def create(self) -> None:
         """Make the folder, for its owner alone."""
@@ -389,7 +383,7 @@ class PayloadFolder:
         if len(self._unsynced) < _SINGLE_SYNCS:
             self._unsynced.append(path)
         else:
-            self._unlisted = True
+            self._unlisted += 1
 
     def _holds(self, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""
@@ -564,18 +558,20 @@ class PayloadFolder:
 
     def sync(self) -> None:
         """Sync what was put since the last time, and the folder's names."""
-        # Another thread's sync may be about this one's payloads: then it is waited for.
-        with self._syncing:
-            pending, self._unsynced = self._unsynced, []
-            if self._unlisted:
-                # One sync of everything is cheaper than hundreds of single ones; Linux waits.
-                self._unlisted = False
-                os.sync()
-                return
+        # What another thread syncs meanwhile is synced here too, not waited for: see mutex.
+        pending, unlisted = list(self._unsynced), self._unlisted
+        if unlisted != self._listed:
+            # One sync of everything is cheaper than hundreds of single ones; Linux waits.
+            os.sync()
+            self._listed = unlisted
+        else:
             for path in pending:
                 sync_path(path)
             if pending:
                 sync_path(self.folder)
+        for path in pending:
+            with contextlib.suppress(ValueError):
+                self._unsynced.remove(path)
 
 
 def _read(descriptor: int, size: int) -> bytes:

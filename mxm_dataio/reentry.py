@@ -13,7 +13,6 @@ import functools
 import gc
 import sys
 import weakref
-from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, Generic, TypeVar
 
@@ -21,8 +20,7 @@ from typing import Any, Generic, TypeVar
 _CALLERS = frozenset({"http", "mxm_dataio", "requests", "urllib3"})
 _FINALIZE = weakref.finalize.__call__.__code__
 _SIGNALS = range(1, _signal.NSIG)
-# Without the realtime ones, since it is asked for with each call.
-_USUAL = range(1, 32)
+_VARARGS = 0x04  # inspect.CO_VARARGS
 
 
 _Value = TypeVar("_Value")
@@ -60,37 +58,48 @@ def within(function: CodeType, frame: FrameType | None = None) -> bool:
         frame: what runs; the caller's if not given.
     """
     frame = frame or sys._getframe(1)
-    looked = False
+    installed: set[CodeType | None] | None = None
     while frame is not None and frame.f_code is not function:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _CALLERS:
-            if not looked:
-                note_handlers(_SIGNALS)
-                looked = True
-            if _interrupts(frame.f_code):
+            if installed is None:
+                installed = _installed()
+            if frame.f_code in installed or _interrupts(frame):
                 return False
         frame = frame.f_back
     return frame is not None
 
 
-def _interrupts(code: CodeType) -> bool:
-    if code.co_name == "__del__" or code is _FINALIZE or code in _handlers:
+def is_interrupt(exc: BaseException) -> bool:
+    """Say whether a signal's handler has raised it, amid whatever ran: it is the program's own."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        if _handles(trace.tb_next.tb_frame, trace.tb_frame):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _interrupts(frame: FrameType) -> bool:
+    code = frame.f_code
+    if code.co_name == "__del__" or code is _FINALIZE or _handles(frame, frame.f_back):
         return True
     return any(getattr(one, "__code__", None) is code for one in gc.callbacks)
 
 
-# What was installed when it was last looked; the code of all that were seen then and before, since
-# one may take itself off before it makes its call.
-_installed: tuple[Any, ...] = ()
-_handlers: set[CodeType] = set()
+def _handles(frame: FrameType, interrupted: FrameType | None) -> bool:
+    """Say whether a frame is a signal handler's: it was given the one that it interrupts."""
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount]
+    if code.co_flags & _VARARGS:
+        more = frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
+        if isinstance(more, tuple) and any(one is interrupted for one in more):
+            return True
+    return len(names) > 1 and any(frame.f_locals.get(name) is interrupted for name in names)
 
 
-def note_handlers(numbers: Iterable[int] = _USUAL) -> None:
-    """Know the signal handlers that are installed now."""
-    global _installed
-    found = tuple(map(_signal.getsignal, numbers))
-    if found != _installed:
-        _installed = found
-        _handlers.update(filter(None, map(_code_of, found)))
+def _installed() -> set[CodeType | None]:
+    """Return the code of the handlers installed now: one may forget which frame it was given."""
+    return {_code_of(_signal.getsignal(number)) for number in _SIGNALS} - {None}
 
 
 def _code_of(handler: Any) -> CodeType | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from . import mutex
 from .descriptors import Descriptor, LostError
 from .errors import DataIOWarning, StoreError
 
@@ -61,7 +61,6 @@ class Served:
 
             with tempfile.TemporaryFile() as file:
                 self._file = Descriptor(os.dup(file.fileno()))
-        self._lock = threading.RLock()
         # In a turn: what interrupts it in this very thread takes part in it.
         self._inside = False
         self._alone = False
@@ -72,9 +71,8 @@ class Served:
         """Let go of the file."""
         self._file.close()
 
-    def renew_lock(self) -> None:
-        """Make a fresh lock, in a forked child: a thread of the parent may have held it."""
-        self._lock = threading.RLock()
+    def renew(self) -> None:
+        """Begin anew in a forked child: a thread of the parent may have had its turn."""
         self._inside = False
 
     def join(self, source: str, places: Places) -> Places:
@@ -97,7 +95,7 @@ class Served:
         Raises:
             StoreError: the file can't be read or written.
         """
-        with self._lock:
+        with mutex.lock:
             number = -1 if self._inside else self._number()
             if number < 0:
                 yield

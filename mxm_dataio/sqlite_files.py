@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from . import mutex
 from .errors import BusyError
 from .ids import after_fork
 
@@ -41,7 +41,7 @@ class SQLiteFiles:
     def sound(self) -> bool:
         """Say whether every number is still SQLite's."""
         if not self.spoiled and not self._hold():
-            with _lock:
+            with mutex.lock:
                 # Another thread may have closed a connection just then.
                 self.spoiled = self.spoiled or not self._hold()
         return not self.spoiled
@@ -61,7 +61,7 @@ class SQLiteFiles:
 
     def close(self, db: sqlite3.Connection) -> None:
         """Close a connection, unless it can't be."""
-        with _lock:
+        with mutex.lock:
             if not self.sound():
                 abandon(db)
                 return
@@ -73,7 +73,6 @@ class SQLiteFiles:
 
 
 _places: dict[_File, SQLiteFiles] = {}
-_lock = threading.RLock()
 _abandoned: list[sqlite3.Connection] = []
 
 
@@ -90,7 +89,7 @@ def opened(
     Raises:
         BusyError: no connection to it can be used in this process any more.
     """
-    with _lock:
+    with mutex.lock:
         if copy:
             _places.pop(_at(path), None)
         place = _places.get(_at(path))
@@ -157,8 +156,6 @@ def _numbers() -> list[int]:
 
 def _renew() -> None:
     """In a forked child: what a connection has that could not be let go is its parent's."""
-    global _lock
-    _lock = threading.RLock()
     for place in _places.values():
         place.spoiled = place.spoiled or bool(place._known)
 

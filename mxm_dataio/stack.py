@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from . import mutex
 from .utils import after_fork
 
 
@@ -68,11 +69,9 @@ class Stack(Generic[_Open]):
             exception that refuses it.
 
     Attributes:
-        lock: held while a session looks at the others and takes its place among them.
     """
 
     def __init__(self, name: str, undecided: Callable[[Sequence[_Open]], Exception]) -> None:
-        self.lock = threading.RLock()
         self._undecided = undecided
         self._context: ContextVar[_Open | None] = ContextVar(name, default=None)
         self._members: list[_Open] = []
@@ -123,7 +122,7 @@ class Stack(Generic[_Open]):
         """Have a session capture, in this context and where no other does."""
         task = current_task()
         place = _Place(threading.get_ident(), None if task is None else weakref.ref(task))
-        with self.lock:
+        with mutex.lock:
             self._places[session] = place
             self._members.append(session)
             self._judge()
@@ -131,14 +130,14 @@ class Stack(Generic[_Open]):
 
     def insert(self, session: _Open) -> None:
         """Have a session capture where no other does, whenever that was opened."""
-        with self.lock:
+        with mutex.lock:
             self._places[session] = _Place(threading.get_ident(), lowest=True)
             self._members.insert(0, session)
             self._judge()
 
     def remove(self, session: _Open) -> None:
         """Have a session capture no longer, but in the contexts that have it for their own."""
-        with self.lock:
+        with mutex.lock:
             if session in self._members:
                 self._members.remove(session)
             self._judge()
@@ -187,7 +186,6 @@ class Stack(Generic[_Open]):
             session.before_fork()
 
     def _after_fork(self) -> None:
-        self.lock = threading.RLock()
         for session in list(self._open):
             session.after_fork()
 

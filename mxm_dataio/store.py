@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import coverage, locks, rows
+from . import coverage, locks, mutex, rows
 from .catalog import Following, SQLiteCatalog
 from .descriptors import Descriptor, LostError
 from .entries import Entry, SessionEntry
@@ -28,6 +28,7 @@ from .journal import Journal, Left, framed, left
 from .keeping import Amend
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
+from .reentry import is_interrupt
 from .selecting import family
 from .utils import after_fork, utc_now
 
@@ -97,7 +98,6 @@ class Store:
         self._due = 0.0
         self._power = durability is Durability.POWER
         self._patient = patient
-        self._lock = threading.RLock()
         # Set by the thread that holds the lock, while what that guards is in between: a signal's
         # handler or a finalizer that makes a call in that very thread has it wait.
         self._inside = False
@@ -170,17 +170,19 @@ class Store:
         try:
             self.move()
         finally:
-            with self._alone():
-                for journal in list(self._waiting()):
-                    with contextlib.suppress(OSError):
-                        journal = self._sound(journal)
-                    journal.close()
-                if self._journal is not None and not self._journal.entries:
-                    self._journal.remove()
-                self._full, self._journal = [], None
-                for session_id in list(self._running):
-                    self._stop(session_id)
+            self._alone(self._let_go)
             self._catalog.close()
+
+    def _let_go(self) -> None:
+        for journal in list(self._waiting()):
+            with contextlib.suppress(OSError):
+                journal = self._sound(journal)
+            journal.close()
+        if self._journal is not None and not self._journal.entries:
+            self._journal.remove()
+        self._full, self._journal = [], None
+        for session_id in list(self._running):
+            self._stop(session_id)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -223,29 +225,51 @@ class Store:
         write this one.
         """
         # Not under the lock: others that wait for it cost each other more than it takes.
-        data = framed(entry)
-        with self._lock:
-            if self._inside:
-                self._queued.append((entry, data))
-                return None
-            try:
-                self._inside = True
-                self._write_queued()
-                journal = self._write(entry, data)
-                end = journal.size
-                self._write_queued()
-            finally:
-                self._inside = False
-        return journal, end
+        own = entry, framed(entry)
+        place = None
+        with mutex.lock:
+            self._queued.append(own)
+            # Again for what has come between the last look and the end of it.
+            while self._queued and not self._inside:
+                try:
+                    self._inside = True
+                    place = self._write_queued(own) or place
+                finally:
+                    self._inside = False
+        return place
 
-    def _write_queued(self) -> None:
-        """Write what signals' handlers and finalizers have recorded meanwhile."""
+    def _write_queued(
+        self, own: tuple[Entry | SessionEntry, bytes] | None = None
+    ) -> tuple[Journal, int] | None:
+        """Write what waits; signals' handlers and finalizers have recorded it meanwhile, but one.
+
+        An entry leaves the queue behind its writing: a handler that raises has it written twice at
+        the most, which counts once as it is moved.
+
+        Args:
+            own: of which the place is returned, and an error is raised.
+        """
+        place = None
         while self._queued:
-            entry, data = self._queued.popleft()
+            one = self._queued[0]
             try:
-                self._write(entry, data)
+                journal = self._write(*one)
+                if one is own:
+                    place = journal, journal.size
             except OSError as exc:
+                if is_interrupt(exc):
+                    raise
+                self._written_off(one)
+                if one is own:
+                    raise
                 self._lost(f"a call that interrupted another was not recorded: {exc}")
+            else:
+                self._written_off(one)
+        return place
+
+    def _written_off(self, one: tuple[Entry | SessionEntry, bytes]) -> None:
+        if self._queued and self._queued[0] is one:
+            self._queued.popleft()
 
     def _write(self, entry: Entry | SessionEntry, data: bytes) -> Journal:
         journal = self._journal
@@ -356,16 +380,21 @@ class Store:
 
     def _sync(self, journal: Journal, end: int) -> None:
         """Return when an entry would survive a power cut; one sync serves all that wait for it."""
-        with self._syncing:
+        # Whoever has the lock, interrupted with it, does not wait for one who may want it.
+        with contextlib.nullcontext() if mutex.held() else self._syncing:
             # Large ones are in their files already.
             self.payloads.sync()
-            with self._alone():
-                if journal.synced >= end or journal not in self._waiting():
-                    # Another thread's sync had it, or it was moved, which syncs.
-                    return
-                journal = self._sound(journal)
-                written, file = journal.size, journal.descriptor()
-            self._sync_file(journal, written, file)
+            found: list[tuple[Journal, int, int]] = []
+
+            def look() -> None:
+                # Else another thread's sync had it, or it was moved, which syncs.
+                if journal.synced < end and journal in self._waiting():
+                    sound = self._sound(journal)
+                    found.append((sound, sound.size, sound.descriptor()))
+
+            self._alone(look)
+            for one in found:
+                self._sync_file(*one)
 
     def _sync_file(self, journal: Journal, written: int = 0, file: int = -1) -> None:
         written = written or journal.size
@@ -379,14 +408,13 @@ class Store:
             sync_path(self.root)
         journal.synced = written
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep others waiting, and have what interrupts this very thread record behind it."""
-        with self._lock:
+    def _alone(self, work: Callable[[], None]) -> None:
+        """Do something with others waiting, and what interrupts this very thread behind it."""
+        with mutex.lock:
             was = self._inside
             try:
                 self._inside = True
-                yield
+                work()
                 if not was:
                     self._write_queued()
             finally:
@@ -401,18 +429,22 @@ class Store:
         Raises:
             StoreError: disk or database refused; the calls wait in the journal.
         """
-        with self._lock:
+        with mutex.lock:
             if self._inside:
                 # Asked for by what has interrupted this very thread amid it.
                 return
             try:
-                with self._alone():
-                    self._write_queued()
-                    while self._waiting():
-                        self._move(_FULL, wait=wait)
+                self._alone(lambda: self._move_all(wait))
             except Exception as exc:
+                if is_interrupt(exc):
+                    raise
                 kind = BusyError if isinstance(exc, BusyError) else StoreError
                 raise kind(self._wait(exc), path=self.root / JOURNAL) from exc
+
+    def _move_all(self, wait: bool) -> None:
+        self._write_queued()
+        while self._waiting():
+            self._move(_FULL, wait=wait)
 
     def _wait(self, why: BaseException) -> str:
         """Return, in words, what waits where, and what is to be done."""
@@ -434,8 +466,11 @@ class Store:
 
         So does the rest while another process writes to the database: the program's call does not.
         """
-        with contextlib.suppress(Exception):
+        try:
             self._move(count, wait=False)
+        except Exception as exc:
+            if is_interrupt(exc):
+                raise
 
     def _waiting(self) -> list[Journal]:
         """Return the journals that hold calls, the oldest first."""
@@ -452,20 +487,19 @@ class Store:
         self._place_entries(self._catalog, entries, wait=wait)
         self._moved += count
         if self._moved >= len(journal.entries):
+            # First what a handler may break off and that is done again: moving twice is moving.
             self._moved = 0
             if self._full:
+                journal.remove()
                 del self._full[0]
-                journal.remove()
-            elif self._power:
-                # Its bytes are counted as they are synced: no byte of it comes again.
-                self._journal = None
-                journal.remove()
-            else:
-                try:
+                return
+            # With power's its bytes are counted as they are synced: no byte of it comes again.
+            if not self._power:
+                with contextlib.suppress(LostError):
                     journal.clear()
-                except LostError:
-                    self._journal = None
-                    journal.remove()
+                    return
+            journal.remove()
+            self._journal = None
 
     def _amended(self, entry: Entry | SessionEntry) -> Entry | SessionEntry:
         """Return a call as its session would record it now."""
@@ -485,21 +519,23 @@ class Store:
 
     def _amend_waiting(self) -> None:
         """Write the journals anew as their calls are by now: others will move them."""
-        with self._alone():
-            for journal in list(self._waiting()):
-                entries = list(map(self._amended, journal.entries))
-                if not all(map(operator.is_, entries, journal.entries)):
-                    self._anew(journal, entries)
-            for path, count in list(self._parked.items()):
-                with contextlib.suppress(IntegrityError):
-                    found = list(Left(path, gone=True).entries())
-                    entries = list(map(self._amended, found))
-                    if entries and not all(map(operator.is_, entries, found)):
-                        made = self._written(entries)
-                        made.close()
-                        del self._parked[path]
-                        path.unlink(missing_ok=True)
-                        self._parked[made.path] = count
+        self._alone(self._amend_journals)
+
+    def _amend_journals(self) -> None:
+        for journal in list(self._waiting()):
+            entries = list(map(self._amended, journal.entries))
+            if not all(map(operator.is_, entries, journal.entries)):
+                self._anew(journal, entries)
+        for path, count in list(self._parked.items()):
+            with contextlib.suppress(IntegrityError):
+                found = list(Left(path, gone=True).entries())
+                entries = list(map(self._amended, found))
+                if entries and not all(map(operator.is_, entries, found)):
+                    made = self._written(entries)
+                    made.close()
+                    del self._parked[path]
+                    path.unlink(missing_ok=True)
+                    self._parked[made.path] = count
 
     def payload(self, checksum: str, size: int) -> bytes | None:
         """Return a payload, if it is there and sound."""
@@ -655,7 +691,7 @@ class Store:
         """
         path = self._mark(session.id)
         # Without it the session shows as interrupted, no more.
-        with self._lock, contextlib.suppress(OSError):
+        with mutex.lock, contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._running[session.id] = locks.make(path)
         try:
@@ -718,7 +754,7 @@ class Store:
 
     def lost(self) -> list[str]:
         """Return, in words, what others have deleted or moved of the files while they were open."""
-        with self._lock:
+        with mutex.lock:
             for path, file in self._folders.items():
                 if _file_of(path) != file:
                     self._lost(
@@ -754,23 +790,25 @@ class Store:
             self._end_later(session)
             raise BusyError(self._wait(exc.__cause__ or exc), path=self.root / JOURNAL) from exc
         finally:
-            with self._lock:
+            with mutex.lock:
                 self._stop(session.id)
 
     def _end_later(self, session: Session) -> None:
         """Have a session ended and sealed by whoever takes in its calls."""
-        with self._alone():
-            for journal in list(self._waiting()):
-                try:
-                    self._sync_file(self._sound(journal))
-                except OSError as exc:
-                    self._lost(f"the journal {journal.path} can't be synced: {exc}")
-            # In one of its own, which comes after those of all others that record in the session.
-            # (Not of a root that was moved: where that is, none can be made.)
-            if self._journal is not None and self._journal.entries and self.root.exists():
-                self._full.append(self._journal)
-                self._journal = None
+        self._alone(self._sync_waiting)
         self._append_row(session, self._calls.get(session.id, 0))
+
+    def _sync_waiting(self) -> None:
+        for journal in list(self._waiting()):
+            try:
+                self._sync_file(self._sound(journal))
+            except OSError as exc:
+                self._lost(f"the journal {journal.path} can't be synced: {exc}")
+        # In one of its own, which comes after those of all others that record in the session.
+        # (Not of a root that was moved: where that is, none can be made.)
+        if self._journal is not None and self._journal.entries and self.root.exists():
+            self._full.append(self._journal)
+            self._journal = None
 
     def end_left(
         self, session_id: str, *, warnings: Sequence[str] = (), replaced: bool = True
@@ -1026,9 +1064,7 @@ _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 def _after_fork() -> None:
     """Leave the journals to the parent, in a child: what waits in them is the parent's to move."""
     for store in list(_stores):
-        store._lock = threading.RLock()
         store._syncing = threading.RLock()
-        store.payloads.renew_lock()
         for journal in (*store._full, store._journal):
             if journal is not None:
                 journal.abandon()

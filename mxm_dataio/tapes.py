@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import fcntl
 import hashlib
@@ -16,11 +17,12 @@ from .errors import StoreError
 from .formats import cassette
 from .formats.bodies import Node
 from .formats.cassette import Document
-from .undisturbed import Undisturbed
 from .utils import new_id, utf8
 
 # Of a call's mark.
 _DIGITS = 20
+# Threads that have locked a folder.
+_locking: set[int] = set()
 _PAYLOAD = re.compile(r"[0-9a-f]{64}\.bin")
 
 
@@ -53,14 +55,18 @@ def locked(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
-    # A signal's handler that writes to one would wait here for what it has interrupted.
-    with Undisturbed():
-        try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+    here = _thread.get_ident()
+    # What interrupts this very thread would wait here for what it has interrupted.
+    amid = here in _locking
+    try:
+        _locking.add(here)
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX | (fcntl.LOCK_NB if amid else 0))
+        yield
+    finally:
+        if not amid:
+            _locking.discard(here)
+        os.close(folder)
 
 
 def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -> bool:

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, mount
-from mxm_dataio.adapters.urllib3 import HOOK
+from mxm_dataio import IngestSession, Status, Store, mount, mutex
 from tests import forks
 from tests.servers import Connection, RawServer, answer, responder
 
@@ -168,19 +167,18 @@ class TestFork:
             assert forked(lambda: session.get(f"{server.url}/n?child").content) == 0
         assert calls(tmp_path) == {"parent": Status.COMPLETE, "child": Status.COMPLETE}
 
-    def test_while_another_thread_holds_the_locks(self, server: RawServer, tmp_path: Path) -> None:
-        """Locks held by another thread at the fork stay held for ever in the child."""
-        with IngestSession("s", tmp_path) as ingest:
-            locks = [ingest._lock, HOOK._lock]
+    def test_while_another_thread_holds_the_lock(
+        self, server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One held by another thread at the fork stays held for ever in the child."""
+        monkeypatch.setattr("mxm_dataio.database._FORK_SECONDS", 0.1)
+        with IngestSession("s", tmp_path):
             held, go = threading.Event(), threading.Event()
 
             def hold() -> None:
-                for lock in locks:
-                    lock.acquire()
-                held.set()
-                go.wait(30)
-                for lock in reversed(locks):
-                    lock.release()
+                with mutex.lock:
+                    held.set()
+                    go.wait(30)
 
             thread = threading.Thread(target=hold)
             thread.start()

@@ -119,6 +119,7 @@ def replay(
         ("http.client", "root"),
         ("mixed", "watch"),
         ("mixed", "cassette"),
+        ("request", "root"),
     ],
 )
 def test_each_call_is_recorded(
@@ -135,6 +136,7 @@ def test_each_call_is_recorded(
         ("mounted", "root", "replay"),
         ("http.client", "watch", "replay"),
         ("mixed", "cassette", "replay"),
+        ("mixed", "root", "auto"),
     ],
 )
 def test_each_call_is_answered(

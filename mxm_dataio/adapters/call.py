@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
+from .. import mutex
 from ..api import IngestSession
 from ..asking import Collector, collector
 from ..capped import Capped
@@ -25,6 +26,7 @@ from ..identity import Identity
 from ..masking import Sent
 from ..models import Exchange, Failure, Headers, Peer, Status
 from ..payloads import Spool
+from ..reentry import is_interrupt
 from ..utils import new_id
 from . import failures
 from .framing import ChunkParser, MessageParser
@@ -389,8 +391,13 @@ class Call:
             self.settle()
 
     def settle(self) -> None:
-        """Record the call, once; on return it is recorded, if by another thread."""
-        with self._lock:
+        """Record the call, once; on return it is recorded, if by another thread.
+
+        (Not waiting for that with the lock that the other may want; see :mod:`..mutex`.)
+        """
+        if not self._lock.acquire(blocking=not mutex.held()):
+            return
+        try:
             if self._begin_settling():
                 try:
                     self._record()
@@ -398,13 +405,15 @@ class Call:
                     self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc}"))
                 except DataIOError:
                     raise
-                except Exception as exc:
+                except BaseException as exc:
+                    if not isinstance(exc, Exception) or is_interrupt(exc):
+                        self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
+                        raise
                     self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc!r}"))
-                except BaseException:
-                    self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
-                    raise
                 finally:
                     self._end_settling()
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """Leave the call to the parent process, in a child that was forked amid it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import weakref
+from collections.abc import Callable
 from typing import Any
 
-from ..undisturbed import Undisturbed
-from ..utils import after_fork
+from .. import mutex
 
 
 def own_class(name: str, module: str, *places: Any) -> Any:
@@ -31,29 +31,27 @@ class Patches:
     order. So a method is put back only where ours still stands: what has come over it is the
     program's, and calls ours, which without a session does nothing. If ours comes to light again
     later, the next session takes it off.
+
+    A signal's handler or a finalizer may install and uninstall amid that: each does the whole.
     """
 
     def __init__(self) -> None:
-        self._renew_lock()
         self._count = 0
+        self._whole = False
         self._made: list[tuple[type, str, Any, weakref.ref[Any]]] = []
-
-        after_fork(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.RLock()
 
     def install(self) -> None:
         """Replace, unless another session has."""
-        with Undisturbed(), self._lock:
+        with mutex.lock:
             self._count += 1
-            if self._count == 1:
+            if not self._whole:
                 self._put_back()
                 self.replace_all()
+                self._whole = True
 
     def uninstall(self) -> None:
         """Put everything back, if no other session needs it."""
-        with Undisturbed(), self._lock:
+        with mutex.lock:
             self._count -= 1
             if not self._count:
                 self._put_back()
@@ -62,22 +60,30 @@ class Patches:
         """Replace the methods."""
         raise NotImplementedError
 
-    def replace(self, cls: type, name: str, method: Any) -> None:
-        """Replace one method."""
-        self._made.append((cls, name, cls.__dict__.get(name), weakref.ref(method)))
-        setattr(cls, name, method)
+    def replace(self, cls: type, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace one method, unless it is ours by now.
+
+        Args:
+            make: makes the new one of the one that stands there.
+        """
+        was, standing = cls.__dict__.get(name), getattr(cls, name)
+        if was is None or not any(ours() is was for *_, ours in self._made):
+            method = make(standing)
+            self._made.append((cls, name, was, weakref.ref(method)))
+            setattr(cls, name, method)
 
     def _put_back(self) -> None:
-        covered = []
-        for cls, name, was, ours in reversed(self._made):
+        self._whole = False
+        for one in self._made[::-1]:
+            cls, name, was, ours = one
             method = ours()
-            if method is None:
-                # Gone for good: the program put something else there and dropped ours.
+            if method is not None and cls.__dict__.get(name) is not method:
+                # Something has come over it.
                 continue
-            if cls.__dict__.get(name) is not method:
-                covered.append((cls, name, was, ours))
-            elif was is None:
+            if method is not None and was is None:
                 delattr(cls, name)
-            else:
+            elif method is not None:
                 setattr(cls, name, was)
-        self._made = covered[::-1]
+            # Else it is gone for good: the program put something there and dropped ours.
+            with contextlib.suppress(ValueError):
+                self._made.remove(one)

@@ -405,7 +405,7 @@ class ChunkedHook(Patches):
     """
 
     def replace_all(self) -> None:
-        self.replace(HTTPAdapter, "send", _chunked_send(HTTPAdapter.send))
+        self.replace(HTTPAdapter, "send", _chunked_send)
 
 
 def _in_chunks(request: requests.PreparedRequest) -> bool:

@@ -17,11 +17,11 @@ import inspect
 import time
 from typing import Any
 
+from .. import mutex
 from ..api import IngestSession, active
 from ..errors import ConfigError
 from ..models import Exchange, Headers, Mode
 from ..policy import Serve
-from ..undisturbed import Undisturbed
 from . import failures, taps
 from .asked import STREAM, Asked
 from .call import ON_CONNECTION, REPLAYS, Attempt
@@ -338,9 +338,9 @@ class Hook(Patches):
 
     def replace_all(self) -> None:
         if TLSConnection is not None:
-            self.replace(TLSConnection, "connect", _connect(TLSConnection.connect))
+            self.replace(TLSConnection, "connect", _connect)
         for name, tap in _TAPS.items():
-            self.replace(Connection, name, tap(getattr(Connection, name)))
+            self.replace(Connection, name, tap)
         self._covered.add(Connection)
         for cls in _derived(Connection):
             self._cover(cls)
@@ -349,7 +349,7 @@ class Hook(Patches):
         """See to the ``connect`` of a class that has its own, which programs call by themselves."""
         if cls in self._covered:
             return
-        with Undisturbed(), self._lock:
+        with mutex.lock:
             if self._count:
                 self._cover(cls)
 
@@ -364,11 +364,11 @@ class Hook(Patches):
             # urllib3's own have their own hook.
             urllib3s = base.__module__.partition(".")[0] == "urllib3"
             if base is not TLSConnection and not urllib3s and inspect.isfunction(connect):
-                self.replace(base, "connect", _connect(connect))
+                self.replace(base, "connect", _connect)
 
     def _put_back(self) -> None:
-        super()._put_back()
         self._covered.clear()
+        super()._put_back()
         for connection in list(standing):
             sock = connection.sock
             if not (isinstance(sock, StoreSocket) and sock.waits):

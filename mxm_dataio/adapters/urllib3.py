@@ -153,17 +153,21 @@ def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> A
     )  # fmt: skip
 
 
+def _given(method: Any) -> Callable[[Any], Any]:
+    return lambda _: method
+
+
 class Hook(Patches):
     """Replaces methods of urllib3's pool and connection classes."""
 
     def replace_all(self) -> None:
         # The pool comes last and goes first: a call that it sees has to meet the taps.
         for name, method in tapped(Connection, own=False).items():
-            self.replace(Connection, name, method)
+            self.replace(Connection, name, _given(method))
         # Where urllib3's TLS connection overrides, its own methods are replaced as well.
         for name, method in tapped(TLSConnection, own=True).items():
-            self.replace(TLSConnection, name, method)
-        self.replace(Pool, "urlopen", _urlopen(Pool.urlopen))
+            self.replace(TLSConnection, name, _given(method))
+        self.replace(Pool, "urlopen", _urlopen)
         wire.hooked = True
 
     def _put_back(self) -> None:

@@ -319,7 +319,7 @@ def test_who_is_removed_is_told_no_more(seen: Seen, port: int) -> None:
     tcp_once(port)
     assert (len(other.targets), len(seen.targets)) == (1, 2)
     network.remove(seen)
-    assert network._handlers == {}
+    assert network._handlers is network._UNWATCHED
     tcp_once(port)
     assert len(seen.targets) == 2
 

@@ -117,14 +117,10 @@ def test_threads_that_meet_a_source_at_once_get_one_part() -> None:
     assert len({id(part) for part in found}) == 1
 
 
-def test_fresh_locks_are_shared_again() -> None:
+def test_a_child_learns_though_a_thread_of_its_parent_was_about_to() -> None:
     made = parts()
     made.of("https://a.test/")
-    # By a thread that is not there in a child.
-    held = made.own.secrets._needles._lock
-    holder = threading.Thread(target=held.acquire)
-    holder.start()
-    holder.join()
-    made.renew_locks()
+    made.own.secrets._needles._changing = True
+    made.renew()
     made.of("https://a.test/").secrets.url(f"https://a.test/?token={SECRET}")
     assert SECRET not in made.own.secrets.url(f"https://c.test/{SECRET}")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio.ids import new_id
-from mxm_dataio.reentry import note_handlers, within
+from mxm_dataio.reentry import within
 
 
 class TestWithin:
@@ -61,7 +61,6 @@ class TestWithin:
         }
         was = signal.signal(signal.SIGUSR1, handlers[kind])
         try:
-            note_handlers()
             self.outer(lambda: bool(signal.raise_signal(signal.SIGUSR1)))
         finally:
             signal.signal(signal.SIGUSR1, was)

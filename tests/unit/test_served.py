@@ -55,7 +55,7 @@ def test_forked_children_share_a_file_without_a_name() -> None:
     for _ in range(2):
         child = os.fork()
         if child == 0:
-            shared.renew_lock()
+            shared.renew()
             os._exit(0 if len(take(shared, known, 50)) == 50 else 1)
         children.append(child)
     take(shared, known, 50)

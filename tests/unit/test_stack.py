@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mxm_dataio import mutex
 from mxm_dataio.stack import Stack
 from tests.forks import started
 
@@ -269,14 +270,14 @@ def test_open_ones_are_told_of_forks_and_others_are_not(stack: Stack[Opened]) ->
     stack.opened(opened)
     stack.opened(ended)
     stack.ended(ended)
-    lock = stack.lock
+    lock = mutex.lock
 
     def child() -> None:
-        assert stack.lock is not lock
+        assert mutex.lock is not lock
         assert opened.told == ["before", "after"]
         assert ended.told == []
 
     with lock:
         assert os.waitpid(started(child), 0)[1] == 0
     assert opened.told == ["before"]
-    assert stack.lock is lock
+    assert mutex.lock is lock
