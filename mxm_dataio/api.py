@@ -58,6 +58,7 @@ from .payloads import Nowhere, Spool
 from .policy import Decision, Pass, decide
 from .recorder import Recorder
 from .redaction import Redaction
+from .reentry import is_interrupt
 from .served import Served
 from .stack import Stack
 from .store import Store
@@ -941,6 +942,8 @@ class IngestSession:
             if into is not None:
                 into.last = stored or self._stored(call.id)
         except Exception as exc:
+            if is_interrupt(exc):
+                raise
             if isinstance(exc, DataIOError) and not isinstance(exc, RuleError):
                 self.problem(exc)
             else:

@@ -25,7 +25,7 @@ from . import callers, mutex
 from .callers import Stack
 from .errors import ConfigError
 from .hosts import Allowed, Target, is_address
-from .reentry import within
+from .reentry import is_interrupt, within
 from .utils import after_fork
 
 
@@ -246,7 +246,9 @@ def _handled(handler: _Handler, args: tuple[Any, ...]) -> Exception | None:
     _here.busy = True
     try:
         return handler(args, frame)
-    except Exception:
+    except Exception as exc:
+        if is_interrupt(exc):
+            raise
         return None
     finally:
         _here.busy = busy

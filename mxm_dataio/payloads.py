@@ -36,6 +36,7 @@ from .expiry import removed, renewed
 from .files import READ, open_plain
 from .models import Compression
 from .prefixes import Prefixes, room
+from .reentry import is_interrupt
 from .utils import new_id
 from .verified import VerifiedFile
 
@@ -393,7 +394,9 @@ class PayloadFolder:
             kept = os.lstat(name)
             if kept.st_size != size:
                 return False
-        except OSError:
+        except OSError as exc:
+            if is_interrupt(exc):
+                raise
             if not self._mixed:
                 return False
             name = f"{name}.zst"

@@ -15,6 +15,7 @@ from .keeping import Keeping
 from .masking import UNREAD, Clear, Secrets, Sent
 from .models import Exchange, Framing, Session
 from .payloads import Spool
+from .reentry import is_interrupt
 
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
@@ -126,6 +127,8 @@ class Recorder:
                 )
             )
         except OSError as exc:
+            if is_interrupt(exc):
+                raise
             raise StoreError(
                 f"{call.method} {secrets.shown(call.url)} was not recorded: {exc.strerror or exc} "
                 f"({self._store.root}); free space or make the folder writable",

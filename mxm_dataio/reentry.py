@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # what signal hands on, without its enums
 import _thread
+import contextlib
 import functools
 import gc
 import sys
 import weakref
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Generic, TypeVar
 
 # Libraries that call as they are told, and neither handle signals nor make calls as they finalize.
@@ -77,6 +78,21 @@ def is_interrupt(exc: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+class Suppress(contextlib.suppress):
+    """Suppresses errors, but not what a signal's handler raises: ``TimeoutError``, mostly."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Say whether the error ends here."""
+        if exc is not None and is_interrupt(exc):
+            return False
+        return bool(super().__exit__(exc_type, exc, trace))
 
 
 def _interrupts(frame: FrameType) -> bool:

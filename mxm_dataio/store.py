@@ -28,7 +28,7 @@ from .journal import Journal, Left, framed, left
 from .keeping import Amend
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
 from .payloads import PayloadFolder, Spool, sync_path
-from .reentry import is_interrupt
+from .reentry import Suppress, is_interrupt
 from .selecting import family
 from .utils import after_fork, utc_now
 
@@ -605,12 +605,16 @@ class Store:
                             self._take_in_one(journal._replace(whole=problem is None))
                             self._parked.pop(journal.path, None)
                     except Exception as exc:
+                        if is_interrupt(exc):
+                            raise
                         problem = exc
                         # A living owner moves them itself.
                         waits = waits or journal.gone or not isinstance(exc, BusyError)
         except OSError as exc:
+            if is_interrupt(exc):
+                raise
             problem, waits = exc, True
-        with contextlib.suppress(OSError, StoreError):
+        with Suppress(OSError, StoreError):
             self._sweep()
         if waits and isinstance(problem, BusyError) and settling:
             self._behind = problem
@@ -691,7 +695,7 @@ class Store:
         """
         path = self._mark(session.id)
         # Without it the session shows as interrupted, no more.
-        with mutex.lock, contextlib.suppress(OSError):
+        with mutex.lock, Suppress(OSError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._running[session.id] = locks.make(path)
         try:
@@ -853,7 +857,9 @@ class Store:
         """
         try:
             content = read_plain(self._mark(session_id), _JOTTED)
-        except OSError:
+        except OSError as exc:
+            if is_interrupt(exc):
+                raise
             return None
         return coverage.read_lines(content, but=but)
 
@@ -865,7 +871,7 @@ class Store:
         file = self._running.pop(session_id, None)
         if file is not None:
             if file.is_at_path():
-                with contextlib.suppress(OSError):
+                with Suppress(OSError):
                     self._mark(session_id).unlink()
             file.release()
 

@@ -337,12 +337,14 @@ class Call:
 
         Raises:
             StoreError: when the session is strict.
+            Exception: what a signal's handler of the program's has raised amid the recording.
         """
-        if not self._begin_settling():
-            return
-        self._end_settling()
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason}"))
+        if self._begin_settling():
+            self._end_settling()
+            reason = exc.strerror if isinstance(exc, OSError) else exc
+            self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason or exc!r}"))
+        if is_interrupt(exc):
+            raise exc
 
     def _name(self) -> str:
         return f"{self.method} {self.secrets.shown(self.url)}"

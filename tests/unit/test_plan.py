@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mxm_dataio import plan
+from mxm_dataio import messages, plan
 from mxm_dataio.plan import (
     Options,
     Program,
@@ -81,8 +81,12 @@ def test_options() -> None:
     ],
 )
 def test_what_can_not_be_understood(
-    words: list[str], why: str, capfd: pytest.CaptureFixture[str]
+    words: list[str],
+    why: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(messages, "_STANDARD", messages._standard())
     with pytest.raises(SystemExit) as ended:
         parse(words)
     assert ended.value.code == 2
