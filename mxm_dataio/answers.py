@@ -25,7 +25,7 @@ from urllib.parse import unquote_plus
 
 from . import json_values, xml_values
 from .named_values import Kind, Sieve, replace_in
-from .secret_names import is_plain, looks_drawn
+from .secret_names import has_secret_word, is_plain, looks_drawn
 from .tokens import PLACEHOLDER, parsed, stand_in
 
 ANSWER_NAMES = frozenset(
@@ -47,7 +47,7 @@ LARGEST = 1 << 20
 # One of these is in each of these names, without its separators, and in few others.
 _STEMS = (
     "token", "secret", "passw", "passphr", "jwt", "sessionid", "sessionkey", "apikey",
-    "privatekey", "authkey", "crumb", "csrf", "devicecode",
+    "privatekey", "authkey", "crumb", "csrf", "devicecode", "access", "bearer", "refresh",
 )  # fmt: skip
 # Of those that have words, the one by which they are found.
 _WORD_OF = {
@@ -74,11 +74,20 @@ _SEPARATORS = re.compile(r"[^a-z0-9]")
 _TOKENS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 # A session's number, in some answers.
 _DRAWN = frozenset({"sessionid", "csrf", "secret", "sessionkey", "crumb", "devicecode"})
-_PERHAPS = frozenset({"key", "sid", "token"})
+# A text with white space is one of these, unless it speaks of one.
+_PASSWORDS = ("password", "passphrase", "passwd")
+_MESSAGE = re.compile(
+    r"\b(?:are|cannot|characters?|choose|confirm|contain|(?:does|do|did)(?: not|n't)|enter|field"
+    r"|forgot(?:ten)?|incorrect|invalid|is|least|mismatch|missing|must|passwords?|please|required"
+    r"|reset|should|too|wrong|your)\b",
+    re.IGNORECASE,
+)
+_PERHAPS = frozenset({"access", "bearer", "key", "refresh", "sid", "token"})
+_SIGNED = frozenset({"access", "bearer", "refresh", "token"})
 _NONE = frozenset({"", "none", "null", "string", "true", "false", PLACEHOLDER.lower()})
 _SPACE = re.compile(r"\s")
 _BLANK = re.compile(r"[\ufeff\s]*")
-_UNSURE = re.compile(r"[\"'](?:key|sid|token)\\?[\"']", re.IGNORECASE)
+_UNSURE = re.compile(r"[\"'](?:access|bearer|key|refresh|sid|token)\\?[\"']", re.IGNORECASE)
 _STARS = re.compile(r"[*•.xX]+")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 # Beside a token, these are of a log-in; those of the second list if they are objects.
@@ -150,6 +159,7 @@ class Names:
     def __init__(self, given: frozenset[str], exempt: frozenset[str]) -> None:
         self._names = frozenset(map(squashed, given))
         self._exempt = exempt
+        self._ends = [name for name in (*_PASSWORDS, "secret") if name in self._names]
         # What someone has named is secret whatever it looks like.
         self._given = frozenset(map(squashed, given - ANSWER_NAMES))
         self._stems = tuple(stem.encode("ascii") for stem in _STEMS)
@@ -196,13 +206,18 @@ class Names:
     def is_listed(self, name: str) -> bool:
         """Say whether a name is that of a secret, or may be."""
         short = squashed(name)
-        return short in self._names or short in _PERHAPS
+        return short in self._names or short in _PERHAPS or self._ends_as(short) != ""
 
     def is_secret(self, name: str, value: str) -> bool:
         """Say whether what stands under a name is secret."""
         short = squashed(name)
-        if short not in self._names or name.lower() in self._exempt:
+        if name.lower() in self._exempt:
             return False
+        if short not in self._names:
+            # ``new_password``, ``webhookSecret``.
+            short = self._ends_as(short)
+            if not short or not has_secret_word(name):
+                return False
         if value.lower() in _NONE:
             return False
         if short in self._given:
@@ -210,10 +225,16 @@ class Names:
         if short in _TOKENS:
             return not _STARS.fullmatch(value)
         if _SPACE.search(value):
+            if short in _PASSWORDS:
+                return _MESSAGE.search(value) is None
             return "PRIVATE KEY-----" in value
         if short in _DRAWN:
             return looks_drawn(value)
         return not (is_plain(value) or _STARS.fullmatch(value))
+
+    def _ends_as(self, short: str) -> str:
+        """Return the name of a password or secret with which a name ends; empty: with none."""
+        return next((one for one in self._ends if short.endswith(one)), "")
 
     def may_be_above(self, name: str) -> bool:
         """Say whether all that is beneath a name may be secret."""
@@ -329,9 +350,9 @@ class _Answer:
 
     def _counts(self, name: str, fields: Mapping[str, Any]) -> bool:
         value = fields[name]
-        if name == "token" and parsed(value) is not None:
+        if name in _SIGNED and parsed(value) is not None:
             return True
-        if not _is_drawn(value):
+        if name in ("access", "refresh") or not _is_drawn(value):
             return False
         others = fields.keys() - {name}
         if name != "key":

@@ -12,7 +12,7 @@ import base64
 import binascii
 import quopri
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum, auto
 from mmap import mmap
 from typing import NamedTuple, Protocol
@@ -21,6 +21,7 @@ from . import json_values, xml_values
 from .codings import State, undone
 from .models import Headers
 from .multipart import (
+    Part,
     header,
     headers_of,
     is_multipart,
@@ -29,6 +30,7 @@ from .multipart import (
     parts_of,
 )
 from .named_values import Kind, Replace, text_of
+from .tokens import PLACEHOLDER
 from .utils import is_json, media_type
 
 # Bodies above this are not looked into.
@@ -48,6 +50,8 @@ _NESTED = re.compile(
 )
 # What a form is made of that no header says to be one.
 _FORM = re.compile(rb"[A-Za-z_%\[$][\w.%+\[\]:$-]*+=[!#-;=?-z|~]*+")
+_TEXT_FORM = re.compile(_FORM.pattern.decode("ascii"))
+_IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://\S++\Z")
 _FIELDS = re.compile(r"[^\r\n]+")
 _LINES = re.compile(r"ndjson|jsonl|json-?lines|json-seq|jsonlines")
 
@@ -87,6 +91,15 @@ class Visitor(Protocol):
 
     def fields(self, text: str) -> str:
         """Return an encoded form with values replaced."""
+        ...
+
+    def goes_with(self, name: str, content: bytes, beside: Collection[str]) -> bool:
+        """Say whether a part belongs to a signature beside it, and is made anew with it.
+
+        Args:
+            content: of the part, or its beginning.
+            beside: the lower-case names of all parts.
+        """
         ...
 
     def url(self, url: str) -> str:
@@ -216,10 +229,14 @@ def replaced(body: bytes, content_type: str, visitor: Visitor, depth: int = 0) -
 
 
 def nested(text: str, visitor: Visitor, depth: int = 0) -> str:
-    """Return a text that may itself be JSON or XML with values replaced."""
+    """Return a text that may itself be JSON, XML, a form or a URL with values replaced."""
     match = _NESTED.match(text)
-    if match is None or depth > _DEEPEST:
+    if depth > _DEEPEST:
         return text
+    if match is None:
+        if _IS_URL.match(text):
+            return visitor.url(text)
+        return visitor.fields(text) if "=" in text and _TEXT_FORM.fullmatch(text) else text
     if match["json"]:
         return json_values.replace_text(text, _texts("json", visitor, depth), visitor.asks)
     return xml_values.replace_text(text, _texts("xml", visitor, depth))
@@ -267,14 +284,25 @@ def _multipart(body: bytes, content_type: str, visitor: Visitor, depth: int) -> 
         return replaced(body, "", visitor, depth) if is_multipart(content_type) else body
     pieces: list[bytes] = []
     at = 0
+    beside = names_beside(body, found.parts)
     for part in found.parts:
         head, content = body[part.head : part.start], body[part.start : part.end]
         new_head = visitor.head(b"\r\n" + head)[2:]
-        new = part_replaced(content, headers_of(head), visitor, depth)
+        headers = headers_of(head)
+        if visitor.goes_with(part_name(headers), content[:BEGINNING], beside):
+            new = PLACEHOLDER.encode("ascii")
+        else:
+            new = part_replaced(content, headers, visitor, depth)
         if new_head != head or new != content:
             pieces += [body[at : part.head], new_head, new]
             at = part.end
     return b"".join([*pieces, body[at:]]) if pieces else body
+
+
+def names_beside(body: bytes | mmap, parts: Iterable[Part]) -> frozenset[str]:
+    """Return the lower-case names of the parts of a body."""
+    heads = (headers_of(bytes(body[part.head : part.start])) for part in parts)
+    return frozenset(part_name(headers).lower() for headers in heads)
 
 
 def part_replaced(

@@ -50,6 +50,7 @@ from .content import (
     Shape,
     is_form,
     is_lines,
+    names_beside,
     nested,
     part_replaced,
     replaced,
@@ -68,6 +69,7 @@ from .multipart import (
     parts_of,
 )
 from .named_values import Kind, Memo, Uncounted
+from .secret_names import goes_with
 from .tokens import PLACEHOLDER
 from .utils import (
     NotCanonicalError,
@@ -103,6 +105,8 @@ _NORMAL = re.compile(
     r"(?:\?([\x21\x22\x24-\x7e]*))?"
 )
 _FIRST = itemgetter(0)
+_PAIRS = [("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value")]
+_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 Pair = tuple[bytes, bytes]
 
@@ -458,7 +462,9 @@ class _Ignoring:
 
     def may_change(self, body: bytes) -> bool:
         names = self.names
-        return names.may_be_in(body) if isinstance(names, Uncounted) else bool(names)
+        if not isinstance(names, Uncounted):
+            return bool(names)
+        return names.may_be_in(body) or (b"@" in body and b"://" in body)
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         if kind in (Kind.SIGNATURE, Kind.PASSING):
@@ -478,9 +484,13 @@ class _Ignoring:
         after = nested(before, self)
         return field if after == before else f"{name}={quote_plus(after)}"
 
+    def goes_with(self, name: str, content: bytes, beside: Collection[str]) -> bool:
+        value = content.decode("latin-1")
+        return goes_with(name.lower(), value, beside) and self.asks("signature")
+
     def url(self, url: str) -> str:
         path, mark, query = url.partition("?")
-        return f"{path}{mark}{self.fields(query)}"
+        return f"{_USERINFO.sub(PLACEHOLDER, path, count=1)}{mark}{self.fields(query)}"
 
     def header(self, name: str, value: str) -> str:
         """Return what counts of a header's value."""
@@ -509,13 +519,19 @@ def _json_value(content: bytes, ignoring: _Ignoring) -> Any:
     def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         kept = [pair for pair in pairs if not said[pair[0]]] if ignores else pairs
         value = dict(kept)
+        if ignores and ("value" in value or "Value" in value):
+            # ``{"name": "password", "value": …}``
+            for label, of in _PAIRS:
+                if of in value and isinstance(value.get(label), str) and said[value[label]]:
+                    value[of] = PLACEHOLDER
         if len(value) != len(kept):
             raise NotCanonicalError("a key stands twice")
         return value
 
     try:
         value = json.loads(text, object_pairs_hook=member, parse_float=_float)
-        if (ignores or "<" in text) and may_nest(text):
+        held = ignores and ("=" in text or "@" in text)
+        if held or ((ignores or "<" in text) and may_nest(text)):
             value = _without_nested(value, ignoring)
         canonical_json(value)
     except (ValueError, RecursionError):
@@ -553,9 +569,13 @@ def _multipart(
     if found is None:
         return None
     parts = [_outside(body, 0, found.preamble)]
+    beside = names_beside(body, found.parts)
     for part in found.parts:
         headers = headers_of(bytes(body[part.head : part.start]))
-        if part_name(headers) not in ignoring.names:
+        name = part_name(headers)
+        if ignoring.goes_with(name, bytes(body[part.start : part.start + BEGINNING]), beside):
+            continue
+        if name not in ignoring.names:
             parts.append(_part(body, part, headers, ignoring, depth))
     parts.append(_outside(body, found.epilogue, len(body)))
     return [part for part in parts if part is not None]

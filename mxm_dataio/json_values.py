@@ -21,6 +21,9 @@ _SOUND = re.compile(
 # What stands outside of the strings of a sound text.
 _STRUCTURE = re.compile(r"[\s{}\[\],:\ufeff0-9.+truefalsnNaIityE-]*+")
 _TEXT = re.compile(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
+# Members of an object that is a name and a value.
+_PAIRS = frozenset(["name", "key", "value"])
+_NEAR = 300
 # In a text in which each quote is one of a string's ends.
 _NAME = re.compile(r'"([^"]*+)"\s*+:')
 _LITERAL = re.compile(r"[^\s\"{}\[\],:]*+")
@@ -72,7 +75,7 @@ def plain_names(text: str) -> set[str] | None:
 
     ``None`` of any other text.
     """
-    if "=" in text or "://" in text or may_nest(text):
+    if any(map(text.__contains__, ("=", "://", '"value"', '"Value"'))) or may_nest(text):
         return None
     if _STRUCTURE.fullmatch("".join(text.split('"')[::2])) is None:
         return None
@@ -92,6 +95,9 @@ def _replaced(text: str, replace: Replace, asks: Callable[[str], bool] | None) -
     at = skipped = 0
     name: str | None = None
     asked = False
+    # Of ``{"name": "password", "value": …}``: the name and where it ends; a value before its name.
+    paired = '"value"' in text or '"Value"' in text
+    label, held = ("", 0), ("", 0, 0)
     for match in _TEXT.finditer(text):
         start, end = match.span()
         if start < skipped:
@@ -100,9 +106,22 @@ def _replaced(text: str, replace: Replace, asks: Callable[[str], bool] | None) -
         after = None
         if match["colon"] is None:
             # The value of the name before it, or an element.
-            if asked or name is None or written[:1] in _BEGINNINGS:
+            within = written[:1] in _BEGINNINGS or "=" in written or "@" in written
+            pair = name.lower() if paired and name is not None else ""
+            if asked or name is None or within or pair in _PAIRS:
                 value = unquoted(f'"{written}"')
                 after = replace(name or "", value, Kind.TEXT if name is not None else Kind.ELEMENT)
+                if after is None and pair == "value":
+                    if _beside(text, label[1], start):
+                        after = replace(label[0], value, Kind.TEXT)
+                    held = (value, start, end)
+                elif pair in _PAIRS:
+                    label = (value, end)
+                    if held[1] >= at and _beside(text, held[2], start):
+                        before = replace(value, held[0], Kind.TEXT)
+                        if before is not None and before != held[0]:
+                            pieces += [text[at : held[1]], json.dumps(before)]
+                            at = held[2]
                 after = None if after == value else after
             name = None
         else:
@@ -128,6 +147,13 @@ def _replaced(text: str, replace: Replace, asks: Callable[[str], bool] | None) -
             pieces += [text[at:start], json.dumps(after)]
             at = skipped = end
     return "".join([*pieces, text[at:]]) if pieces else text
+
+
+def _beside(text: str, start: int, end: int) -> bool:
+    """Say whether what ends at one place and begins at another are of one object."""
+    if not 0 < start < end < start + _NEAR:
+        return False
+    return not any(map(text[start:end].__contains__, "{}[]"))
 
 
 def _replaced_leniently(text: str, replace: Replace) -> str:

@@ -40,7 +40,7 @@ from .tokens import stand_in
 PLACEHOLDER = tokens.PLACEHOLDER
 
 # The values of these are redacted as URLs are.
-_HOLDS_URL = frozenset({"location", "referer", "content-location"})
+_HOLDS_URL = frozenset({"location", "referer", "content-location", "origin", "destination"})
 
 
 # Asked with place, name and value; see :attr:`Redaction.rules`.
@@ -586,6 +586,9 @@ class _Masking:
     def head(self, head: bytes) -> bytes:
         return self._rules.head(head, self._into)
 
+    def goes_with(self, name: str, content: bytes, beside: Collection[str]) -> bool:
+        return self._rules.goes_with(name, content.decode("latin-1"), beside)
+
 
 # What is not worth a placeholder.
 _NOTHINGS = {
@@ -655,7 +658,7 @@ _DATA_ONLY = frozenset([_Kind.DATA])
 # A port, or none.
 _PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 # A value may be, or hold, what is to be looked into: a URL, JSON, XML.
-_MAY_HOLD = re.compile(r"://|%3[Aa]%2[Ff]|%[57][Bb]|%3[CcFf]|[{\[<?]")
+_MAY_HOLD = re.compile(r"(?::|%3[Aa])(?:/|%2[Ff])|%[57][Bb]|%3[CcFf]|[{\[<?]")
 # Names in many bodies that have a part of a secret one in them.
 _INNOCENT = frozenset(
     """

@@ -25,7 +25,8 @@ SECRET_HEADERS = frozenset(
     cookie2 cst grpc-metadata-macaroon kc-api-sign key macaroon mcp-session-id
     ocp-apim-subscription-key ok-access-passphrase ok-access-sign
     private-token proxy-authentication-info proxy-authorization set-cookie set-cookie2
-    x-access-token x-amz-security-token x-api-key x-apikey x-auth x-auth-token x-bapi-sign
+    x-access-token x-amz-security-token x-amz-signature x-api-key x-api-keys x-apikey x-auth
+    x-auth-token x-bapi-sign
     x-csrf-token x-goog-api-key x-ha-access x-jfrog-art-api x-key x-ms-authorization-auxiliary
     x-session x-session-id x-shopify-access-token x-token x-transmission-session-id x-vault-token
     x-xsrf-token
