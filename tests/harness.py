@@ -18,7 +18,7 @@ from tests.servers import RawServer
 SOURCE = "test"
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 # Fidelity is measured with redaction off; what redaction changes has tests of its own.
-EXACT = Redaction(headers=frozenset(), names=frozenset(), userinfo=False)
+EXACT = Redaction(headers=frozenset(), names=frozenset(), userinfo=False, words=False)
 _DEPTH = 6
 
 

@@ -92,7 +92,11 @@ def test_a_vendored_urllib3_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @captured_only
 def test_what_a_session_does_not_claim_is_not_its_warning(tmp_path: Path) -> None:
     for options in ({"hook": False}, {"mode": "off"}):
-        with IngestSession(SOURCE, tmp_path, **options) as ingest:  # type: ignore[arg-type]
+        with (
+            IngestSession(SOURCE, tmp_path, **options) as ingest,  # type: ignore[arg-type]
+            requests.Session() as session,
+            mount(session, ingest),
+        ):
             pass
         assert coverage_of(ingest) == []
 

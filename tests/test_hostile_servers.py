@@ -5,6 +5,7 @@ Each of these runs against a real socket: plainly, recorded and replayed, by the
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import json
@@ -26,6 +27,7 @@ from mxm_dataio import (
     IngestSession,
     Status,
     Store,
+    mount,
     register,
 )
 from mxm_dataio.registry import unregister
@@ -329,9 +331,13 @@ def test_the_same_with_redaction(tmp_path: Path, name: str, how: str) -> None:
     hook = how == HOOK
     with RawServer(responder({"/": raw})) as server:
         for mode in ("record", "replay"):
-            with IngestSession("s", tmp_path, mode, hook=hook) as ingest:
+            with (
+                requests.Session() as session,
+                IngestSession("s", tmp_path, mode, hook=hook) as ingest,
+                contextlib.nullcontext() if hook else mount(session, ingest),
+            ):
                 for _ in range(2):
-                    seen = outcome(lambda: requests.get(server.url, headers={"X-API-Key": SECRET}))
+                    seen = outcome(lambda: session.get(server.url, headers={"X-API-Key": SECRET}))
                     assert seen
                 if mode == "replay":
                     ingest.misses.clear()

@@ -441,8 +441,7 @@ class TestReferenceCounting:
                     requests.Session() as session,
                 ):
                     session.mount("http://", Mine())
-                    if capture:
-                        mount(session, ingest)
+                    mount(session if capture else requests.Session(), ingest)
                     response = fetch(session.get_adapter(server.url), server.url)
                     assert response.raw.read(3) == b"the"
                     assert len(response.raw.retries.history) == 1
