@@ -507,7 +507,9 @@ class Store:
             return entry
         try:
             made = self.amend(entry, self.payload)
-        except Exception:
+        except Exception as exc:
+            if is_interrupt(exc):
+                raise
             # It is recorded, come what may.
             return entry
         if made is not entry:

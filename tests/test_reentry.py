@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
+import urllib3
 
 import mxm_dataio
-from mxm_dataio import Status, Store
+from mxm_dataio import IngestSession, Status, Store
 from mxm_dataio.formats import cassette
 from tests.running import Programs
 from tests.servers import Connection, RawServer, answer
@@ -191,6 +195,59 @@ def test_while_a_session_begins_by_itself(server: RawServer, tmp_path: Path) -> 
         assert (done.status, done.said) == (0, "")
         assert done.summary["calls"] == int(done.out) + 1
         assert server.hits - before == (int(done.out) + 1 if hits else 0)
+
+
+class AlarmError(Exception):
+    """What the program's handler raises."""
+
+
+@pytest.mark.filterwarnings("ignore::mxm_dataio.DataIOWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
+    """As a timeout by ``signal.alarm`` does, at any point of a call and its recording."""
+    made: list[str] = []
+    points: list[str] = []
+    swallowed: list[str] = []
+
+    def handle(_number: int, frame: FrameType | None) -> None:
+        name = frame.f_globals.get("__name__", "") if frame else ""
+        # Elsewhere it breaks the library's own locks, with us and without.
+        if name.startswith("mxm_dataio"):
+            points.append(name)
+            raise AlarmError
+
+    was = signal.signal(signal.SIGALRM, handle)
+    try:
+        with IngestSession("x", tmp_path), urllib3.PoolManager() as pool:
+            end = time.monotonic() + SECONDS * 6
+            while time.monotonic() < end:
+                path = f"/c/{len(points)}-{len(made)}"
+                before = len(points)
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0003 + len(points) % 53 * 0.00005)
+                    got = pool.request("GET", server.url + path, retries=False).data
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    assert got == path.encode()
+                    made.append(path)
+                except AlarmError:
+                    pass
+                else:
+                    swallowed += points[before:]
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            pool.request("GET", server.url + "/last")
+    finally:
+        signal.signal(signal.SIGALRM, was)
+    assert len(points) > 20
+    # (In a finalizer it is lost to everybody.)
+    assert len(swallowed) <= len(points) // 20, swallowed
+    with Store(tmp_path) as store:
+        (session,) = store.sessions()
+        each = [
+            one.request.endpoint.removeprefix(server.url) for one in store.exchanges(session.id)
+        ]
+    assert len(each) == len(set(each))
+    assert {*made, "/last"} <= set(each)
 
 
 # Under which a thread waits for itself, if it is interrupted. With a reason each.
