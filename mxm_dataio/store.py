@@ -485,7 +485,7 @@ class Store:
         entries = journal.entries[self._moved : self._moved + count]
         entries = [self._amended(entry) for entry in entries]
         self._place_entries(self._catalog, entries, wait=wait)
-        self._moved += count
+        self._moved += len(entries)
         if self._moved >= len(journal.entries):
             # First what a handler may break off and that is done again: moving twice is moving.
             self._moved = 0
