@@ -137,7 +137,7 @@ def _hook() -> _interception.Interceptor:
     from .adapters.support import require_urllib3
 
     require_urllib3()
-    from .adapters.urllib3 import HOOK
+    from .adapters.urllib3.hook import HOOK
 
     return HOOK
 
@@ -152,16 +152,16 @@ def _chunked_hook() -> _interception.Interceptor | None:
     if not support.sends_chunks(version):
         return None
     support.require_urllib3()
-    from .adapters.requests import CHUNKED_HOOK
+    from .adapters.requests.adapter import CHUNKED_HOOK
 
     return CHUNKED_HOOK
 
 
 def _stdlib_hook() -> _interception.Interceptor:
-    from .adapters import stdlib
+    from .adapters.http_client import hook
 
-    stdlib.require()
-    return stdlib.HOOK
+    hook.require()
+    return hook.HOOK
 
 
 def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:

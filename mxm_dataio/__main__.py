@@ -12,10 +12,10 @@ import sys
 def main() -> None:
     """Run the command that the command line names."""
     if sys.argv[1:2] == ["run"]:
-        from .run import main as run
+        from .run.launcher import main as run
 
         raise SystemExit(run(sys.argv[2:]))
-    from .cli import main as cli
+    from .cli.main import main as cli
 
     cli(prog_name="mxm-dataio")
 

@@ -17,10 +17,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, coverage, mutex, network
-from . import redaction as redacting
-from .asking import Asking, Collector
-from .entries import CapturedAttempt, CapturedCall
+from . import config, mutex
+from .coverage import audit, libraries
 from .errors import (
     BusyError,
     ConfigError,
@@ -33,13 +31,15 @@ from .errors import (
     StoreError,
 )
 from .fetcher import HTTPFetcher
+from .http.params import plain
 from .identity import Identity
+from .ingest.active import Stack
+from .ingest.late import Late
+from .ingest.problems import Troubles
+from .ingest.recorder import Recorder
+from .ingest.request import Asking, Collector
+from .ingest.sources import Part, Parts
 from .interception import STDLIB, http_fetchers, interceptors, modules
-from .keeping import Keeping
-from .late import Late
-from .lookup import Lookup
-from .masking import Secrets
-from .misses import doubtful, miss_error
 from .models import (
     Compression,
     Durability,
@@ -52,23 +52,24 @@ from .models import (
     Status,
     Unseen,
 )
-from .params import plain
-from .parts import Part, Parts
-from .payloads import Nowhere, Spool
-from .policy import Decision, Pass, decide
-from .recorder import Recorder
-from .redaction import Redaction
+from .redaction import rules as redacting
+from .redaction.rules import Redaction
+from .redaction.secrets import Secrets
 from .reentry import is_interrupt
-from .served import Served
-from .stack import Stack
+from .replay.lookup import Lookup
+from .replay.misses import doubtful, miss_error
+from .replay.policy import Decision, Pass, decide
+from .replay.turns import Served
+from .storage.backend import Keeping
+from .storage.entries import CapturedAttempt, CapturedCall
+from .storage.payloads.folder import Nowhere, Spool
 from .store import Store
-from .troubles import Troubles
 from .undisturbed import Undisturbed
 from .utils import as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:
+    from .coverage.watch import Watch
     from .interception import Interceptor
-    from .watch import Watch
 
 
 class Pending(Protocol):
@@ -378,11 +379,11 @@ class IngestSession:
         if not self.settings.watch or self.mode is Mode.OFF:
             return None
         try:
-            network.prepare()
+            audit.prepare()
         except ConfigError as exc:
             self._begin_blind(exc)
             return None
-        from .watch import Watch  # few sessions watch
+        from .coverage.watch import Watch  # few sessions watch
 
         return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
 
@@ -636,7 +637,7 @@ class IngestSession:
             )
             if self.mode is Mode.REPLAY:
                 self._troubles.unsaid = (
-                    coverage.replay_warning(unseen or ()) or self._troubles.unsaid
+                    libraries.replay_warning(unseen or ()) or self._troubles.unsaid
                 )
             self._end_store(store, settled)
 
@@ -691,10 +692,10 @@ class IngestSession:
         """Return what was not recorded, and what could not have been."""
         said = ""
         if self._watch is not None:
-            said = coverage.unseen_warning(unseen or ())
+            said = libraries.unseen_warning(unseen or ())
         elif self._hook and self.mode is not Mode.OFF:
             # Without the hook a session claims nothing but what is mounted.
-            said = coverage.warning(stdlib=self.settings.stdlib)
+            said = libraries.warning(stdlib=self.settings.stdlib)
         return (*self._troubles.problems, *(text for text in (said, self._exposed) if text))
 
     def _unseen(self) -> tuple[Unseen, ...] | None:
@@ -705,7 +706,7 @@ class IngestSession:
         if self.store is not None and not self.store.readonly:
             # By children that were forked to become another program.
             jotted = self.store.jotted(self.id, but=os.getpid())
-        return coverage.merged([*self._watch.found(), *(jotted or ())])
+        return libraries.merged([*self._watch.found(), *(jotted or ())])
 
     def outside(
         self,
@@ -836,7 +837,7 @@ class IngestSession:
         return self._parts.of(url).secrets
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
-        """Return what to do with a call; see :func:`mxm_dataio.policy.decide`."""
+        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
         stored, confirmed = None, 0.0
         lookup = self._parts.named(identity.source).lookup
         try:

@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .environment import PREFIX, default_root
 from .errors import ConfigError
 from .models import Compression, Durability, Exhausted, Mode
+from .process import PREFIX, default_root
 
 # Read by other parts, not settings of a session.
 RESERVED = frozenset({"CONFIG", "AUTO", "RUN", "SOURCE", "AS_OF", "SESSION"})

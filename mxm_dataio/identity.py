@@ -42,8 +42,8 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus, unquote_to_bytes, urlsplit
 
-from .codings import Pieces, State
-from .content import (
+from .http.codings import Pieces, State
+from .http.content import (
     BEGINNING,
     GZIP,
     LARGEST,
@@ -56,9 +56,8 @@ from .content import (
     replaced,
     shape_of,
 )
-from .json_values import may_nest
-from .models import Headers
-from .multipart import (
+from .http.json_values import may_nest
+from .http.multipart import (
     Part,
     header,
     headers_of,
@@ -68,9 +67,10 @@ from .multipart import (
     part_name,
     parts_of,
 )
-from .named_values import Kind, Memo, Uncounted
-from .secret_names import goes_with
-from .tokens import PLACEHOLDER
+from .http.named_values import Kind, Memo, Uncounted
+from .http.tokens import PLACEHOLDER
+from .models import Headers
+from .redaction.names import goes_with
 from .utils import (
     NotCanonicalError,
     canonical_json,
@@ -446,7 +446,7 @@ def _content(body: bytes | mmap, coding: str) -> bytes | dict[str, str] | None:
 class _Ignoring:
     """Puts one and the same in the place of what does not count.
 
-    See :class:`mxm_dataio.content.Visitor`.
+    See :class:`mxm_dataio.http.content.Visitor`.
 
     Args:
         names: holds the names of fields, parts, members and elements.

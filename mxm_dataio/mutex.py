@@ -2,15 +2,15 @@
 
 A signal's handler or a finalizer may make a call at any point of another, with whatever that
 holds: of two locks, one thread would hold the first and want the second, another the reverse. So
-there is one, and it is re-entrant. A call's own (:mod:`.adapters.call`) and those for syncing come
-before it, and whoever has this one does not wait for them; see :func:`held`.
+there is one, and it is re-entrant. A call's own (:mod:`mxm_dataio.adapters.call`) and those for
+syncing come before it, and whoever has this one does not wait for them; see :func:`held`.
 """
 
 from __future__ import annotations
 
 import _thread
 
-from .ids import after_fork
+from .process import after_fork
 
 lock = _thread.RLock()
 

@@ -3,7 +3,7 @@
 Several tests may have one cassette: that of a class or a module, or one that they name. So a
 cassette that the run itself has made is no old recording, what one test has recorded in the run
 is not replaced by another's, and what is superfluous is known only when all have ended (see
-:mod:`.pytest_usage`).
+:mod:`mxm_dataio.pytest_plugin.usage`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Call(NamedTuple):
     """A call of a cassette, and whether it was used.
 
     Attributes:
-        mark: what tells it from the others; see :func:`.tapes.marks`.
+        mark: what tells it from the others; see :func:`mxm_dataio.formats.cassette.files.marks`.
         params_hash: of its identity: calls that have the same answer one after the other.
         played: it has answered.
         text: its method and URL.

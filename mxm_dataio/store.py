@@ -18,18 +18,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import coverage, locks, mutex, rows
-from .catalog import Following, SQLiteCatalog
-from .descriptors import Descriptor, LostError
-from .entries import Entry, SessionEntry
+from . import mutex
+from .coverage import libraries
 from .errors import BusyError, ConfigError, DataIOWarning, IntegrityError, StoreError
-from .files import is_id, is_link, named, read_plain
-from .journal import Journal, Left, framed, left
-from .keeping import Amend
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
-from .payloads import PayloadFolder, Spool, sync_path
+from .reading.filters import family
 from .reentry import Suppress, is_interrupt
-from .selecting import family
+from .storage import locks
+from .storage.backend import Amend
+from .storage.catalog import rows
+from .storage.catalog.catalog import Following, SQLiteCatalog
+from .storage.descriptors import Descriptor, LostError
+from .storage.entries import Entry, SessionEntry
+from .storage.files import is_id, is_link, named, read_plain
+from .storage.journal import Journal, Left, framed, left
+from .storage.payloads.folder import PayloadFolder, Spool, sync_path
 from .utils import after_fork, utc_now
 
 DATABASE = "dataio.sqlite"
@@ -684,7 +687,7 @@ class Store:
 
     def _take_jottings(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
-        found = coverage.read_lines(read_plain(path, _JOTTED))
+        found = libraries.read_lines(read_plain(path, _JOTTED))
         if found is not None:
             with self._writable() as catalog:
                 catalog.put_coverage(path.stem, found)
@@ -863,7 +866,7 @@ class Store:
             if is_interrupt(exc):
                 raise
             return None
-        return coverage.read_lines(content, but=but)
+        return libraries.read_lines(content, but=but)
 
     def _mark(self, session_id: str) -> Path:
         """Return the path of the file that is locked while a session is under way."""

@@ -1,4 +1,4 @@
-"""Small pure helpers: instants, names, canonical JSON; and ids, from :mod:`.ids`."""
+"""Small pure helpers: instants, names, canonical JSON; and ids, from :mod:`.process`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from typing import Any
 
-from .ids import after_fork as after_fork
-from .ids import new_id as new_id
+from .process import after_fork as after_fork
+from .process import new_id as new_id
 
 
 def utc_now() -> str:

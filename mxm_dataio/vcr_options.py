@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import ConfigError
-from .redaction import DEFAULT
+from .redaction.rules import DEFAULT
 
 # What cassettes of ours do anyway, or have no use for.
 _NOT_NEEDED = frozenset(

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.harness", "tests.ways")
 
-from mxm_dataio import api, coverage  # noqa: E402
+from mxm_dataio import api  # noqa: E402
+from mxm_dataio.coverage import libraries  # noqa: E402
 
 settings.register_profile(
     "fast",
@@ -46,7 +47,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("no_proxy", "")
     # Nor does what another test has loaded; those of coverage say themselves what is.
-    monkeypatch.setattr(coverage, "_BYPASSING", ())
+    monkeypatch.setattr(libraries, "_BYPASSING", ())
     yield
     left = list(api.sessions)
     for ingest in left:

@@ -10,7 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mxm_dataio.heads import fetched_head, parse_head
+from mxm_dataio.formats.recordings import Recording, checksum_of
+from mxm_dataio.http.heads import fetched_head, parse_head
+from mxm_dataio.http.params import mapping
 from mxm_dataio.identity import identify, vary_names
 from mxm_dataio.models import (
     Exchange,
@@ -23,8 +25,6 @@ from mxm_dataio.models import (
     Status,
     Timings,
 )
-from mxm_dataio.params import mapping
-from mxm_dataio.recordings import Recording, checksum_of
 from mxm_dataio.redaction import DEFAULT
 
 VALUES = st.recursive(

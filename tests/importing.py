@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mxm_dataio import IngestSession, Store, formats
-from mxm_dataio.entries import InSession
-from mxm_dataio.formats.interactions import Converted
+from mxm_dataio.formats.foreign.conversion import Converted
+from mxm_dataio.formats.recordings import Recording, entry_of
 from mxm_dataio.models import Mode, Session, Status
-from mxm_dataio.recordings import Recording, entry_of
 from mxm_dataio.redaction import DEFAULT, Redaction
+from mxm_dataio.storage.entries import InSession
 from mxm_dataio.utils import new_id, utc_now
 from tests import programs
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.identity import identify
 from mxm_dataio.models import Failure, Mode, Peer, Session, Status, Unseen
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import instant, new_id
 

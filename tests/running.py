@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mxm_dataio import Request, Session, Store
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -17,7 +17,7 @@ import requests
 import urllib3
 
 from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, Store, mount
-from mxm_dataio.verified import VerifiedFile
+from mxm_dataio.storage.payloads.checked_file import VerifiedFile
 from tests.servers import RawServer, answer, responder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
 from tests import forks
 from tests.running import Programs
 from tests.servers import RawServer, answer, responder

@@ -15,11 +15,12 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import ConfigError, DataIOWarning, IngestSession, Status, Store, coverage, mount
+from mxm_dataio import ConfigError, DataIOWarning, IngestSession, Status, Store, mount
+from mxm_dataio.coverage import libraries
 from tests.harness import SOURCE
 from tests.servers import RawServer, answer, responder
 
-BYPASSING = coverage._BYPASSING
+BYPASSING = libraries._BYPASSING
 FORKED = find_spec("urllib3_future") is not None
 captured_only = pytest.mark.skipif(FORKED, reason="a fork stands in urllib3's place")
 
@@ -70,7 +71,7 @@ def test_a_library_past_urllib3_is_named(server: RawServer, tmp_path: Path) -> N
 def test_one_loaded_meanwhile_is_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coverage, "_BYPASSING", BYPASSING)
+    monkeypatch.setattr(libraries, "_BYPASSING", BYPASSING)
     with IngestSession(SOURCE, tmp_path) as ingest:
         assert all(name not in said for said in coverage_of(ingest))
         monkeypatch.setitem(sys.modules, name, ModuleType(name))

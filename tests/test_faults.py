@@ -26,9 +26,11 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError, catalog, journal
-from mxm_dataio import payloads as payloads_module
+from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError
 from mxm_dataio import store as store_module
+from mxm_dataio.storage import journal
+from mxm_dataio.storage.catalog import catalog
+from mxm_dataio.storage.payloads import folder as payloads_module
 from tests import forks
 from tests.servers import RawServer, answer, responder
 from tests.trust import source, writers

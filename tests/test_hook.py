@@ -19,7 +19,7 @@ import urllib3
 from urllib3 import connection, connectionpool
 
 from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status, Store
-from mxm_dataio.adapters import wire
+from mxm_dataio.adapters.urllib3 import taps
 from tests.servers import Connection, RawServer, answer, responder
 
 CLASSES = (
@@ -56,7 +56,7 @@ def test_private_names_are_still_there() -> None:
     assert callable(connection.HTTPConnection._new_conn)
     made = urllib3.HTTPResponse(b"", preload_content=False)
     assert hasattr(made, "_pool")
-    assert set(wire.TAPS) >= {"request", "connect", "send", "getresponse", "_new_conn"}
+    assert set(taps.TAPS) >= {"request", "connect", "send", "getresponse", "_new_conn"}
 
 
 @pytest.mark.parametrize("recorder", ["requests", "urllib3", "bare", "request"])

@@ -30,8 +30,8 @@ from mxm_dataio import (
     mount,
     register,
 )
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.registry import unregister
-from mxm_dataio.verify import verify_root
 from tests.harness import observe, outcome
 from tests.memory import growth
 from tests.servers import Connection, RawServer, answer, responder

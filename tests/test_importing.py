@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio import DataIOWarning, use_cassette
-from mxm_dataio.formats import cassette
+from mxm_dataio.formats.cassette import document
 from tests import programs
 from tests.foreign.record import BINARY
 from tests.importing import FOREIGN, put, read, replayed, steps
@@ -121,7 +121,7 @@ def test_what_the_installed_recorder_records_replays_from_a_cassette(
     leave = LEFT_OUT.get(like, set())
     path = tmp_path / "made.json"
     with path.open("wb") as fp:
-        cassette.write(fp, read(file, None).recordings, source="made")
+        document.write(fp, read(file, None).recordings, source="made")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataIOWarning)
         with use_cassette(path, "none", redaction=None):

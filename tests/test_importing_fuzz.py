@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from mxm_dataio import formats
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import documents
-from mxm_dataio.formats.interactions import Converted, converted
-from mxm_dataio.recordings import Recording, checksum_of
+from mxm_dataio.formats.foreign import documents
+from mxm_dataio.formats.foreign.conversion import Converted, converted
+from mxm_dataio.formats.recordings import Recording, checksum_of
 from tests.importing import FOREIGN
 
 FILES = sorted(path for path in FOREIGN.iterdir() if path.suffix in (".yaml", ".json"))

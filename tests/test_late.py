@@ -16,11 +16,11 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
-from mxm_dataio.catalog import SQLiteCatalog
 from mxm_dataio.errors import DataIOWarning, StoreError
-from mxm_dataio.late import filled
-from mxm_dataio.tokens import LATE
-from mxm_dataio.verify import verify
+from mxm_dataio.http.tokens import LATE
+from mxm_dataio.ingest.late import filled
+from mxm_dataio.integrity.verify import verify
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from tests.servers import RawServer, Request, answer
 
 KEY = "Zk3v9-QmX71_tRw8"
@@ -244,7 +244,7 @@ def test_a_kill_amid_it(step: str, tmp_path: Path) -> None:
     program = f"""
 import os, sys, requests
 from mxm_dataio import IngestSession, Store
-from mxm_dataio.journal import Journal
+from mxm_dataio.storage.journal import Journal
 from tests.test_late import page_first
 setattr({"Journal" if step == "clear" else "Store"}, "{step}", lambda *_, **__: os._exit(9))
 with IngestSession("s", sys.argv[1]), requests.Session() as web:

@@ -24,7 +24,7 @@ from urllib3.util.retry import Retry
 
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
 from mxm_dataio.adapters.call import Attempt, Call
-from mxm_dataio.adapters.urllib3 import HOOK
+from mxm_dataio.adapters.urllib3.hook import HOOK
 from tests.harness import EXACT, observe, three_ways
 from tests.servers import Connection, RawServer, answer, responder
 

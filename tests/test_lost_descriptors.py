@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio import Status, Store
-from mxm_dataio.descriptors import Descriptor, LostError, OwnFile
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
 from tests.servers import RawServer, answer, responder
 
 LARGE = b"0123456789abcdef" * 40_000

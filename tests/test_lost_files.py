@@ -13,7 +13,7 @@ import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
 from mxm_dataio import store as store_module
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
 from tests.servers import RawServer, answer, responder
 
 

@@ -32,8 +32,8 @@ from mxm_dataio import (
     StoreError,
     register,
 )
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.registry import unregister
-from mxm_dataio.verify import verify_root
 from tests.harness import outcome
 from tests.memory import growth
 from tests.servers import Connection, RawServer, answer, responder
@@ -420,7 +420,7 @@ def test_request_gives_the_program_all_of_it(
 def test_contents_that_are_not_kept_are_held_for_a_while(
     server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mxm_dataio.asking._HELD_SIZE", 12_000)
+    monkeypatch.setattr("mxm_dataio.ingest.request._HELD_SIZE", 12_000)
     with IngestSession("s", tmp_path, max_body=10) as ingest:
         answers = [ingest.request(f"{server.url}/length?{n}") for n in range(4)]
         for late in answers[:2]:
@@ -539,7 +539,7 @@ class TestNothingIsStored:
     def test_few_large_ones(
         self, server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("mxm_dataio.asking._HELD_SIZE", 12_000)
+        monkeypatch.setattr("mxm_dataio.ingest.request._HELD_SIZE", 12_000)
         with IngestSession("s", tmp_path, "off") as ingest:
             answers = [ingest.request(f"{server.url}/length?{n}") for n in range(4)]
             assert [ingest.content(one) for one in answers[2:]] == [BODY, BODY]

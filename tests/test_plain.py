@@ -14,10 +14,10 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.adapters import replay
-from mxm_dataio.adapters.bases import Connection
-from mxm_dataio.adapters.plain import is_plain, read_plainly
-from mxm_dataio.heads import parse_head
+from mxm_dataio.adapters.urllib3 import response as replay
+from mxm_dataio.adapters.urllib3.classes import Connection
+from mxm_dataio.adapters.urllib3.plain_head import is_plain, read_plainly
+from mxm_dataio.http.heads import parse_head
 from mxm_dataio.models import Failure, Framing, Response
 from mxm_dataio.store import Store
 

@@ -171,7 +171,7 @@ class TestFork:
         self, server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One held by another thread at the fork stays held for ever in the child."""
-        monkeypatch.setattr("mxm_dataio.database._FORK_SECONDS", 0.1)
+        monkeypatch.setattr("mxm_dataio.storage.catalog.database._FORK_SECONDS", 0.1)
         with IngestSession("s", tmp_path):
             held, go = threading.Event(), threading.Event()
 

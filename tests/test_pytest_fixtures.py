@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
+
 # Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio import pytest_fixtures, pytest_session  # noqa: F401
-from mxm_dataio.adapters import requests as _requests  # noqa: F401
+from mxm_dataio.pytest_plugin import session, wide_fixtures  # noqa: F401
 from tests.servers import RawServer, answer
 from tests.test_pytest_plugin import cassettes, run
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from examples.market_server import MarketServer
+from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
 
 # Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio import pytest_session  # noqa: F401
-from mxm_dataio.adapters import requests as _requests  # noqa: F401
+from mxm_dataio.pytest_plugin import session  # noqa: F401
 
 pytest_plugins = ["pytester"]
 
@@ -570,8 +570,9 @@ def test_without_a_marked_test_nothing_is_loaded(pytester: pytest.Pytester) -> N
         def test_it():
             loaded = {name for name in sys.modules if name.startswith("mxm_dataio")}
             front = {"mxm_dataio", "mxm_dataio.interception", "mxm_dataio.pytest_plugin"}
-            front |= {"mxm_dataio.pytest_account", "mxm_dataio.pytest_dataio"}
-            assert loaded == front | {"mxm_dataio.pytest_options"}
+            front |= {"mxm_dataio.pytest_plugin.hooks"}
+            front |= {"mxm_dataio.pytest_plugin.account", "mxm_dataio.pytest_plugin.fixtures"}
+            assert loaded == front | {"mxm_dataio.pytest_plugin.options"}
         """
     )
     run(pytester, apart=True, passed=1)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
+
 # Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio import pytest_session, pytest_usage  # noqa: F401
-from mxm_dataio.adapters import requests as _requests  # noqa: F401
+from mxm_dataio.pytest_plugin import session, usage  # noqa: F401
 from tests.servers import Connection, RawServer, answer
 
 pytest_plugins = ["pytester"]

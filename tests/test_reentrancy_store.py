@@ -23,11 +23,11 @@ import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
 from mxm_dataio import store as store_module
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Durability
-from mxm_dataio.policy import Serve
-from mxm_dataio.served import Places, Served
+from mxm_dataio.replay.policy import Serve
+from mxm_dataio.replay.turns import Places, Served
 from mxm_dataio.utils import utc_now
-from mxm_dataio.verify import verify_root
 from tests.servers import RawServer, answer, responder
 from tests.unit.test_store import record, session
 
@@ -145,7 +145,7 @@ def test_between_any_two_lines(
     monkeypatch.setattr(store_module, "_FULL", 4)
     monkeypatch.setattr(store_module, "_STEP", 2)
     monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
-    monkeypatch.setattr("mxm_dataio.database.PATIENCE", 0.02)
+    monkeypatch.setattr("mxm_dataio.storage.catalog.database.PATIENCE", 0.02)
     number, met = 1, True
     while met:
         trial = Trial(tmp_path / f"{number}", durability)

@@ -19,7 +19,7 @@ import urllib3
 
 import mxm_dataio
 from mxm_dataio import IngestSession, Status, Store
-from mxm_dataio.formats import cassette
+from mxm_dataio.formats.cassette import document as cassette
 from tests.running import Programs
 from tests.servers import Connection, RawServer, answer
 

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mxm_dataio.cli import main
+from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Mode, Status, Unseen
-from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from tests.browser import Browser, chromium
 from tests.recorded import Recorder, Try

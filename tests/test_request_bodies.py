@@ -27,7 +27,7 @@ import urllib3
 from requests_toolbelt import MultipartEncoder
 
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
-from mxm_dataio.redaction import NOTHING
+from mxm_dataio.redaction.rules import NOTHING
 from tests.servers import RawServer, answer, responder
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio import Status, Store
-from mxm_dataio.proofs import Head
+from mxm_dataio.integrity.proofs import Head
 from tests.running import Programs
 from tests.servers import RawServer, answer, responder
 
@@ -515,7 +515,7 @@ def test_no_folder_for_the_run(server: RawServer, programs: Programs) -> None:
     """There is none to be had where nobody may write."""
     script = """
         import os, sys
-        from mxm_dataio import run
+        from mxm_dataio.run import launcher as run
         def refuse(*_):
             raise OSError(30, "Read-only file system")
         run.os.mkdir = refuse

@@ -294,10 +294,10 @@ def test_a_child_that_lost_something_and_becomes_another_is_incomplete(
         """
         import glob, os, sys, requests
         requests.get(sys.argv[1])
-        import mxm_dataio.journal
+        import mxm_dataio.storage.journal
         def full(*_):
             raise OSError(28, "No space left on device")
-        mxm_dataio.journal.os.write = full
+        mxm_dataio.storage.journal.os.write = full
         requests.get(sys.argv[1])
         os.execvp("echo", ["echo", "echoed"])
         """,

@@ -28,8 +28,8 @@ from mxm_dataio import (
     use_cassette,
 )
 from mxm_dataio.errors import RuleError
-from mxm_dataio.masking import Secrets
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.redaction.secrets import Secrets
 from tests.servers import RawServer, answer, responder
 
 DEAD = "http://127.0.0.1:1"

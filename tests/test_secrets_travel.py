@@ -17,7 +17,8 @@ import urllib3
 
 from mxm_dataio import IngestSession, Redaction, Store
 from mxm_dataio.models import Exchange
-from mxm_dataio.redaction import DEFAULT, NOTHING, PLACEHOLDER
+from mxm_dataio.redaction import DEFAULT, PLACEHOLDER
+from mxm_dataio.redaction.rules import NOTHING
 from tests.servers import RawServer, Request, answer, responder
 from tests.trust import secrets as trust
 

@@ -12,8 +12,8 @@ import requests
 import urllib3
 
 from mxm_dataio import ConfigError, DataIOWarning, IngestSession, ReplayMissError, Store, mount
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.redaction import DEFAULT
-from mxm_dataio.verify import verify_root
 from tests.servers import RawServer, answer, responder
 
 SECRET = "Kq82hXw0Zt61Lm"

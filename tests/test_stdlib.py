@@ -31,13 +31,13 @@ from mxm_dataio import (
     ReplayMissError,
     Status,
     Store,
-    coverage,
     mount,
     use_cassette,
 )
-from mxm_dataio.adapters import stdlib
-from mxm_dataio.adapters.sockets import StoreSocket
-from mxm_dataio.adapters.urllib3 import HOOK
+from mxm_dataio.adapters.http_client import hook
+from mxm_dataio.adapters.http_client.socket import StoreSocket
+from mxm_dataio.adapters.urllib3.hook import HOOK
+from mxm_dataio.coverage import libraries
 from tests.harness import EXACT, SOURCE, outcome, three_ways
 from tests.proxies import UnixServer
 from tests.servers import Connection, RawServer, Request, answer, responder, tls_server
@@ -108,7 +108,7 @@ class TestSetting:
     def test_what_runs_over_it_is_not_named_as_unseen(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(coverage, "_BYPASSING", ("httplib2", "httpx"))
+        monkeypatch.setattr(libraries, "_BYPASSING", ("httplib2", "httpx"))
         for name in ("httplib2", "httpx"):
             monkeypatch.setitem(sys.modules, name, sys)
         with recording(tmp_path) as seeing, IngestSession(SOURCE, tmp_path) as other:
@@ -401,7 +401,7 @@ class TestLifetimes:
         before = [dict(vars(cls)) for cls in self.PLACES]
         yield
         assert [dict(vars(cls)) for cls in self.PLACES] == before
-        assert not [name for _, name, _, ours in stdlib.HOOK._made if ours() is not None]
+        assert not [name for _, name, _, ours in hook.HOOK._made if ours() is not None]
 
     def test_a_connection_from_before_and_after(self, server: RawServer, tmp_path: Path) -> None:
         with closing(Client(server.host, server.port)) as connection:
@@ -569,7 +569,7 @@ class TestPools:
     @pytest.fixture(params=["urllib3's first", "http.client's first"])
     def order(self, request: pytest.FixtureRequest) -> Iterator[None]:
         """Which hook is beneath which depends on the sessions that are open already."""
-        first = HOOK if request.param == "urllib3's first" else stdlib.HOOK
+        first = HOOK if request.param == "urllib3's first" else hook.HOOK
         first.install()
         yield
         first.uninstall()
@@ -923,7 +923,7 @@ def test_in_a_process_of_its_own(server: RawServer, tmp_path: Path) -> None:
 
 def test_urllib3_is_not_loaded_for_it() -> None:
     code = (
-        "import sys, mxm_dataio.adapters.stdlib; "
+        "import sys, mxm_dataio.adapters.http_client.hook; "
         "assert not [m for m in sys.modules if 'urllib3' in m or m == 'requests']"
     )
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)
@@ -935,7 +935,7 @@ def test_what_stands_in_the_place_of_its_connections_is_refused(
     class Other:
         pass
 
-    monkeypatch.setattr(stdlib, "Connection", Other)
+    monkeypatch.setattr(hook, "Connection", Other)
     with pytest.warns(DataIOWarning, match=r"http\.client can't be captured"), recording(tmp_path):
         pass
     with pytest.raises(ConfigError, match=r"http\.client can't be captured"):
@@ -948,7 +948,7 @@ def test_one_replaced_by_the_program_is_found(tmp_path: Path) -> None:
 import http.client, sys, urllib.request
 class Mine(http.client.HTTPConnection): pass
 http.client.HTTPConnection = Mine
-from mxm_dataio.adapters import stdlib
+from mxm_dataio.adapters.http_client import hook as stdlib
 assert stdlib.Connection is Mine.__mro__[1]
 """
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)

@@ -33,13 +33,13 @@ from mxm_dataio import (
     Status,
     Store,
 )
-from mxm_dataio import journal as journal_module
-from mxm_dataio.files import is_id
-from mxm_dataio.journal import MAGIC
-from mxm_dataio.payloads import BLOCK, PayloadFolder
-from mxm_dataio.prefixes import Prefixes
+from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage import journal as journal_module
+from mxm_dataio.storage.files import is_id
+from mxm_dataio.storage.journal import MAGIC
+from mxm_dataio.storage.payloads.folder import BLOCK, PayloadFolder
+from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.utils import new_id
-from mxm_dataio.verify import verify_root
 from tests.memory import growth
 from tests.servers import RawServer, answer, responder
 

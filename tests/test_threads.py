@@ -24,8 +24,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
-from mxm_dataio.adapters import urllib3 as hook
-from mxm_dataio.adapters import wire
+from mxm_dataio.adapters.urllib3 import hook, taps
 from tests.harness import EXACT, three_ways
 from tests.servers import Connection, RawServer, answer, responder
 
@@ -359,7 +358,7 @@ def test_broken_off_from_outside(
         if how == "mount":
             mount(session, ingest)
         assert work(session) == plain
-        assert wire.current.get() is None
+        assert taps.current.get() is None
     assert ingest.session is not None
     assert ingest.session.status is Status.COMPLETE
     broken, whole = exchanges(tmp_path)
@@ -441,7 +440,7 @@ def test_a_generator_closed_amid_the_body(tmp_path: Path) -> None:
 def lines_of_ours(work: Callable[[], Any], at: int | None) -> int:
     """Run work, raising KeyboardInterrupt at the n-th line of ours, and return how many ran."""
     seen = 0
-    own = str(Path(wire.__file__).parent.parent)
+    own = str(Path(taps.__file__).parent.parent)
 
     def line(frame: FrameType, event: str, _arg: object) -> Any:
         nonlocal seen
@@ -485,7 +484,7 @@ def test_interrupted_at_any_line_of_ours(how: str, server: RawServer, tmp_path: 
         for number, at in enumerate(range(1, total, step)):
             with contextlib.suppress(KeyboardInterrupt):
                 assert lines_of_ours(work, at) < at, "it was raised, and it came through"
-            assert wire.current.get() is None, at
+            assert taps.current.get() is None, at
             url = f"{server.url}/n?{number}"
             assert session.get(url).content == f"/n?{number}".encode()
     urls = [e.request.url.partition("?")[2] for e in exchanges(tmp_path)]

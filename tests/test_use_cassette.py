@@ -40,7 +40,7 @@ from mxm_dataio import (
     unregister,
     use_cassette,
 )
-from mxm_dataio.formats import cassette
+from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.volatile import Volatile
 from mxm_dataio.utils import utc_now
 from tests.servers import Connection, RawServer, Request, answer
@@ -56,7 +56,7 @@ def _today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def on(monkeypatch: pytest.MonkeyPatch, day: str) -> None:
     """Have recordings be of a day."""
-    monkeypatch.setattr("mxm_dataio.cassettes.utc_now", lambda: f"{day}T12:00:00.000000Z")
+    monkeypatch.setattr("mxm_dataio.cassettes.session.utc_now", lambda: f"{day}T12:00:00.000000Z")
 
 
 @pytest.fixture
@@ -743,7 +743,7 @@ def test_a_file_that_can_not_be_written_is_an_error(
     with use_cassette(path):
         counter.get()
     first = path.read_bytes()
-    monkeypatch.setattr("mxm_dataio.tapes.os.fsync", full)
+    monkeypatch.setattr("mxm_dataio.formats.cassette.files.os.fsync", full)
     with pytest.raises(StoreError, match="No space left"), use_cassette(path, "all"):
         counter.get()
     assert path.read_bytes() == first
@@ -1064,8 +1064,8 @@ def test_a_forked_child_replays_and_says_that_it_can_not_record(
 
 WRITER = """
 import json, sys
-from mxm_dataio import tapes
-from mxm_dataio.formats.cassette import Document
+from mxm_dataio.formats.cassette import files as tapes
+from mxm_dataio.formats.cassette.document import Document
 from pathlib import Path
 
 path = Path(sys.argv[1])

@@ -38,12 +38,12 @@ from mxm_dataio import (
     Status,
     Store,
     mount,
-    network,
     register,
     unregister,
     utils,
 )
-from mxm_dataio.coverage import line_of
+from mxm_dataio.coverage import audit
+from mxm_dataio.coverage.libraries import line_of
 from mxm_dataio.models import Unseen
 from tests.harness import SOURCE
 from tests.proxies import proxy, socks
@@ -156,7 +156,7 @@ def test_nothing_unseen_is_an_empty_list_and_nobody_watching_none(
     first, second = stored(tmp_path)
     assert (first.coverage, first.warnings) == ((), ())
     assert second.coverage is None
-    assert network._handlers == {}
+    assert audit._handlers == {}
 
 
 def test_connections_are_counted(server: RawServer, tmp_path: Path) -> None:

@@ -17,19 +17,19 @@ from typing import Any
 
 from .. import mutex
 from ..api import IngestSession
-from ..asking import Collector, collector
-from ..capped import Capped
-from ..entries import CapturedAttempt, CapturedCall
 from ..errors import DataIOError, RuleError, StoreError
-from ..heads import given_head, parse_head
+from ..http.framing import ChunkParser, MessageParser
+from ..http.heads import given_head, parse_head
 from ..identity import Identity
-from ..masking import Sent
+from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Peer, Status
-from ..payloads import Spool
+from ..redaction.secrets import Sent
 from ..reentry import is_interrupt
+from ..storage.entries import CapturedAttempt, CapturedCall
+from ..storage.payloads.capped import Capped
+from ..storage.payloads.folder import Spool
 from ..utils import new_id
 from . import failures
-from .framing import ChunkParser, MessageParser
 
 # The attribute that an attempt takes on its connection.
 ON_CONNECTION = "_dataio_attempt"

@@ -21,8 +21,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..errors import MALFORMED, IntegrityError
-from ..masking import Secrets
 from ..models import Failure
+from ..redaction.secrets import Secrets
 from ..utils import dotted
 
 _BUILT_IN = frozenset({"builtins", "socket", "ssl", "zlib"})

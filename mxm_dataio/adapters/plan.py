@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
 from ..api import IngestSession
-from ..asking import collector
-from ..entries import CapturedCall
 from ..errors import ReplayMissError
-from ..heads import given_head
+from ..http.heads import given_head
 from ..identity import Identity
-from ..keeping import Keeping
+from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
-from ..payloads import Spool
-from ..policy import Fetch, Miss, Pass, Revalidate, Serve
+from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
+from ..storage.backend import Keeping
+from ..storage.entries import CapturedCall
+from ..storage.payloads.folder import Spool
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 

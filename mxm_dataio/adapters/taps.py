@@ -17,7 +17,7 @@ from socket import SocketIO
 from types import CodeType
 from typing import Any
 
-from .. import network
+from ..coverage import audit
 from ..models import Peer
 from ..reentry import Here, within
 from .call import ON_CONNECTION, Attempt, Call, view
@@ -57,8 +57,8 @@ def under_way() -> Call | None:
 
 
 # What an adapter does that makes a call without a connection of these is the call's as well.
-network.accounts.append(lambda: under_way() is not None)
-network.accounts.append(lambda: _connecting.get() is not None and within(_CONNECT))
+audit.accounts.append(lambda: under_way() is not None)
+audit.accounts.append(lambda: _connecting.get() is not None and within(_CONNECT))
 
 
 class TapRaw(SocketIO):

@@ -12,10 +12,10 @@ from typing import Any
 
 # Format → its module, in the order in which a file is tried.
 FORMATS = {
-    "cassette": "cassette",
-    "betamax": "betamax",
-    "vcr": "vcr",
-    "responses": "responses",
+    "cassette": "cassette.document",
+    "betamax": "foreign.betamax",
+    "vcr": "foreign.vcr",
+    "responses": "foreign.responses",
 }
 # Those in which sessions are written.
 WRITTEN = ("cassette",)

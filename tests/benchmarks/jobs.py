@@ -83,7 +83,7 @@ class Jobs:
     def fill(self, folder: str, base: str, count: int) -> dict[str, float]:
         """Fill this project's store: one call that was made, and others like it."""
         from mxm_dataio import IngestSession, mount
-        from mxm_dataio.entries import CapturedAttempt, CapturedCall
+        from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall
         from mxm_dataio.utils import new_id
 
         with (

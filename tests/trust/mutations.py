@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mxm_dataio.errors import DataIOError
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.store import DATABASE, Store
-from mxm_dataio.verify import verify_root
 from tests.trust.small import fill, with_pruned
 
 _PRAGMAS = ("application_id", "user_version", "encoding", "page_size")

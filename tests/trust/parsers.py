@@ -28,22 +28,27 @@ import requests  # noqa: F401 - what it loads is not to be taken for what a fail
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mxm_dataio import compression, config, coverage, proofs, rows
+from mxm_dataio import config
 from mxm_dataio.adapters import failures
-from mxm_dataio.adapters.framing import MessageParser, encode
-from mxm_dataio.chain import seal
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.coverage import libraries
 from mxm_dataio.errors import MALFORMED, ConfigError, IntegrityError
 from mxm_dataio.formats import FORMATS, detect, module_of
-from mxm_dataio.heads import parse_head
+from mxm_dataio.http.framing import MessageParser, encode
+from mxm_dataio.http.heads import parse_head
 from mxm_dataio.identity import identify
-from mxm_dataio.journal import MAGIC, Left, framed
-from mxm_dataio.masking import Secrets
+from mxm_dataio.integrity import proofs
+from mxm_dataio.integrity.proofs import Consistency, Head, Inclusion
 from mxm_dataio.models import Failure, Framing, Peer, Request, Status
-from mxm_dataio.nearest import nearest
-from mxm_dataio.prefixes import Prefixes
-from mxm_dataio.proofs import Consistency, Head, Inclusion
-from mxm_dataio.redaction import DEFAULT, Found
+from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.redaction.rules import Found
+from mxm_dataio.redaction.secrets import Secrets
+from mxm_dataio.replay.nearest import nearest
+from mxm_dataio.storage.catalog import rows
+from mxm_dataio.storage.catalog.chain import seal
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.journal import MAGIC, Left, framed
+from mxm_dataio.storage.payloads import compression
+from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.utils import canonical_json
 from tests.trust.inputs import altered, as_json, cut, damaged, json_values, scalars, texts
 
@@ -598,7 +603,7 @@ def failures_again(data: Any) -> None:
 )
 def notes_of_a_session(content: bytes) -> None:
     """What one jotted down of what went past it."""
-    found = coverage.read_lines(content)
+    found = libraries.read_lines(content)
     for one in found or ():
         assert (type(one.kind), type(one.name), type(one.times)) == (str, str, int)
 

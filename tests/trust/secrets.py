@@ -30,16 +30,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from mxm_dataio import (
-    IngestSession,
-    Redaction,
-    ReplayMissError,
-    Store,
-    exporting,
-    mount,
-    use_cassette,
-)
-from mxm_dataio.formats import cassette
+from mxm_dataio import IngestSession, Redaction, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio.formats import exporting
+from mxm_dataio.formats.cassette import document
 from mxm_dataio.redaction import DEFAULT
 from tests.proxies import proxy
 from tests.servers import RawServer
@@ -214,7 +207,7 @@ def _held(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in folder.glob("*.json"):
         text = path.read_bytes()
         yield f"{path}, joined", re.sub(rb'[\s",]+', b"", text)
-        for recording in cassette.recordings(cassette.parse(text, str(path)), str(path)):
+        for recording in document.recordings(document.parse(text, str(path)), str(path)):
             for payload in recording.payloads.values():
                 count += 1
                 yield f"{path}, a body", _inflated(payload)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.heads import given_head
+from mxm_dataio.http.heads import given_head
 from mxm_dataio.identity import identify
+from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
-from mxm_dataio.pruning import Choice, prune
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.findings import Verified
+from mxm_dataio.integrity.findings import Verified
 from tests.trust import mutations
 from tests.trust.mutations import Outcome, dump, everything, flips, make, run
 

@@ -22,7 +22,7 @@ import requests
 
 from mxm_dataio import IngestSession, Status, Store
 from mxm_dataio import store as storing
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
 from tests.trust.source import Asked, serve
 
 _PROCESSES, _THREADS = 8, 8

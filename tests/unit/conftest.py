@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 
 
 @pytest.fixture

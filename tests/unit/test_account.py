@@ -13,9 +13,9 @@ import requests
 from click.testing import CliRunner, Result
 
 from mxm_dataio import IngestSession, Store, StoreError, register, unregister
-from mxm_dataio.account import account_of
 from mxm_dataio.cli import main
 from mxm_dataio.models import Unseen
+from mxm_dataio.reading.account import account_of
 from tests.servers import RawServer, answer, responder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

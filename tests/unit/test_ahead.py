@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio import ahead
-from mxm_dataio.catalog import SQLiteCatalog
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import StoreError
 from mxm_dataio.identity import Identity, identify
-from mxm_dataio.lookup import Lookup
 from mxm_dataio.models import Exhausted, Mode, Session, Status
+from mxm_dataio.replay import read_ahead
+from mxm_dataio.replay.lookup import Lookup
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import DATABASE, Store
 
 SOURCE = "src"
@@ -112,9 +112,9 @@ def test_answers_are_the_same(
     before: list[Any], then: list[Any], as_of: str | None, pinned: bool, exhausted: Exhausted
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ahead, "_FIRST", 2)
-        patch.setattr(ahead, "_MORE", 5)
-        patch.setattr(ahead, "_LONGEST_PAUSE", 1)
+        patch.setattr(read_ahead, "_FIRST", 2)
+        patch.setattr(read_ahead, "_MORE", 5)
+        patch.setattr(read_ahead, "_LONGEST_PAUSE", 1)
         recorder = Recorder(Path(folder))
         recorder.begin("2025-01-02")
         recorded: list[tuple[Session, int, str]] = []

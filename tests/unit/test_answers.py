@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.answers import ANSWER_NAMES, Asked, squashed
-from mxm_dataio.redaction import DEFAULT, Found, Redaction
+from mxm_dataio.redaction import DEFAULT, Redaction
+from mxm_dataio.redaction.answers import ANSWER_NAMES, Asked, squashed
+from mxm_dataio.redaction.rules import Found
 
 SECRET, OTHER = "Zk3v9-QmX71_tRw8", "aB4c5D6e7F8g9H0i"
 GET, POST = Asked("GET", "http://h/me"), Asked("POST", "http://h/x")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession
-from mxm_dataio.adapters.asked import STREAM, Asked
+from mxm_dataio.adapters.http_client.request import STREAM, Asked
 
 
 @pytest.fixture

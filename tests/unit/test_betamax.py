@@ -12,8 +12,8 @@ import pytest
 
 from mxm_dataio import formats
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import betamax, documents
-from mxm_dataio.formats.interactions import Interaction
+from mxm_dataio.formats.foreign import betamax, documents
+from mxm_dataio.formats.foreign.conversion import Interaction
 
 
 def read(value: Any) -> list[Interaction]:

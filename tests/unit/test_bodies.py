@@ -11,9 +11,9 @@ import zlib
 import brotli
 import pytest
 
-from mxm_dataio.bodies import LARGEST_JSON, Body, Kind, answered, occurs, sent
 from mxm_dataio.errors import IntegrityError
 from mxm_dataio.models import Request, Response
+from mxm_dataio.reading.bodies import LARGEST_JSON, Body, Kind, answered, occurs, sent
 from mxm_dataio.store import Store
 from tests.trust.small import end, record, session
 

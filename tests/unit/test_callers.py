@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.callers import Stack, public, stack
+from mxm_dataio.coverage.callers import Stack, public, stack
 
 
 def within(*modules: str, **local: Any) -> Stack:
@@ -67,7 +67,7 @@ def test_what_carries_connections_for_others_is_not_named_for_them() -> None:
 
 
 def test_our_own_modules_are_nobody() -> None:
-    found = within("socket", "mxm_dataio.adapters.wire", "urllib3.connection")
+    found = within("socket", "mxm_dataio.adapters.urllib3.taps", "urllib3.connection")
     assert found.caller == "urllib3.connection"
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from mxm_dataio.formats import json_text
-from mxm_dataio.formats.calls import to_node
-from mxm_dataio.formats.deriving import DERIVING
-from mxm_dataio.formats.restoring import Setting, asked_of, to_recording
-from mxm_dataio.formats.shapes import check
+from mxm_dataio.formats.cassette import json_text
+from mxm_dataio.formats.cassette.derived import DERIVING
+from mxm_dataio.formats.cassette.reading import Setting, asked_of, to_recording
+from mxm_dataio.formats.cassette.schema import check
+from mxm_dataio.formats.cassette.writing import to_node
+from mxm_dataio.formats.recordings import Recording, checksum_of
 from mxm_dataio.formats.volatile import NOTHING, Volatile
 from mxm_dataio.models import Exchange, Request, Response
-from mxm_dataio.recordings import Recording, checksum_of
 from tests.exchanges import comparable, recordings
 
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import IntegrityError
-from mxm_dataio.formats import cassette, detect, module_of
-from mxm_dataio.formats.cassette import Document, parse, read, write
+from mxm_dataio.formats import detect, module_of
+from mxm_dataio.formats.cassette import document as cassette
+from mxm_dataio.formats.cassette.document import Document, parse, read, write
+from mxm_dataio.formats.recordings import Recording
 from mxm_dataio.formats.volatile import NOTHING
-from mxm_dataio.recordings import Recording
 from tests.exchanges import comparable, recordings
 
 CALL: dict[str, Any] = {

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.formats import bodies, deflated
-from mxm_dataio.formats.bodies import Refused, restore, show
+from mxm_dataio.formats.cassette import bodies, recompression
+from mxm_dataio.formats.cassette.bodies import Refused, restore, show
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -139,9 +139,9 @@ def test_without_a_library_for_its_coding_a_body_is_kept_as_it_is(
 def test_another_zlib_serves_the_same_content(monkeypatch: pytest.MonkeyPatch) -> None:
     content = json.dumps(list(range(1000))).encode()
     node = _again(gzip.compress(content, mtime=0), "application/json", "gzip")
-    compress = deflated.Deflation.compress
+    compress = recompression.Deflation.compress
     other = lambda self, data: compress(self._replace(level=1), data)  # noqa: E731
-    monkeypatch.setattr(deflated.Deflation, "compress", other)
+    monkeypatch.setattr(recompression.Deflation, "compress", other)
     found = restore(node, "gzip")
     assert gzip.decompress(found.content) == content
     assert found.checksum == hashlib.sha256(found.content).hexdigest()

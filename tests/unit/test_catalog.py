@@ -17,11 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.catalog import SQLiteCatalog
-from mxm_dataio.chain import START, seal
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.heads import parse_head
+from mxm_dataio.http.heads import parse_head
 from mxm_dataio.identity import identify
 from mxm_dataio.models import (
     Exchange,
@@ -36,6 +33,9 @@ from mxm_dataio.models import (
     Timings,
     Unseen,
 )
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.chain import START, seal
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.utils import canonical_json, instant, new_id
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.children import is_captured, name_of
+from mxm_dataio.coverage.child_processes import is_captured, name_of
 
 AUTO = {"MXM_DATAIO_AUTO": "source=x", "PATH": "/bin:/usr/bin"}
 PYTHON = sys.executable

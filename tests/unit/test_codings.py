@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio import codings
-from mxm_dataio.codings import DECODERS, STEP, Decoder
-from mxm_dataio.compression import _zstd
 from mxm_dataio.errors import ConfigError
+from mxm_dataio.http import codings
+from mxm_dataio.http.codings import DECODERS, STEP, Decoder
+from mxm_dataio.storage.payloads.compression import _zstd
 
 
 def raw_deflate(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from mxm_dataio import Store
 from mxm_dataio.cli import main
-from mxm_dataio.formats import cassette
+from mxm_dataio.formats.cassette import document
 from tests.importing import FOREIGN
 
 SAMPLE = FOREIGN / "vcrpy-9.4.2-urllib3.yaml"
@@ -50,7 +50,7 @@ def test_a_folder_becomes_cassettes_in_place(folder: Path) -> None:
         "11 calls of 1 file imported; 4 changes made so that they replay: --verbose says what",
     ]
     with (folder / made).open("rb") as fp:
-        assert len(list(cassette.read(fp))) == 11
+        assert len(list(document.read(fp))) == 11
     again = call("t").stdout.splitlines()
     assert again == [
         "0 calls of 0 files imported",

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.bodies import Body
-from mxm_dataio.comparing import (
+from mxm_dataio.errors import IntegrityError
+from mxm_dataio.models import Exchange, Status
+from mxm_dataio.reading.bodies import Body
+from mxm_dataio.reading.comparison import (
     Compared,
     Comparer,
     HeaderChange,
@@ -23,9 +25,7 @@ from mxm_dataio.comparing import (
     paired,
     plainly_same,
 )
-from mxm_dataio.errors import IntegrityError
-from mxm_dataio.listing import Ending, Listing
-from mxm_dataio.models import Exchange, Status
+from mxm_dataio.reading.listing import Ending, Listing
 from mxm_dataio.store import Store
 from tests.trust.small import session
 from tests.unit.calls import call

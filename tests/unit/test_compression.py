@@ -16,11 +16,13 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store, compression, payloads
-from mxm_dataio.drain import BLOCK
+from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
 from mxm_dataio.models import Compression
-from mxm_dataio.payloads import PayloadFolder, Spool
-from mxm_dataio.prefixes import Prefixes
+from mxm_dataio.storage.payloads import compression
+from mxm_dataio.storage.payloads import folder as payloads
+from mxm_dataio.storage.payloads.drain import BLOCK
+from mxm_dataio.storage.payloads.folder import PayloadFolder, Spool
+from mxm_dataio.storage.payloads.prefixes import Prefixes
 from tests.servers import RawServer, Route, answer, responder
 
 LIBRARY = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio import coverage
+from mxm_dataio.coverage import libraries
 from mxm_dataio.models import Unseen
 
 CURL = Unseen("process", "curl", 1, "shop")
@@ -16,44 +16,44 @@ PYCURL = Unseen("library", "pycurl", 1, "shop")
 
 def test_each_comes_once_with_its_count_and_libraries_without() -> None:
     found = [PYCURL, CURL, SOCKET, SOCKET, PYCURL]
-    assert coverage.merged(found) == (SOCKET._replace(times=6), CURL, PYCURL)
-    assert coverage.merged([]) == ()
+    assert libraries.merged(found) == (SOCKET._replace(times=6), CURL, PYCURL)
+    assert libraries.merged([]) == ()
 
 
 def test_a_kind_of_a_later_release_comes_last() -> None:
     later = Unseen("telepathy", "spoon", 2, "uri")
-    assert coverage.merged([later, PYCURL]) == (PYCURL, later)
-    assert coverage.said(later) == "telepathy spoon by uri (×2)"
+    assert libraries.merged([later, PYCURL]) == (PYCURL, later)
+    assert libraries.said(later) == "telepathy spoon by uri (×2)"
 
 
 def test_the_warning_names_the_first() -> None:
-    assert coverage.unseen_warning(()) == ""
-    assert coverage.unseen_warning((SOCKET, CURL, PYCURL)) == (
+    assert libraries.unseen_warning(()) == ""
+    assert libraries.unseen_warning((SOCKET, CURL, PYCURL)) == (
         "coverage: not captured: connection example.com:443 by shop (×3), process curl by shop, "
         "library pycurl; mxm-dataio coverage tells of each"
     )
-    assert " and 2 more;" in coverage.unseen_warning((SOCKET,) * 5)
+    assert " and 2 more;" in libraries.unseen_warning((SOCKET,) * 5)
 
 
 def test_replay_warns_of_processes_alone() -> None:
-    assert coverage.replay_warning((PYCURL,)) is None
-    warning = coverage.replay_warning((CURL, CURL, PYCURL))
+    assert libraries.replay_warning((PYCURL,)) is None
+    warning = libraries.replay_warning((CURL, CURL, PYCURL))
     assert warning is not None
     assert "replay started curl:" in str(warning)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{torn", b"[1,2]\n"])
 def test_without_a_line_nobody_watched(content: bytes) -> None:
-    assert coverage.read_lines(content) is None
+    assert libraries.read_lines(content) is None
 
 
 def test_with_one_somebody_did() -> None:
-    assert coverage.read_lines(coverage.line_of(Unseen("", ""), 7)) == ()
+    assert libraries.read_lines(libraries.line_of(Unseen("", ""), 7)) == ()
 
 
 def test_counts_are_the_last_of_each_process() -> None:
     content = b"".join(
-        coverage.line_of(one, pid)
+        libraries.line_of(one, pid)
         for one, pid in [
             (Unseen("", ""), 1),
             (SOCKET._replace(times=1), 1),
@@ -62,10 +62,10 @@ def test_counts_are_the_last_of_each_process() -> None:
             (CURL, 2),
         ]
     )
-    assert coverage.read_lines(content) == (SOCKET._replace(times=6), CURL)
-    assert coverage.read_lines(content, but=2) == (SOCKET._replace(times=2),)
+    assert libraries.read_lines(content) == (SOCKET._replace(times=6), CURL)
+    assert libraries.read_lines(content, but=2) == (SOCKET._replace(times=2),)
     # The process was killed within its last line.
-    assert coverage.read_lines(content[:-3]) == (SOCKET._replace(times=6),)
+    assert libraries.read_lines(content[:-3]) == (SOCKET._replace(times=6),)
 
 
 @given(
@@ -81,5 +81,5 @@ def test_counts_are_the_last_of_each_process() -> None:
     )
 )
 def test_lines_keep_every_name(found: list[Unseen]) -> None:
-    content = b"".join(coverage.line_of(one, 1) for one in [Unseen("", ""), *found])
-    assert coverage.read_lines(content) == coverage.merged(found)
+    content = b"".join(libraries.line_of(one, 1) for one in [Unseen("", ""), *found])
+    assert libraries.read_lines(content) == libraries.merged(found)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.catalog import SQLiteCatalog
-from mxm_dataio.database import Database
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.migrations import APPLICATION_ID, SCHEMA_VERSION
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.database import Database
+from mxm_dataio.storage.catalog.migrations import APPLICATION_ID, SCHEMA_VERSION
 from tests.unit.test_catalog import put, session
 
 
@@ -183,7 +183,7 @@ def test_a_forked_child_uses_a_connection_of_its_own(path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from mxm_dataio.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.models import Mode, Session, Status
 def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
 catalog = SQLiteCatalog(Path(sys.argv[1]))
@@ -214,7 +214,7 @@ def test_what_a_forked_child_writes_outlives_its_parent_s_catalog(path: Path) ->
     script = """
 import os, signal, sys
 from pathlib import Path
-from mxm_dataio.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.models import Mode, Session, Status
 def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
 catalog = SQLiteCatalog(Path(sys.argv[1]))

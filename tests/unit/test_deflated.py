@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.formats import contents
-from mxm_dataio.formats.contents import content_of
-from mxm_dataio.formats.deflated import Deflation, recognise
+from mxm_dataio.formats.cassette.recompression import Deflation, recognise
+from mxm_dataio.http import codings
+from mxm_dataio.http.codings import content_of
 
 TEXT = json.dumps([{"n": i, "word": f"w{i * 7919 % 1000}"} for i in range(400)]).encode()
 
@@ -87,7 +87,7 @@ def test_what_is_not_sound_has_no_content(coding: str, data: bytes) -> None:
 
 
 def test_a_bomb_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "LARGEST", 1 << 20)
+    monkeypatch.setattr(codings, "LARGEST", 1 << 20)
     assert content_of("gzip", gzip.compress(bytes(1 << 20))) == bytes(1 << 20)
     assert content_of("gzip", gzip.compress(bytes(1 << 24))) is None
 

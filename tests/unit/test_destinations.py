@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.destinations import Case, Destinations, cases_of
-from mxm_dataio.pytest_names import cassette_name
+from mxm_dataio.formats.cassette.names import cassette_name
+from mxm_dataio.formats.destinations import Case, Destinations, cases_of
 
 COLLECTED = """\
 tests/test_a.py::test_one

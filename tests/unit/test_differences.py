@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.differences import (
+from mxm_dataio.reading.json_diff import (
     Difference,
     NotComparableError,
     Op,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import documents
-from mxm_dataio.formats.documents import Node, parse_document, read_document
+from mxm_dataio.formats.foreign import documents
+from mxm_dataio.formats.foreign.documents import Node, parse_document, read_document
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio import drain
-from mxm_dataio.drain import Drain
+from mxm_dataio.storage.payloads import drain
+from mxm_dataio.storage.payloads.drain import Drain
 
 # Python 3.12 and later warn of any fork beside threads; the drain's own ends before.
 pytestmark = pytest.mark.filterwarnings("error:.*use of fork:DeprecationWarning")

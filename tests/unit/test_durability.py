@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio import store as module
-from mxm_dataio.journal import MAGIC
 from mxm_dataio.models import Durability
+from mxm_dataio.storage.journal import MAGIC
 from mxm_dataio.store import Store
 from tests.unit.test_store import record, session
 

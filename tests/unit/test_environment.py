@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.environment import AUTO, default_root, is_link, is_off, link_says, link_text
+from mxm_dataio.process import AUTO, default_root, is_link, is_off, link_says, link_text
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import expiry
+from mxm_dataio.storage.payloads import expiry
 
 OLD = time.time() - 2 * expiry.GRACE
 BEFORE = time.time() - expiry.GRACE

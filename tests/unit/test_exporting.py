@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from examples.market_server import MarketServer
 from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store, use_cassette
 from mxm_dataio.cli import main
-from mxm_dataio.entries import InSession
-from mxm_dataio.exporting import recordings_of, to_cassette
-from mxm_dataio.formats import cassette
+from mxm_dataio.formats.cassette import document as cassette
+from mxm_dataio.formats.exporting import recordings_of, to_cassette
+from mxm_dataio.formats.recordings import Recording, entry_of
 from mxm_dataio.formats.volatile import NOTHING
 from mxm_dataio.models import Framing, Mode, Session, Status
-from mxm_dataio.recordings import Recording, entry_of
+from mxm_dataio.storage.entries import InSession
 from mxm_dataio.utils import new_id
 from tests.exchanges import comparable, recordings
 from tests.recorded import Recorder, Try

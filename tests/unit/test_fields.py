@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import fields
-from mxm_dataio.formats.documents import Node
+from mxm_dataio.formats.foreign import fields
+from mxm_dataio.formats.foreign.documents import Node
 
 
 def node(value: Any) -> Node:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.figures import PERCENTILES, figures
 from mxm_dataio.models import Status
+from mxm_dataio.reading.statistics import PERCENTILES, figures
 from mxm_dataio.store import Store
 from tests.trust.small import session
 from tests.unit.calls import call

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import files
-from mxm_dataio.files import NotPlainError
+from mxm_dataio.storage import files
+from mxm_dataio.storage.files import NotPlainError
 
 
 def open_now() -> int:

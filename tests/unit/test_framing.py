@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mxm_dataio.adapters.framing import ChunkParser, MessageParser, encode
+from mxm_dataio.http.framing import ChunkParser, MessageParser, encode
 
 CHUNKED = [
     b"0\r\n\r\n",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.histograms import Bin, histogram, percentile
+from mxm_dataio.reading.report.histograms import Bin, histogram, percentile
 
 values = st.floats(min_value=0, max_value=1e9)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mxm_dataio.hosts import Allowed, Target, is_address, is_loopback
+from mxm_dataio.coverage.hosts import Allowed, Target, is_address, is_loopback
 
 
 @pytest.mark.parametrize(

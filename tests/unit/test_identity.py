@@ -27,7 +27,7 @@ from mxm_dataio.identity import (
     split_url,
     vary_names,
 )
-from mxm_dataio.redaction import NOTHING
+from mxm_dataio.redaction.rules import NOTHING
 from mxm_dataio.utils import NotCanonicalError, canonical_json
 
 VECTORS: list[dict[str, Any]] = json.loads(

@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from mxm_dataio import ids
-from mxm_dataio.ids import new_id
+from mxm_dataio import process
+from mxm_dataio.process import new_id
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -31,7 +31,7 @@ def test_ids_ascend() -> None:
 
 def test_ids_ascend_when_the_clock_stands_or_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     # Ids stepped ahead of the clock are forgotten after the test.
-    monkeypatch.setattr(ids, "_last", 0)
+    monkeypatch.setattr(process, "_last", 0)
     now = time.time_ns()
     made = [new_id()]
     for clock in [now, now, now - 10**9, now - 10**12, now]:

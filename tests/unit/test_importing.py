@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession, Store
-from mxm_dataio.destinations import Destinations, cases_of
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.formats.interactions import Interaction, converted
-from mxm_dataio.importing import (
+from mxm_dataio.formats.destinations import Destinations, cases_of
+from mxm_dataio.formats.foreign.conversion import Interaction, converted
+from mxm_dataio.formats.importing import (
     CONVERTED,
     THERE,
     UNKNOWN,
@@ -26,7 +26,7 @@ from mxm_dataio.importing import (
     read,
     write_cassette,
 )
-from mxm_dataio.verify import verify_root
+from mxm_dataio.integrity.verify import verify_root
 from tests.importing import FOREIGN
 
 

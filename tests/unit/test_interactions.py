@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession
-from mxm_dataio.formats.interactions import Converted, Interaction, converted
+from mxm_dataio.formats.foreign.conversion import Converted, Interaction, converted
+from mxm_dataio.formats.recordings import checksum_of
 from mxm_dataio.models import Status
-from mxm_dataio.recordings import checksum_of
 from mxm_dataio.redaction import DEFAULT
 
 KEY = "k-93748201-aa71f0"

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import store as module
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import DataIOWarning, IntegrityError, StoreError
-from mxm_dataio.journal import MAGIC, Journal, Left, left
 from mxm_dataio.models import Failure, Framing, Status
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.journal import MAGIC, Journal, Left, left
 from mxm_dataio.store import Store
 from tests.unit import test_catalog as catalogs
 from tests.unit.test_store import record, session

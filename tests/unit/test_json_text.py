@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.formats.json_text import Style, dumps, loads, recognise
+from mxm_dataio.formats.cassette.json_text import Style, dumps, loads, recognise
 
 # As services write the same: Python, JavaScript, PHP, Go, Rails, .NET, Java, files.
 TEXTS = [

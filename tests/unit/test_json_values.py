@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.json_values import plain_names, replace_json
-from mxm_dataio.named_values import Kind
+from mxm_dataio.http.json_values import plain_names, replace_json
+from mxm_dataio.http.named_values import Kind
 
 SECRETS = ("password", "token")
 MASK = '"REDACTED"'

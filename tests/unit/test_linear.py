@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mxm_dataio.heads import parse_head
+from mxm_dataio.http.heads import parse_head
 from mxm_dataio.identity import identify
-from mxm_dataio.masking import Secrets
-from mxm_dataio.redaction import DEFAULT, Found
+from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.redaction.rules import Found
+from mxm_dataio.redaction.secrets import Secrets
 
 # Of the smaller input, in bytes.
 SIZE = 1 << 13

@@ -9,7 +9,7 @@ import pytest
 
 from mxm_dataio import config
 from mxm_dataio.errors import ConfigError
-from mxm_dataio.link import Link, settings_json
+from mxm_dataio.run.handoff import Link, settings_json
 
 LINK = Link(
     parent_id="p", root_id="r", pid=7, source="zwölf", dated="2025-10-07", joins=True,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.listing import Ending, Listing, Totals
 from mxm_dataio.models import Status
-from mxm_dataio.selecting import Outcome, Wanted, outcome_of
+from mxm_dataio.reading.filters import Outcome, Wanted, outcome_of
+from mxm_dataio.reading.listing import Ending, Listing, Totals
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, session
 from tests.unit.calls import call

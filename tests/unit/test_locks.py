@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import locks
+from mxm_dataio.storage import locks
 from mxm_dataio.utils import new_id
 from tests import forks
 

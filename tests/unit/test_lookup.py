@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.identity import Identity, identify
-from mxm_dataio.lookup import Lookup
 from mxm_dataio.models import Exhausted, Mode, Session, Status
+from mxm_dataio.replay.lookup import Lookup
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import as_of_bound
 
@@ -69,7 +69,7 @@ class Held:
 
 @dataclass
 class Rules:
-    """The rules, as :mod:`mxm_dataio.lookup` has them in words."""
+    """The rules, as :mod:`mxm_dataio.replay.lookup` has them in words."""
 
     sessions: Sessions
     pinned: str | None

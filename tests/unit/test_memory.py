@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IntegrityError
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.formats.cassette import Document
-from mxm_dataio.formats.deriving import DERIVING
-from mxm_dataio.memory import MemoryStore, Tape
+from mxm_dataio.formats.cassette.derived import DERIVING
+from mxm_dataio.formats.cassette.document import Document
+from mxm_dataio.formats.cassette.memory import MemoryStore, Tape
+from mxm_dataio.formats.recordings import checksum_of
 from mxm_dataio.models import Mode, Session, Status
-from mxm_dataio.recordings import checksum_of
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 
 DAY = "2025-01-01"
 

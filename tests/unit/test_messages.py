@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import messages
-from mxm_dataio.messages import put, say
+from mxm_dataio import process
+from mxm_dataio.process import put, say
 
 
 def test_it_goes_past_what_stands_for_standard_error(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", None)
-    monkeypatch.setattr(messages, "_STANDARD", messages._standard())
+    monkeypatch.setattr(process, "_STANDARD", process._standard())
     say("zwölf \udce4")
     put("as it is")
     assert capfd.readouterr().err == "mxm-dataio: zwölf \\udce4\nas it is\n"
@@ -28,7 +28,7 @@ def test_what_the_program_has_opened_in_its_place_is_left_alone(place: str, tmp_
     path = tmp_path / "data"
     program = f"""
 import os, socket
-from mxm_dataio.messages import say
+from mxm_dataio.process import say
 say("before")
 os.close(2)
 if {place!r} == "file":

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import migrations
-from mxm_dataio.catalog import SQLiteCatalog
-from mxm_dataio.database import Database
 from mxm_dataio.errors import StoreError
-from mxm_dataio.migrations import SCHEMA_VERSION
+from mxm_dataio.storage.catalog import migrations
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.database import Database
+from mxm_dataio.storage.catalog.migrations import SCHEMA_VERSION
 from tests.unit.test_catalog import put, session
 
 

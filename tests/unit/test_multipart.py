@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.multipart import (
-    headers_of,
-    looks_multipart,
-    parameter,
-    part_name,
-    parts_of,
-)
+from mxm_dataio.http.multipart import headers_of, looks_multipart, parameter, part_name, parts_of
 
 FORM = "multipart/form-data"
 

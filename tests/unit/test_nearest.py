@@ -10,7 +10,7 @@ import pytest
 
 from mxm_dataio.identity import identify
 from mxm_dataio.models import Request
-from mxm_dataio.nearest import nearest
+from mxm_dataio.replay.nearest import nearest
 
 URL = "https://h.example/v1/bars"
 JSON = (("Content-Type", "application/json"),)

@@ -20,8 +20,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from requests.utils import requote_uri
 
-from mxm_dataio import needles
-from mxm_dataio.needles import (
+from mxm_dataio.redaction import needles
+from mxm_dataio.redaction.needles import (
     Needles,
     coded,
     holds,

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import network
-from mxm_dataio.callers import Stack
+from mxm_dataio.coverage import audit
+from mxm_dataio.coverage.audit import Child, Question, blocked
+from mxm_dataio.coverage.callers import Stack
+from mxm_dataio.coverage.hosts import Target
 from mxm_dataio.errors import ConfigError
-from mxm_dataio.hosts import Target
-from mxm_dataio.network import Child, Question, blocked
 
 
 class Seen:
@@ -58,9 +58,9 @@ class Seen:
 @pytest.fixture
 def seen() -> Iterator[Seen]:
     watcher = Seen()
-    network.install(watcher, {"mxm_seen_module"})
+    audit.install(watcher, {"mxm_seen_module"})
     yield watcher
-    network.remove(watcher)
+    audit.remove(watcher)
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_sockets_are_not_kept_alive(seen: Seen, port: int) -> None:
     sock = tcp()
     sock.connect(("127.0.0.1", port))
     sock.close()
-    (watching,) = [one for one in network._watching if one.watcher is seen]
+    (watching,) = [one for one in audit._watching if one.watcher is seen]
     assert len(watching._told) == 1
     del sock
     gc.collect()
@@ -215,21 +215,21 @@ def test_sockets_are_not_kept_alive(seen: Seen, port: int) -> None:
 
 
 def test_what_a_captured_call_does_is_accounted_for(seen: Seen, port: int) -> None:
-    with network.captured(), socket.create_connection(("localhost", port)):
+    with audit.captured(), socket.create_connection(("localhost", port)):
         pass
     assert seen.targets == []
     assert seen.questions == []
     # In this context alone.
-    with network.captured():
+    with audit.captured():
         thread = threading.Thread(target=lambda: tcp_once(port))
         thread.start()
         thread.join()
     assert len(seen.targets) == 1
-    network.accounts.append(lambda: True)
+    audit.accounts.append(lambda: True)
     try:
         tcp_once(port)
     finally:
-        network.accounts.pop()
+        audit.accounts.pop()
     assert len(seen.targets) == 1
     tcp_once(port)
     assert len(seen.targets) == 2
@@ -268,13 +268,13 @@ def test_a_failure_of_a_watcher_is_nobody_s(seen: Seen, port: int) -> None:
             return fail
 
     broken = Broken()
-    network.install(broken)
+    audit.install(broken)
     try:
         with socket.create_connection(("localhost", port)):
             pass
         subprocess.run(["true"], check=True)
     finally:
-        network.remove(broken)
+        audit.remove(broken)
     tcp_once(port)
     assert len(seen.targets) >= 1
 
@@ -285,12 +285,12 @@ def test_an_interrupt_goes_through(seen: Seen, port: int) -> None:
             raise KeyboardInterrupt
 
     interrupted = Interrupted()
-    network.install(interrupted)
+    audit.install(interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             tcp_once(port)
     finally:
-        network.remove(interrupted)
+        audit.remove(interrupted)
     tcp_once(port)
 
 
@@ -301,25 +301,25 @@ def test_what_the_hook_does_itself_is_not_seen(seen: Seen, port: int) -> None:
             return super().connecting(target, stack)
 
     calling = Calling()
-    network.install(calling)
+    audit.install(calling)
     try:
         tcp_once(port)
     finally:
-        network.remove(calling)
+        audit.remove(calling)
     assert len(calling.targets) == 1
     assert len(seen.targets) == 1
 
 
 def test_who_is_removed_is_told_no_more(seen: Seen, port: int) -> None:
     other = Seen()
-    network.install(other)
+    audit.install(other)
     tcp_once(port)
-    network.remove(other)
-    network.remove(other)
+    audit.remove(other)
+    audit.remove(other)
     tcp_once(port)
     assert (len(other.targets), len(seen.targets)) == (1, 2)
-    network.remove(seen)
-    assert network._handlers is network._UNWATCHED
+    audit.remove(seen)
+    assert audit._handlers is audit._UNWATCHED
     tcp_once(port)
     assert len(seen.targets) == 2
 
@@ -328,11 +328,11 @@ def test_one_who_came_later_is_told_of_what_others_know(seen: Seen) -> None:
     with udp() as sock:
         sock.sendto(b"x", ("127.0.0.1", 9))
         other = Seen()
-        network.install(other)
+        audit.install(other)
         try:
             sock.sendto(b"x", ("127.0.0.1", 9))
         finally:
-            network.remove(other)
+            audit.remove(other)
     assert (len(other.targets), len(seen.targets)) == (1, 1)
 
 
@@ -342,7 +342,7 @@ def admits_none(event, args):
     if event == "sys.addaudithook":
         raise RuntimeError
 sys.addaudithook(admits_none)
-from mxm_dataio import ConfigError, network
+from mxm_dataio import ConfigError; from mxm_dataio.coverage import audit as network
 for _ in range(2):
     try:
         network.prepare()
@@ -439,14 +439,14 @@ def test_imports_are_told_to_who_wants_them(
     seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Seen()
-    network.install(other)
+    audit.install(other)
     (tmp_path / "mxm_seen_module.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     try:
         for _ in range(2):
             exec("import mxm_seen_module")
     finally:
-        network.remove(other)
+        audit.remove(other)
         sys.modules.pop("mxm_seen_module", None)
     assert seen.imports == ["mxm_seen_module"]
     assert other.imports == []
@@ -479,7 +479,7 @@ def test_blocked_refuses_all_but_what_is_allowed(port: int, tmp_path: Path) -> N
         assert socket.getaddrinfo("127.0.0.1", port)
         assert socket.getaddrinfo(None, port)
         assert socket.getfqdn("127.0.0.1")
-        with network.captured():
+        with audit.captured():
             tcp_once(port)
     tcp_once(port)
     with blocked(["loopback"], explain):

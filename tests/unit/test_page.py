@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.page import embedded, page
-from mxm_dataio.reporting import Limits, gather
+from mxm_dataio.reading.report.gather import Limits, gather
+from mxm_dataio.reading.report.page import embedded, page
 from mxm_dataio.store import Store
 from tests.recorded import Recorder, Try
 

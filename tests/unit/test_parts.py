@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from mxm_dataio.parts import Part, Parts
+from mxm_dataio.ingest.sources import Part, Parts
 from mxm_dataio.redaction import DEFAULT, Redaction
 
 RULES = {"a.test": "a", "b.test": "b", "open.test": "open"}

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio import payloads
-from mxm_dataio.drain import BLOCK
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.payloads import PayloadFolder, Spool
-from mxm_dataio.prefixes import Prefixes
+from mxm_dataio.storage.payloads import folder as payloads
+from mxm_dataio.storage.payloads.drain import BLOCK
+from mxm_dataio.storage.payloads.folder import PayloadFolder, Spool
+from mxm_dataio.storage.payloads.prefixes import Prefixes
 
 
 @pytest.fixture

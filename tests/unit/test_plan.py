@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from mxm_dataio import messages, plan
-from mxm_dataio.plan import (
+from mxm_dataio import process
+from mxm_dataio.run import arguments as plan
+from mxm_dataio.run.arguments import (
     Options,
     Program,
     default_source,
@@ -86,7 +87,7 @@ def test_what_can_not_be_understood(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(messages, "_STANDARD", messages._standard())
+    monkeypatch.setattr(process, "_STANDARD", process._standard())
     with pytest.raises(SystemExit) as ended:
         parse(words)
     assert ended.value.code == 2

@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from mxm_dataio.models import Exchange, Failure, Headers, Mode, Request, Response, Status
-from mxm_dataio.policy import Fetch, Miss, Pass, Revalidate, Serve, decide, reusable, validators
+from mxm_dataio.replay.policy import (
+    Fetch,
+    Miss,
+    Pass,
+    Revalidate,
+    Serve,
+    decide,
+    reusable,
+    validators,
+)
 from mxm_dataio.utils import instant
 
 THEN = 1_700_000_000.5

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.proofs import Consistency, Head, Inclusion, go_on, head_of, include, parse
+from mxm_dataio.integrity.proofs import Consistency, Head, Inclusion, go_on, head_of, include, parse
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, record, session
 

@@ -17,18 +17,20 @@ from pathlib import Path
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, expiry, mount, pruning
+from mxm_dataio import IngestSession, mount
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.findings import Verified
-from mxm_dataio.journal import Journal
+from mxm_dataio.integrity import pruning
+from mxm_dataio.integrity.findings import Verified
+from mxm_dataio.integrity.proofs import include
+from mxm_dataio.integrity.pruning import Choice, Collected, Pruned, plan, prune
+from mxm_dataio.integrity.tombstones import is_prune
+from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Compression, Mode, Session, Status
-from mxm_dataio.payloads import PayloadFolder
-from mxm_dataio.proofs import include
-from mxm_dataio.pruning import Choice, Collected, Pruned, plan, prune
+from mxm_dataio.storage.journal import Journal
+from mxm_dataio.storage.payloads import expiry
+from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.store import Store
-from mxm_dataio.tombstones import is_prune
 from mxm_dataio.utils import instant, parse_instant
-from mxm_dataio.verify import verify_root
 from tests.trust.small import end, fill, record, session
 
 ALL = Choice(before=4e9)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.pytest_names import cassette_name
+from mxm_dataio.formats.cassette.names import cassette_name
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from mxm_dataio.entries import InSession
-from mxm_dataio.heads import parse_head
+from mxm_dataio.formats.recordings import (
+    Recording,
+    checksum_of,
+    checksums,
+    entry_of,
+    exchange_of,
+    head_of,
+)
+from mxm_dataio.http.heads import parse_head
 from mxm_dataio.models import Headers
-from mxm_dataio.recordings import Recording, checksum_of, checksums, entry_of, exchange_of, head_of
+from mxm_dataio.storage.entries import InSession
 from tests.exchanges import comparable, recordings
 
 

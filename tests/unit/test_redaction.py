@@ -9,14 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.redaction import (
-    DEFAULT,
-    NOTHING,
-    PLACEHOLDER,
-    SECRET_HEADERS,
-    SECRET_NAMES,
-    Redaction,
-)
+from mxm_dataio.redaction import DEFAULT, PLACEHOLDER, Redaction
+from mxm_dataio.redaction.rules import NOTHING, SECRET_HEADERS, SECRET_NAMES
 
 fast = settings(max_examples=150, deadline=None)
 SECRET = "s3cr3tV4lu3"

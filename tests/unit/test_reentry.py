@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.ids import new_id
+from mxm_dataio.process import new_id
 from mxm_dataio.reentry import within
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.models import Status, Unseen
-from mxm_dataio.proofs import Head
-from mxm_dataio.reporting import Limits, Report, fitting, gather
+from mxm_dataio.reading.report.gather import Limits, Report, fitting, gather
 from mxm_dataio.store import Store
 from tests.recorded import DAWN, Recorder, Try
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.models import Unseen
-from mxm_dataio.reports import ENDED, RUNNING, SERVED, Report, all_of, failed, served
+from mxm_dataio.run.process_reports import ENDED, RUNNING, SERVED, Report, all_of, failed, served
 
 REPORT = Report(
     "01-a", 7, "prog.py", ENDED, "complete", 2, ("GET x\nnearest", "GET ü"), ("w",),

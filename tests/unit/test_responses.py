@@ -10,8 +10,8 @@ import pytest
 
 from mxm_dataio import formats
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import documents, responses
-from mxm_dataio.formats.interactions import Interaction
+from mxm_dataio.formats.foreign import documents, responses
+from mxm_dataio.formats.foreign.conversion import Interaction
 
 
 def read(**response: Any) -> Interaction:

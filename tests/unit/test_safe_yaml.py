@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mxm_dataio.errors import ConfigError, IntegrityError
-from mxm_dataio.formats import safe_yaml
+from mxm_dataio.formats.foreign import safe_yaml
 
 FILE = Path("cassettes/test_a.yaml")
 

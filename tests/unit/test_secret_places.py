@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from mxm_dataio.masking import Secrets
-from mxm_dataio.parts import Parts
+from mxm_dataio.ingest.sources import Parts
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.redaction.secrets import Secrets
 
 SECRET, OTHER = "Zq9xK4vT7mPw2LrB", "Hn3sD8yU5jFe1GcA"
 PAGE = "CAUQAA1bQx9KzT7mPw2LrB8"

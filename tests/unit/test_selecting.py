@@ -8,7 +8,7 @@ import pytest
 
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Session, Status
-from mxm_dataio.selecting import (
+from mxm_dataio.reading.filters import (
     Outcome,
     family,
     host_of,

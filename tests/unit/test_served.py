@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.errors import StoreError
-from mxm_dataio.served import Places, Served
+from mxm_dataio.replay.turns import Places, Served
 
 HASH, OTHER = "a" * 64, "b" * 64
 

@@ -13,8 +13,14 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession, ReplayMissError
-from mxm_dataio.adapters.asked import Asked
-from mxm_dataio.adapters.sockets import StoreSocket, TLSStoreSocket, give_back, leave, stand_in
+from mxm_dataio.adapters.http_client.request import Asked
+from mxm_dataio.adapters.http_client.socket import (
+    StoreSocket,
+    TLSStoreSocket,
+    give_back,
+    leave,
+    stand_in,
+)
 from tests.servers import RawServer, answer, responder
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"

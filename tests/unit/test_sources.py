@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.sources import Rules
+from mxm_dataio.ingest.sources import Rules
 
 RULES = {
     "*": "any",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.formats.cassette import Document, printed
-from mxm_dataio.splice import New, Old, splice
+from mxm_dataio.formats.cassette.document import Document, printed
+from mxm_dataio.formats.cassette.merge import New, Old, splice
 
 TODAY, BEFORE = "2025-02-02", "2025-01-01"
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mxm_dataio import mutex
-from mxm_dataio.stack import Stack
+from mxm_dataio.ingest.active import Stack
 from tests.forks import started
 
 

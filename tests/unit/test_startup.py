@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import startup
+from mxm_dataio.run import startup
 
 PACKAGE = Path(startup.__file__).parent
 # In a wheel it is beside the package.
@@ -33,13 +33,13 @@ def begun(first: str, root: Path, **environment: str) -> bool:
     """Say whether the session has begun once a program has done something first."""
     script = f"""
         import sys
-        assert "mxm_dataio.startup" in sys.modules
-        assert "mxm_dataio.auto" not in sys.modules
+        assert "mxm_dataio.run.startup" in sys.modules
+        assert "mxm_dataio.run.session" not in sys.modules
         try:
             {first}
         except OSError:
             pass
-        print("mxm_dataio.auto" in sys.modules)
+        print("mxm_dataio.run.session" in sys.modules)
         """
     done = run(script, MXM_DATAIO_ROOT=str(root), **environment)
     assert done.stderr == ""
@@ -91,7 +91,7 @@ def test_the_session_does_not_begin(first: str, tmp_path: Path) -> None:
 
 
 def test_without_a_watch_only_modules_count(tmp_path: Path) -> None:
-    from mxm_dataio.link import Link
+    from mxm_dataio.run.handoff import Link
 
     link = Link("p", "p", 1, "s", "2025-10-07", settings={"root": str(tmp_path), "watch": False})
     first = "import os, socket; os.system('true'); socket.getaddrinfo('localhost', 80)"
@@ -104,18 +104,18 @@ def test_the_line_in_site_packages_is_one_and_calls_it() -> None:
     assert PTH.count("\n") == 1
     assert PTH.startswith("import ")
     assert "MXM_DATAIO_AUTO" in PTH
-    assert "mxm_dataio.startup" in PTH
+    assert "mxm_dataio.run.startup" in PTH
 
 
 def test_the_line_is_where_the_interpreter_reads_it() -> None:
-    done = run("import sys; print('mxm_dataio.startup' in sys.modules)")
+    done = run("import sys; print('mxm_dataio.run.startup' in sys.modules)")
     assert (done.stdout, done.stderr) == ("True\n", "")
     done = run("import sys; print('mxm_dataio' in sys.modules)", MXM_DATAIO_AUTO="")
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_started_twice_it_is_started_once() -> None:
-    done = run("import sys; from mxm_dataio import startup; a = len(sys.meta_path); "
+    done = run("import sys; from mxm_dataio.run import startup; a = len(sys.meta_path); "
                "startup.start(); print(len(sys.meta_path) - a)")  # fmt: skip
     assert done.stdout == "0\n"
 
@@ -206,7 +206,7 @@ def test_nothing_is_left_of_what_waited(tmp_path: Path) -> None:
     """Neither while the session captures nor once it does no more."""
     script = """
         import http.client, sys
-        from mxm_dataio import startup
+        from mxm_dataio.run import startup
         cls = http.client.HTTPConnection
         first = cls.__init__
         assert first.__wrapped__.__code__.co_filename == http.client.__file__

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.identity import identify
 from mxm_dataio.models import Mode, Response, Session, Status
+from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mxm_dataio import summary
 from mxm_dataio.models import Failure, Status, Unseen
-from mxm_dataio.reporting import gather
+from mxm_dataio.reading.report import values
+from mxm_dataio.reading.report.gather import gather
 from mxm_dataio.store import Store
 from tests.recorded import Recorder, Try
 
@@ -25,7 +25,7 @@ def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
             coverage=[Unseen("connection", f"{n}.example:1", 1, "m") for n in range(1200)],
         )
         report = gather(store, main.session.id)
-    found = json.loads(json.dumps(summary.summary(report, AT), allow_nan=False))
+    found = json.loads(json.dumps(values.summary(report, AT), allow_nan=False))
     assert found["made"]["at"] == AT
     assert (len(found["hosts"]), found["more_hosts"]) == (500, 100)
     assert (len(found["coverage"]), found["more_coverage"]) == (1000, 200)
@@ -52,7 +52,7 @@ def test_a_call(tmp_path: Path) -> None:
         main.end(1)
         report = gather(store, main.session.id)
     (exchange,) = report.listed
-    found = json.loads(json.dumps(summary.call(exchange, report.wrong[exchange.request.id])))
+    found = json.loads(json.dumps(values.call(exchange, report.wrong[exchange.request.id])))
     assert (found["id"], found["status"], found["wrong"]) == (
         main.calls[0], "failed", "ConnectionError",
     )  # fmt: skip

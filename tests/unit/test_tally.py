@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio.models import Exchange, Failure, Peer, Request, Response, Status, Timings
-from mxm_dataio.tally import Percentiles, Tally, counted_host, wrong
+from mxm_dataio.reading.report.tally import Percentiles, Tally, counted_host, wrong
 from mxm_dataio.utils import instant
 
 START = 1_750_000_000.0

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IntegrityError, StoreError
-from mxm_dataio.formats.cassette import Document, Folder
-from mxm_dataio.tapes import load, locked, remove, save
+from mxm_dataio.formats.cassette.document import Document, Folder
+from mxm_dataio.formats.cassette.files import load, locked, remove, save
 
 LARGE = b"\0" * 20_000
 CHECKSUM = hashlib.sha256(LARGE).hexdigest()

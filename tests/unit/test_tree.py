@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.tree import consistency_proof, consistent, includes, inclusion_proof, root
+from mxm_dataio.integrity.merkle import (
+    consistency_proof,
+    consistent,
+    includes,
+    inclusion_proof,
+    root,
+)
 
 LEAVES = [
     bytes.fromhex(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mxm_dataio.errors import DataIOWarning, ReplayMissError, StoreError
-from mxm_dataio.troubles import Troubles
+from mxm_dataio.ingest.problems import Troubles
 
 
 class Session:

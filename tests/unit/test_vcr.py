@@ -12,8 +12,8 @@ import yaml
 
 from mxm_dataio import formats
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.formats import documents, vcr
-from mxm_dataio.formats.interactions import Interaction
+from mxm_dataio.formats.foreign import documents, vcr
+from mxm_dataio.formats.foreign.conversion import Interaction
 
 OLD = {
     "request": {

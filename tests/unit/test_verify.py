@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.catalog import SQLiteCatalog
 from mxm_dataio.errors import StoreError
-from mxm_dataio.findings import Finding, Verified
-from mxm_dataio.migrations import empty
+from mxm_dataio.integrity.findings import Finding, Verified
+from mxm_dataio.integrity.verify import verify, verify_root
 from mxm_dataio.models import Status
+from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.catalog.migrations import empty
 from mxm_dataio.store import Store
-from mxm_dataio.verify import verify, verify_root
 from tests.trust.small import end, fill, record, session, with_pruned
 
 

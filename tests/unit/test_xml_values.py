@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio.named_values import Kind
-from mxm_dataio.xml_values import replace_xml
+from mxm_dataio.http.named_values import Kind
+from mxm_dataio.http.xml_values import replace_xml
 
 
 def masked(name: str, value: str, kind: Kind) -> str | None:

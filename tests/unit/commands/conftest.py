@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.demo import Demonstrated, demonstrate
+from mxm_dataio.cli.demo_scraper import Demonstrated, demonstrate
 from mxm_dataio.store import Store
 from tests.unit.commands.running import screen
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mxm_dataio.cli import main
-from mxm_dataio.commands import common
+from mxm_dataio.cli import main, options
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -46,7 +45,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     monkeypatch.setenv("TERM", "xterm-256color")
 
     def shown(*arguments: object, width: int = 80, status: int = 0) -> list[str]:
-        monkeypatch.setattr(common, "width", lambda: width)
+        monkeypatch.setattr(options, "width", lambda: width)
         result = run(*arguments)
         assert result.exit_code == status, result.output
         assert "\x1b[" in result.stdout

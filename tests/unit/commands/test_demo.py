@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import demo as demonstration
-from mxm_dataio.demo import Demonstrated
+from mxm_dataio.cli import demo_scraper as demonstration
+from mxm_dataio.cli.demo_scraper import Demonstrated
 from tests.unit.commands.running import Screen, fits, run, values
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.commands.requests import outcome
-from mxm_dataio.demo import Demonstrated
-from mxm_dataio.listing import Listed, Tried
+from mxm_dataio.cli.commands.requests import outcome
+from mxm_dataio.cli.demo_scraper import Demonstrated
 from mxm_dataio.models import Session, Status
+from mxm_dataio.reading.listing import Listed, Tried
 from mxm_dataio.store import Store
 from tests.trust.small import end, session
 from tests.unit.calls import call

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Session, Status
-from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.trust.small import end, session

@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from mxm_dataio.cli import main
-from mxm_dataio.commands.exchange import phases
-from mxm_dataio.demo import Demonstrated
+from mxm_dataio.cli.demo_scraper import Demonstrated
+from mxm_dataio.cli.exchange import phases
+from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Response, Status, Timings
-from mxm_dataio.pruning import Choice, prune
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, session
 from tests.unit.calls import call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mxm_dataio.demo import Demonstrated
+from mxm_dataio.cli.demo_scraper import Demonstrated
 from tests.unit.commands.running import Screen, fits, rows, run, values
 
 

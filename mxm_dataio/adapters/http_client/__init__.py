@@ -1,0 +1,1 @@
+"""``http.client`` and ``urllib.request``: how their calls are seen and answered."""

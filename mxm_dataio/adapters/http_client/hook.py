@@ -1,0 +1,385 @@
+"""The hook on ``http.client``: sees and answers what goes through its connections alone.
+
+So ``urllib.request``, ``xmlrpc.client``, and every library with no more than these beneath it. A
+call is one request and its answer on an ``HTTPConnection``; redirects that ``urllib.request``
+follows are calls of their own, and so is what a program tries again.
+
+Recording, a call begins as its headers go out, and the taps of :mod:`mxm_dataio.adapters.taps`
+report to it. In replay a connection gets a :class:`~.socket.StoreSocket`, and all above it runs as
+it does live. What urllib3's pools do is left to their own hook.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import inspect
+import time
+from typing import Any
+
+from ... import mutex
+from ...api import IngestSession, active
+from ...errors import ConfigError
+from ...models import Exchange, Headers, Mode
+from ...replay.policy import Serve
+from .. import failures, taps
+from ..call import ON_CONNECTION, REPLAYS, Attempt
+from ..patches import Patches, own_class
+from ..plan import Plan
+from ..taps import Method, absolute, base_of, under_way
+from .call import ConnectionCall
+from .request import STREAM, Asked
+from .socket import StoreSocket, give_back, leave, stand_in, standing
+
+# The attribute that a request takes on its connection until its head goes out.
+_ASKED = "_dataio_asked"
+
+Connection: Any = own_class(
+    "HTTPConnection",
+    "http.client",
+    http.client.HTTPConnection,
+    getattr(http.client, "HTTPSConnection", None),
+)
+TLSConnection: Any = own_class(
+    "HTTPSConnection",
+    "http.client",
+    # Not there in a Python without ssl.
+    getattr(http.client, "HTTPSConnection", None),
+)
+
+
+def require() -> None:
+    """Make sure that the connections of ``http.client`` can be captured.
+
+    Raises:
+        ConfigError: the program had put others in their place before this package was loaded.
+    """
+    if Connection.__module__ != "http.client":
+        raise ConfigError(
+            "coverage: calls through http.client can't be captured: connections of "
+            f"{Connection.__module__} are in the place of its own: load mxm_dataio before"
+        )
+
+
+def _session(connection: Any) -> IngestSession | None:
+    """Return the session that is to see what a connection does, unless other taps see it."""
+    if under_way() is not None or hasattr(connection, REPLAYS):
+        return None
+    attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
+    if not (attempt is None or attempt.done or isinstance(attempt.call, ConnectionCall)):
+        return None
+    ingest = active()
+    if ingest is None or not ingest.settings.stdlib or ingest.mode is Mode.OFF:
+        return None
+    return ingest
+
+
+def _call_on(connection: Any) -> tuple[Attempt, ConnectionCall] | None:
+    """Return the call of ours under way on a connection."""
+    attempt: Attempt | None = connection.__dict__.get(ON_CONNECTION)
+    if attempt is not None and isinstance(attempt.call, ConnectionCall):
+        return attempt, attempt.call
+    return None
+
+
+# -- a call, step by step ----------------------------------------------------------------------
+
+
+def _putrequest(original: Method) -> Method:
+    @functools.wraps(original)
+    def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        ingest = _session(self)
+        # It may refuse, and then nothing was asked.
+        result = original(self, method, url, *args, **kwargs)
+        if ingest is None or ingest.mode is not Mode.REPLAY:
+            leave(self)
+        if ingest is not None:
+            skips = dict(zip(("skip_host", "skip_accept_encoding"), args, strict=False)) | kwargs
+            own = [name for name in ("host", "accept-encoding") if not skips.get(_skip(name))]
+            asked = Asked(ingest, method, absolute(url or "/", base_of(self)), tuple(own))
+            self.__dict__[_ASKED] = asked
+        return result
+
+    return putrequest
+
+
+def _skip(name: str) -> str:
+    return f"skip_{name.replace('-', '_')}"
+
+
+def _endheaders(original: Method) -> Method:
+    @functools.wraps(original)
+    def endheaders(self: Any, *args: Any, **kwargs: Any) -> Any:
+        asked: Asked | None = self.__dict__.pop(_ASKED, None)
+        if asked is None or (self.sock is None and not self.auto_open):
+            return original(self, *args, **kwargs)
+        asked.given = args[0] if args else kwargs.get("message_body")
+        asked.coded = bool(kwargs.get("encode_chunked"))
+        if asked.ingest.mode is Mode.REPLAY:
+            return _offline(self, asked, original, *args, **kwargs)
+        call = ConnectionCall(asked)
+        taps.begin(self, call).requested = True
+        call.watch(self)
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as exc:
+            call.broke(exc)
+            raise
+
+    return endheaders
+
+
+def _offline(self: Any, asked: Asked, original: Method, *args: Any, **kwargs: Any) -> Any:
+    """Send a request to the store."""
+    sock = stand_in(self)
+    sock.expect(asked)
+    try:
+        return original(self, *args, **kwargs)
+    except BaseException:
+        if sock.refused:
+            leave(self)
+        raise
+
+
+def _send(original: Method) -> Method:
+    tapped = taps.send(original)
+
+    @functools.wraps(original)
+    def send(self: Any, data: Any) -> Any:
+        if ON_CONNECTION not in self.__dict__:
+            _refuse_bare(self)
+            return original(self, data)
+        found = _call_on(self)
+        if found is None:
+            return original(self, data)
+        attempt, call = found
+        asked = call.asked
+        if asked is not None and not attempt.busy and type(data) is bytes:
+            asked.take_head(data)
+            call.take_head(asked)
+            if asked.ingest.mode is Mode.AUTO and asked.body is not STREAM:
+                plan = Plan(asked.ingest, call.method, call.url, call.headers, asked.body)
+                if plan.serve is not None:
+                    call.cancel()
+                    stand_in(self).expect(asked, plan)
+                    return original(self, data)
+                call.plan = plan
+                data = _with_fields(data, plan.conditions)
+        return tapped(self, data)
+
+    return send
+
+
+def _with_fields(head: bytes, fields: Headers) -> bytes:
+    """Return a head with more fields at its end."""
+    lines = "".join(f"\r\n{name}: {value}" for name, value in fields)
+    return head.replace(b"\r\n\r\n", lines.encode("latin-1") + b"\r\n\r\n", 1)
+
+
+def _refuse_bare(connection: Any) -> None:
+    """Note what is sent on a connection without a request of HTTP's.
+
+    Raises:
+        ReplayMissError: in replay, where it would reach the network.
+    """
+    if isinstance(connection.sock, StoreSocket):
+        return
+    ingest = _session(connection)
+    # The state has no public name. One in which a request is under way began before the session.
+    if ingest is not None and getattr(connection, "_HTTPConnection__state", "") == "Idle":
+        ingest.outside(
+            "SEND",
+            base_of(connection),
+            past="http.client's requests",
+            instead="send it as a request",
+        )
+
+
+def _getresponse(original: Method) -> Method:
+    tapped = taps.getresponse(original)
+
+    @functools.wraps(original)
+    def getresponse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self.sock, StoreSocket):
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                give_back(self)
+        found = _call_on(self)
+        if found is None:
+            return original(self, *args, **kwargs)
+        attempt, call = found
+        call.reads()
+        try:
+            response = tapped(self, *args, **kwargs)
+        except BaseException as exc:
+            # Else it was too early for an answer.
+            if attempt.parser is not None:
+                call.raised(exc)
+            raise
+        plan = call.plan
+        if plan is not None and plan.not_modified(call, response.status) and plan.stored:
+            response.read()
+            call.answered()
+            return _stored_answer(self, plan, plan.stored)
+        call.answered()
+        return response
+
+    return getresponse
+
+
+def _stored_answer(connection: Any, plan: Plan, stored: Exchange) -> Any:
+    """Return a stored answer in the place of a 304, as the connection would have made it."""
+    plan.serve = stored
+    sock = StoreSocket()
+    sock.expect(Asked(plan.ingest, plan.method, plan.url), plan)
+    response = connection.response_class(sock, connection.debuglevel, method=plan.method)
+    response.begin()
+    return response
+
+
+def _close(original: Method) -> Method:
+    @functools.wraps(original)
+    def close(self: Any) -> Any:
+        found = _call_on(self)
+        self.__dict__.pop(_ASKED, None)
+        try:
+            return original(self)
+        finally:
+            if found is not None and not found[0].busy and found[0].parser is None:
+                found[1].abandoned()
+
+    return close
+
+
+# -- connecting --------------------------------------------------------------------------------
+
+
+def _connect(original: Method) -> Method:
+    tapped = taps.connect(_timed(original))
+
+    @functools.wraps(original)
+    def connect(self: Any) -> Any:
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
+        if attempt is not None and not attempt.done:
+            return tapped(self)
+        ingest = _session(self)
+        if ingest is None:
+            return original(self)
+        if ingest.mode is Mode.REPLAY:
+            return _connect_offline(self, ingest)
+        # The program connects by itself. Whether that succeeds is an answer of its own.
+        call = ConnectionCall(Asked(ingest, "CONNECT", base_of(self)))
+        call.streams = False
+        taps.begin(self, call)
+        try:
+            result = tapped(self)
+        except BaseException as exc:
+            call.raised(exc)
+            raise
+        call.connected(taps.peer_of(self))
+        return result
+
+    return connect
+
+
+def _timed(original: Method) -> Method:
+    """Note how long the connection took, apart from the TLS that a method above adds to it."""
+
+    def connect(self: Any) -> Any:
+        clock = time.perf_counter()
+        result = original(self)
+        attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
+        if attempt is not None and attempt.busy and attempt.connect is None:
+            attempt.connect = time.perf_counter() - clock
+        return result
+
+    return connect
+
+
+def _connect_offline(connection: Any, ingest: IngestSession) -> None:
+    """Connect to the store, or raise what was met in connecting."""
+    decision = ingest.decide(ingest.identify("CONNECT", base_of(connection)))
+    if isinstance(decision, Serve) and decision.stored.request.failure is not None:
+        failures.raise_again(decision.stored.request.failure, bare=True)
+    stand_in(connection)
+
+
+# -- the hook ----------------------------------------------------------------------------------
+
+
+def _init(original: Method) -> Method:
+    @functools.wraps(original)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        HOOK.cover(type(self))
+        original(self, *args, **kwargs)
+
+    return __init__
+
+
+# The request comes last and goes first: one that is seen has to meet the others.
+_TAPS = {
+    "__init__": _init,
+    "connect": _connect,
+    "close": _close,
+    "send": _send,
+    "getresponse": _getresponse,
+    "endheaders": _endheaders,
+    "putrequest": _putrequest,
+}
+
+
+class Hook(Patches):
+    """Replaces methods of ``http.client``'s connections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._covered: set[type] = set()
+
+    def replace_all(self) -> None:
+        if TLSConnection is not None:
+            self.replace(TLSConnection, "connect", _connect)
+        for name, tap in _TAPS.items():
+            self.replace(Connection, name, tap)
+        self._covered.add(Connection)
+        for cls in _derived(Connection):
+            self._cover(cls)
+
+    def cover(self, cls: type) -> None:
+        """See to the ``connect`` of a class that has its own, which programs call by themselves."""
+        if cls in self._covered:
+            return
+        with mutex.lock:
+            if self._count:
+                self._cover(cls)
+
+    def _cover(self, cls: type) -> None:
+        for base in cls.__mro__:
+            if base is Connection:
+                return
+            if base in self._covered:
+                continue
+            self._covered.add(base)
+            connect = base.__dict__.get("connect")
+            # urllib3's own have their own hook.
+            urllib3s = base.__module__.partition(".")[0] == "urllib3"
+            if base is not TLSConnection and not urllib3s and inspect.isfunction(connect):
+                self.replace(base, "connect", _connect)
+
+    def _put_back(self) -> None:
+        self._covered.clear()
+        super()._put_back()
+        for connection in list(standing):
+            sock = connection.sock
+            if not (isinstance(sock, StoreSocket) and sock.waits):
+                leave(connection)
+        standing.clear()
+
+
+def _derived(cls: type) -> list[type]:
+    """Return all classes derived from one."""
+    direct: list[type] = cls.__subclasses__()
+    return direct + [further for one in direct for further in _derived(one)]
+
+
+HOOK = Hook()

@@ -1,0 +1,7 @@
+"""Sessions of ``requests``: the adapter that captures and replays their calls, and mounting it."""
+
+from __future__ import annotations
+
+from .adapter import CaptureAdapter, mount
+
+__all__ = ["CaptureAdapter", "mount"]

@@ -1,0 +1,178 @@
+"""The hook: sees and answers every urllib3 call of the process while a session is active."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+
+from ...api import IngestSession, active
+from ...models import Exchange, Mode
+from ...storage.payloads.folder import Spool
+from ..call import header_pairs, view
+from ..patches import Patches
+from ..plan import Plan
+from ..taps import bracketed, recorded, under_way
+from . import taps
+from .classes import Connection, Pool, TLSConnection
+from .response import replay
+from .taps import tapped
+
+_BODY_STEP = 65536
+
+
+def text_bytes(body: Any, *, chunked: bool = False) -> Any:
+    """Return a text body as the bytes urllib3 sends."""
+    if isinstance(body, str):
+        return body.encode(_text_coding(chunked), "replace")
+    return bytes(body) if isinstance(body, bytearray) else body
+
+
+def _text_coding(chunked: bool) -> str:
+    """Return the coding of text: UTF-8; before urllib3 2.0 http.client's, except in chunks."""
+    old = hasattr(urllib3.HTTPResponse, "from_httplib")
+    return "latin-1" if old and not chunked else "utf-8"
+
+
+def planned(
+    ingest: IngestSession,
+    method: str,
+    url: str,
+    headers: Any,
+    body: Any,
+    *,
+    chunked: bool = False,
+) -> Plan:
+    """Return what to do with a call of urllib3's or requests'.
+
+    Args:
+        chunked: the program asked urllib3 for chunks.
+
+    Raises:
+        ReplayMissError: replay holds no such call.
+    """
+    body = text_bytes(body, chunked=chunked)
+
+    def upload() -> Spool:
+        spool = ingest.spool()
+        try:
+            for part in body_parts(body, _text_coding(chunked)):
+                spool.write(part)
+        except BaseException:
+            spool.discard()
+            raise
+        return spool
+
+    return Plan(ingest, method, url, header_pairs(headers), body, upload)
+
+
+def body_parts(body: Any, coding: str) -> Any:
+    """Yield a streamed body's bytes as urllib3 would send them, from where it stands."""
+    if hasattr(body, "read"):
+        while part := body.read(_BODY_STEP):
+            yield part.encode(coding, "replace") if isinstance(part, str) else part
+        return
+    try:
+        parts: Any = (view(body),)
+    except TypeError:
+        parts = body
+    for part in parts:
+        yield part.encode("utf-8") if isinstance(part, str) else part
+
+
+def url_of(pool: Any, url: str) -> str:
+    """Return the absolute URL of a call of ``pool.urlopen(method, url)``."""
+    if "://" in url.partition("?")[0]:
+        return url
+    host = bracketed(pool.host or "")
+    port = f":{pool.port}" if pool.port else ""
+    path = url if url.startswith("/") else f"/{url}"
+    return f"{pool.scheme}://{host}{port}{path}"
+
+
+# How ``urlopen`` names its first arguments, in their order.
+_NAMES = ("method", "url", "body", "headers", "retries", "redirect")
+
+
+def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def urlopen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Passed on exactly as they came: what is below may be the program's own replacement.
+        given = {"retries": None, "redirect": True, **dict(zip(_NAMES, args, strict=False))}
+        given |= kwargs
+        call = under_way()
+        if call is not None:
+            # urllib3 calls itself for each retry and redirect; the history tells why.
+            history = getattr(given["retries"], "history", ())
+            if history:
+                call.blame(history[-1].error)
+            return original(self, *args, **kwargs)
+        ingest = active()
+        if ingest is None or ingest.mode is Mode.OFF or not {"method", "url"} <= given.keys():
+            return original(self, *args, **kwargs)
+        headers = given.get("headers")
+        if headers is None:
+            headers = self.headers
+        url, chunked = url_of(self, given["url"]), bool(given.get("chunked"))
+        plan = planned(ingest, given["method"], url, headers, given.get("body"), chunked=chunked)
+        if plan.passes:
+            return original(self, *args, **kwargs)
+        if plan.serve is not None:
+            return _replay(plan, plan.serve, self, given)
+        call = plan.call()
+        response = recorded(call, original, self, *args, **kwargs)
+        try:
+            if plan.not_modified(call, response.status) and plan.stored is not None:
+                response.drain_conn()
+                response.release_conn()
+                call.returned()
+                return _replay(plan, plan.stored, self, given)
+            if not call.attempts:
+                call.lose(RuntimeError("no connection of urllib3's brought the answer (a mock?)"))
+            call.returned()
+            return response
+        finally:
+            # A retry's error keeps this frame, and the response its history: a cycle otherwise.
+            del response
+
+    return urlopen
+
+
+# The last is urllib3 1.26's.
+_RESPONSE_KW = ("preload_content", "decode_content", "enforce_content_length", "request_url")
+
+
+def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> Any:
+    response_kw = {name: given[name] for name in _RESPONSE_KW if name in given}
+    method, url, retries = given["method"], given["url"], given["retries"]
+    return replay(
+        plan.store, stored, pool, method, url, retries, given["redirect"], response_kw,
+        plan.ingest.missed,
+    )  # fmt: skip
+
+
+def _given(method: Any) -> Callable[[Any], Any]:
+    return lambda _: method
+
+
+class Hook(Patches):
+    """Replaces methods of urllib3's pool and connection classes."""
+
+    def replace_all(self) -> None:
+        # The pool comes last and goes first: a call that it sees has to meet the taps.
+        for name, method in tapped(Connection, own=False).items():
+            self.replace(Connection, name, _given(method))
+        # Where urllib3's TLS connection overrides, its own methods are replaced as well.
+        for name, method in tapped(TLSConnection, own=True).items():
+            self.replace(TLSConnection, name, _given(method))
+        self.replace(Pool, "urlopen", _urlopen)
+        taps.hooked = True
+
+    def _put_back(self) -> None:
+        taps.hooked = False
+        super()._put_back()
+
+
+HOOK = Hook()

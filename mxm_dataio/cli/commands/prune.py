@@ -1,0 +1,178 @@
+"""``mxm-dataio prune``: delete what is no longer wanted, after a look at what that is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ...errors import ConfigError
+from ...integrity import pruning
+from ...integrity.pruning import Choice, Pruned, Tree
+from ...reading.filters import seconds
+from ...store import Store
+from ...utils import counted
+from ..options import (
+    Command,
+    complete_session,
+    complete_source,
+    json_option,
+    print_line,
+    progress_bar,
+    reading,
+    root_option,
+)
+from ..pages import Page
+from ..tables import Column, print_table
+from ..units import bytes_of, day, short, size
+
+COLUMNS: Sequence[Column[Tree]] = (
+    Column("id", lambda tree: tree.root.id, lambda tree: (short(tree.root.id), "yellow")),
+    Column("source", lambda tree: tree.root.source, least=8),
+    Column("as of", lambda tree: tree.root.as_of, lambda tree: tree.root.as_of[:10], rank=2),
+    Column(
+        "started (UTC)",
+        lambda tree: tree.root.started_at,
+        lambda tree: day(tree.root.started_at),
+    ),
+    Column(
+        "children",
+        lambda tree: len(tree.members) - 1,
+        lambda tree: f"{len(tree.members) - 1 or ''}",
+        right=True,
+        sparse=True,
+    ),
+    Column("calls", lambda tree: tree.calls, lambda tree: f"{tree.calls:,}", right=True),
+    Column("bytes named", lambda tree: tree.size, lambda tree: size(tree.size), right=True),
+)
+
+
+def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else time.time() - seconds(value)
+    except ConfigError as exc:
+        raise click.BadParameter(str(exc)) from None
+
+
+@click.command(cls=Command)
+@click.option(
+    "--older-than",
+    "before",
+    callback=_age,
+    metavar="SPAN",
+    help="Sessions that began so long ago: 30d, 4w.",
+)
+@click.option(
+    "--source",
+    shell_complete=complete_source,
+    metavar="NAME",
+    help="Sessions of a source of their own; what else they recorded goes as well.",
+)
+@click.option(
+    "--session",
+    "sessions",
+    multiple=True,
+    shell_complete=complete_session,
+    metavar="ID",
+    help="This session. May be repeated.",
+)
+@click.option(
+    "--keep-last",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="All but the newest N sessions of each source.",
+)
+@click.option("--yes", is_flag=True, help="Do it, rather than say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done.  [default]")
+@click.option("--vacuum", is_flag=True, help="With --yes: write the database anew, without gaps.")
+@root_option
+@json_option
+def prune(
+    before: float | None,
+    source: str | None,
+    sessions: tuple[str, ...],
+    keep_last: int | None,
+    yes: bool,
+    dry_run: bool,
+    vacuum: bool,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Delete sessions with all their calls, and payloads that no record names any more.
+
+    Without --yes it only says what would go. Of several options, all have to apply; without any,
+    only files go that no record names. Sessions of child processes go with their parent's.
+
+    What stays of a session is its row and its seal: verify and published heads hold as before, and
+    verify says which sessions were pruned, and when. Sessions under way stay, and those of which
+    calls were served to sessions that stay. Files that were written or met within the last hour
+    are left to a later prune.
+
+    Deleted records leave gaps in the database, which are filled again by new ones; until then the
+    bytes of deleted ones may still be read from the file, unless --vacuum is given.
+
+    \b
+    Examples:
+      mxm-dataio prune --older-than 30d --keep-last 5
+      mxm-dataio prune --source market --older-than 4w --yes
+    """
+    if yes and dry_run:
+        raise click.UsageError("give either --yes or --dry-run")
+    if vacuum and not yes:
+        raise click.UsageError("--vacuum goes with --yes")
+    with reading(root) as store:
+        ids = tuple(store.session_id(text) for text in sessions)
+        choice = Choice(before, source, ids, keep_last)
+        if not yes:
+            with progress_bar("looking at") as progress:
+                _say(pruning.plan(store, choice, progress=progress), as_json, done=False)
+            return
+    with Store(root, patient=True) as store:
+        with progress_bar("looking at") as progress:
+            found = pruning.prune(store, choice, progress=progress)
+        if vacuum:
+            store.catalog.vacuum()
+    _say(found, as_json, done=True)
+
+
+def _say(found: Pruned, as_json: bool, *, done: bool) -> None:
+    calls = sum(tree.calls for tree in found.trees)
+    members = sum(len(tree.members) for tree in found.trees)
+    files = found.collected
+    if as_json:
+        for tree in found.trees:
+            root = tree.root
+            print_line(
+                "session", id=root.id, source=root.source, as_of=root.as_of,
+                started_at=root.started_at, children=[one.id for one in tree.members[1:]],
+                calls=tree.calls, bytes=tree.size,
+            )  # fmt: skip
+        for session, why in found.kept:
+            print_line("kept", id=session.id, source=session.source, why=why)
+        print_line(
+            "prune", done=done, sessions=members, calls=calls, files=files.files,
+            bytes=files.size, young=files.young, temporary=files.temporary,
+        )  # fmt: skip
+        return
+    page = Page()
+    if found.trees:
+        print_table(COLUMNS, found.trees)
+        page.line()
+    for session, why in found.kept:
+        page.line(("kept: ", "yellow"), f"session {session.id}: {why}")
+    verb = "pruned" if done else "would prune"
+    also = "removed" if done else "remove"
+    page.line(
+        f"{verb} {counted(members, 'session')} with {counted(calls, 'call')}, and {also} "
+        f"{counted(files.files, 'payload file')} ({bytes_of(files.size)})"
+        + (f" and {counted(files.temporary, 'unfinished file')}" if files.temporary else "")
+    )
+    if files.young:
+        page.line(
+            f"{counted(files.young, 'file')} that no record names: written or met within the "
+            "last hour, left to a later prune"
+        )
+    if not done and (found.trees or files.files or files.temporary):
+        page.line(("nothing was deleted: --yes does it", "bold yellow"))

@@ -1,0 +1,146 @@
+"""``mxm-dataio report``: one page on a session, for an auditor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ...errors import StoreError
+from ...integrity.proofs import Head
+from ...reading.report import values
+from ...reading.report.gather import Limits, Report, gather
+from ...reading.report.page import page
+from ...store import Store
+from ...utils import counted, utc_now
+from ..options import (
+    WRONG,
+    heads_of,
+    json_option,
+    print_line,
+    printable,
+    progress_bar,
+    root_option,
+)
+
+_DEFAULT = Limits()
+
+
+@click.command("report")
+@click.argument("session")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Where to write the page, over what is there; - for standard output.  "
+    "[default: report-SESSION.html]",
+)
+@click.option(
+    "--calls",
+    type=click.IntRange(min=0),
+    default=_DEFAULT.calls,
+    show_default=True,
+    help="List so many calls one by one; figures are of all.",
+)
+@click.option(
+    "--body-bytes",
+    type=click.IntRange(min=0),
+    default=_DEFAULT.body,
+    show_default=True,
+    help="Show so many bytes of each body at most; 0: no bodies.",
+)
+@click.option(
+    "--against",
+    callback=heads_of,
+    metavar="HEAD",
+    help="A head printed earlier, or a file of them: the store must continue each.",
+)
+@root_option
+@json_option
+def report_command(
+    session: str,
+    output: str | None,
+    calls: int,
+    body_bytes: int,
+    against: tuple[Head, ...] | None,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Write one HTML page on a session and its child processes.
+
+    What was fetched, when, from where, what came back, what failed, what could not be seen, and
+    whether the record verifies, which is checked anew. The page needs no network and no other
+    file. With --json the same goes to standard output: one line on all, then one for each call.
+
+    \b
+    Example:
+      mxm-dataio report 0198a7c2 -o report.html
+    """
+    if as_json and output is not None:
+        raise click.UsageError("--json goes to standard output: leave out -o")
+    limits = Limits(calls=calls, body=0 if as_json else body_bytes)
+    with Store(root, readonly=True, patient=True) as store:
+        id = store.session_id(session)
+        with progress_bar(reading="reading calls", bodies="reading bodies") as progress:
+            made = gather(store, id, limits=limits, against=against or (), progress=progress)
+    if as_json:
+        print_line("report", **values.summary(made, utc_now()))
+        for exchange in made.listed:
+            print_line("call", **values.call(exchange, made.wrong.get(exchange.request.id)))
+    elif output == "-":
+        click.echo(page(made, utc_now()).encode("utf-8"), nl=False)
+    else:
+        name = re.sub(r"[^0-9A-Za-z-]", "_", id)
+        _write(Path(output or f"report-{name}.html"), page(made, utc_now()))
+        _say(made, output or f"report-{name}.html")
+    if not made.ok:
+        raise SystemExit(WRONG)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    try:
+        with _beside(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            temporary.replace(path)
+    except OSError as exc:
+        raise StoreError(f"the page can't be written to {path}: {exc.strerror}", path=path) from exc
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    file, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(file)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _say(made: Report, path: str) -> None:
+    totals = made.tally.totals
+    click.echo(
+        f"{path}: {counted(totals.calls, 'call')} in {counted(len(made.parts), 'session')}, "
+        f"{counted(Path(path).stat().st_size, 'byte')}"
+    )
+    if (left := totals.calls - len(made.listed)) > 0:
+        click.echo(f"{counted(left, 'call')} are counted and not listed: see --calls")
+    if not made.ok:
+        found = made.verified
+        count = len(found.findings) + found.more + len(made.damaged)
+        text = f"the record does not verify: {counted(count, 'finding')}, the first:\n  "
+        first = (*found.findings, *made.damaged)[0]
+        click.secho(printable(text + str(first)), fg="red", bold=True)

@@ -1,0 +1,230 @@
+"""``mxm-dataio sessions``: what was recorded, session by session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ...integrity.tombstones import is_prune
+from ...models import Session, Status
+from ...reading.filters import in_trees
+from ...reading.listing import Listing, Totals
+from ...store import Store
+from ...utils import instant, parse_instant
+from .. import options
+from ..options import (
+    Command,
+    complete_source,
+    json_option,
+    print_line,
+    reading,
+    root_option,
+)
+from ..tables import Cell, Column, print_table
+from ..units import day, short, size, span
+
+_PRUNED = "pruned"
+STATUS_STYLES = {
+    "running": "bold cyan", "complete": "green", "incomplete": "yellow", "failed": "red",
+    "interrupted": "magenta", _PRUNED: "dim",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A session as it is listed.
+
+    Attributes:
+        depth: how deep below its root.
+        others: sources of its calls, besides its own.
+    """
+
+    depth: int
+    session: Session
+    totals: Totals = Totals()  # noqa: RUF009 - a tuple
+    others: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """How it ended, or that it was pruned."""
+        return _PRUNED if self.session.pruned_at else str(self.session.status)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from its start to its end."""
+        session = self.session
+        if not session.ended_at or not session.started_at:
+            return None
+        return max(0.0, parse_instant(session.ended_at) - parse_instant(session.started_at))
+
+    @property
+    def seconds(self) -> str | None:
+        """The same, for a pipe."""
+        return None if self.duration is None else f"{self.duration:.6f}"
+
+    @property
+    def name(self) -> str:
+        """Its sources; of the session that stands for a prune, that."""
+        own = self.session.source or f"({self.session.kind})"
+        return ", ".join((own, *self.others))
+
+    def number(self, count: int) -> str:
+        """Return a count of its calls; nothing where it can have none."""
+        return "" if self.session.pruned_at or is_prune(self.session) else f"{count:,}"
+
+
+def _id(line: Line) -> Cell:
+    mark = "  " * (line.depth - 1) + "└ " if line.depth else ""
+    return f"{mark}{short(line.session.id)}", "yellow" if line.number(0) else "dim"
+
+
+def _errors(line: Line) -> Cell:
+    return line.number(line.totals.errors), "red" if line.totals.errors else "dim"
+
+
+def _program(line: Line) -> Cell:
+    status = line.session.exit_status
+    return line.session.program + (f" → {status}" if status else ""), "dim"
+
+
+COLUMNS: Sequence[Column[Line]] = (
+    Column("id", lambda line: line.session.id, _id),
+    Column(
+        "source",
+        lambda line: line.session.source and line.name,
+        lambda line: line.name,
+        least=8,
+    ),
+    Column("as of", lambda line: line.session.as_of, lambda line: line.session.as_of[:10], rank=4),
+    Column("mode", lambda line: line.session.mode, rank=5),
+    Column(
+        "status", lambda line: line.status, lambda line: (line.status, STATUS_STYLES[line.status])
+    ),
+    Column(
+        "started (UTC)",
+        lambda line: line.session.started_at,
+        lambda line: day(line.session.started_at),
+    ),
+    Column("took", lambda line: line.seconds, lambda line: span(line.duration), right=True, rank=2),
+    Column(
+        "calls",
+        lambda line: line.totals.calls,
+        lambda line: line.number(line.totals.calls),
+        right=True,
+    ),
+    Column("errors", lambda line: line.totals.errors, _errors, right=True),
+    Column(
+        "bytes",
+        lambda line: line.totals.size,
+        lambda line: size(line.totals.size) if line.number(0) else "",
+        right=True,
+        rank=1,
+    ),
+    Column("parent", lambda line: line.session.parent_id, piped=True),
+    Column("program", lambda line: line.session.program, _program, least=12, rank=3, sparse=True),
+)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--source", shell_complete=complete_source, metavar="NAME", help="Only those of a source."
+)
+@options.since_option("sessions")
+@click.option(
+    "--status",
+    type=click.Choice([*(s.value for s in Status if s is not Status.PARTIAL), _PRUNED]),
+    help="Only those that are so.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only the newest N, and their children.",
+)
+@root_option
+@json_option
+def sessions(
+    source: str | None,
+    since: float | None,
+    status: str | None,
+    limit: int | None,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """List the sessions, oldest first, those of child processes below their parent's.
+
+    An id may be given to other commands by its beginning or its end, which is what a terminal
+    shows; the newest session is also called latest or -1, the one before it latest~1 or -2.
+
+    Into a pipe: tab-separated, without headings: id, sources, as-of, mode, status, start, seconds,
+    calls, errors, bytes, parent, program.
+
+    \b
+    Examples:
+      mxm-dataio sessions --since 7d
+      mxm-dataio sessions --source market --status failed --json
+    """
+    with reading(root) as store:
+        recorded = set()
+        if source is not None:
+            with store.catalog.snapshot() as db:
+                recorded = Listing(db).with_source(source)
+        wanted = [
+            session
+            for session in store.sessions()
+            if (source is None or session.source == source or session.id in recorded)
+            and (since is None or session.started_at >= instant(since))
+            and (status is None or Line(0, session).status == status)
+        ]
+        trees = _newest(in_trees(wanted), limit)
+        some = len(trees) < len(wanted) or (source, since, status) != (None, None, None)
+        lines = lines_of(store, trees, some=some)
+    if as_json:
+        for line in lines:
+            print_line("session", **values(line))
+    elif not print_table(COLUMNS, lines):
+        click.echo("no sessions found", err=True)
+
+
+def lines_of(
+    store: Store, trees: Sequence[tuple[int, Session]], *, some: bool = True
+) -> list[Line]:
+    """Return sessions with their totals.
+
+    Args:
+        some: they are not all that there are.
+    """
+    ids = [one.id for _, one in trees] if some else None
+    with store.catalog.snapshot() as db:
+        totals, sources = Listing(db).totals(ids), Listing(db).sources(ids)
+    lines = []
+    for depth, one in trees:
+        others = tuple(name for name in sources.get(one.id, ()) if name != one.source)
+        lines.append(Line(depth, one, totals.get(one.id, Totals()), others))
+    return lines
+
+
+def _newest(trees: list[tuple[int, Session]], limit: int | None) -> list[tuple[int, Session]]:
+    """Return the last roots, each with what is below it."""
+    roots = [place for place, (depth, _) in enumerate(trees) if not depth]
+    return trees[roots[-limit] :] if limit and limit < len(roots) else trees
+
+
+def values(line: Line) -> dict[str, object]:
+    session, totals = line.session, line.totals
+    return {
+        "id": session.id, "source": session.source, "other_sources": list(line.others),
+        "as_of": session.as_of,
+        "mode": session.mode, "status": session.status, "kind": session.kind,
+        "started_at": session.started_at, "ended_at": session.ended_at,
+        "duration": line.duration, "calls": totals.calls, "attempts": totals.attempts,
+        "errors": totals.errors, "bytes": totals.size, "parent_id": session.parent_id,
+        "root_id": session.root_id, "program": session.program,
+        "exit_status": session.exit_status, "pid": session.pid,
+        "warnings": list(session.warnings),
+        "unseen": None if session.coverage is None else len(session.coverage),
+        "pruned_at": session.pruned_at,
+    }  # fmt: skip

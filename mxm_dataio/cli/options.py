@@ -1,0 +1,263 @@
+"""What the commands share: options, exit statuses, and how results are printed.
+
+Loaded with every command and for help, so that what only some need is loaded where they do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ..errors import StoreError
+from .units import short
+
+if TYPE_CHECKING:
+    from ..integrity.findings import Progress
+    from ..integrity.proofs import Head
+    from ..models import Exchange, Session
+    from ..store import Store
+
+
+WRONG, MISUSED = 1, 2
+# What is over sooner shows no progress.
+_SOON = 0.7
+_OFFERED = 50
+
+# -- options -----------------------------------------------------------------------------------
+
+
+def root_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    def given(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path:
+        from ..config import load
+
+        return load({"root": value}).root
+
+    return click.option(
+        "--root",
+        type=click.Path(file_okay=False, path_type=Path),
+        callback=given,
+        is_eager=True,
+        help="Folder of the store.  [default: as for sessions, MXM_DATAIO_ROOT]",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+
+
+def heads_of(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[Head, ...] | None:
+    """Return the heads of an option: a head's line, or a file of such lines."""
+    from ..integrity.proofs import Head
+
+    if value is None:
+        return None
+    try:
+        lines = [value]
+        if not value.startswith("mxm-dataio-head"):
+            text = Path(value).read_text(encoding="utf-8")
+            lines = [line for line in text.splitlines() if line.strip()]
+        return tuple(Head.parse(line) for line in lines)
+    except OSError as exc:
+        raise click.BadParameter(
+            f"neither a head nor a file of heads: {value} ({exc.strerror})"
+        ) from None
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from None
+
+
+def instant_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return the instant of an option, in seconds since the epoch."""
+    from ..errors import ConfigError
+    from ..reading.filters import instant_of
+
+    if value is None:
+        return None
+    try:
+        return instant_of(value, time.time())
+    except ConfigError as exc:
+        raise click.BadParameter(str(exc)) from None
+
+
+def since_option(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--since",
+        callback=instant_option,
+        metavar="WHEN",
+        help=f"Only {noun} that began since: 2h, 30d, or 2025-10-07 (UTC).",
+    )
+
+
+class Command(click.Command):
+    """A command for which ``-1`` names the newest session, ``-2`` the one before it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Have such numbers be arguments, not options."""
+        return super().parse_args(ctx, [_numbered(one) for one in args])
+
+
+def _numbered(argument: str) -> str:
+    match = re.fullmatch(r"-([1-9][0-9]{0,8})", argument)
+    return f"latest~{int(match[1]) - 1}" if match else argument
+
+
+# -- completion --------------------------------------------------------------------------------
+
+
+def complete_session(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    """Return ids that begin so: of sessions, whole or by their ends, the newest first."""
+    from click.shell_completion import CompletionItem
+
+    found = [CompletionItem("latest", help="the newest session")]
+    for session in _sessions_for_completion(ctx):
+        about = f"{session.source or session.kind}, {session.started_at[:16].replace('T', ' ')}"
+        found += [CompletionItem(id, help=about) for id in (short(session.id), session.id)]
+    whole = len(incomplete) > 8
+    return [
+        one
+        for one in found
+        if one.value.startswith(incomplete) and (whole or len(one.value) <= 8 or incomplete)
+    ]
+
+
+def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return sources that begin so."""
+    sources = {session.source for session in _sessions_for_completion(ctx, None)}
+    return sorted(one for one in sources if one and one.startswith(incomplete))
+
+
+def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -> Sequence[Session]:
+    """Return the newest sessions; none, if anything hinders: a shell wants no message."""
+    from ..config import load
+    from ..errors import DataIOError
+    from ..storage.catalog.catalog import SQLiteCatalog
+    from ..store import DATABASE
+
+    with contextlib.suppress(DataIOError, OSError):
+        root = ctx.params.get("root") or load({}).root
+        # Not by way of the store, which would move what waits in journals.
+        with contextlib.closing(SQLiteCatalog(root / DATABASE, readonly=True)) as catalog:
+            return catalog.sessions()[::-1][:count]
+    return []
+
+
+# -- output ------------------------------------------------------------------------------------
+
+
+def fail(message: str, status: int) -> NoReturn:
+    click.echo(f"Error: {printable(message)}", err=True)
+    raise SystemExit(status)
+
+
+def print_line(type: str, **values: Any) -> None:
+    click.echo(json.dumps({"type": type, **values}))
+
+
+def printable(text: str) -> str:
+    """Return a text that moves no cursor: it may be a server's, or a forger's."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        for character in text
+    )
+
+
+def on_a_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def width() -> int | None:
+    """Return the width of the terminal that results go to; ``None``: it is none."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return None
+    return shutil.get_terminal_size().columns
+
+
+@contextlib.contextmanager
+def progress_bar(verb: str = "checking", **names: str) -> Iterator[Progress | None]:
+    """Yield what shows progress on a terminal, for what takes more than a moment.
+
+    Args:
+        verb: what is done with what is counted.
+        names: what is counted → what is done with it, where it is something else.
+    """
+    if not on_a_terminal():
+        yield None
+        return
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        shown: Any = None
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal shown
+            if shown is None:
+                if time.monotonic() < began + _SOON:
+                    return
+                shown = stack.enter_context(_bar())
+            if what not in tasks:
+                tasks[what] = shown.add_task(names.get(what, f"{verb} {what}"))
+            shown.update(tasks[what], completed=done, total=max(total, 1))
+
+        yield show
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+# -- the store ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(root: Path) -> Iterator[Store]:
+    """Open a store to read from."""
+    from ..store import Store
+
+    with Store(root, readonly=True, patient=True) as store:
+        yield store
+
+
+def named(store: Store, name: str) -> Session | Exchange:
+    """Return the session or the call that a text names.
+
+    Raises:
+        StoreError: neither, or several.
+    """
+    ids = store.catalog.ids(name)
+    calls = store.catalog.ids(name, calls=True)
+    if name.startswith("latest") or (ids and not calls):
+        session = store.session(store.session_id(name))
+        assert session is not None
+        return session
+    if ids:
+        raise StoreError(
+            f"sessions and calls begin or end with {name}: {', '.join(ids + calls)}: give more of "
+            "the id",
+            path=store.root,
+        )
+    if not calls:
+        raise StoreError(f"no session and no call {name} is recorded in {store.root}")
+    exchange = store.exchange(store.request_id(name))
+    assert exchange is not None
+    return exchange

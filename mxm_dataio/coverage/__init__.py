@@ -1,0 +1,1 @@
+"""What goes past a session: connections, processes and libraries that it can't see."""

@@ -1,0 +1,196 @@
+"""What texts that hold named values have in common: kinds of values, and what replaces them."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from ..utils import utf8
+
+T = TypeVar("T")
+# Names that are remembered at a time.
+_MOST = 4096
+# Longer ones are not.
+_LONGEST = 128
+# Whole texts that are remembered at a time, and how long they are.
+_MOST_TEXTS, _LONGEST_TEXT = 256, 2048
+_LETTERS = bytes(range(ord("a"), ord("z") + 1))
+_LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
+_NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
+
+
+class Kind(Enum):
+    """What a named value is."""
+
+    TEXT = auto()
+    # A number, true, false or null.
+    LITERAL = auto()
+    # All that is beneath a name. If it is replaced, each text of it is asked for as well, so that
+    # it may be learned; the replacements of these are of no meaning.
+    GROUP = auto()
+    # A text that has no name: an element of an array.
+    ELEMENT = auto()
+    # Secret by its place, whatever its name (WS-Security).
+    SIGNATURE = auto()
+    # Made anew for each call by its place, and no secret (WS-Addressing's MessageID).
+    PASSING = auto()
+
+
+# Asked with a value's name, as it is written, the value decoded (empty for a group), and its kind.
+# What it returns takes the value's place; ``None`` leaves it.
+Replace = Callable[[str, str, Kind], str | None]
+
+
+class Memo(dict[str, T], Generic[T]):
+    """What is to be said of each name, worked out once. Of any thread.
+
+    Args:
+        work: returns it.
+    """
+
+    def __init__(self, work: Callable[[str], T]) -> None:
+        super().__init__()
+        self._work = work
+
+    def __missing__(self, name: str) -> T:
+        if len(self) >= _MOST:
+            self.clear()
+        made = self._work(name)
+        if len(name) <= _LONGEST:
+            self[name] = made
+        return made
+
+
+class Sieve:
+    """Tells fast that a text has none of some names in it, however it is written. Of any thread.
+
+    Programs send and get the same names again and again: what stands between two quotes is looked
+    through once. Digits and separators do not count, so numbers do not either.
+
+    Args:
+        names: in lower case; a part of one stands for all that have it.
+        innocent: words that are none of them, though a part of one is in them.
+    """
+
+    def __init__(self, names: Iterable[str], innocent: Iterable[str] = ()) -> None:
+        self._parts: list[bytes] = []
+        self._always = False
+        self._texts: set[bytes] = set()
+        self._innocent = {word.encode("ascii") for word in innocent}
+        for part in sorted((letters(utf8(name)) for name in names), key=len):
+            if not part or not part.isascii():
+                self._always = True
+            elif not any(map(part.__contains__, self._parts)):
+                self._parts.append(part)
+
+    def may_be_in(self, data: bytes) -> bool:
+        """Say whether bytes in any encoding may have one of the names in them."""
+        if self._always or b"%" in data or b"&#" in data or b"\0" in data:
+            return True
+        if b"\\" in data and (b"\\u00" in data or b"\\x" in data):
+            return True
+        if not data.isascii():
+            # The lower case of some letters beyond ASCII is within it.
+            data = data.decode("utf-8", "replace").lower().encode()
+        text = letters(data)
+        if text in self._texts:
+            return False
+        pieces = set(text.split(b'"'))
+        innocent = self._innocent
+        for piece in pieces - innocent:
+            if any(map(piece.__contains__, self._parts)):
+                return True
+            if len(piece) <= _LONGEST:
+                if len(innocent) >= _MOST:
+                    innocent.clear()
+                innocent.add(piece)
+        if len(text) <= _LONGEST_TEXT:
+            if len(self._texts) >= _MOST_TEXTS:
+                self._texts.clear()
+            self._texts.add(text)
+        return False
+
+
+def letters(data: bytes) -> bytes:
+    """Return the letters and quotes of a text in lower case, and what is beyond ASCII."""
+    return data.translate(_LOWER, _NO_LETTERS)
+
+
+class Uncounted:
+    """Names, in any case, that do not count in an identity.
+
+    Args:
+        secret: says so of a name.
+        may_be_in: says, fast, whether a text may have a name of which it says so.
+        names: more of them, in lower case.
+    """
+
+    def __init__(
+        self,
+        secret: Callable[[str], bool],
+        may_be_in: Callable[[bytes], bool] | None = None,
+        names: frozenset[str] = frozenset(),
+    ) -> None:
+        self.said = Memo(lambda name: name.lower() in names or secret(name))
+        self._may_be_in = may_be_in
+        self._sieve = Sieve(names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.said[name]
+
+    def may_be_in(self, data: bytes) -> bool:
+        """Say, fast, whether a text may have one of the names, however it is written there."""
+        if self._may_be_in is None or self._may_be_in(data):
+            return True
+        return self._sieve.may_be_in(data)
+
+
+def replace_in(body: bytes, change: Callable[[str], str]) -> bytes:
+    """Return bytes whose text was changed, in the same encoding; the same object, if it was not.
+
+    JSON and XML come in UTF-8, UTF-16 and UTF-32 (RFC 8259 §8.1 once allowed them; XML 1.0 §F.1).
+    Other encodings are supersets of ASCII, which is all that their structure is made of.
+    """
+    text, encoding, end = _decoded(body)
+    changed = change(text)
+    if changed is text or changed == text:
+        return body
+    return _encoded(changed, encoding) + end
+
+
+def text_of(body: bytes) -> str:
+    """Return the text of JSON or XML, whatever its encoding."""
+    return _decoded(body)[0]
+
+
+def _decoded(body: bytes) -> tuple[str, str, bytes]:
+    """Return a text, its encoding, and the bytes at its end that are no whole character."""
+    encoding = "utf-8"
+    if body[:1] in b"\xef\xfe\xff\0" or body[1:2] == b"\0":
+        encoding = json.detect_encoding(body)
+    if encoding in ("utf-8", "utf-8-sig"):
+        try:
+            return body.decode("utf-8"), "utf-8", b""
+        except UnicodeDecodeError:
+            return body.decode("latin-1"), "latin-1", b""
+    width = 4 if encoding.startswith("utf-32") else 2
+    if encoding in ("utf-16", "utf-32"):
+        # The mark stays in the text.
+        little = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF32_LE))
+        encoding += "-le" if little else "-be"
+    whole = len(body) - len(body) % width
+    try:
+        text = body[:whole].decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:
+        return body.decode("latin-1"), "latin-1", b""
+    return text, encoding, body[whole:]
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    if encoding.startswith("utf-"):
+        return text.encode(encoding, "surrogatepass")
+    # What takes a value's place may have letters that its text had no bytes for.
+    return text.encode(encoding, "xmlcharrefreplace")

@@ -1,0 +1,1 @@
+"""What an open session is made of."""

@@ -1,0 +1,334 @@
+"""``IngestSession.request``: a call of a source, through its fetcher or over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ..config import Settings
+from ..coverage import audit
+from ..errors import ConfigError, DataIOError, FetchError, ReplayMissError, StoreError
+from ..fetcher import Fetcher, HTTPFetcher
+from ..http.heads import fetched_head
+from ..http.params import texts
+from ..identity import Identity
+from ..models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
+from ..redaction.secrets import Secrets
+from ..reentry import Here, within
+from ..registry import fetcher_for
+from ..replay.misses import ended_early
+from ..replay.policy import Decision, Serve
+from ..storage.backend import Keeping
+from ..storage.entries import CapturedAttempt, CapturedCall
+from ..storage.payloads.folder import Spool
+from ..utils import dotted, instant
+
+# Answers held for the program that the store has without their secrets, not whole, or not at all:
+# how many, and how many bytes of them besides the last.
+_HELD, _HELD_SIZE = 64, 64 << 20
+
+
+class Collector:
+    """Gathers, for one ``IngestSession.request``, the last call it led to."""
+
+    __slots__ = ("kind", "last")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.last: Exchange | None = None
+
+
+_collector: Here[Collector] = Here()
+
+
+def collector() -> Collector | None:
+    """Return the collector of the ``IngestSession.request`` that what runs here is a part of."""
+    found = _collector.get()
+    return found if found is not None and within(Asking.request.__code__) else None
+
+
+class Ingest(Protocol):
+    """What a call needs of its session."""
+
+    mode: Mode
+    settings: Settings
+    store: Keeping | None
+
+    def identify(
+        self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
+    ) -> Identity: ...
+
+    def secrets_for(self, url: str) -> Secrets: ...
+
+    def decide(self, identity: Identity) -> Decision: ...
+
+    def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
+
+    def missed(self, error: ReplayMissError) -> None: ...
+
+    def served(
+        self,
+        stored: Exchange,
+        call: Callable[[], CapturedCall],
+        identity: Identity,
+        into: Collector | None,
+    ) -> None: ...
+
+    def spool(self) -> Spool: ...
+
+    def record(
+        self,
+        call: CapturedCall,
+        identity: Identity,
+        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
+        *,
+        into: Collector | None = None,
+    ) -> None: ...
+
+    def http_fetcher(self) -> HTTPFetcher: ...
+
+
+class Asking:
+    """The calls that a session makes itself, and the answers of those it did not store."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self._http: HTTPFetcher | None = None
+        # By request, the latest answers that are not as they came, if at all, in the store.
+        self._held: dict[str, tuple[bytes, dict[str, str]]] = {}
+
+    def close(self) -> None:
+        """Close the connections held open."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def request(
+        self,
+        asked: Request,
+        data: Any,
+        json: Any,
+        headers: Mapping[str, str] | None,
+        timeout: float | tuple[float, float] | None,
+    ) -> Response:
+        """Make a call or replay it; see :meth:`mxm_dataio.IngestSession.request`."""
+        with _collecting(asked.kind) as gathered:
+            fetcher = fetcher_for(asked.source)
+            if fetcher is not None:
+                return self._through(fetcher, asked, gathered)
+            try:
+                result = self._http_fetcher().fetch(
+                    asked, data=data, json=json, headers=headers, timeout=timeout
+                )
+            except DataIOError:
+                raise
+            except Exception as exc:
+                secrets = self._ingest.secrets_for(asked.endpoint)
+                pairs = tuple([(str(name), str(value)) for name, value in (headers or {}).items()])
+                clean = secrets.about(asked.endpoint, pairs)
+                raise FetchError(
+                    clean(f"{asked.method} {asked.endpoint} failed: {exc}"),
+                    error_class=dotted(type(exc)),
+                ) from exc
+            return self._answer(gathered, asked, result)
+
+    def _answer(self, gathered: Collector, asked: Request, result: FetchResult) -> Response:
+        """Return the stored answer, or one made of what was fetched."""
+        answer = gathered.last.answer if gathered.last else None
+        if answer is None:
+            return self._unstored_answer(asked, result)
+        if (answer.redacted or answer.truncated) and self._ingest.mode is not Mode.REPLAY:
+            # The program gets what came.
+            self._hold(answer.request_id, result)
+        return answer
+
+    def _hold(self, request_id: str, result: FetchResult) -> None:
+        """Hold an answer in memory for a while, in the place of the oldest."""
+        self._held[request_id] = (result.content, dict(result.headers))
+        # Of a copy: other threads hold theirs meanwhile.
+        held = list(self._held.items())
+        size = sum(len(content) for _, (content, _) in held)
+        for left, (oldest, (content, _)) in zip(range(len(held), 1, -1), held, strict=False):
+            if left <= _HELD and size <= _HELD_SIZE:
+                break
+            self._held.pop(oldest, None)
+            size -= len(content)
+
+    def content(self, response: Response) -> bytes:
+        """Return the bytes of an answer, its content coding undone.
+
+        Raises:
+            IntegrityError: the stored payload is missing or damaged.
+            StoreError: not all of them were kept.
+        """
+        held = self._held.get(response.request_id)
+        if held is not None:
+            content, headers = held
+        else:
+            store = self._ingest.store
+            if store is None and response.bytes_path is not None:
+                raise ConfigError("the session is closed; read response.bytes_path")
+            if store is None or self._is_unstored(store, response):
+                raise StoreError(
+                    f"{response.method} {response.url}: this body is not stored, and not at hand "
+                    f"any more (the last {_HELD} are, {_HELD_SIZE >> 20} MiB of them): ask for the "
+                    "content as soon as the answer is there"
+                )
+            if response.truncated:
+                raise StoreError(
+                    f"{response.method} {response.url}: {response.size} bytes of this body are "
+                    f"kept (max_body), {response.truncated} more came: ask for the content as "
+                    "soon as the answer is there, or read response.bytes_path for what is kept",
+                    path=response.bytes_path,
+                )
+            headers = dict(response.headers)
+            with store.open(response) as file:
+                content = file.read()
+        if any(name.lower() == "content-encoding" for name in headers):
+            return self._http_fetcher().decode(content, headers)
+        return content
+
+    def _is_unstored(self, store: Keeping, response: Response) -> bool:
+        return response.bytes_path is None and store.exchange(response.request_id) is None
+
+    def _http_fetcher(self) -> HTTPFetcher:
+        if self._http is None:
+            made = self._ingest.http_fetcher()
+            if self._http is None:
+                self._http = made
+            if self._http is not made:
+                # Another thread, or a signal's handler in this one, was faster.
+                made.close()
+        return self._http
+
+    def _through(self, fetcher: Fetcher, asked: Request, gathered: Collector) -> Response:
+        ingest = self._ingest
+        pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
+        identity = ingest.identify(asked.method, asked.endpoint, params=pairs)
+        started, clock = time.time(), time.perf_counter()
+        asked = replace(asked, started_at=instant(started), url=asked.endpoint)
+        call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
+        decision = ingest.decide(identity)
+        if isinstance(decision, Serve):
+            ingest.served(decision.stored, lambda: call, identity, gathered)
+            return self._replayed(gathered.last or decision.stored)
+        if ingest.mode is Mode.REPLAY:
+            raise ingest.miss(identity, asked.endpoint)
+        inner = _collector.set(None)
+        try:
+            with audit.captured():
+                result = _checked(fetcher.fetch(asked), asked.source)
+            head = _head_of(result, asked.source)
+        except ConfigError:
+            raise
+        except Exception as exc:
+            seconds = time.perf_counter() - clock
+            secrets = ingest.secrets_for(asked.endpoint)
+            failure = Failure(dotted(type(exc)), secrets.about(asked.endpoint)(str(exc)))
+            if ingest.mode is not Mode.OFF:
+                ingest.record(
+                    call._replace(duration=seconds, status=Status.FAILED, failure=failure),
+                    identity, (), into=gathered,
+                )  # fmt: skip
+            raise _fetch_error(asked, secrets.shown(asked.endpoint), failure) from exc
+        finally:
+            _collector.set(inner)
+        seconds = time.perf_counter() - clock
+        if ingest.mode is not Mode.OFF:
+            spool = ingest.spool()
+            limit = ingest.settings.max_body
+            kept = result.content if limit is None else result.content[:limit]
+            truncated = len(result.content) - len(kept)
+            spool.write(kept)
+            attempt = CapturedAttempt(
+                asked.method,
+                asked.endpoint,
+                started,
+                status_code=result.status_code,
+                checksum=spool.checksum,
+                size=spool.size,
+                complete=not truncated,
+                total=seconds,
+                truncated=truncated,
+                head=head,
+            )
+            status = Status.PARTIAL if truncated else Status.COMPLETE
+            ingest.record(
+                call._replace(duration=seconds, status=status),
+                identity, [(attempt, spool)], into=gathered,
+            )  # fmt: skip
+        return self._answer(gathered, asked, result)
+
+    def _replayed(self, stored: Exchange) -> Response:
+        answer = stored.answer
+        if stored.request.failure is not None or answer is None:
+            raise _fetch_error(
+                stored.request,
+                stored.request.endpoint,
+                stored.request.failure or Failure("", "no answer came"),
+            )
+        if answer.truncated:
+            error = ended_early(answer.method, answer)
+            self._ingest.missed(error)
+            raise error
+        if self._ingest.store is not None:
+            self._ingest.store.verify(answer)
+        return answer
+
+    def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
+        self._hold(asked.id, result)
+        return Response(
+            request_id=asked.id,
+            method=asked.method,
+            url=asked.endpoint,
+            status_code=result.status_code,
+            reason=result.reason,
+            headers=result.headers,
+            checksum=hashlib.sha256(result.content).hexdigest(),
+            size=len(result.content),
+            complete=True,
+        )
+
+
+@contextmanager
+def _collecting(kind: str) -> Iterator[Collector]:
+    gathered = Collector(kind)
+    outer = _collector.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _collector.set(outer)
+
+
+def _checked(result: object, source: str) -> FetchResult:
+    if isinstance(result, FetchResult):
+        if not isinstance(result.status_code, int | None):
+            raise ConfigError(
+                f"the fetcher for {source!r} returned a FetchResult with the status code "
+                f"{result.status_code!r}: it is a number, or None"
+            )
+        return result
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return FetchResult(bytes(result))
+    raise ConfigError(
+        f"the fetcher for {source!r} returned {type(result).__name__}: fetch(request) returns "
+        "bytes or a FetchResult"
+    )
+
+
+def _fetch_error(request: Request, shown: str, failure: Failure) -> FetchError:
+    return FetchError(
+        f"{request.source}: {shown} failed: {failure.error_class}: {failure.message}",
+        error_class=failure.error_class,
+    )
+
+
+def _head_of(result: FetchResult, source: str) -> bytes:
+    try:
+        return fetched_head(result.status_code, result.reason, result.headers)
+    except ValueError as exc:
+        raise ConfigError(f"the fetcher for {source!r} returned a FetchResult with {exc}") from None

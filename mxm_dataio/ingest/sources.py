@@ -1,0 +1,256 @@
+"""Which source a call belongs to, by rules on its host; a session may record several at once.
+
+A rule is a host pattern and a source's name. The most specific rule that matches decides, in
+whatever order they were given: an exact host before a pattern, a longer pattern before a shorter.
+A pattern's ``*`` stands for any characters, ``?`` for one; with ``:8080`` behind it, it holds for
+that port alone, and goes before the same without. ``*.example.com`` does not match
+``example.com``. A call of no rule's, and one whose endpoint is no URL, is the session's own.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from mmap import mmap
+from typing import NamedTuple
+
+from ..http.content import BEGINNING, LARGEST, content_headers, has_values
+from ..identity import Identity, identify, split_url
+from ..models import Headers
+from ..redaction import rules as redacting
+from ..redaction.rules import Redaction
+from ..redaction.secrets import Secrets
+from ..replay.lookup import Lookup
+from .recorder import Recorder
+
+_PORTS = {"http": "80", "https": "443"}
+_REMEMBERED = 4096
+_PORT = re.compile(r"(.*):(\d+)")
+
+
+class _Rule(NamedTuple):
+    host: str
+    port: str
+    source: str
+
+    @property
+    def rank(self) -> tuple[bool, int, bool, str]:
+        """What sorts the most specific rule first."""
+        wild = "*" in self.host or "?" in self.host
+        literal = len(self.host) - self.host.count("*") - self.host.count("?")
+        return wild, -literal, not self.port, self.host
+
+    def matches(self, host: str, port: str) -> bool:
+        if self.port and self.port != port:
+            return False
+        if "*" in self.host or "?" in self.host:
+            # A bracket is that of an IPv6 address, not of a set of characters.
+            return fnmatch.fnmatchcase(host, self.host.replace("[", "[[]"))
+        return host == self.host
+
+
+class Rules:
+    """A session's rules.
+
+    Args:
+        rules: host pattern, in lower case → source.
+        default: the session's own source.
+    """
+
+    def __init__(self, rules: Mapping[str, str], default: str) -> None:
+        self._rules = sorted((_rule(*one) for one in rules.items()), key=lambda rule: rule.rank)
+        self._default = default
+        self._known: dict[tuple[str, str], str] = {}
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Every source that a call may belong to."""
+        return frozenset({self._default, *(rule.source for rule in self._rules)})
+
+    def of(self, url: str) -> str:
+        """Return the source of a call."""
+        scheme, mark, rest = url.partition("://")
+        if not mark:
+            return self._default
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        key = scheme, authority
+        source = self._known.get(key)
+        if source is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            source = self._known[key] = self._find(f"{scheme}://{authority}/")
+        return source
+
+    def _find(self, url: str) -> str:
+        scheme, _, rest = split_url(url)[0].partition("://")
+        host, port = _split(rest.removesuffix("/"))
+        port = port or _PORTS.get(scheme, "")
+        return next((r.source for r in self._rules if r.matches(host, port)), self._default)
+
+
+def _rule(pattern: str, source: str) -> _Rule:
+    host, port = _split(pattern)
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return _Rule(host, port, source)
+
+
+def _split(authority: str) -> tuple[str, str]:
+    """Return host and port; the colons of a bare IPv6 address are none before a port."""
+    found = _PORT.fullmatch(authority)
+    if found is None or (":" in found[1] and not found[1].endswith("]")):
+        return authority, ""
+    return found[1], found[2]
+
+
+@dataclass(slots=True)
+class Part:
+    """What a session has for one source.
+
+    Attributes:
+        ignore: holds the names of fields that do not count in an identity.
+        secrets: what is known to be secret, under this source's redaction.
+        lookup: finds answers, where the session replays.
+        recorder: writes calls, where it records.
+    """
+
+    source: str
+    redaction: Redaction
+    ignore: Container[str]
+    secrets: Secrets
+    lookup: Lookup | None = None
+    recorder: Recorder | None = None
+
+    def identify(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | mmap | None = None,
+        params: Iterable[tuple[str, str]] = (),
+    ) -> Identity:
+        """Return a call's identity: without what is secret or ignored."""
+        secrets = self.secrets
+        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
+        if params:
+            params = secrets.params(url, params)
+        url = secrets.url(url)
+        coding = None
+        if body:
+            body, coding = self._unmasked(body, pairs)
+        return identify(
+            method,
+            url,
+            params=params,
+            headers=pairs,
+            body=body,
+            ignore=self.ignore,
+            ignore_headers=self.redaction.uncounted_headers,
+            source=self.source,
+            coding=coding,
+        )
+
+    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> tuple[bytes | mmap, str]:
+        """Return a request's body as it identifies, without what is known to be secret.
+
+        And the content coding that it still is under. What stands under secret names leaves the
+        identity by these.
+        """
+        secrets = self.secrets
+        content_type, coding = content_headers(pairs)
+        if isinstance(body, mmap):
+            if len(body) > LARGEST:
+                return body, coding
+            if not (has_values(body[:BEGINNING], content_type, coding) or secrets.holds(body)):
+                return body, coding
+            body = bytes(body)
+        return secrets.counted(body, content_type, coding)
+
+
+class Parts:
+    """The parts of one session: its own source's, and those that its rules name, once met.
+
+    Args:
+        source: the session's own.
+        rules: host pattern → source.
+        redaction: for all sources, or by source (the default for those it does not name).
+        ignore: names of fields that do not count, whatever the source.
+        replays: recorded answers are served.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        rules: Mapping[str, str],
+        redaction: Redaction | Mapping[str, Redaction | None] | None,
+        *,
+        ignore: Iterable[str] = (),
+        replays: bool = False,
+    ) -> None:
+        self._rules = Rules(rules, source) if rules else None
+        self._redaction = redaction
+        self._ignore = frozenset(ignore)
+        self._equip: Callable[[Part], None] | None = None
+        own = self._redaction_of(source) or redacting.NOTHING
+        secrets = Secrets(own, replays=replays)
+        self.own = Part(source, own, own.uncounted(self._ignore), secrets)
+        self._parts = {source: self.own}
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(list(self._parts.values()))
+
+    @property
+    def bare(self) -> list[str]:
+        """The sources whose redaction is off."""
+        sources = self._rules.sources if self._rules is not None else [self.own.source]
+        return sorted(name for name in sources if self._redaction_of(name) is None)
+
+    def of(self, url: str) -> Part:
+        """Return the part that a call belongs to."""
+        if self._rules is None:
+            return self.own
+        source = self._rules.of(url)
+        return self._parts.get(source) or self._add(source)
+
+    def named(self, source: str) -> Part:
+        """Return the part of a source that was met, the session's own for any other."""
+        return self._parts.get(source, self.own)
+
+    def equip(self, equip: Callable[[Part], None]) -> None:
+        """Give each part, those to come included, what the open session has for it."""
+        self._equip = equip
+        for part in self:
+            equip(part)
+
+    def strip(self) -> None:
+        """Take that from them: the session is over."""
+        self._equip = None
+        for part in self:
+            part.lookup = part.recorder = None
+
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        for part in self:
+            part.secrets.renew()
+
+    def _add(self, source: str) -> Part:
+        # Without a lock: what others do meanwhile, or a signal's handler in this thread, is seen.
+        rules = self._redaction_of(source) or redacting.NOTHING
+        part = Part(source, rules, rules.uncounted(self._ignore), self.own.secrets.under(rules))
+        equip = self._equip
+        if equip is not None:
+            equip(part)
+        part = self._parts.setdefault(source, part)
+        if self._equip is not equip:
+            if self._equip is not None:
+                self._equip(part)
+            else:
+                part.lookup = part.recorder = None
+        return part
+
+    def _redaction_of(self, source: str) -> Redaction | None:
+        if isinstance(self._redaction, Mapping):
+            return self._redaction.get(source, redacting.DEFAULT)
+        return self._redaction

@@ -1,0 +1,140 @@
+"""The variables by which processes have themselves captured, and what stands in them.
+
+Loads nothing that an interpreter has not loaded as it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from _json import encode_basestring_ascii as _quoted
+
+TYPE_CHECKING = False  # see the package's __init__
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+PREFIX = "MXM_DATAIO_"
+# Switches capture on: a word, or the link that a captured process leaves for its children.
+AUTO = f"{PREFIX}AUTO"
+# The folder that the processes of one run share.
+RUN = f"{PREFIX}RUN"
+# Arguments of a session that are no settings.
+SOURCE, AS_OF, SESSION = f"{PREFIX}SOURCE", f"{PREFIX}AS_OF", f"{PREFIX}SESSION"
+CONFIG = f"{PREFIX}CONFIG"
+# Of the form of a link.
+VERSION = 1
+# Programs that nobody wrote for this are to be seen whole.
+DEFAULTS = {"stdlib": True, "watch": True}
+
+
+def default_root(environ: Mapping[str, str]) -> str:
+    """Return ``${mxm.data_root}/dataio``; the data root is ``MXM_DATA_ROOT`` or ``~/.mxm``."""
+    base = environ.get("MXM_DATA_ROOT") or os.path.expanduser("~/.mxm")
+    return os.path.join(base, "dataio")
+
+
+_OFF = ("", "0", "false", "no", "off")
+_ON = ("1", "true", "yes", "on")
+
+
+def is_off(word: str) -> bool:
+    """Say whether a value of :data:`AUTO` leaves capture off."""
+    return word.lower() in _OFF
+
+
+def is_link(word: str) -> bool:
+    """Say whether a value of :data:`AUTO` is a link, not a word that switches capture on.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if word.startswith("{"):
+        return True
+    if word.lower() not in _ON:
+        raise ValueError(f"{AUTO}={word!r}: set it to 1, or leave it out")
+    return False
+
+
+def link_text(values: Mapping[str, object]) -> str:
+    """Return values as JSON, as a link has them; see :mod:`mxm_dataio.run.handoff`."""
+    pairs = (f"{_quoted(name)}: {_text(value)}" for name, value in values.items())
+    return "{" + ", ".join(pairs) + "}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, dict):
+        return link_text(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    raise TypeError(f"a link holds no {type(value).__name__}")
+
+
+def link_says(member: str, value: object) -> bool:
+    """Say whether this process's link, if it has one, sets a member to a value."""
+    word = os.environ.get(AUTO, "")
+    return word.startswith("{") and f'"{member}": {_text(value)}' in word
+
+
+_last = 0
+
+
+def after_fork(renew: Callable[[], None]) -> None:
+    """Have a forked child renew what a thread of its parent may have held: a lock, most of all."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562 §5.7): unique across machines, ascending within a process.
+
+    The 74 bits behind the millisecond carry a 12-bit fraction of it (method 3 of §6.2), then
+    62 random bits; two ids of one instant are told apart by stepping the fraction.
+    """
+    global _last
+    now = (time.time_ns() << 12) // 1_000_000
+    # One statement that calls nothing: no other thread and no signal's handler comes in between.
+    _last = stamp = now if now > _last else _last + 1
+    high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
+    low = 1 << 63 | int.from_bytes(os.urandom(8)) >> 2
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def say(text: str) -> None:
+    """Say something past whatever a program has put in place of ``sys.stderr``. Never raises."""
+    put(f"mxm-dataio: {text}")
+
+
+def put(line: str) -> None:
+    """Print a line as it is, unless the program has put a file or socket of its own in the place.
+
+    What it opens after it has closed standard error gets that number. It can't be told from a log
+    that is put there on purpose; what there is to say is in the session's warnings, too.
+    Never raises.
+    """
+    try:
+        found = os.fstat(2)
+        if (found.st_dev, found.st_ino) == _STANDARD or stat.S_ISCHR(found.st_mode):
+            os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
+
+
+def _standard() -> tuple[int, int] | None:
+    """Return which file standard error is: as the process begins, which loads this."""
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+_STANDARD = _standard()

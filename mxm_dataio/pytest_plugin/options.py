@@ -1,0 +1,144 @@
+"""The plugin's options, settings and markers, and what they mean together for a test.
+
+Loaded by every pytest run, as all that ``pytest_plugin.py`` imports: it imports pytest and the
+standard library alone before a test is marked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
+# Not packages: pytest has a plugin's fixtures of that scope live as long as the run.
+SCOPES = ("class", "module", "session")
+MARK, VCR = "dataio", "vcr"
+
+MARK_HELP = (
+    "dataio(*shared, **options): record the test's HTTP calls in a cassette, and replay them. "
+    "shared are cassettes that are replayed besides. options: mode, keep_failed, expires, "
+    "on_expired, freeze, scope, block_network, allowed_hosts, and what use_cassette takes."
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options and the settings of the same names."""
+    group = parser.getgroup("dataio", "record and replay HTTP calls (mxm-dataio)")
+    group.addoption(
+        "--dataio-mode",
+        choices=MODES,
+        help="what tests marked with dataio do with their cassettes; default: none (replay, and "
+        "fail for what is not recorded) where CI is set, else once (replay if there is a cassette, "
+        "else record)",
+    )
+    group.addoption(
+        "--dataio-block-network",
+        action="store_true",
+        default=None,
+        help="let no test connect to another machine but to record a cassette",
+    )
+    group.addoption(
+        "--dataio-allowed-hosts",
+        metavar="HOSTS",
+        help="hosts, separated by commas, to which blocked tests may connect all the same; "
+        "loopback stands for this machine",
+    )
+    group.addoption(
+        "--dataio-report",
+        action="store_true",
+        help="list recorded calls that no test replays, and cassettes of tests that are gone",
+    )
+    group.addoption("--dataio-prune", action="store_true", help="delete what --dataio-report lists")
+    parser.addini("dataio_mode", "default of --dataio-mode")
+    parser.addini("dataio_block_network", "default of --dataio-block-network", "bool")
+    parser.addini("dataio_allowed_hosts", "default of --dataio-allowed-hosts", "args")
+    parser.addini("dataio_expires", "age from which a cassette is too old: 90d, 12h")
+    parser.addini("dataio_on_expired", "what happens then: warn (default) or fail")
+    parser.addini("dataio_markers", "names of more markers that mean dataio, such as vcr", "args")
+
+
+def add_markers(config: pytest.Config) -> None:
+    """Make the markers known.
+
+    Raises:
+        pytest.UsageError: the mode that is set is none.
+    """
+    config.addinivalue_line("markers", MARK_HELP)
+    for name in config.getini("dataio_markers"):
+        config.addinivalue_line("markers", f"{name}: the same as dataio")
+        if name == VCR:
+            config.addinivalue_line("markers", "default_cassette(name): the cassette's name")
+            config.addinivalue_line("markers", "block_network: as dataio(block_network=True)")
+    mode = config.getini("dataio_mode")
+    if mode and mode not in MODES:
+        raise pytest.UsageError(f"dataio_mode={mode}: there are {', '.join(MODES)}")
+
+
+def marks_of(node: pytest.Item) -> list[pytest.Mark]:
+    """Return a test's marks that mean dataio, the closest first."""
+    names = (MARK, *node.config.getini("dataio_markers"))
+    return [mark for mark in node.iter_markers() if mark.name in names]
+
+
+def options_of(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict[str, Any]:
+    """Return what a test's session is opened with: the closest word counts."""
+    config = request.config
+    options = dict(request.getfixturevalue("dataio_config"))
+    for mark in reversed(marks):
+        options.update(mark.kwargs if mark.name == MARK else options_from_vcr(mark))
+    for name in ("expires", "on_expired"):
+        if config.getini(f"dataio_{name}"):
+            options.setdefault(name, config.getini(f"dataio_{name}"))
+    options["mode"] = mode_of(config, options.get("mode"))
+    return options
+
+
+def mode_of(config: pytest.Config, given: str | None = None) -> str:
+    """Return the mode that counts, where ``given`` is a test's own."""
+    mode = config.getoption("--dataio-mode") or given or config.getini("dataio_mode")
+    return mode or ("none" if os.environ.get("CI") else "once")
+
+
+def their_mark(node: pytest.Item, name: str) -> pytest.Mark | None:
+    """Return a test's mark of pytest-recording's, where its marks are to mean ours."""
+    return node.get_closest_marker(name) if VCR in node.config.getini("dataio_markers") else None
+
+
+def options_from_vcr(mark: pytest.Mark) -> dict[str, Any]:
+    """Return the options that a mark of vcrpy's plugins means."""
+    from ..vcr_options import from_vcr
+
+    return from_vcr(mark.kwargs)
+
+
+def shared_of(mark: pytest.Mark) -> list[Path]:
+    """Return the cassettes that a mark names; those of vcrpy's plugins were imported as .json."""
+    paths = [Path(path) for path in mark.args]
+    return paths if mark.name == MARK else [path.with_suffix(".json") for path in paths]
+
+
+def blocks_network(config: pytest.Config, given: Any) -> bool:
+    """Say whether the run has the network blocked, by its options ``given`` or its settings."""
+    if given.dataio_block_network is not None:
+        return bool(given.dataio_block_network)
+    return bool(config.getini("dataio_block_network"))
+
+
+def allowed_hosts(config: pytest.Config, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hosts that a test with these options may connect to all the same."""
+    given = config.getoption("--dataio-allowed-hosts") or options.get("allowed_hosts")
+    return split_hosts(given if given is not None else config.getini("dataio_allowed_hosts"))
+
+
+def split_hosts(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return hosts that are given one by one, or separated by commas."""
+    return tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+
+
+def wants_report(config: pytest.Config) -> bool:
+    """Say whether the cassettes are to be reported on."""
+    return bool(config.getoption("--dataio-report") or config.getoption("--dataio-prune"))

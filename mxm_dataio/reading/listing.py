@@ -1,0 +1,279 @@
+"""What is listed of a store: sessions with their totals, and calls by what they are.
+
+Worked out by SQLite, and of one instant. Nothing is decoded that is not shown, and calls come one
+after the other, so that a store may hold more of them than memory does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from ..models import Status
+from .filters import Wanted, host_of, host_pattern
+
+LAST_CODE = (
+    "(SELECT p.status_code FROM responses p WHERE p.request = q.number "
+    "ORDER BY p.sequence DESC LIMIT 1)"
+)
+_FAILED = f"(q.status IN ('failed', 'interrupted') OR {LAST_CODE} >= 400)"
+# Each row an attempt, or a call without any; what is the call's counts with the first.
+_TOTALS = """
+    SELECT s.id, sum(coalesce(p.sequence, 1) = 1), count(p.sequence),
+        sum(CASE WHEN q.status IN ('failed', 'interrupted') THEN coalesce(p.sequence, 1) = 1
+            ELSE p.status_code >= 400 AND NOT EXISTS (SELECT 1 FROM responses r
+                WHERE r.request = p.request AND r.sequence > p.sequence) END),
+        total(p.size)
+    FROM requests q JOIN sessions s ON s.number = q.session
+        LEFT JOIN responses p ON p.request = q.number
+"""
+_CALL = (
+    "q.number, q.id, s.id, q.source, q.started, q.method, coalesce(q.url, q.endpoint), q.status, "
+    "q.duration, q.served_from"
+)
+_ATTEMPTS = (
+    "SELECT status_code, size, checksum, complete, truncated FROM responses "
+    "WHERE request = ? ORDER BY sequence"
+)
+_ENDING = (
+    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.truncated, p.head "
+    "FROM requests q LEFT JOIN responses p ON p.request = q.number WHERE q.id = ? "
+    "ORDER BY p.sequence DESC LIMIT 1"
+)
+
+
+class Totals(NamedTuple):
+    """Of a session's calls.
+
+    Attributes:
+        calls, attempts: how many.
+        errors: calls that failed, were broken off, or whose last answer was 4xx or 5xx.
+        size: bytes of the answers' payloads, those of retries included.
+    """
+
+    calls: int = 0
+    attempts: int = 0
+    errors: int = 0
+    size: int = 0
+
+
+class Tried(NamedTuple):
+    """An attempt, as far as it is listed."""
+
+    status_code: int | None
+    size: int
+    checksum: str | None
+    complete: bool
+    truncated: int
+
+
+class Listed(NamedTuple):
+    """A call, as far as it is listed.
+
+    Attributes:
+        started: seconds since the epoch.
+        duration: seconds until the program had its answer.
+    """
+
+    id: str
+    session: str
+    source: str
+    started: float
+    method: str
+    url: str
+    status: Status
+    duration: float | None
+    served_from: str | None
+    attempts: tuple[Tried, ...]
+
+    @property
+    def answer(self) -> Tried | None:
+        """The last attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def failed(self) -> bool:
+        """It failed, was broken off, or was answered with 4xx or 5xx."""
+        code = self.answer.status_code if self.answer else None
+        return self.status in (Status.FAILED, Status.INTERRUPTED) or (code or 0) >= 400
+
+
+class Ending(NamedTuple):
+    """How a call ended: its status and failure, and what its last attempt was answered."""
+
+    status: str
+    failure: str | None
+    served_from: str | None
+    status_code: int | None
+    checksum: str | None
+    truncated: int | None
+    head: bytes | None
+
+
+class Listing:
+    """Lists what a snapshot of the catalog holds.
+
+    Args:
+        db: see :meth:`.SQLiteCatalog.snapshot`.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def totals(self, sessions: Collection[str] | None = None) -> dict[str, Totals]:
+        """Return the totals of sessions by their ids, of all if none is given.
+
+        One without calls is left out.
+        """
+        if sessions is None:
+            found = self._db.execute(f"{_TOTALS} GROUP BY q.session")
+            return {id: _totals(row) for id, *row in found}
+        made: dict[str, Totals] = {}
+        for session in sessions:
+            for id, *row in self._db.execute(
+                f"{_TOTALS} WHERE s.id = ? GROUP BY q.session", (session,)
+            ):
+                made[id] = _totals(row)
+        return made
+
+    def sources(self, sessions: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+        """Return the sources of sessions' calls, in alphabetical order, by the sessions' ids."""
+        every = (
+            "SELECT s.id, q.source FROM requests q JOIN sessions s ON s.number = q.session "
+            "{} GROUP BY q.session, q.source ORDER BY q.source"
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        if sessions is None:
+            pairs = self._db.execute(every.format("")).fetchall()
+        else:
+            one = every.format("WHERE s.id = ?")
+            pairs = [pair for id in sessions for pair in self._db.execute(one, (id,))]
+        for id, source in pairs:
+            found[id] = (*found.get(id, ()), source)
+        return found
+
+    def with_source(self, source: str) -> set[str]:
+        """Return the ids of the sessions that have calls of a source."""
+        found = self._db.execute(
+            "SELECT id FROM sessions WHERE number IN (SELECT session FROM requests "
+            "WHERE source = ?)",
+            (source,),
+        )
+        return {id for (id,) in found}
+
+    def calls(self, wanted: Wanted, *, newest_first: bool = False) -> Iterator[Listed]:
+        """Yield calls in the order in which they were made."""
+        where, values = self._where(wanted)
+        order = "DESC" if newest_first else "ASC"
+        select = f"SELECT {_CALL} FROM requests q JOIN sessions s ON s.number = q.session"
+        if wanted.sessions is None:
+            found = self._db.execute(f"{select} WHERE {where} ORDER BY q.id {order}", values)
+            yield from map(self._listed, found)
+            return
+        each = [
+            self._db.execute(
+                f"{select} WHERE q.session = (SELECT number FROM sessions WHERE id = ?) "
+                f"AND {where} ORDER BY q.id {order}",
+                (session, *values),
+            )
+            for session in wanted.sessions
+        ]
+        # By the index of each session, not sorted all together.
+        yield from map(
+            self._listed, heapq.merge(*each, key=lambda row: row[1], reverse=newest_first)
+        )
+
+    def hashes(self, sessions: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Yield ``params_hash`` and id of the calls of sessions, in their order."""
+        each = [
+            self._db.execute(
+                "SELECT params_hash, id FROM requests WHERE session = "
+                "(SELECT number FROM sessions WHERE id = ?) ORDER BY id",
+                (session,),
+            )
+            for session in sessions
+        ]
+        yield from heapq.merge(*each, key=lambda row: row[1])
+
+    def ending(self, request_id: str) -> Ending | None:
+        """Return how a call ended."""
+        found = self._db.execute(_ENDING, (request_id,)).fetchone()
+        return Ending(*found) if found else None
+
+    def count(self, wanted: Wanted) -> int:
+        """Return how many calls there are in the sessions wanted, whatever else is."""
+        if wanted.sessions is None:
+            return int(self._db.execute("SELECT count(*) FROM requests").fetchone()[0])
+        return sum(
+            int(
+                self._db.execute(
+                    "SELECT count(*) FROM requests WHERE session = "
+                    "(SELECT number FROM sessions WHERE id = ?)",
+                    (session,),
+                ).fetchone()[0]
+            )
+            for session in wanted.sessions
+        )
+
+    def _where(self, wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
+        terms = ["TRUE"]
+        values: list[Any] = []
+        for term, value in (
+            ("q.source = ?", wanted.source),
+            ("q.method = ?", wanted.method),
+            ("q.started >= ?", wanted.since),
+        ):
+            if value is not None:
+                terms.append(term)
+                values.append(value)
+        if wanted.failed:
+            terms.append(_FAILED)
+        if wanted.host is not None:
+            self._db.create_function("host_is_wanted", 1, _hosts(wanted.host))
+            terms.append("host_is_wanted(q.endpoint)")
+        any_of = []
+        for outcome in wanted.outcomes:
+            if outcome.codes is not None:
+                any_of.append(
+                    "EXISTS (SELECT 1 FROM responses p WHERE p.request = q.number "
+                    "AND p.status_code BETWEEN ? AND ?)"
+                )
+                values += outcome.codes
+            else:
+                any_of.append("q.status = ?")
+                values.append(outcome.status)
+        if any_of:
+            terms.append(f"({' OR '.join(any_of)})")
+        return " AND ".join(terms), tuple(values)
+
+    def _listed(self, row: tuple[Any, ...]) -> Listed:
+        number, id, session, source, started, method, url, status, duration, served_from = row
+        attempts = tuple(
+            Tried(code, size, checksum, bool(complete), truncated)
+            for code, size, checksum, complete, truncated in self._db.execute(_ATTEMPTS, (number,))
+        )
+        return Listed(
+            id, session, source, started, method, url, Status(status), duration, served_from,
+            attempts,
+        )  # fmt: skip
+
+
+def _totals(row: list[Any]) -> Totals:
+    calls, attempts, errors, size = row
+    return Totals(calls, attempts, errors or 0, int(size))
+
+
+def _hosts(pattern: str) -> Any:
+    """Return a function that says whether an endpoint's host matches."""
+    compiled = host_pattern(pattern)
+    known: dict[str, bool] = {}
+
+    def is_wanted(endpoint: str) -> bool:
+        host = host_of(str(endpoint))
+        if host not in known:
+            known[host] = compiled.match(host) is not None
+        return known[host]
+
+    return is_wanted

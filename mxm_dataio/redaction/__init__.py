@@ -1,0 +1,7 @@
+"""What never reaches disk: which names are secret, and what is known to be by its value."""
+
+from __future__ import annotations
+
+from .rules import DEFAULT, PLACEHOLDER, Redaction, Rule
+
+__all__ = ["DEFAULT", "PLACEHOLDER", "Redaction", "Rule"]

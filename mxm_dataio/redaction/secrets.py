@@ -1,0 +1,560 @@
+"""What a session knows to be secret, and how it is kept off the disk wherever it turns up.
+
+Redaction goes by names. But a secret travels: a CSRF token comes as a cookie and goes back in a
+form field of any name, a key stands in a path, an answer repeats what it was asked with. So what
+was once found under a secret name is masked in every place from then on: URLs, headers, bodies,
+messages. Values are held in memory alone, for as long as the session is open.
+
+**The placeholder** is the same for every secret and says nothing about it: a hash of a password
+can be guessed from, and a number would depend on the order in which secrets were met. It is also
+what replay hands out in the secret's place, and what the program then sends back: a request that
+holds it has the same identity as the recorded one, which was masked before it was identified. Two
+secrets in one place are one call, as two keys under one name are. A signed token is replaced by
+a void one, which the program can still read; see :mod:`mxm_dataio.http.tokens`.
+
+**What is known.** Passwords, keys and tokens of eight characters and more, unless they are a word,
+a date or a number below twelve digits: masked everywhere, such a value would take data along. A
+cookie counts as one by its name (``csrftoken``, ``PHPSESSID``) or if it looks drawn by lot, and
+so does a user's name. What the program itself had sent in the clear before a server made a cookie
+of it is the program's own and stays. Signatures, which each call has anew, are known for a while.
+
+**Answers.** A payload is evidence, and its exact bytes are kept, with two exceptions, since a
+leaked key costs more than a changed byte: what stands under the names of
+:mod:`mxm_dataio.redaction.answers`, and a text (by its media type) that holds what is known. These
+are stored masked, marked by the checksum of what came, and framed by their new length, so that
+replay can parse them; content codings are undone and made again. Other bytes that are no text are
+never touched, nor is what is above :data:`LARGEST`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from mmap import mmap
+from typing import Any
+from urllib.parse import unquote
+
+from ..errors import RuleError
+from ..http import tokens
+from ..http.codings import decoded, redone
+from ..http.content import LARGEST as LARGEST
+from ..http.content import Shape, content_headers, opened, shape_of
+from ..http.heads import parse_head
+from ..http.tokens import PLACEHOLDER, collapsed
+from ..models import Failure, Headers
+from ..utils import canonical_json, media_type
+from . import answers
+from .answers import Asked
+from .names import SHORTEST, is_passing, is_plain, looks_drawn
+from .needles import (
+    Needle,
+    Needles,
+    coded,
+    holds,
+    masked,
+    masked_end,
+    masked_wide,
+    needles_of,
+)
+from .rules import Found, Redaction
+
+# Takes the place of a body that can't be looked into.
+UNREAD = PLACEHOLDER.encode("ascii")
+# Bodies up to this are freed of their coding for their names' sake alone.
+_CODED_ORDINARY = 16 << 10
+# Input taken at a time as a body is inflated, and how many members of gzip it may have.
+_STEP, _MEMBERS = 1 << 14, 1024
+_LASTING, _PASSING = 256, 32
+_LONGEST = 8192
+
+_MASK = PLACEHOLDER.encode("ascii")
+# Names of cookies that are secret, whatever they look like.
+_SECRET_COOKIE = re.compile(
+    r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
+)
+_CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
+_CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
+_LINE = re.compile(
+    rb"(?:(?P<first>HTTP/[^ \n]* [^ \r\n]*|[0-9A-Fa-f]{1,7}[^\S\n]*;)"
+    rb"|(?P<name>[^:\s][^:\n]*)(?=:)|)"
+    rb"(?P<value>[^\n]*?)(?=\r?(?:\n|\Z))"
+)
+# Headers by which an answer is read, and in which no secret has a place.
+_FRAMING = frozenset(
+    {b"connection", b"content-encoding", b"content-length", b"content-type", b"transfer-encoding"}
+)
+
+
+class Sent:
+    """What a request sent, without what stands under secret names."""
+
+    def __init__(self, rules: Redaction, url: str, head: bytes, body: bytes) -> None:
+        self._rules = rules
+        self._url = url
+        # The first line has the URL again.
+        self._head = head[head.find(b"\r\n") :]
+        self._body = body
+        self._type = ""
+        if body:
+            self._type, coding = content_headers(parse_head(head)[2])
+            found = opened(body, self._type, coding)
+            self._body = found.content if found is not None else b""
+
+    def holds(self, needles: Iterable[Needle]) -> bool:
+        """Say whether a value is in it, by its needles."""
+        whole = (self._url.encode("utf-8", "surrogatepass"), self._head, self._body)
+        # What redaction costs is for what is there at all.
+        return any(holds(text, needles) for text in whole) and any(
+            holds(text, needles) for text in self._clear
+        )
+
+    @cached_property
+    def _clear(self) -> tuple[bytes, ...]:
+        rules = self._rules
+        url = rules.url(self._url).encode("utf-8", "surrogatepass")
+        return url, rules.head(self._head), rules.body(self._body, self._type)
+
+
+# Returns what a request sent, where it is asked for.
+Clear = Callable[[], Sent]
+
+
+class Secrets:
+    """One session's rules and what they have found. Of any thread.
+
+    Args:
+        rules: the session's.
+        replays: recorded answers are served, with the placeholder in a secret's place.
+    """
+
+    def __init__(self, rules: Redaction, *, replays: bool = False) -> None:
+        self.rules = rules
+        self._replays = replays
+        # What programs make of the placeholder is masked as what they made of the secret was.
+        self._needles = Needles(_LASTING, _PASSING, coded(PLACEHOLDER) if replays else ())
+        # What the program sent in the clear before it was made a cookie.
+        self._own: dict[str, None] = {}
+        # Of the last URL, headers and body: it, without secrets, and what was known then.
+        self._last_url: tuple[str, str, object, object] = ("", "", None, None)
+        self._last_pairs: tuple[Headers, Headers, object, object] = ((), (), None, None)
+        self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
+
+    def renew(self) -> None:
+        """Begin anew in a forked child."""
+        self._needles.renew()
+
+    def under(self, rules: Redaction) -> Secrets:
+        """Return what knows, and learns, the same secrets under other rules: another source's."""
+        made = Secrets(rules, replays=self._replays)
+        made._needles, made._own = self._needles, self._own
+        return made
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def learn(self, found: Found, clear: Clear | None = None) -> None:
+        """Remember a secret, if it can be told from data.
+
+        Args:
+            clear: returns what the program had sent where no secret is to stand.
+        """
+        if not self.rules.values:
+            return
+        passing = is_passing(found.name)
+        for value in _readings(found.value):
+            token = tokens.parsed(value)
+            if token is not None and token.signature == PLACEHOLDER:
+                continue
+            if token is not None and _tellable(found, token.signature):
+                # What it says stays; its signature alone may be sent too.
+                value = token.signature
+            if not self._needles.known(value, passing=passing) and _tellable(found, value):
+                self._learn(found, value, passing, clear)
+
+    def _learn(self, found: Found, value: str, passing: bool, clear: Clear | None) -> None:
+        cookie = found.place == "cookie"
+        if value == PLACEHOLDER or (cookie and value in self._own):
+            return
+        needles = needles_of(value)
+        if cookie and clear is not None and clear().holds(needles):
+            self._own[value] = None
+            if len(self._own) > _LASTING:
+                self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
+            return
+        self._needles.add(value, needles, passing=passing)
+
+    # -- masking -----------------------------------------------------------------------------
+
+    def mask(self, data: bytes) -> bytes:
+        """Return bytes that a program sent or said without the values that are known."""
+        return collapsed(self._mask(data))
+
+    def _mask(self, data: bytes) -> bytes:
+        """Return bytes without the values that are known."""
+        if not self.version:
+            return data
+        near = self._needles.near(data)
+        if near:
+            data = masked(data, near, _MASK)
+        if b"\0" in data:
+            near = self._needles.near(data.replace(b"\0", b""))
+            data = masked_wide(data, near, PLACEHOLDER)
+        return data
+
+    def mask_text(self, text: str) -> str:
+        """Return text that a program sent or said without the values that are known."""
+        if not self.version and tokens.MARK not in text:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        clean = self.mask(data)
+        if clean is data:
+            return text
+        try:
+            return clean.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            # A value in Latin-1 may end with what is the first byte of a character here.
+            return clean.decode("utf-8", "replace")
+
+    def url(self, url: str) -> str:
+        """Return a URL without secrets, and remember them."""
+        version, epoch = self.version, self._needles.epoch
+        last = self._last_url
+        if last[0] == url and last[3] is epoch:
+            if last[2] is version:
+                return last[1]
+            clean = last[1]
+        else:
+            clean = self.rules.url(url, self.learn)
+            version = self.version
+        clean = self.mask_text(clean)
+        self._last_url = (url, clean, version, epoch)
+        return clean
+
+    def text(self, text: str) -> str:
+        """Return a message without secrets."""
+        return self.mask_text(self.rules.text(text, self.learn))
+
+    def shown(self, url: str) -> str:
+        """Return a URL for a message, without secrets."""
+        return self.mask_text(self.rules.shown(url, self.learn))
+
+    def about(
+        self, url: str, headers: Headers = (), body: bytes | None = None
+    ) -> Callable[[str], str]:
+        """Return what takes the secrets of a request from texts about it, and remember them.
+
+        A failed request may have gone nowhere, and be none that could: its URL or a header is
+        what the text is about.
+        """
+        clean = self.shown(url)
+        forms = dict(zip(_quoted(url), _quoted(clean), strict=True)) if clean != url else {}
+        with contextlib.suppress(RuleError):
+            for (_, before), (_, after) in zip(headers, self.pairs(headers), strict=True):
+                if after != before:
+                    forms[repr(before)] = repr(after)
+                    forms[repr(before.encode("latin-1", "replace"))] = repr(after.encode())
+            if body and len(body) <= LARGEST:
+                self.body(body, *content_headers(headers))
+        longest = sorted(forms, key=len, reverse=True)
+
+        def clean_text(text: str) -> str:
+            for form in longest:
+                text = text.replace(form, forms[form])
+            return self.text(text)
+
+        return clean_text
+
+    def failure(self, failure: Failure | None) -> Failure | None:
+        """Return a failure without the values that are known: some only since it was met."""
+        if failure is None or not self.version:
+            return failure
+        message = self.mask_text(failure.message)
+        return replace(failure, message=message, data=self._json(failure.data))
+
+    def head(self, head: bytes) -> bytes:
+        """Return a request's head without secrets, and remember them."""
+        return collapsed(self.lines(self.rules.head(head, self.learn)))
+
+    def answer_head(self, head: bytes, clear: Clear) -> bytes:
+        """Return an answer's head without secrets, and remember them.
+
+        Args:
+            clear: returns the request's texts, without what stands under secret names.
+        """
+        sent: list[Sent] = []
+
+        def once() -> Sent:
+            if not sent:
+                sent.append(clear())
+            return sent[0]
+
+        return self.lines(self.rules.head(head, lambda found: self.learn(found, once)))
+
+    def lines(self, lines: bytes) -> bytes:
+        """Return lines of HTTP without the values that are known, and as well formed as they were.
+
+        A server can have anything taken for a secret, and other answers are to stay readable.
+        """
+        if self._mask(lines) is lines:
+            return lines
+        return _LINE.sub(self._line, lines)
+
+    def _line(self, match: re.Match[bytes]) -> bytes:
+        first, name, value = match["first"] or b"", match["name"] or b"", match["value"]
+        if name.strip(b" \t").lower() in _FRAMING:
+            return match.group()
+        return first + self._mask(name) + self._mask(value)
+
+    def document(self, document: bytes) -> str:
+        """Return a JSON document without the values that are known."""
+        clean = self.mask(document)
+        if clean is document:
+            return document.decode("utf-8")
+        try:
+            return canonical_json(self._json(json.loads(document))).decode("utf-8")
+        except RecursionError:
+            return clean.decode("utf-8", "replace")
+
+    def _json(self, value: Any) -> Any:
+        """Return a JSON value whose texts are without them."""
+        if isinstance(value, str):
+            return self.mask_text(value)
+        if isinstance(value, list):
+            return [self._json(item) for item in value]
+        if isinstance(value, dict):
+            return {self.mask_text(name): self._json(item) for name, item in value.items()}
+        return value
+
+    def clear(self, url: str, head: bytes, body: bytes) -> Sent:
+        """Return what a request sent, without what stands under secret names."""
+        return Sent(self.rules, url, head, body)
+
+    @property
+    def version(self) -> object:
+        """What is another object once more is known; ``None`` as long as nothing is."""
+        return self._needles.version if self.rules.values else None
+
+    @property
+    def learned(self) -> str:
+        """An id that sorts behind those of calls that began before the last was found."""
+        return self._needles.learned if self.rules.values else ""
+
+    def pairs(self, pairs: Headers) -> Headers:
+        """Return a request's headers without secrets, and remember them."""
+        # Most calls of a program have the same.
+        version, epoch = self.version, self._needles.epoch
+        last = self._last_pairs
+        if last[0] == pairs and last[3] is epoch:
+            if last[2] is version:
+                return last[1]
+            clean = last[1]
+        else:
+            clean = self.rules.header_pairs(pairs, self.learn)
+            version = self.version
+        if version or any(tokens.MARK in value for _, value in clean):
+            clean = tuple([(name, self.mask_text(value)) for name, value in clean])
+        if clean == pairs:
+            clean = pairs
+        self._last_pairs = (pairs, clean, version, epoch)
+        return clean
+
+    def params(self, url: str, params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return decoded parameters of a URL without secrets, and remember them."""
+        pairs = self.rules.params(url, params, self.learn)
+        return [(name, self.mask_text(value)) for name, value in pairs]
+
+    def body(self, body: bytes, content_type: str, coding: str = "") -> bytes:
+        """Return a request's body without secrets, and remember them.
+
+        Under its content coding; a body that can't be looked into is all secret.
+        """
+        last = self._last_body
+        if last[0] is body and last[1] == (content_type, coding) and last[3] is self.version:
+            return last[2]
+        found = opened(body, content_type, coding)
+        if found is None:
+            version = self.version
+            clean = UNREAD if self.rules.names or self.rules.rules else body
+        else:
+            clean = self.rules.body(found.content, content_type, self.learn)
+            version = self.version
+            clean = self.mask(clean)
+            if found.coding:
+                clean = body if clean == found.content else redone(found.coding, clean)
+        self._last_body = (body, (content_type, coding), clean, version)
+        return clean
+
+    def knows(self, value: str) -> bool:
+        """Say whether a value is known, or is what replay hands out for one."""
+        return value == PLACEHOLDER or self.mask_text(value) != value
+
+    def counted(self, body: bytes, content_type: str, coding: str = "") -> tuple[bytes, str]:
+        """Return a request's body as it identifies, and the coding that it still is under.
+
+        Without what is known to be secret; what stands under secret names leaves the identity by
+        these.
+        """
+        found = opened(body, content_type, coding)
+        # What the body holds is learned from this.
+        clean = self.body(body, content_type, coding)
+        if found is None or not found.whole:
+            return body, coding
+        if self.rules.rules or shape_of(found.content, content_type) is Shape.FORM:
+            # By rules values change, and in forms by what stands beside them.
+            again = opened(clean, content_type, coding) if found.coding else None
+            clean = again.content if again is not None else clean
+            return clean, "" if found.coding else coding
+        # By names alone the document is that of the body as it was.
+        return self.mask(found.content), "" if found.coding else coding
+
+    def holds(self, data: bytes | mmap) -> bool:
+        """Say whether bytes or a mapped file may hold what is known."""
+        if not self.version:
+            return False
+        return (isinstance(data, bytes) and b"\0" in data) or bool(self._needles.near(data))
+
+    def looks_into(self, size: int, method: str, url: str) -> bool:
+        """Say whether an answer's body may hold a secret, by what is known before it is read."""
+        return bool(self.version) or self._may_name(size, Asked(method, url))
+
+    def _may_name(self, size: int, asked: Asked) -> bool:
+        """Say whether an answer's body is looked into for names of secrets."""
+        if not self.rules.tokens or size > answers.LARGEST:
+            return False
+        if size <= answers.ORDINARY or asked.by_place:
+            return True
+        return asked.login and size <= 4 * answers.ORDINARY
+
+    def answer_body(
+        self, content: bytes, head: bytes, method: str, url: str, *, cut: bool = False
+    ) -> bytes:
+        """Return an answer's body without secrets, under its content coding.
+
+        The same object, where there is none in it.
+
+        Args:
+            cut: it is the beginning of one, which may end within a secret.
+        """
+        asked = Asked(method, url)
+        named = self._may_name(len(content), asked)
+        if (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None:
+            # Large ones are undone only where there is something to look for.
+            named = named and (len(content) <= _CODED_ORDINARY or asked.login)
+            if not (named or self.version):
+                return content
+        else:
+            named = named and self.rules.looks_for(content, asked)
+            if not (cut or named or self.holds(content)):
+                return content
+        fields = {name.lower(): value for name, value in parse_head(head)[2]}
+        media = media_type(fields.get("content-type", ""))
+        coding = fields.get("content-encoding", "").strip().lower()
+        if coding in ("", "identity"):
+            coding = ""
+        if not named and not is_text(media, content):
+            return content
+        plain = _decoded(content, coding) if coding else content
+        if plain is None:
+            return content
+        clean = plain
+        if named and len(plain) <= answers.LARGEST:
+            clean = self.rules.answer(plain, asked, self.learn)
+        if is_text(media, plain):
+            clean = self._mask(clean)
+            if cut:
+                clean = masked_end(clean, self._needles, _MASK)
+        if clean == plain:
+            return content
+        return redone(coding, clean) if coding else clean
+
+
+def is_text(media: str, content: bytes) -> bool:
+    """Say whether a body is text: by its media type, without one by its looks."""
+    if not media:
+        return b"\0" not in content[:1024]
+    return media.startswith("text/") or any(kind in media for kind in _TEXTS)
+
+
+# -- what is known ---------------------------------------------------------------------------
+
+
+def _tellable(found: Found, value: str) -> bool:
+    """Say whether a value is secret enough to be told from data."""
+    if not SHORTEST <= len(value) <= _LONGEST:
+        return False
+    if is_plain(value):
+        return False
+    if found.place == "cookie":
+        # It may be the server's choice: words alone are data, lest it has a part of a protocol
+        # masked (``application/json``) in whatever the session records from then on.
+        named = _SECRET_COOKIE.search(found.name) is not None
+        return looks_drawn(value, 1 if named else SHORTEST)
+    return found.name != "user" or found.place != "userinfo" or looks_drawn(value)
+
+
+def _quoted(url: str) -> list[str]:
+    """Return a URL as a message may have it: whole, from its path on, and escaped as by repr."""
+    target = url[max(url.find("/", url.find("//") + 2), 0) :]
+    return [url, repr(url)[1:-1], target, repr(target)[1:-1]]
+
+
+def _readings(value: str) -> Iterator[str]:
+    """Yield a value as it stands, and as it reads where it was percent-encoded for its place."""
+    yield value
+    for _ in range(2):
+        plain = unquote(value)
+        if plain == value:
+            break
+        value = plain
+        yield value
+
+
+# -- content codings -------------------------------------------------------------------------
+
+
+def _decoded(content: bytes, coding: str) -> bytes | None:
+    """Return a body without its content coding, if it can be undone and made again."""
+    bits = _CODINGS.get(coding)
+    if bits is None:
+        return decoded(content, coding, LARGEST) if len(content) <= answers.LARGEST else None
+    for width in (bits, -15) if coding == "deflate" else (bits,):
+        with contextlib.suppress(zlib.error):
+            return _inflated(content, width)
+    return None
+
+
+def _inflated(content: bytes, width: int) -> bytes | None:
+    """Return what a body inflates to, all members of gzip's; ``None`` if that is too much.
+
+    Raises:
+        zlib.error: it is not of this coding.
+    """
+    plain = bytearray()
+    at = members = 0
+    decoder = zlib.decompressobj(width)
+    while at < len(content):
+        # In steps, since what is behind a member is copied for each.
+        step = content[at : at + _STEP]
+        room = LARGEST + 1 - len(plain)
+        try:
+            plain += decoder.decompress(step, room)
+        except zlib.error:
+            if not members:
+                raise
+            # What follows a member and is none is passed over, as urllib3 does.
+            break
+        if len(plain) > LARGEST or members > _MEMBERS:
+            return None
+        at += len(step) - len(decoder.unused_data) - len(decoder.unconsumed_tail)
+        if decoder.eof:
+            if width != _CODINGS["gzip"]:
+                break
+            members += 1
+            decoder = zlib.decompressobj(width)
+    return bytes(plain)

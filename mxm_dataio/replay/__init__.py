@@ -1,0 +1,1 @@
+"""Which stored answer a call gets."""

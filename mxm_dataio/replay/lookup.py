@@ -1,0 +1,255 @@
+"""Which stored answer a call gets.
+
+Of the source's recorded calls with the same identity, from sessions not after the as-of: those of
+the newest session, in their order, the last again at the end. One session can be pinned.
+
+**What was learned late.** A value that was found to be secret after it was sent is masked in the
+recorded call, and in replay the program sends it before it can be known, too. So where no call is
+found, one will do that has :data:`~mxm_dataio.http.tokens.LATE` in the place of a value that looks
+drawn by lot. What is taken for the secret is to turn out as one before the session ends: if it does
+not, the wrong call may have answered, and that is a miss; see :meth:`Lookup.unproved`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from .. import mutex
+from ..errors import NearMiss
+from ..http.tokens import LATE, PLACEHOLDER
+from ..identity import Identity, base_of
+from ..ingest.late import filled
+from ..models import Exchange, Exhausted, Request
+from ..storage.backend import Keeping
+from ..storage.catalog.catalog import Following
+from ..utils import as_of_bound, parse_instant
+from .nearest import nearest
+from .read_ahead import Ahead
+from .turns import Places, Served
+
+# Recorded calls looked at for the nearest to a miss.
+_CANDIDATES = 200
+
+
+class Lookup:
+    """Finds answers for one session, and remembers which it has given.
+
+    Args:
+        store: where to look.
+        source: the session's.
+        as_of: the latest as-of that counts, in stored form; ``None`` for all.
+        root_id: the one recorded session to look in.
+        exhausted: what follows the last recorded answer of a call.
+        latest: always the last recorded answer, as ``auto`` wants it, not one after the other.
+    """
+
+    def __init__(
+        self,
+        store: Keeping,
+        source: str,
+        *,
+        as_of: str | None = None,
+        root_id: str | None = None,
+        exhausted: Exhausted = Exhausted.REPEAT,
+        latest: bool = False,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._bounded = as_of is not None
+        self._bound = as_of_bound(as_of) if as_of else "~"
+        self._root_id = root_id
+        self._exhausted = exhausted
+        self._latest = latest
+        self._served, self._settled = Places({}, {})
+        self._answered = 0
+        self._shared: Served | None = None
+        self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
+        # Recorded calls with a value that was learned late; what stood in its place, by call.
+        self._late: list[Request] | None = None
+        self._taken: dict[tuple[str, str], Request] = {}
+
+    def share(self, shared: Served) -> None:
+        """Serve calls in turns with other processes from now on.
+
+        Raises:
+            StoreError: what is shared can't be read or written.
+        """
+        with mutex.lock:
+            if self._shared is None and not self._latest:
+                places = shared.join(self._source, Places(self._served, self._settled))
+                self._served, self._settled = places
+                self._shared = shared
+
+    def find(self, identity: Identity) -> tuple[Exchange | None, float]:
+        """Return the exchange that answers a call, and when its source last confirmed it.
+
+        The instant is in seconds since the epoch.
+        """
+        found = self._find(identity)
+        return self._resolve(found) if found is not None else (None, 0.0)
+
+    def nearest(self, identity: Identity) -> tuple[NearMiss, ...]:
+        """Return the recorded calls that come closest to one that was not found."""
+        catalog = self._store.catalog
+        candidates = catalog.with_hash(identity.params_hash(), _CANDIDATES)
+        candidates += catalog.similar(self._source, identity.endpoint, _CANDIDATES)
+        return nearest(
+            identity.document().decode("utf-8"),
+            candidates,
+            source=self._source,
+            bound=self._bound if self._bounded else None,
+            headers=identity.all_headers,
+        )
+
+    def _find(self, identity: Identity) -> Exchange | None:
+        if self._latest:
+            return self._look_up(identity, identity.params_hash())
+        document = identity.document()
+        base = hashlib.sha256(document).hexdigest()
+        with mutex.lock:
+            masked = bool(self._twins(identity, document))
+            if self._shared is None:
+                return self._next(identity, base, masked)
+            with self._shared.turn():
+                exchange = self._next(identity, base, masked)
+                if exchange is not None:
+                    request = exchange.request
+                    settled = self._settled.get(request.params_hash)
+                    self._shared.note(self._source, request.params_hash, request.id, settled)
+            return exchange
+
+    def _next(self, identity: Identity, base: str, masked: bool) -> Exchange | None:
+        """Return the call that is next to answer, and take note that it has."""
+        while True:
+            answered = self._answered
+            found = None if masked else self._ahead.find(identity, base, self._served)
+            if found is not None and self._settles(found):
+                exchange: Exchange | None = self._store.decoded(found)
+            else:
+                found, exchange = None, self._look_up(identity, base)
+            # Else a call that a signal's handler or a finalizer has made amid this one has it.
+            if answered == self._answered:
+                break
+        if exchange is not None:
+            request = exchange.request
+            self._answered += 1
+            self._served[request.params_hash] = request.id
+            self._ahead.answered(request.id, ahead=found is not None)
+        return exchange
+
+    def _settles(self, found: Following) -> bool:
+        """Settle which session answers a hash; say whether it is this call's."""
+        place = found.as_of, found.root_id
+        return self._settled.setdefault(found.params_hash, place) == place
+
+    def _look_up(self, identity: Identity, base: str, twins: Sequence[str] = ()) -> Exchange | None:
+        store = self._store
+        variants = store.catalog.variants(self._source, base)
+        counting = {identity.counting(names) for names in variants}
+        hashes = sorted(identity.params_hash(names) for names in counting)
+        if (plain := identity.counting(())) not in counting:
+            hashes.append(identity.params_hash(plain) if plain else base)
+        twins = [] if self._latest else self._twins(identity, identity.document())
+        place: tuple[str, str] | None = None
+        params_hash = base
+        with mutex.lock:
+            for candidate in (*hashes, *twins):
+                found = self._place(candidate)
+                if found is not None and (place is None or found > place):
+                    place, params_hash = found, candidate
+            if place is None and not self._latest:
+                params_hash = self._late_hash(identity)
+                place = self._place(params_hash) if params_hash else None
+            if place is None:
+                return None
+            root_id = place[1]
+            if self._latest:
+                return store.last(self._source, params_hash, root_id)
+            after = self._served.get(params_hash, "")
+            exchange = store.nth(self._source, params_hash, root_id, after)
+            if twins:
+                others = self._others(root_id, {*hashes, *twins} - {params_hash})
+                exchange = self._first([exchange, *others])
+            if exchange is None and after and self._exhausted is Exhausted.REPEAT:
+                exchange = store.exchange(after)
+            return exchange
+
+    def _others(self, root_id: str, hashes: Iterable[str]) -> Iterator[Exchange | None]:
+        """Yield the next calls with other hashes, which are the same call all the same."""
+        for params_hash in hashes:
+            after = self._served.get(params_hash, "")
+            yield self._store.nth(self._source, params_hash, root_id, after)
+
+    def _first(self, found: Iterable[Exchange | None]) -> Exchange | None:
+        """Return the exchange that was recorded first; ids end in a number, or are as long."""
+        there = [exchange for exchange in found if exchange is not None]
+        return min(there, key=lambda one: (len(one.request.id), one.request.id), default=None)
+
+    def _twins(self, identity: Identity, document: bytes) -> list[str]:
+        """Return the hashes of recorded calls that are this one, masked late."""
+        if PLACEHOLDER.encode("ascii") not in document:
+            return []
+        return [
+            request.params_hash
+            for request in self._recorded_late()
+            if request.identity.replace(LATE, PLACEHOLDER)
+            == identity.document(base_of(request.identity)[1]).decode("utf-8")
+        ]
+
+    def _recorded_late(self) -> list[Request]:
+        """Return recorded calls with a value that was learned late, one for each hash."""
+        if self._late is None:
+            catalog = self._store.catalog
+            found = catalog.with_text(self._source, LATE, self._bound, _CANDIDATES)
+            self._late = list({request.params_hash: request for request in found}.values())
+        return self._late
+
+    def _late_hash(self, identity: Identity) -> str:
+        """Return the hash of a recorded call that is this one but for what was learned late."""
+        for request in self._recorded_late():
+            document = identity.document(base_of(request.identity)[1]).decode("utf-8")
+            values = filled(request.identity, document)
+            if values is not None:
+                self._taken.update({(request.params_hash, value): request for value in values})
+                return request.params_hash
+        return ""
+
+    def unproved(self, proved: Callable[[str], bool]) -> list[Request]:
+        """Return the recorded calls that answered for a value that was taken for a secret.
+
+        Args:
+            proved: says whether a value has turned out to be one.
+        """
+        return [request for (_, value), request in self._taken.items() if not proved(value)]
+
+    def _place(self, params_hash: str) -> tuple[str, str] | None:
+        if self._root_id is not None:
+            held = self._store.last(self._source, params_hash, self._root_id)
+            return (held.request.as_of, self._root_id) if held else None
+        if self._latest:
+            return self._store.catalog.newest(self._source, params_hash, self._bound)
+        # Which session answers is settled at the first call, so that a recording that goes on
+        # beside the replay can't change it half-way.
+        place = self._settled.get(params_hash)
+        if place is None:
+            place = self._store.catalog.newest(self._source, params_hash, self._bound)
+            if place is not None:
+                self._settled[params_hash] = place
+        return place
+
+    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:
+        """Return the exchange that holds the bytes, and when its source last confirmed them."""
+        held: Exchange | None = exchange
+        confirmed: float | None = None
+        led: set[str] = set()
+        while held is not None:
+            if confirmed is None and (held.responses or held.request.failure):
+                confirmed = parse_instant(held.request.started_at)
+            source = held.request.served_from
+            if not source:
+                break
+            # A store from elsewhere may lead in a circle, in which nothing holds the bytes.
+            held = self._store.exchange(source) if source not in led else None
+            led.add(source)
+        return held, confirmed or 0.0

@@ -1,0 +1,81 @@
+"""The error of a call that replay does not find, and of one that the program swallowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import NearMiss, ReplayMissError
+from ..models import Request, Response
+
+
+def miss_error(
+    method: str, url: str, params_hash: str, where: str, near: tuple[NearMiss, ...]
+) -> ReplayMissError:
+    """Return the error that says what was asked, what comes closest, and what to do.
+
+    Args:
+        url: redacted.
+        where: what was searched, in words.
+        near: recorded calls, the closest first.
+    """
+    lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
+    if near:
+        lines.append("nearest recorded calls:")
+    for one in near:
+        lines.append(f"  {one.method} {one.url}  [{one.request_id}]")
+        why = one.differences or (
+            "the same call; it was recorded fewer times than it is asked for, or in "
+            "another session",
+        )
+        lines += [f"    - {difference}" for difference in why]
+    if not near:
+        lines.append("nothing is recorded that resembles it")
+    lines.append(
+        "record it (mode='record', or mode='auto' to fetch only what is missing), or leave "
+        "out what changes from run to run with ignore_params=[…]"
+    )
+    return ReplayMissError(
+        "\n".join(lines), method=method, url=url, params_hash=params_hash, nearest=near
+    )
+
+
+def ended_early(method: str, response: Response) -> ReplayMissError:
+    """Return the error of a program that reads on where a recorded body ends, and is not whole."""
+    url, size = response.url, response.size
+    if response.truncated:
+        text = (
+            f"{method} {url}: {size} bytes of this body were recorded (max_body), and "
+            f"{size + response.truncated} came; there is no more to replay: record it again with "
+            "a larger max_body, or read no further"
+        )
+    else:
+        text = (
+            f"{method} {url}: the recorded program read {size} bytes of this body and "
+            "broke off; there is no more to replay: record it again, reading to the end"
+        )
+    return ReplayMissError(text, method=method, url=url)
+
+
+def doubtful(request: Request) -> ReplayMissError:
+    """Return the error of a call that was answered as if a value in it were the recorded secret."""
+    return ReplayMissError(
+        f"{request.method} {request.url} [{request.id}] answered a call with another value in the "
+        "place of what was found to be a secret as it was recorded, and this value was not: it "
+        "may be another call's answer; record it again",
+        method=request.method,
+        url=request.url,
+        params_hash=request.params_hash,
+    )
+
+
+def swallowed(misses: Sequence[ReplayMissError]) -> ReplayMissError:
+    """Return the error for a session in which calls were missed and the program went on."""
+    first, count = misses[0], len(misses)
+    return ReplayMissError(
+        f"{count} call{'s were' if count > 1 else ' was'} not in the recording and the "
+        f"program went on without; the first:\n{first}",
+        method=first.method,
+        url=first.url,
+        params_hash=first.params_hash,
+        nearest=first.nearest,
+    )

@@ -1,0 +1,279 @@
+"""What ``run`` is asked to do: its options, and the program.
+
+The program waits for this, so it loads little: what settings there are is looked at by
+:mod:`.attendant`, and before the program only where there is something to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..process import AS_OF, AUTO, DEFAULTS, PREFIX, RUN, SESSION, SOURCE, default_root, say
+
+TYPE_CHECKING = False  # see the package's __init__
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+MISUSED = 2
+# Option → what stands for its value, if it has one, and help.
+_OPTIONS = {
+    "--source": ("NAME", "data source; by default the program's name"),
+    "--root": ("DIR", "folder of the store"),
+    "--mode": ("MODE", "record (default), replay, auto, off, once"),
+    "--as-of": ("DATE", "date the data stand for; in replay the latest that counts"),
+    "--session": ("ID", "replay exactly this session; its id may be cut short"),
+    "--allow-host": ("HOST", "host that replay's uncaptured connections may reach; repeatable"),
+    "--require-full-coverage": ("", "exit 1 if anything went past capture"),
+    "--no-stdlib": ("", "leave out http.client and urllib.request"),
+    "--durability": ("WHAT", "process (default) or power: what each call survives"),
+    "--max-body": ("BYTES", "keep so much of an answer's body"),
+    "--quiet": ("", "print no summary"),
+    "--json": ("", "print the summary as one line of JSON"),
+}  # fmt: skip
+_SHORT = {"-q": "--quiet"}
+_NAME = "mxm-dataio run"
+_USAGE = f"usage: {_NAME} [options] (script.py | -m module | -c code | -- command) ARGS"
+_HELP = """
+Run a program, unchanged, and record the calls that it and the Python processes it starts make,
+or replay them. The program's exit status is passed on.
+"""
+_MORE = """
+Examples:
+  mxm-dataio run --source prices scraper.py 2025-10-07
+  mxm-dataio run --mode replay -m package.tool --flag
+  mxm-dataio run -- ./nightly.sh
+
+Exit status 1 also stands for a replay in which a call was missed, and for coverage that is not full
+where that is required; 2 for a run that could not start."""
+
+
+class Options:
+    """The options, as they were given.
+
+    Attributes:
+        values: by name, without the dashes; those that may be repeated as lists.
+        flags: those that have no value.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.allowed_hosts: list[str] = []
+        self.flags: set[str] = set()
+
+    def get(self, name: str) -> str | None:
+        """Return the value of an option."""
+        return self.values.get(name)
+
+    @property
+    def quiet(self) -> bool:
+        """No summary is to be printed."""
+        return "quiet" in self.flags
+
+    @property
+    def json(self) -> bool:
+        """The summary is to be JSON."""
+        return "json" in self.flags
+
+    @property
+    def full(self) -> bool:
+        """Coverage has to be full."""
+        return "require-full-coverage" in self.flags
+
+
+class Program:
+    """What is to run.
+
+    Attributes:
+        label: the script, ``-m module`` or command, without its arguments.
+        path: the executable.
+        arguments: its own name first.
+        python: it is a program of this interpreter's.
+    """
+
+    def __init__(self, label: str, path: str, arguments: Sequence[str], *, python: bool) -> None:
+        self.label = label
+        self.path = path
+        self.arguments = list(arguments)
+        self.python = python
+
+
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        mode: ``record``, ``replay``, ``auto`` or ``off``.
+        settings: of the program's sessions, as JSON has them; the root at least.
+        as_of, session: the arguments of an ``IngestSession``.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        source: str,
+        settings: dict[str, Any],
+        *,
+        as_of: str | None = None,
+        session: str | None = None,
+    ) -> None:
+        self.mode = mode
+        self.source = source
+        self.settings = settings
+        self.as_of = as_of
+        self.session = session
+
+
+# -- the command line --------------------------------------------------------------------------
+
+
+def parse(arguments: Sequence[str]) -> tuple[Options, Program]:
+    """Return the options of a command line, and the program behind them.
+
+    Raises:
+        SystemExit: help was asked for, or it can't be understood; that was printed.
+    """
+    options = Options()
+    at = 0
+    while at < len(arguments):
+        word = arguments[at]
+        if word in ("--", "-") or not word.startswith("-") or word[:2] in ("-m", "-c"):
+            break
+        name, equals, value = word.partition("=")
+        name = _SHORT.get(name, name)
+        if name in ("-h", "--help"):
+            _help()
+        if name not in _OPTIONS:
+            _misused(f"no such option: {name}{_nearest(name)}")
+        at += 1
+        if not _OPTIONS[name][0]:
+            if equals:
+                _misused(f"{name} takes no value")
+            options.flags.add(name[2:])
+            continue
+        if not equals:
+            if at == len(arguments):
+                _misused(f"{name} needs a value: {_OPTIONS[name][0]}")
+            value = arguments[at]
+            at += 1
+        if name == "--allow-host":
+            options.allowed_hosts.append(value)
+        else:
+            options.values[name[2:]] = value
+    return options, _program(arguments[at:])
+
+
+def _program(words: Sequence[str]) -> Program:
+    first, *rest = words or ("",)
+    if first == "--":
+        if not rest or not rest[0]:
+            _misused("name a command behind the --")
+        return Program(rest[0], rest[0], rest, python=False)
+    if first in ("-m", "-c") and not rest:
+        _misused(f"name what to run behind {first}")
+    if not first:
+        _misused("name a program to run")
+    name, flags, _ = interpreter(sys.orig_argv)
+    return Program(label_of(words), sys.executable, (name, *flags, *words), python=True)
+
+
+def label_of(words: Sequence[str]) -> str:
+    """Return what an interpreter runs by these words, without arguments."""
+    first, *rest = words or ("-",)
+    if first[:2] == "-m":
+        return f"-m {first[2:] or ''.join(rest[:1])}"
+    return "-c" if first[:2] == "-c" else first
+
+
+def interpreter(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """Return name and options with which an interpreter was called, and the words behind them."""
+    flags: list[str] = []
+    before: list[str] = []
+    at = 1
+    while at < len(arguments):
+        word = arguments[at]
+        if not word.startswith("-") or word in ("-", "--"):
+            break
+        at += 1
+        takes = word == "--check-hash-based-pycs"
+        if not word.startswith("--"):
+            # Letters may stand together; behind one of these comes its value.
+            ends = next((i for i, letter in enumerate(word) if letter in "mcWX"), 0)
+            if ends and word[ends] in "mc":
+                flags += [word[:ends]] * (ends > 1)
+                before = [f"-{word[ends:]}"]
+                break
+            takes = ends > 0 and ends == len(word) - 1
+        flags.append(word)
+        if takes:
+            flags += arguments[at : at + 1]
+            at += 1
+    return arguments[0], flags, [*before, *arguments[at:]]
+
+
+def _help() -> NoReturn:
+    short = {name: f"{letter}, " for letter, name in _SHORT.items()}
+    lines = [
+        f"  {short.get(name, '')}{name} {value}".rstrip().ljust(27) + help
+        for name, (value, help) in _OPTIONS.items()
+    ]
+    print("\n".join([_USAGE, _HELP, *lines, "  -h, --help".ljust(27) + "print this", _MORE]))
+    raise SystemExit(0)
+
+
+def _misused(why: str) -> NoReturn:
+    say(f"error: {why}\n{_USAGE}\nTry '{_NAME} --help'.")
+    raise SystemExit(MISUSED)
+
+
+def _nearest(name: str) -> str:
+    import difflib  # for an error alone
+
+    found = difflib.get_close_matches(name, list(_OPTIONS), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+# -- what is to be done ------------------------------------------------------------------------
+
+
+def plain(options: Options, program: Program) -> Plan | None:
+    """Return the plan, if the command line tells all; else it is for :mod:`.attendant` to say.
+
+    It is, for a program that is to be recorded, with nothing in the environment but where to.
+    """
+    if any(name not in ("source", "root") for name in options.values):
+        return None
+    if any(name.startswith(PREFIX) and name not in _SIMPLE for name in os.environ):
+        return None
+    root = options.get("root") or os.environ.get(f"{PREFIX}ROOT") or default_root(os.environ)
+    settings: dict[str, Any] = {**DEFAULTS, "root": absolute(root)}
+    if "no-stdlib" in options.flags:
+        settings["stdlib"] = False
+    if options.allowed_hosts:
+        settings["allowed_hosts"] = options.allowed_hosts
+    source = options.get("source") or os.environ.get(SOURCE)
+    return Plan("record", source or default_source(program.label), settings)
+
+
+_SIMPLE = frozenset({f"{PREFIX}ROOT", SOURCE, AUTO, RUN})
+
+
+def absolute(path: str) -> str:
+    """Return a path that stays what it is when the program goes to another folder."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def argument(options: Options, name: str) -> str | None:
+    """Return an argument of the sessions' from the command line, else from the environment."""
+    variable = {"source": SOURCE, "as-of": AS_OF, "session": SESSION}[name]
+    return options.get(name) or os.environ.get(variable) or None
+
+
+def default_source(program: str) -> str:
+    """Return the name of a source after the program that calls it: its own, without an ending."""
+    name = program.removeprefix("-m ")
+    if name == program:
+        folder, base = os.path.split(name.rstrip("/"))
+        base = os.path.splitext(base)[0]
+        name = os.path.basename(folder) if base == "__main__" else base
+    return name.removesuffix(".__main__").strip("-") or "program"

@@ -1,0 +1,132 @@
+"""What a session asks of the place where its calls are kept: a root's store, or a cassette."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ..models import Exchange, Request, Response, Session, Unseen
+from .catalog.catalog import Following
+from .entries import Entry
+from .payloads.folder import Spool
+
+# Takes a call, and what returns payloads that it does not have itself by checksum and size.
+Amend = Callable[[Entry, Callable[[str, int], bytes | None]], Entry]
+
+
+class Finding(Protocol):
+    """Finds calls; what of :class:`mxm_dataio.storage.catalog.catalog.Catalog` a look-up needs."""
+
+    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
+        """Return the header names that stored answers of this call vary on."""
+
+    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call."""
+
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+
+    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
+        """Return a source's latest calls, those of the endpoint first."""
+
+    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
+        """Return calls of any source and date with this hash."""
+
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+
+
+class Keeping(Protocol):
+    """Takes the calls of sessions, and finds those that were kept.
+
+    Attributes:
+        root: the folder, or the file; for messages.
+        readonly: takes nothing.
+        amend: changes calls on their way to their place, if set; see :mod:`mxm_dataio.ingest.late`.
+        bare: payloads from before a change, which could not be removed.
+    """
+
+    root: Path
+    readonly: bool
+    amend: Amend | None
+    bare: list[Path]
+
+    @property
+    def catalog(self) -> Finding:
+        """What finds calls."""
+
+    def spool(self, limit: int) -> Spool:
+        """Return an empty spool."""
+
+    def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
+        """Take a call's payload, or put it into ``held``."""
+
+    def append(self, entry: Entry) -> None:
+        """Record a call whose payloads were taken."""
+
+    def begin(self, session: Session) -> None:
+        """Note a session that starts."""
+
+    def settle(self) -> None:
+        """Have all that was recorded in its place."""
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return the calls of a session that are in their place and came there first."""
+
+    def end(self, session: Session, *, settled: bool = True) -> None:
+        """Note a session that ended."""
+
+    def jot(self, session_id: str, line: bytes) -> None:
+        """Keep a line of coverage with a session that is under way."""
+
+    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was noted with a session that is under way, but for one process's notes."""
+
+    def lost(self) -> list[str]:
+        """Return, in words, what others have deleted or moved of what is open."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return all sessions, or those of a source, oldest first."""
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call by its request's id."""
+
+    def exchanges(self, session_id: str) -> Iterator[Exchange]:
+        """Return the calls of a session in their order."""
+
+    def requests(self, session_id: str) -> list[Request]:
+        """Return a session's requests in their order."""
+
+    def responses(self, request_id: str) -> list[Response]:
+        """Return a request's attempts in their order."""
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's next call with this hash behind the call ``after``."""
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return a call that was read ahead."""
+
+    def placed(self, exchange: Exchange) -> Exchange:
+        """Return a call with the paths of its payloads, where they have any."""
+
+    def open(self, response: Response) -> BinaryIO:
+        """Return the payload of an attempt, checked, to be read once, from its start."""
+
+    def payload(self, checksum: str, size: int) -> bytes | None:
+        """Return a payload, if it is there and sound."""
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt."""

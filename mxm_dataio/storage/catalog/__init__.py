@@ -1,0 +1,1 @@
+"""Sessions, requests and responses as rows in SQLite."""

@@ -1,0 +1,577 @@
+"""The catalog: sessions, calls and answers as rows, and the look-ups that replay needs."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from ... import mutex
+from ...errors import MALFORMED, IntegrityError
+from ...models import Exchange, Request, Session, Unseen
+from ..entries import Entry, SessionEntry
+from . import rows
+from .chain import START, record_hash
+from .database import Database
+from .links import PUT_SESSION, Links, put_seal, put_waiting
+
+_T = TypeVar("_T")
+
+_NUMBER = "(SELECT number FROM sessions WHERE id = ?)"
+_OF_ROOT = (
+    "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
+    f"AND q.root = {_NUMBER}"
+)
+# Calls that came after one, and what tells whether a look-up for one would find just it.
+_FOLLOWING = f"""
+    SELECT {rows.REQUEST},
+        (SELECT max(p.id) FROM requests p WHERE p.params_hash = q.params_hash
+            AND p.source = q.source AND p.as_of = q.as_of AND p.root = q.root AND p.id < q.id
+            AND p.status <> 'interrupted'),
+        q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
+            AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
+            ORDER BY n.as_of DESC, n.root DESC LIMIT 1),
+        q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
+            WHERE b.params_hash = q.base_hash AND b.source = q.source),
+        (SELECT group_concat(v.vary, ' ') FROM variants v
+            WHERE v.base_hash = coalesce(q.base_hash, q.params_hash) AND v.source = q.source)
+    FROM {rows.REQUESTS}
+    WHERE q.session = (SELECT session FROM requests WHERE id = :after) AND q.id > :after
+        AND q.source = :source AND q.as_of = r.as_of AND q.status <> 'interrupted'
+    ORDER BY q.id LIMIT :limit
+"""
+_REMEMBERED_HEADS = 256
+
+
+class Following(NamedTuple):
+    """A call that came after another, not yet decoded.
+
+    Attributes:
+        params_hash, base_hash, as_of, root_id: the request's.
+        after: id of the call with the same hash before it in its root session, or empty.
+        newest: no newer session holds the hash.
+        plainly: calls are held whose hash is this one's ``base_hash``.
+        vary: what answers of this base hash vary on, one name list a text.
+        request, responses: the rows.
+    """
+
+    params_hash: str
+    base_hash: str
+    as_of: str
+    root_id: str
+    after: str
+    newest: bool
+    plainly: bool
+    vary: tuple[str, ...]
+    request: rows.Row
+    responses: list[rows.Row]
+
+
+class ChainEnd(NamedTuple):
+    """What a session's row says of where it was made, and of where its chain ends.
+
+    Attributes:
+        host: name of the machine.
+        head: the hash of its last record.
+        records: how many there are.
+        seal, leaf: its hash and its place in the store's tree; ``None`` unless it has ended.
+    """
+
+    host: str
+    head: bytes
+    records: int
+    seal: bytes | None
+    leaf: int | None
+
+
+class Catalog(Protocol):
+    """Where rows are kept; SQLite here, other places behind the same methods."""
+
+    def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
+        """Write a session's row, or write it anew, unless it is sealed.
+
+        Args:
+            durable: on return every row written so far survives a power cut.
+            sealed: the session ended and all its calls are here; see
+                :mod:`mxm_dataio.storage.catalog.chain`.
+        """
+
+    def put(
+        self,
+        entries: Sequence[Entry | SessionEntry],
+        *,
+        wait: bool = True,
+        durable: bool = False,
+    ) -> None:
+        """Write calls and their attempts, all or none; one that is there already stays.
+
+        And sessions' rows that waited with them; such a session is sealed behind its calls.
+
+        Args:
+            wait: for another process that writes, not raise at once.
+            durable: on return every row written so far survives a power cut.
+        """
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return the sessions, oldest first."""
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call."""
+
+    def exchanges(self, session_id: str) -> Iterator[Exchange]:
+        """Return a session's calls in their order."""
+
+    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
+        """Return the header names that stored answers of this call vary on."""
+
+    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call."""
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's first call with this hash whose id is greater than ``after``."""
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
+
+    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
+        """Return a source's latest calls, those of the endpoint first."""
+
+    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
+        """Return calls of any source and date with this hash."""
+
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class SQLiteCatalog:
+    """Rows in one SQLite file.
+
+    Args:
+        path, readonly, patient: as of a :class:`~mxm_dataio.storage.catalog.database.Database`,
+            which also says what is raised.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False, patient: bool = False) -> None:
+        self.database = Database(path, readonly=readonly, patient=patient)
+        self._all = self.database.all
+        # Heads of requests met so far, and their numbers once they were met twice; as of when.
+        self._heads: dict[bytes, int] = {}
+        self._heads_of: object = None
+
+    def snapshot(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """Return a connection to the database as it is now; see :meth:`Database.snapshot`."""
+        return self.database.snapshot()
+
+    def close(self) -> None:
+        """Close the connection, if it is this process's own."""
+        self.database.close()
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
+        """Write a session's row, or write it anew, unless it is sealed."""
+        with mutex.lock, self.database.write(durable=durable) as db:
+            db.execute(PUT_SESSION, rows.session_row(session))
+            if sealed:
+                put_seal(db, session.id)
+
+    def put_coverage(self, session_id: str, coverage: tuple[Unseen, ...]) -> None:
+        """Write what went past a session that did not end, and can't say so itself."""
+        with mutex.lock, self.database.write() as db:
+            db.execute(
+                "UPDATE sessions SET coverage = ? "
+                "WHERE id = ? AND coverage IS NULL AND ended_at IS NULL",
+                (rows.coverage_text(coverage), session_id),
+            )
+
+    def put(
+        self,
+        entries: Sequence[Entry | SessionEntry],
+        *,
+        wait: bool = True,
+        durable: bool = False,
+    ) -> None:
+        """Write calls and their attempts in one transaction, and chain them to those before."""
+        try:
+            with mutex.lock, self.database.write(wait=wait, durable=durable) as db:
+                links = Links(db)
+                self._renumber_heads(db)
+                for entry in entries:
+                    if isinstance(entry, SessionEntry):
+                        links.put()
+                        put_waiting(db, entry)
+                        continue
+                    row, attempts = rows.request_row(entry), rows.response_rows(entry)
+                    link = links.of(entry.session)
+                    if link.pruned:
+                        # It came late, from a journal: its session's calls are to be gone.
+                        continue
+                    link_hash = record_hash(link.head, row, attempts)
+                    placed = rows.placed(row, link.own, link.root, self._head(db, row[13]))
+                    done = db.execute(rows.PUT_REQUEST, (*placed, link_hash))
+                    if not done.rowcount:
+                        continue
+                    number = done.lastrowid
+                    db.executemany(rows.PUT_RESPONSE, [(number, *one) for one in attempts])
+                    if entry.vary:
+                        db.execute(
+                            "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                            (entry.base_hash, entry.session.source, ",".join(entry.vary)),
+                        )
+                    link.head, link.count = link_hash, link.count + 1
+                links.put()
+        except BaseException:
+            self._heads.clear()
+            raise
+
+    @contextlib.contextmanager
+    def pruning(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection amid one transaction, to delete calls; it survives a power cut.
+
+        Raises:
+            StoreError: the database refused; nothing of it was done.
+        """
+        with mutex.lock, self.database.write(durable=True) as db:
+            self._heads.clear()
+            yield db
+
+    def vacuum(self) -> None:
+        """Write the file anew, without what was deleted; others wait.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        with mutex.lock, self.database.use() as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _renumber_heads(self, db: sqlite3.Connection) -> None:
+        """Forget the heads' numbers if another may have pruned: they are given anew."""
+        now = self.database.opened, db.execute("PRAGMA data_version").fetchone()[0]
+        if now != self._heads_of:
+            self._heads = dict.fromkeys(self._heads, 0)
+            self._heads_of = now
+
+    def _head(self, db: sqlite3.Connection, head: bytes | None) -> bytes | int | None:
+        """Return a request's head, or its number among those that many have.
+
+        Most calls of a program have the same; but one that names each call in a header has
+        none twice, and is to cost no more than its own bytes.
+        """
+        if not head:
+            return head
+        number = self._heads.get(head)
+        if number is None:
+            if len(self._heads) >= _REMEMBERED_HEADS:
+                self._heads.clear()
+            self._heads[head] = 0
+            return head
+        if not number:
+            db.execute("INSERT OR IGNORE INTO heads (content) VALUES (?)", (head,))
+            found = db.execute("SELECT number FROM heads WHERE content = ?", (head,)).fetchone()
+            number = self._heads[head] = int(found[0])
+        return number
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+        found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions WHERE id = ?", session_id)
+        return self._decoded(rows.to_session, found[0]) if found else None
+
+    def ids(self, text: str, *, calls: bool = False) -> list[str]:
+        """Return the ids of sessions, or of calls, that begin or end so; three at most."""
+        table = "requests" if calls else "sessions"
+        found = self._all(f"SELECT id FROM {table} WHERE id = ?", text)
+        if text and not found:
+            found = self._all(
+                f"SELECT id FROM {table} WHERE id BETWEEN ? AND ? "
+                f"UNION SELECT id FROM {table} WHERE substr(id, ?) = ? ORDER BY id LIMIT 3",
+                text, f"{text}~", -len(text), text,
+            )  # fmt: skip
+        return [id for (id,) in found]
+
+    def latest(self, before: int = 0) -> str | None:
+        """Return the id of the newest session, or of one before it.
+
+        Sessions of child processes, and those that stand for a prune, do not count.
+
+        Args:
+            before: how many before the newest.
+        """
+        found = self._all(
+            "SELECT id FROM sessions WHERE parent_id IS NULL AND source <> '' "
+            "ORDER BY id DESC LIMIT 1 OFFSET ?",
+            before,
+        )
+        return str(found[0][0]) if found else None
+
+    def leaves(self) -> list[tuple[int, str, bytes]]:
+        """Return leaf, id and seal of each sealed session, in the order of the leaves."""
+        return self._all("SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL ORDER BY leaf")
+
+    def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
+        """Return what a sealed session's seal covers: head, count, and the session's columns."""
+        found = self._all(
+            f"SELECT head, count, {rows.SEALED} FROM sessions WHERE id = ? AND seal NOT NULL",
+            session_id,
+        )
+        if not found:
+            return None
+        head, count, *columns = found[0]
+        if not isinstance(head, bytes | None):
+            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return head or START, count, columns
+
+    def chain_end(self, session_id: str) -> ChainEnd | None:
+        """Return where a session's chain ends, as its row says; nothing of it is checked."""
+        found = self._all(
+            "SELECT host, head, count, seal, leaf FROM sessions WHERE id = ?", session_id
+        )
+        if not found:
+            return None
+        host, head, count, sealed, leaf = found[0]
+        if not isinstance(head, bytes | None) or not isinstance(sealed, bytes | None):
+            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
+        return ChainEnd(host, head or START, count, sealed, leaf)
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return the sessions, oldest first."""
+        if source is None:
+            found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions ORDER BY id")
+        else:
+            found = self._all(
+                f"SELECT {rows.READ_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
+            )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def counts(self, root_id: str) -> dict[str, int]:
+        """Return the ids of a session and its children, oldest first, with the count of calls."""
+        found = self._all(
+            "SELECT id, count FROM sessions WHERE root_id = ? OR id = ? ORDER BY id",
+            root_id, root_id,
+        )  # fmt: skip
+        return dict(found)
+
+    def tree(self, root_id: str) -> list[Session]:
+        """Return a session and those of its child processes, as they began."""
+        found = self._all(
+            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
+        )
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
+        """Return endpoint, source and number of a session's calls."""
+        return self._all(
+            "SELECT endpoint, source, count(*) FROM requests "
+            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
+            session_id,
+        )
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call."""
+        return self._first("q.id = ?", request_id)
+
+    def exchanges(
+        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
+    ) -> Iterator[Exchange]:
+        """Return a session's calls in their order, read in steps so that memory stays flat.
+
+        Args:
+            damaged: is told of each that can't be read, and the others go on; else that raises.
+        """
+        after = ""
+        while True:
+            found = self._requests(
+                f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
+            )
+            for row in found:
+                try:
+                    exchange = self._with_responses(row)
+                except IntegrityError as exc:
+                    if damaged is None:
+                        raise
+                    damaged(exc)
+                else:
+                    yield exchange
+            if not found:
+                return
+            after = found[-1][1]
+
+    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
+        """Return the header names that stored answers of this call vary on."""
+        found = self._all(
+            "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
+        )
+        return [tuple(str(vary).split(",")) for (vary,) in found]
+
+    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call.
+
+        Newest by as-of, then by when they came into this store. A call that was broken off
+        (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
+        """
+        found = self._all(
+            "SELECT as_of, (SELECT id FROM sessions WHERE number = root) FROM requests "
+            "WHERE params_hash = ? AND source = ? AND as_of <= ? AND status <> 'interrupted' "
+            "ORDER BY as_of DESC, root DESC LIMIT 1",
+            params_hash,
+            source,
+            bound,
+        )
+        return (str(found[0][0]), str(found[0][1])) if found else None
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's first call with this hash whose id is greater than ``after``."""
+        return self._first(
+            f"{_OF_ROOT} AND q.id > ? AND q.status <> 'interrupted' ORDER BY q.id LIMIT 1",
+            params_hash, source, root_id, root_id, after,
+        )  # fmt: skip
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+        return self._first(
+            f"{_OF_ROOT} AND q.status <> 'interrupted' ORDER BY q.id DESC LIMIT 1",
+            params_hash, source, root_id, root_id,
+        )  # fmt: skip
+
+    def version(self) -> object:
+        """Return what is equal to an earlier one only if nothing was written in between."""
+        return self.database.read(self._version)
+
+    def _version(self, db: sqlite3.Connection) -> object:
+        # The one counts other connections' commits, the other what this one changes.
+        number = db.execute("PRAGMA data_version").fetchone()[0]
+        return self.database.opened, number, db.total_changes
+
+    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
+        """Return the calls of its session that came after the call ``after``."""
+        wanted = {"source": source, "after": after, "bound": bound, "limit": limit}
+        found = self.database.read(lambda db: db.execute(_FOLLOWING, wanted).fetchall())
+        numbers = [row[0] for row in found]
+        places = ", ".join("?" * len(numbers))
+        responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
+        for number, *row in self._all(
+            f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
+            "ORDER BY request, sequence",
+            *numbers,
+        ):
+            responses[number].append(tuple(row))
+        return [_following(row, responses[row[0]]) for row in found]
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return such a call."""
+        return self._exchange(found.request, found.responses)
+
+    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
+        """Return a source's latest calls, those of the endpoint first."""
+        found = self._requests(
+            "q.source = ? AND q.endpoint = ? ORDER BY q.number DESC LIMIT ?",
+            source, endpoint, limit,
+        )  # fmt: skip
+        found += self._requests("TRUE ORDER BY q.number DESC LIMIT ?", limit)
+        return [self._decoded(rows.to_request, row) for row in found]
+
+    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
+        """Return calls of any source and date with this hash."""
+        found = self._requests("q.params_hash = ? LIMIT ?", params_hash, limit)
+        return [self._decoded(rows.to_request, row) for row in found]
+
+    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
+        """Return a source's calls whose identity has a text in it, the newest first."""
+        found = self._requests(
+            "q.source = ? AND q.as_of <= ? AND (instr(q.endpoint, ?) OR instr(q.identity, ?)) "
+            "ORDER BY q.number DESC LIMIT ?",
+            source, bound, text, text, limit,
+        )  # fmt: skip
+        return [self._decoded(rows.to_request, row) for row in found]
+
+    def first(self, session_id: str, limit: int) -> list[Exchange]:
+        """Return the calls of a session that came here first."""
+        found = self._requests("s.id = ? ORDER BY q.number LIMIT ?", session_id, limit)
+        return [self._with_responses(row) for row in found]
+
+    def names(self, checksum: str) -> bool:
+        """Say whether any call names a payload."""
+        found = self._all(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM responses WHERE checksum = ?) "
+            "OR EXISTS (SELECT 1 FROM requests WHERE body_checksum = ?)",
+            checksum, checksum,
+        )  # fmt: skip
+        return bool(found)
+
+    def _requests(self, where: str, *values: Any) -> list[rows.Row]:
+        return self._all(f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {where}", *values)
+
+    def _first(self, where: str, *values: Any) -> Exchange | None:
+        found = self._requests(where, *values)
+        return self._with_responses(found[0]) if found else None
+
+    def _with_responses(self, row: rows.Row) -> Exchange:
+        found = self._all(
+            f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
+        )
+        return self._exchange(row, found)
+
+    def _exchange(self, row: rows.Row, responses: Sequence[rows.Row]) -> Exchange:
+        request = self._decoded(rows.to_request, row)
+        return Exchange(
+            request,
+            tuple(
+                [
+                    self._decoded(lambda r: rows.to_response(r, request), r, request.id)
+                    for r in responses
+                ]
+            ),
+        )
+
+    def _decoded(
+        self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...], name: str = ""
+    ) -> _T:
+        try:
+            return decode(row)
+        except MALFORMED as exc:
+            raise IntegrityError(
+                f"the record {name or row[1]} in {self.database.path} is damaged ({exc}); restore "
+                "the database from a copy or record the call again",
+                path=self.database.path,
+            ) from exc
+
+
+def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
+    *request, after, newest, plainly, vary = row
+    return Following(
+        params_hash=row[11],
+        base_hash=row[12] or row[11],
+        as_of=row[5],
+        root_id=row[3],
+        after=after or "",
+        newest=bool(newest),
+        plainly=bool(plainly),
+        vary=tuple(vary.split(" ")) if vary else (),
+        request=tuple(request),
+        responses=responses,
+    )

@@ -1,0 +1,162 @@
+"""The schema of the database and the steps that lead to it, one a version."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import IntegrityError
+
+# "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
+APPLICATION_ID = 0x6D786D64
+
+# Append only: a step once released is never edited.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, root_id TEXT NOT NULL,
+        parent_id TEXT, source TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL,
+        as_of TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT,
+        pid INTEGER NOT NULL, host TEXT NOT NULL, warnings TEXT NOT NULL,
+        program TEXT NOT NULL, exit_status INTEGER, coverage TEXT, pruned_at TEXT,
+        head BLOB, count INTEGER NOT NULL DEFAULT 0, seal BLOB, leaf INTEGER UNIQUE
+    );
+    CREATE INDEX sessions_by_root ON sessions (root_id);
+
+    CREATE TABLE heads (number INTEGER PRIMARY KEY, content BLOB NOT NULL UNIQUE);
+
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        session INTEGER NOT NULL REFERENCES sessions (number),
+        root INTEGER NOT NULL REFERENCES sessions (number),
+        source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL,
+        endpoint TEXT NOT NULL, identity TEXT NOT NULL, url TEXT, params_hash TEXT NOT NULL,
+        base_hash TEXT, vary TEXT, head, body_checksum TEXT, body_size INTEGER NOT NULL,
+        started REAL NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
+        served_from TEXT, hash BLOB NOT NULL
+    );
+    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root, id);
+    CREATE INDEX requests_by_session ON requests (session, id);
+    CREATE INDEX requests_by_endpoint ON requests (endpoint);
+
+    CREATE TABLE responses (
+        request INTEGER NOT NULL REFERENCES requests (number), sequence INTEGER NOT NULL,
+        method TEXT, url TEXT, status_code INTEGER, head BLOB NOT NULL,
+        checksum TEXT, size INTEGER NOT NULL, complete INTEGER NOT NULL,
+        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
+        connect REAL, tls REAL, first_byte REAL, total REAL,
+        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT, original TEXT,
+        truncated INTEGER NOT NULL,
+        PRIMARY KEY (request, sequence)
+    );
+
+    CREATE TABLE variants (
+        base_hash TEXT NOT NULL, source TEXT NOT NULL, vary TEXT NOT NULL,
+        PRIMARY KEY (base_hash, source, vary)
+    ) WITHOUT ROWID;
+    """,
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+# What a database is made of, without what SQLite adds where someone had it analysed.
+SCHEMA = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "
+    "ESCAPE '\\' ORDER BY type, name"
+)
+
+
+@contextlib.contextmanager
+def empty(migrations: Sequence[str] | None = None) -> Iterator[sqlite3.Connection]:
+    """Yield an empty database of this release, in memory."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        for migration in MIGRATIONS if migrations is None else migrations:
+            db.executescript(migration)
+        yield db
+
+
+def schema() -> list[tuple[Any, ...]]:
+    """Return what a database of this release is made of, as :data:`SCHEMA` asks for it."""
+    return _schema(MIGRATIONS)
+
+
+@functools.cache
+def _schema(migrations: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    with empty(migrations) as db:
+        return db.execute(SCHEMA).fetchall()
+
+
+def version(db: sqlite3.Connection, path: Path, *, whole: bool = True) -> int:
+    """Return the version of the schema; raise if the file is none of ours.
+
+    Args:
+        whole: what is there was committed.
+
+    Raises:
+        IntegrityError: the file is another program's, a newer release's, or was altered.
+    """
+    # All at one instant: another process may be making the file.
+    with _reading(db):
+        number = int(db.execute("PRAGMA user_version").fetchone()[0])
+        application = int(db.execute("PRAGMA application_id").fetchone()[0])
+        tables = db.execute(SCHEMA).fetchall()
+    if application != APPLICATION_ID and (tables or application or number):
+        raise IntegrityError(
+            f"{path} is a database of another program; it was left as it is: give another root",
+            path=path,
+        )
+    if number > SCHEMA_VERSION:
+        raise IntegrityError(
+            f"{path} is of schema version {number}, this release knows up to "
+            f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
+            path=path,
+        )
+    if whole and number == SCHEMA_VERSION and tables != schema():
+        # A view or a trigger would have us do what another wants.
+        raise IntegrityError(
+            f"the tables, indexes or triggers of {path} are not those of this release; "
+            "it was left as it is: remove what was added, or restore it from a copy",
+            path=path,
+        )
+    return number
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to this release's, in one transaction.
+
+    Raises:
+        IntegrityError: the file is none of ours; nothing of it was changed.
+    """
+    if version(db, path) == SCHEMA_VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster; ask again under the lock.
+        for number in range(version(db, path), SCHEMA_VERSION):
+            for statement in MIGRATIONS[number].split(";"):
+                if statement.strip():
+                    db.execute(statement)
+        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        # What was there before was no more than what was migrated.
+        version(db, path)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def _reading(db: sqlite3.Connection) -> Iterator[None]:
+    """Read within one transaction, the one under way if there is one."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")

@@ -1,0 +1,374 @@
+"""Rows of the catalog: columns, and how a value becomes a row and back."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+from dataclasses import replace
+from typing import Any
+
+from ...http.heads import parse_head
+from ...http.params import mapping
+from ...models import (
+    Exchange,
+    Failure,
+    Framing,
+    Headers,
+    Mode,
+    Peer,
+    Request,
+    Response,
+    Session,
+    Status,
+    Timings,
+    Unseen,
+)
+from ...utils import instant
+from ..entries import Entry, check_checksum, failure_of, framing_of
+
+SESSION = (
+    "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
+    "warnings, program, exit_status, coverage"
+)
+# What is read of a session: besides, what comes after its end, which its seal can't cover.
+READ_SESSION = f"{SESSION}, pruned_at"
+# What a session's seal covers: its number too, by which of several of one as-of the newest is told.
+SEALED = f"{SESSION}, number"
+# What is read of a request, and from where.
+REQUEST = (
+    "q.number, q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, "
+    "q.url, q.params_hash, q.base_hash, coalesce(h.content, q.head), q.body_checksum, "
+    "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
+)
+REQUESTS = (
+    "requests q JOIN sessions s ON s.number = q.session JOIN sessions r ON r.number = q.root "
+    "LEFT JOIN heads h ON h.number = q.head"
+)
+RESPONSE = (
+    "sequence, method, url, status_code, head, checksum, size, complete, closed_by_peer, framing, "
+    "failure, started, connect, tls, first_byte, total, peer, tls_version, tls_cipher, "
+    "tls_certificate, original, truncated"
+)
+# A call as its hash covers it: by ids, not by the numbers that stand for them here.
+CHAINED = (
+    "q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, q.url, "
+    "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
+    "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
+)
+# Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
+_BOOLEANS = slice(7, 9)
+PUT_REQUEST = (
+    "INSERT INTO requests (id, session, root, source, as_of, kind, method, endpoint, identity, "
+    "url, params_hash, base_hash, vary, head, body_checksum, body_size, started, duration, "
+    f"status, failure, served_from, hash) VALUES ({', '.join('?' * 22)}) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 23)})"
+
+Row = tuple[Any, ...]
+
+
+def session_row(session: Session) -> Row:
+    """Return a session's row."""
+    return _sound(
+        session.id, session.root_id, session.parent_id, session.source, session.kind,
+        session.mode, session.as_of, session.status, session.started_at, session.ended_at,
+        session.pid, os.uname().nodename, _dump(session.warnings), session.program,
+        session.exit_status, coverage_text(session.coverage),
+    )  # fmt: skip
+
+
+def coverage_text(coverage: tuple[Unseen, ...] | None) -> str | None:
+    """Return what went past a session as it is kept."""
+    return None if coverage is None else _dump(coverage)
+
+
+def request_row(entry: Entry) -> Row:
+    """Return the columns of a call that its hash covers."""
+    call = entry.call
+    params_hash = hashlib.sha256(entry.identity.encode("utf-8")).hexdigest()
+    endpoint, identity = _parts(entry.identity)
+    return _sound(
+        call.id, entry.session.id, entry.session.root_id, entry.session.source,
+        entry.session.as_of, entry.kind, call.method, endpoint, identity,
+        call.url if call.url != endpoint else None, params_hash, entry.base_hash,
+        ",".join(entry.vary) or None, call.head or None, entry.body_checksum, entry.body_size,
+        call.started, call.duration, call.status, _dump_failure(call.failure), entry.served_from,
+    )  # fmt: skip
+
+
+def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
+    """Return a call's columns as they are kept.
+
+    Args:
+        session, root: numbers of the sessions' rows.
+        head: the request's, or the number under which it is kept for many.
+    """
+    return (row[0], session, root, *row[3:13], head, *row[14:])
+
+
+def to_request(row: Row) -> Request:
+    """Return the request of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _REQUEST_KINDS)
+    check_checksum(row[14])
+    if row[15] < 0:
+        raise ValueError("its body's size is negative")
+    identity, params = whole(row[8], row[9])
+    return Request(
+        id=row[1], session_id=row[2], root_id=row[3], source=row[4], as_of=row[5], kind=row[6],
+        method=row[7], endpoint=row[8], params=mapping(json.loads(params)),
+        url=row[8] if row[10] is None else row[10],
+        params_hash=row[11], base_hash=row[12] or row[11], identity=identity,
+        headers=_headers(row[13] or b""), body_checksum=row[14], body_size=row[15],
+        started_at=instant(row[16]), duration=row[17], status=Status(row[18]),
+        failure=_load_failure(row[19]), served_from=row[20],
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _headers(head: bytes) -> Headers:
+    """Return the headers of a request's head; most calls of a program have the same."""
+    return parse_head(head)[2]
+
+
+def _parts(document: str) -> tuple[str, str]:
+    """Return the endpoint of an identity document, and the document without it.
+
+    What stands before and behind the endpoint is kept on two lines: canonical JSON has no line
+    break, and its last ``"endpoint"`` that headers follow is the document's own.
+    """
+    endpoint: str = json.loads(document)["endpoint"]
+    before, middle, behind = document.rpartition(f',"endpoint":{_text(endpoint)},"headers":')
+    return endpoint, f"{before}\n{behind}" if middle else document
+
+
+def whole(endpoint: str, parts: str) -> tuple[str, str]:
+    """Return an identity document and its parameters, as JSON."""
+    before, line, behind = parts.partition("\n")
+    document = f'{before},"endpoint":{_text(endpoint)},"headers":{behind}' if line else parts
+    # A text within the parameters would have its quotes escaped.
+    params = document.rpartition(',"params":')[2].rpartition(',"v":')[0]
+    return document, params
+
+
+def response_rows(entry: Entry) -> list[Row]:
+    """Return the columns of a call's attempts."""
+    call = entry.call
+    return [
+        _sound(
+            sequence, one.method if one.method != call.method else None,
+            one.url if one.url != call.url else None, one.status_code, one.head, one.checksum,
+            one.size, one.complete, one.closed_by_peer, _dump_framing(one.framing),
+            _dump_failure(one.failure), one.started, one.connect, one.tls, one.first_byte,
+            one.total, *one.peer, one.original_checksum, one.truncated,
+        )
+        for sequence, one in enumerate(entry.attempts, 1)
+    ]  # fmt: skip
+
+
+def exchange(entry: Entry) -> Exchange:
+    """Return the call of an entry as it will be read once it has its rows."""
+    row = tuple(map(_as_kept, request_row(entry)))
+    request = to_request((0, *row[:12], *row[13:]))
+    attempts = (tuple(map(_as_kept, one)) for one in response_rows(entry))
+    return Exchange(request, tuple(to_response(one, request) for one in attempts))
+
+
+def _as_kept(value: Any) -> Any:
+    """Return a value as SQLite gives it back."""
+    if isinstance(value, bool):
+        return int(value)
+    return str(value) if isinstance(value, Status) else value
+
+
+def chained_attempt(row: Row) -> Row:
+    """Return an attempt's columns as its call's hash covers them, given those that are kept."""
+    kept = [{0: False, 1: True}.get(value, value) for value in row[_BOOLEANS]]
+    return (*row[: _BOOLEANS.start], *kept, *row[_BOOLEANS.stop :])
+
+
+def to_response(row: Row, request: Request) -> Response:
+    """Return the attempt of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _RESPONSE_KINDS)
+    check_checksum(row[5])
+    if row[6] < 0 or row[21] < 0:
+        raise ValueError("its size is negative")
+    version, reason, headers = parse_head(row[4])
+    return Response(
+        request_id=request.id, sequence=row[0],
+        method=request.method if row[1] is None else row[1],
+        url=request.url if row[2] is None else row[2], status_code=row[3], head=row[4],
+        checksum=row[5], size=row[6], complete=bool(row[7]), closed_by_peer=bool(row[8]),
+        framing=framing_of(json.loads(row[9]), row[6]) if row[9] else None,
+        failure=_load_failure(row[10]), started_at=instant(row[11]),
+        timings=Timings(row[12], row[13], row[14], row[15]),
+        peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
+        truncated=row[21],
+        http_version=version, reason=reason, headers=headers,
+    )  # fmt: skip
+
+
+def to_session(row: Row) -> Session:
+    """Return the session of a row; raises as malformed content does."""
+    _fits(tuple(map(type, row)), _SESSION_KINDS)
+    session = Session(
+        id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
+        mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
+        ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])), program=row[13],
+        exit_status=row[14],
+        coverage=None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15])),
+        pruned_at=row[16],
+    )  # fmt: skip
+    return session
+
+
+# What SQLite may give for texts, numbers, seconds and bytes, and those that may be absent.
+_NONE: type = type(None)
+_T, _O, _N, _C = (str,), (str, _NONE), (int,), (int, _NONE)
+_S, _P = (float, int), (float, int, _NONE)
+_B, _M = (bytes,), (bytes, _NONE)
+_REQUEST_KINDS = (
+    _N, _T, _T, _T, _T, _T, _T, _T, _T, _T, _O, _T, _O, _M, _O, _N, _S, _P, _T,
+    _O, _O,
+)  # fmt: skip
+_RESPONSE_KINDS = (
+    _N, _O, _O, _C, _B, _O, _N, _N, _N, _O, _O, _S, _P, _P, _P, _P, _O, _O, _O,
+    _O, _O, _N,
+)  # fmt: skip
+_SESSION_KINDS = (
+    _T, _T, _O, _T, _T, _T, _T, _T, _T, _O, _N, _T, _T, _T, _C, _O, _O,
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _fits(kinds: tuple[type, ...], allowed: tuple[tuple[type, ...], ...]) -> None:
+    """Raise ``ValueError`` if a row has a value of a kind that its column never has.
+
+    The kinds of columns are SQLite's to enforce, but only where it wrote them.
+    """
+    for place, (kind, some) in enumerate(zip(kinds, allowed, strict=True)):
+        if kind not in some:
+            raise ValueError(f"column {place} is of kind {kind.__name__}")
+
+
+def _sound(*row: Any) -> Row:
+    """Return a row of which SQLite takes every text: half a surrogate pair has no UTF-8."""
+    return tuple(
+        [
+            value.encode("utf-8", "backslashreplace").decode("utf-8")
+            if type(value) is str and not value.isascii()
+            else value
+            for value in row
+        ]
+    )
+
+
+# Made once: json.dumps makes another at each call that asks for separators.
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _dump_failure(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    return _dump([failure.error_class, failure.message, failure.data])
+
+
+def _load_failure(text: str | None) -> Failure | None:
+    return failure_of(json.loads(text)) if text else None
+
+
+def _dump_framing(framing: Framing | None) -> str | None:
+    if framing is None:
+        return None
+    odd = {str(index): line.decode("latin-1") for index, line in framing.odd.items()}
+    return _dump([framing.chunks, odd, framing.tail.decode("latin-1")])
+
+
+# Seconds, some thirty thousand years: nothing that was measured lasted so long.
+_LONGEST = 1e12
+
+
+def sound(exchange: Exchange) -> Exchange:
+    """Return a call whose values are of the types that they say, without what is not told of."""
+    request = exchange.request
+    return Exchange(
+        replace(
+            request,
+            id=text_of(request.id), source=text_of(request.source), kind=text_of(request.kind),
+            as_of=text_of(request.as_of), endpoint=text_of(request.endpoint),
+            method=text_of(request.method), url=text_of(request.url), identity="", params={},
+            body_checksum=_text_or_none(request.body_checksum), body_size=_count(request.body_size),
+            duration=_number(request.duration), failure=_failure(request.failure),
+            served_from=_text_or_none(request.served_from),
+        ),
+        tuple(map(_response, exchange.responses)),
+    )  # fmt: skip
+
+
+def _response(one: Response) -> Response:
+    timings, peer = one.timings, one.peer
+    return replace(
+        one,
+        sequence=_count(one.sequence), method=text_of(one.method), url=text_of(one.url),
+        status_code=_integer(one.status_code), head=b"", framing=None,
+        checksum=_text_or_none(one.checksum), size=_count(one.size), bytes_path=None,
+        failure=_failure(one.failure),
+        timings=Timings(
+            _number(timings.connect), _number(timings.tls), _number(timings.first_byte),
+            _number(timings.total),
+        ),
+        peer=Peer(*map(_text_or_none, peer)),
+        original_checksum=_text_or_none(one.original_checksum), truncated=_count(one.truncated),
+    )  # fmt: skip
+
+
+def sound_session(session: Session) -> Session:
+    """Return a session whose values are of the types that they say."""
+    return replace(
+        session,
+        id=text_of(session.id), source=text_of(session.source), kind=text_of(session.kind),
+        as_of=text_of(session.as_of), started_at=text_of(session.started_at),
+        ended_at=_text_or_none(session.ended_at), parent_id=_text_or_none(session.parent_id),
+        root_id=text_of(session.root_id), pid=_count(session.pid),
+        warnings=tuple(map(text_of, session.warnings)), program=text_of(session.program),
+        exit_status=_integer(session.exit_status),
+        coverage=None if session.coverage is None else tuple(
+            Unseen(text_of(one.kind), text_of(one.name), _count(one.times), text_of(one.caller))
+            for one in session.coverage
+        ),
+    )  # fmt: skip
+
+
+def _failure(failure: Failure | None) -> Failure | None:
+    if failure is None:
+        return None
+    return Failure(text_of(failure.error_class), text_of(failure.message))
+
+
+def text_of(value: Any) -> str:
+    """Return a value as text, whatever it is; nothing as none."""
+    if isinstance(value, str):
+        # An enumeration's member counts as its value.
+        return str(value)
+    return "" if value is None else repr(value)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def _integer(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _count(value: Any) -> int:
+    return max(_integer(value) or 0, 0)
+
+
+def _number(value: Any) -> float | None:
+    sound = type(value) in (int, float) and math.isfinite(value) and abs(value) < _LONGEST
+    return float(value) if sound else None
