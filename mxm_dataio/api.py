@@ -60,6 +60,7 @@ from .replay.lookup import Lookup
 from .replay.misses import doubtful, miss_error
 from .replay.policy import Decision, Pass, decide
 from .replay.turns import Served
+from .storage import unseen as unseen_
 from .storage.backend import Keeping
 from .storage.entries import CapturedAttempt, CapturedCall
 from .storage.payloads.folder import Nowhere, Spool
@@ -706,7 +707,7 @@ class IngestSession:
         if self.store is not None and not self.store.readonly:
             # By children that were forked to become another program.
             jotted = self.store.jotted(self.id, but=os.getpid())
-        return libraries.merged([*self._watch.found(), *(jotted or ())])
+        return unseen_.merged([*self._watch.found(), *(jotted or ())])
 
     def outside(
         self,

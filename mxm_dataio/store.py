@@ -13,18 +13,16 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from . import mutex
-from .coverage import libraries
 from .errors import BusyError, ConfigError, DataIOWarning, IntegrityError, StoreError
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
-from .reading.filters import family
 from .reentry import Suppress, is_interrupt
-from .storage import locks
+from .storage import locks, unseen
 from .storage.backend import Amend
 from .storage.catalog import rows
 from .storage.catalog.catalog import Following, SQLiteCatalog
@@ -687,7 +685,7 @@ class Store:
 
     def _take_jottings(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
-        found = libraries.read_lines(read_plain(path, _JOTTED))
+        found = unseen.read_lines(read_plain(path, _JOTTED))
         if found is not None:
             with self._writable() as catalog:
                 catalog.put_coverage(path.stem, found)
@@ -866,7 +864,7 @@ class Store:
             if is_interrupt(exc):
                 raise
             return None
-        return libraries.read_lines(content, but=but)
+        return unseen.read_lines(content, but=but)
 
     def _mark(self, session_id: str) -> Path:
         """Return the path of the file that is locked while a session is under way."""
@@ -1107,3 +1105,15 @@ def _file_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def family(sessions: Iterable[Session], session_id: str) -> list[Session]:
+    """Return a session with those of its child processes, and theirs, oldest first."""
+    ordered = sorted(sessions, key=lambda one: one.id)
+    found: set[str] = set()
+    # A clock that was set back has children begin before their parents; of a root all are.
+    more = {session_id}
+    while more:
+        found |= more
+        more = {one.id for one in ordered if found & {one.parent_id, one.root_id}} - found
+    return [one for one in ordered if one.id in found]

@@ -18,8 +18,8 @@ import requests
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
 from mxm_dataio.errors import DataIOWarning, StoreError
 from mxm_dataio.http.tokens import LATE
-from mxm_dataio.ingest.late import filled
 from mxm_dataio.integrity.verify import verify
+from mxm_dataio.replay.lookup import filled
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from tests.servers import RawServer, Request, answer
 

@@ -43,8 +43,8 @@ from mxm_dataio import (
     utils,
 )
 from mxm_dataio.coverage import audit
-from mxm_dataio.coverage.libraries import line_of
 from mxm_dataio.models import Unseen
+from mxm_dataio.storage.unseen import line_of
 from tests.harness import SOURCE
 from tests.proxies import proxy, socks
 from tests.servers import RawServer, answer, responder, tls_server

@@ -10,12 +10,13 @@ from typing import Protocol
 from ..errors import ReplayMissError
 from ..models import Unseen
 from ..process import AUTO
-from . import audit, callers, libraries
+from ..storage import unseen
+from ..storage.unseen import CONNECTION, LIBRARY, PROCESS
+from . import audit, callers
 from .audit import Child, Question
 from .callers import Stack
 from .guard import Guard
 from .hosts import Allowed, Target, is_loopback
-from .libraries import CONNECTION, LIBRARY, PROCESS
 from .natives import NATIVE
 
 # By these the standard library asks the machine about itself (``uname``, ``ldconfig``).
@@ -88,7 +89,7 @@ class Watch:
 
     def begun(self) -> None:
         """Note that a session has begun to watch, and what it can't see from its start."""
-        self._session.jot(libraries.line_of(Unseen("", ""), os.getpid()))
+        self._session.jot(unseen.line_of(Unseen("", ""), os.getpid()))
         self._take_loaded()
 
     def forked(self) -> None:
@@ -100,7 +101,7 @@ class Watch:
         """Return what was seen until now."""
         self._take_loaded()
         times = dict(self._times)
-        return libraries.merged(Unseen(*key[:2], n, key[2]) for key, n in times.items())
+        return unseen.merged(Unseen(*key[:2], n, key[2]) for key, n in times.items())
 
     # -- what the network tells --------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class Watch:
         name = child_processes.name_of(child.executable, child.arguments)
         if child.replaces and not self._session.own():
             # Forked to become another: its parent, that started it, tells of it.
-            line = libraries.line_of(Unseen(PROCESS, name, 1, stack.caller), os.getpid())
+            line = unseen.line_of(Unseen(PROCESS, name, 1, stack.caller), os.getpid())
             self._session.jot(line)
             return
         self._session.adopt()
@@ -165,7 +166,7 @@ class Watch:
         # In a statement that calls nothing no other thread and no signal's handler comes between.
         times = self._times[key] = self._times[key] + 1
         if not times & (times - 1):
-            self._session.jot(libraries.line_of(Unseen(kind, name, times, caller), os.getpid()))
+            self._session.jot(unseen.line_of(Unseen(kind, name, times, caller), os.getpid()))
 
     def _refusal(self, what: str, target: Target, caller: str) -> ReplayMissError:
         by = f" by {caller}" if caller else ""

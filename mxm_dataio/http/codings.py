@@ -14,7 +14,7 @@ from mmap import mmap
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError
-from ..storage.payloads.compression import content_compressed, content_decoder
+from .zstd import content_compressed, content_decoder
 
 # Bytes that come out at a time.
 STEP = 65_536

@@ -15,14 +15,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from ..formats.recordings import Recording, checksum_of, entry_of
 from ..http.heads import parse_head
 from ..http.tokens import LATE, PLACEHOLDER, collapsed
 from ..identity import base_of
 from ..models import Exchange, Failure, Framing
-from ..redaction.names import looks_drawn
 from ..redaction.secrets import LARGEST, Secrets, is_text
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..utils import canonical_json, media_type
@@ -44,34 +42,6 @@ def masked(entry: Entry, secrets: Secrets, payload: Payload) -> Entry:
         # It began when all of it was known.
         return entry
     return _Masking(entry, secrets, payload).masked()
-
-
-def filled(recorded: str, asked: str) -> list[str] | None:
-    """Return what stands in one text for what was learned late in another, else the same.
-
-    Args:
-        recorded: with :data:`~mxm_dataio.http.tokens.LATE` in it.
-
-    Returns:
-        The values; ``None`` if the texts differ elsewhere, or one looks like no secret.
-    """
-    first, *pieces = recorded.split(LATE)
-    if not asked.startswith(first):
-        return None
-    values = []
-    at = len(first)
-    for place, piece in enumerate(pieces, 1):
-        last = place == len(pieces)
-        end = len(asked) - len(piece) if last else asked.find(piece, at + 1)
-        if end <= at or not asked.startswith(piece, end):
-            return None
-        values.append(asked[at:end])
-        at = end + len(piece)
-    return values if all(map(_may_be_secret, values)) else None
-
-
-def _may_be_secret(value: str) -> bool:
-    return value == PLACEHOLDER or ('"' not in value and looks_drawn(unquote(value)))
 
 
 class Late:

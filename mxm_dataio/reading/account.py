@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..coverage import libraries
 from ..models import Session, Unseen
+from ..storage import unseen as unseen_
 from ..store import Store
 
 
@@ -58,7 +58,7 @@ def account_of(store: Store, session_id: str) -> Account:
     return Account(
         sessions=tuple(sessions),
         hosts=dict(hosts.most_common()),
-        unseen=libraries.merged(unseen for one in sessions for unseen in one.coverage or ()),
+        unseen=unseen_.merged(unseen for one in sessions for unseen in one.coverage or ()),
         unwatched=tuple(one for one in sessions if one.coverage is None),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import translate
@@ -111,18 +111,6 @@ def host_pattern(pattern: str) -> re.Pattern[str]:
     wanted = pattern.strip().lower()
     port = r"(?::\d+)?" if not re.search(r":\d+$|:\*$", wanted) else ""
     return re.compile(translate(wanted).removesuffix(r"\Z").removesuffix(r"\z") + port + r"\Z")
-
-
-def family(sessions: Iterable[Session], session_id: str) -> list[Session]:
-    """Return a session with those of its child processes, and theirs, oldest first."""
-    ordered = sorted(sessions, key=lambda one: one.id)
-    found: set[str] = set()
-    # A clock that was set back has children begin before their parents; of a root all are.
-    more = {session_id}
-    while more:
-        found |= more
-        more = {one.id for one in ordered if found & {one.parent_id, one.root_id}} - found
-    return [one for one in ordered if one.id in found]
 
 
 def in_trees(sessions: Sequence[Session]) -> list[tuple[int, Session]]:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from urllib.parse import unquote
 
 from .. import mutex
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import Identity, base_of
-from ..ingest.late import filled
 from ..models import Exchange, Exhausted, Request
+from ..redaction.names import looks_drawn
 from ..storage.backend import Keeping
 from ..storage.catalog.catalog import Following
 from ..utils import as_of_bound, parse_instant
@@ -253,3 +254,31 @@ class Lookup:
             held = self._store.exchange(source) if source not in led else None
             led.add(source)
         return held, confirmed or 0.0
+
+
+def filled(recorded: str, asked: str) -> list[str] | None:
+    """Return what stands in one text for what was learned late in another, else the same.
+
+    Args:
+        recorded: with :data:`~mxm_dataio.http.tokens.LATE` in it.
+
+    Returns:
+        The values; ``None`` if the texts differ elsewhere, or one looks like no secret.
+    """
+    first, *pieces = recorded.split(LATE)
+    if not asked.startswith(first):
+        return None
+    values = []
+    at = len(first)
+    for place, piece in enumerate(pieces, 1):
+        last = place == len(pieces)
+        end = len(asked) - len(piece) if last else asked.find(piece, at + 1)
+        if end <= at or not asked.startswith(piece, end):
+            return None
+        values.append(asked[at:end])
+        at = end + len(piece)
+    return values if all(map(_may_be_secret, values)) else None
+
+
+def _may_be_secret(value: str) -> bool:
+    return value == PLACEHOLDER or ('"' not in value and looks_drawn(unquote(value)))

@@ -19,6 +19,7 @@ from ..errors import BusyError, ConfigError, DataIOError, StoreError
 from ..integrity.proofs import head_of
 from ..models import Compression, Durability, Mode, Session, Status, Unseen
 from ..process import DEFAULTS, put, say
+from ..storage import unseen as unseen_
 from ..store import DATABASE, Store
 from ..utils import as_of_text, counted, utc_now
 from .arguments import MISUSED, Options, Plan, Program, argument, default_source
@@ -236,7 +237,7 @@ class Outcome:
     @property
     def unseen(self) -> tuple[Unseen, ...]:
         """What went past capture in any of the processes."""
-        return libraries.merged(one for report in self.reports for one in report.coverage or ())
+        return unseen_.merged(one for report in self.reports for one in report.coverage or ())
 
     @property
     def session_status(self) -> Status:

@@ -30,7 +30,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from mxm_dataio import config
 from mxm_dataio.adapters import failures
-from mxm_dataio.coverage import libraries
 from mxm_dataio.errors import MALFORMED, ConfigError, IntegrityError
 from mxm_dataio.formats import FORMATS, detect, module_of
 from mxm_dataio.http.framing import MessageParser, encode
@@ -43,6 +42,7 @@ from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.rules import Found
 from mxm_dataio.redaction.secrets import Secrets
 from mxm_dataio.replay.nearest import nearest
+from mxm_dataio.storage import unseen
 from mxm_dataio.storage.catalog import rows
 from mxm_dataio.storage.catalog.chain import seal
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -603,7 +603,7 @@ def failures_again(data: Any) -> None:
 )
 def notes_of_a_session(content: bytes) -> None:
     """What one jotted down of what went past it."""
-    found = libraries.read_lines(content)
+    found = unseen.read_lines(content)
     for one in found or ():
         assert (type(one.kind), type(one.name), type(one.times)) == (str, str, int)
 

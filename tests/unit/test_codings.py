@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.http import codings
 from mxm_dataio.http.codings import DECODERS, STEP, Decoder
-from mxm_dataio.storage.payloads.compression import _zstd
+from mxm_dataio.http.zstd import _zstd
 
 
 def raw_deflate(data: bytes) -> bytes:

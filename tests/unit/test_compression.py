@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
+from mxm_dataio.http import zstd as zstd_
 from mxm_dataio.models import Compression
 from mxm_dataio.storage.payloads import compression
 from mxm_dataio.storage.payloads import folder as payloads
@@ -60,10 +61,10 @@ def large(folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch) -> PayloadFold
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    compression._zstd.cache_clear()
+    zstd_._zstd.cache_clear()
     monkeypatch.setitem(sys.modules, LIBRARY, None)
     yield
-    compression._zstd.cache_clear()
+    zstd_._zstd.cache_clear()
 
 
 def put(folder: PayloadFolder, content: bytes, limit: int = 0) -> str:
@@ -255,7 +256,7 @@ def test_a_large_one_is_read_once_and_again_after_an_interrupt(
 def test_a_frame_of_more_than_was_recorded_is_not_unpacked(
     folder: PayloadFolder, size: int
 ) -> None:
-    zstd, content = compression._zstd(), bytes(size)
+    zstd, content = zstd_._zstd(), bytes(size)
     bomb = zstd.compress(bytes(256 << 20))
     (folder.folder / f"{sha(content)}.bin.zst").write_bytes(bomb[: size - 1])
     (folder.folder / f"{sha(content)}.prefixes").write_bytes(
@@ -272,7 +273,7 @@ def test_a_frame_of_more_than_was_recorded_is_not_unpacked(
 
 
 def test_a_frame_that_wants_a_wide_window_is_refused() -> None:
-    zstd = compression._zstd()
+    zstd = zstd_._zstd()
     options = {zstd.CompressionParameter.window_log: 27}
     wide = zstd.ZstdCompressor(options=options)
     frame = wide.compress(LARGE) + wide.flush()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio.coverage import libraries
 from mxm_dataio.models import Unseen
+from mxm_dataio.storage import unseen
 
 CURL = Unseen("process", "curl", 1, "shop")
 SOCKET = Unseen("connection", "example.com:443", 3, "shop")
@@ -16,13 +17,13 @@ PYCURL = Unseen("library", "pycurl", 1, "shop")
 
 def test_each_comes_once_with_its_count_and_libraries_without() -> None:
     found = [PYCURL, CURL, SOCKET, SOCKET, PYCURL]
-    assert libraries.merged(found) == (SOCKET._replace(times=6), CURL, PYCURL)
-    assert libraries.merged([]) == ()
+    assert unseen.merged(found) == (SOCKET._replace(times=6), CURL, PYCURL)
+    assert unseen.merged([]) == ()
 
 
 def test_a_kind_of_a_later_release_comes_last() -> None:
     later = Unseen("telepathy", "spoon", 2, "uri")
-    assert libraries.merged([later, PYCURL]) == (PYCURL, later)
+    assert unseen.merged([later, PYCURL]) == (PYCURL, later)
     assert libraries.said(later) == "telepathy spoon by uri (×2)"
 
 
@@ -44,16 +45,16 @@ def test_replay_warns_of_processes_alone() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{torn", b"[1,2]\n"])
 def test_without_a_line_nobody_watched(content: bytes) -> None:
-    assert libraries.read_lines(content) is None
+    assert unseen.read_lines(content) is None
 
 
 def test_with_one_somebody_did() -> None:
-    assert libraries.read_lines(libraries.line_of(Unseen("", ""), 7)) == ()
+    assert unseen.read_lines(unseen.line_of(Unseen("", ""), 7)) == ()
 
 
 def test_counts_are_the_last_of_each_process() -> None:
     content = b"".join(
-        libraries.line_of(one, pid)
+        unseen.line_of(one, pid)
         for one, pid in [
             (Unseen("", ""), 1),
             (SOCKET._replace(times=1), 1),
@@ -62,10 +63,10 @@ def test_counts_are_the_last_of_each_process() -> None:
             (CURL, 2),
         ]
     )
-    assert libraries.read_lines(content) == (SOCKET._replace(times=6), CURL)
-    assert libraries.read_lines(content, but=2) == (SOCKET._replace(times=2),)
+    assert unseen.read_lines(content) == (SOCKET._replace(times=6), CURL)
+    assert unseen.read_lines(content, but=2) == (SOCKET._replace(times=2),)
     # The process was killed within its last line.
-    assert libraries.read_lines(content[:-3]) == (SOCKET._replace(times=6),)
+    assert unseen.read_lines(content[:-3]) == (SOCKET._replace(times=6),)
 
 
 @given(
@@ -81,5 +82,5 @@ def test_counts_are_the_last_of_each_process() -> None:
     )
 )
 def test_lines_keep_every_name(found: list[Unseen]) -> None:
-    content = b"".join(libraries.line_of(one, 1) for one in [Unseen("", ""), *found])
-    assert libraries.read_lines(content) == libraries.merged(found)
+    content = b"".join(unseen.line_of(one, 1) for one in [Unseen("", ""), *found])
+    assert unseen.read_lines(content) == unseen.merged(found)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxm_dataio.http.zstd import _zstd
 from mxm_dataio.reading.report.previews import Preview, needed, preview
-from mxm_dataio.storage.payloads.compression import _zstd
 
 JSON = (("Content-Type", "application/json"),)
 

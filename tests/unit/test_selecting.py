@@ -10,7 +10,6 @@ from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Session, Status
 from mxm_dataio.reading.filters import (
     Outcome,
-    family,
     host_of,
     host_pattern,
     in_trees,
@@ -18,6 +17,7 @@ from mxm_dataio.reading.filters import (
     outcome_of,
     seconds,
 )
+from mxm_dataio.store import family
 from mxm_dataio.utils import new_id
 from tests.trust.small import session
 

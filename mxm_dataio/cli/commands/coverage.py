@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from ...coverage.libraries import CONNECTION, LIBRARY, PROCESS
 from ...coverage.natives import NATIVE
 from ...models import Session, Status, Unseen
 from ...reading.account import Account, account_of
+from ...storage.unseen import CONNECTION, LIBRARY, PROCESS
 from ...store import Store
 from ...utils import counted
 from ..options import WRONG, json_option, print_line, printable, root_option

@@ -23,10 +23,9 @@ from ...reading.comparison import (
     paired,
     plainly_same,
 )
-from ...reading.filters import family
 from ...reading.json_diff import Difference, Op, written
 from ...reading.listing import Listing
-from ...store import Store
+from ...store import Store, family
 from ...utils import counted
 from ..options import (
     WRONG,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ...reading.filters import family
 from ...reading.statistics import FAILED, PERCENTILES, Figures, figures
+from ...store import family
 from .. import options
 from ..options import (
     Command,

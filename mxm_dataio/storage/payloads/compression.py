@@ -9,39 +9,21 @@ hostile file fills neither memory nor disk.
 from __future__ import annotations
 
 import errno
-import functools
 import io
-import sys
 from typing import Any, BinaryIO
 
-from ...errors import ConfigError
+from ...http.zstd import _zstd
 
 # Smaller ones take up a block of the disk either way.
 SMALLEST = 256
 _LEVEL = 3
 _WINDOW = 21
-_HTTP_WINDOW = 23
 _STEP = 1 << 18
 # What a byte of a frame can stand for at most: a block of 128 KiB is of four bytes (RFC 8878
 # §3.1.1.2).
 MOST = 1 << 15
 # After so much of a large payload it has to have become smaller, or is left as it is.
 _SURE = 4 << 20
-
-
-@functools.cache
-def _zstd() -> Any:
-    try:
-        if sys.version_info >= (3, 14):
-            import compression.zstd as zstd
-        else:
-            import backports.zstd as zstd
-    except ImportError:
-        raise ConfigError(
-            "what is compressed with zstd needs its library, which is missing: "
-            "pip install mxm-dataio[zstd]"
-        ) from None
-    return zstd
 
 
 def require() -> None:
@@ -64,28 +46,6 @@ def _compressor() -> Any:
 def _decompressor() -> Any:
     zstd = _zstd()
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW})
-
-
-def content_decoder() -> tuple[Any, type[Exception]]:
-    """Return what decompresses a frame that a server sent, and the error that it raises.
-
-    Its window is what RFC 9659 has every client take.
-
-    Raises:
-        ConfigError: the library is not installed.
-    """
-    zstd = _zstd()
-    options = {zstd.DecompressionParameter.window_log_max: _HTTP_WINDOW}
-    return zstd.ZstdDecompressor(options=options), zstd.ZstdError
-
-
-def content_compressed(content: bytes) -> bytes:
-    """Return a frame for a peer.
-
-    Raises:
-        ConfigError: the library is not installed.
-    """
-    return bytes(_zstd().compress(content))
 
 
 def _pays(size: int, compressed: int) -> bool:
