@@ -35,10 +35,10 @@ from .http.params import plain
 from .identity import Identity
 from .ingest.active import Stack
 from .ingest.late import Late
-from .ingest.problems import Troubles
+from .ingest.problems import Problems
 from .ingest.recorder import Recorder
-from .ingest.request import Asking, Collector
-from .ingest.sources import Part, Parts
+from .ingest.request import Collector, Requester
+from .ingest.sources import Sources, SourceState
 from .interception import STDLIB, http_fetchers, interceptors, modules
 from .models import (
     Compression,
@@ -59,9 +59,9 @@ from .reentry import is_interrupt
 from .replay.lookup import Lookup
 from .replay.misses import doubtful, miss_error
 from .replay.policy import Decision, Pass, decide
-from .replay.turns import Served
+from .replay.turns import SharedTurns
 from .storage import unseen as unseen_
-from .storage.backend import Keeping
+from .storage.backend import Backend
 from .storage.entries import CapturedAttempt, CapturedCall
 from .storage.payloads.folder import Nowhere, Spool
 from .store import Store
@@ -69,7 +69,7 @@ from .undisturbed import Undisturbed
 from .utils import as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:
-    from .coverage.watch import Watch
+    from .coverage.watch import CoverageWatch
     from .interception import Interceptor
 
 
@@ -209,16 +209,16 @@ class IngestSession:
         # As the program's author wrote it, for messages.
         self._named_root = self.settings.root
         self.mode = config.mode_of(self.settings.mode)
-        self._parts = Parts(
+        self._sources = Sources(
             source,
             self.settings.sources,
             redaction,
             ignore=self.settings.ignore_params,
             replays=self.settings.mode not in _RECORDS,
         )
-        self.redaction = self._parts.own.redaction
-        self.secrets = self._parts.own.secrets
-        for name in self._parts.bare:
+        self.redaction = self._sources.own.redaction
+        self.secrets = self._sources.own.secrets
+        for name in self._sources.bare:
             warnings.warn(
                 f"redaction is off for source {name!r}: credentials will be stored as they are",
                 DataIOWarning,
@@ -231,26 +231,26 @@ class IngestSession:
         # By the hook, by what is mounted on it, or since it is asked itself.
         self.sees_calls = hook
         self._tried = self._told = False
-        self.store: Keeping | None = None
+        self.store: Backend | None = None
         self.session: Session | None = None
         self._session_id = session
         self._parent: Session | None = None
         self._hook = hook
         self._pid = os.getpid()
         self._pending: set[Pending] = set()
-        self._watch: Watch | None = None
-        self._troubles = Troubles(
+        self._watch: CoverageWatch | None = None
+        self._problems = Problems(
             source,
             strict=self.strict,
             clean=self.secrets.text,
             warn=self._warn,
-            changed=self._troubled,
+            changed=self._problem_noted,
         )
         self._installed: list[Interceptor] = []
-        self._served: Served | None = None
+        self._served: SharedTurns | None = None
         self._token: Token[IngestSession | None] | None = None
-        self._asking = Asking(self)
-        self._late = Late(lambda source: self._parts.named(source).secrets)
+        self._requester = Requester(self)
+        self._late = Late(lambda source: self._sources.named(source).secrets)
         self._exposed = ""
 
     # -- life --------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ class IngestSession:
         if self.mode is Mode.REPLAY:
             self.missed(ReplayMissError(str(error)))
         elif self.mode is not Mode.OFF:
-            self._troubles.problem(error, stacklevel=4)
+            self._problems.problem(error, stacklevel=4)
 
     def _take_place(self) -> None:
         """Be the one that captures, here and where nothing else does."""
@@ -351,7 +351,7 @@ class IngestSession:
         wanted = interceptors if self._hook else ()
         return [make for make in wanted if modules[make] != STDLIB or self.settings.stdlib]
 
-    def _make_lookup(self, store: Keeping, source: str) -> Lookup:
+    def _make_lookup(self, store: Backend, source: str) -> Lookup:
         """Return what finds the answers of a source's calls."""
         return Lookup(
             store,
@@ -375,7 +375,7 @@ class IngestSession:
                     made.append(interceptor)
         return made
 
-    def _watching(self) -> Watch | None:
+    def _watching(self) -> CoverageWatch | None:
         """Return what sees connections that go past, if it is asked for and there is a way."""
         if not self.settings.watch or self.mode is Mode.OFF:
             return None
@@ -384,9 +384,9 @@ class IngestSession:
         except ConfigError as exc:
             self._begin_blind(exc)
             return None
-        from .coverage.watch import Watch  # few sessions watch
+        from .coverage.watch import CoverageWatch  # few sessions watch
 
-        return Watch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
+        return CoverageWatch(self, self.settings.allowed_hosts, refuse=self.mode is Mode.REPLAY)
 
     def _begin_blind(self, exc: ConfigError) -> None:
         """Note as the session opens that something can't be seen, or don't open it."""
@@ -404,7 +404,7 @@ class IngestSession:
         """
         if self.mode is Mode.REPLAY:
             raise ConfigError(why)
-        if self.mode is not Mode.OFF and why not in self._troubles.problems:
+        if self.mode is not Mode.OFF and why not in self._problems.problems:
             self.problem(ConfigError(why))
 
     def _refuse_second_root(self) -> None:
@@ -466,7 +466,7 @@ class IngestSession:
 
     def _begin(self, parent: Session | None) -> None:
         self.session = self._new_session(parent)
-        self._parts.equip(self._equip)
+        self._sources.equip(self._equip)
         if self.store is not None and not self.store.readonly:
             self.store.amend = self._late
             try:
@@ -492,13 +492,13 @@ class IngestSession:
             warnings=self._warnings(),
         )
 
-    def _begin_row(self, store: Keeping, session: Session) -> None:
+    def _begin_row(self, store: Backend, session: Session) -> None:
         store.begin(session)
 
-    def _end_row(self, store: Keeping, session: Session, settled: bool) -> None:
+    def _end_row(self, store: Backend, session: Session, settled: bool) -> None:
         store.end(session, settled=settled)
 
-    def _equip(self, part: Part) -> None:
+    def _equip(self, part: SourceState) -> None:
         """Give a source's part its look-up and its recorder, as the mode needs them."""
         store, session = self.store, self.session
         if store is None or session is None:
@@ -544,7 +544,7 @@ class IngestSession:
         self._installed.clear()
         token, self._token = self._token, None
         sessions.restore(self, token)
-        self._asking.close()
+        self._requester.close()
         self._end(exc)
         shared, self._served = self._served, None
         if shared is not None:
@@ -552,7 +552,7 @@ class IngestSession:
         self._raise_misses(exc)
         if exc is None:
             self._say_unseeing()
-            self._troubles.say(stacklevel=3)
+            self._problems.say(stacklevel=3)
 
     def _say_unseeing(self) -> None:
         """Say that the session could see no call, or raise in replay, where they were live."""
@@ -607,10 +607,10 @@ class IngestSession:
     def _end(self, raised: BaseException | None) -> None:
         if self.session is None:
             return
-        store = self.store if self._parts.own.recorder is not None else None
+        store = self.store if self._sources.own.recorder is not None else None
         if raised is None:
             self._doubt()
-        self._parts.strip()
+        self._sources.strip()
         sessions.ended(self)
         settled = False
         try:
@@ -637,21 +637,21 @@ class IngestSession:
                 coverage=unseen,
             )
             if self.mode is Mode.REPLAY:
-                self._troubles.unsaid = (
-                    libraries.replay_warning(unseen or ()) or self._troubles.unsaid
+                self._problems.unsaid = (
+                    libraries.replay_warning(unseen or ()) or self._problems.unsaid
                 )
             self._end_store(store, settled)
 
     def _doubt(self) -> None:
         """Count as misses the calls whose value for a secret has not turned out as one."""
-        for part in self._parts:
+        for part in self._sources:
             if part.lookup is not None:
                 for request in part.lookup.unproved(part.secrets.knows):
                     self.missed(doubtful(request))
 
-    def _left_bare(self, store: Keeping) -> str:
+    def _left_bare(self, store: Backend) -> str:
         """Return what to say of calls that hold what was known too late to be masked in them."""
-        early = self._late.early(max(part.secrets.learned for part in self._parts))
+        early = self._late.early(max(part.secrets.learned for part in self._sources))
         calls = store.first(self.id, min(early, _LOOKED_BACK))
         found = [self._late.exposed(call, store.payload) for call in calls]
         held = [one for one in found if one] + [path.name for path in store.bare]
@@ -662,17 +662,17 @@ class IngestSession:
             f"{', '.join(held[:_NAMED])}{', …' if len(held) > _NAMED else ''}; to be rid of it: "
             f"mxm-dataio prune --session {self.id}"
         )
-        self._troubles.unsaid = self._troubles.unsaid or DataIOWarning(text)
+        self._problems.unsaid = self._problems.unsaid or DataIOWarning(text)
         return text
 
     def _ended(self, raised: BaseException | None) -> Status:
-        if self._troubles.problems:
+        if self._problems.problems:
             return Status.INCOMPLETE
         if self.misses or (raised is not None and not isinstance(raised, SystemExit)):
             return Status.FAILED
         return Status.COMPLETE
 
-    def _end_store(self, store: Keeping | None, settled: bool) -> None:
+    def _end_store(self, store: Backend | None, settled: bool) -> None:
         try:
             if store is not None and self.session is not None:
                 self._end_row(store, self.session, settled)
@@ -697,17 +697,17 @@ class IngestSession:
         elif self._hook and self.mode is not Mode.OFF:
             # Without the hook a session claims nothing but what is mounted.
             said = libraries.warning(stdlib=self.settings.stdlib)
-        return (*self._troubles.problems, *(text for text in (said, self._exposed) if text))
+        return (*self._problems.problems, *(text for text in (said, self._exposed) if text))
 
     def _unseen(self) -> tuple[Unseen, ...] | None:
         """Return what went past the session, ``None`` if nobody watched."""
         if self._watch is None:
             return None
-        jotted: tuple[Unseen, ...] | None = None
+        noted_unseen: tuple[Unseen, ...] | None = None
         if self.store is not None and not self.store.readonly:
             # By children that were forked to become another program.
-            jotted = self.store.jotted(self.id, but=os.getpid())
-        return unseen_.merged([*self._watch.found(), *(jotted or ())])
+            noted_unseen = self.store.noted_unseen(self.id, but=os.getpid())
+        return unseen_.merged([*self._watch.found(), *(noted_unseen or ())])
 
     def outside(
         self,
@@ -739,12 +739,12 @@ class IngestSession:
             )
             self.missed(error)
             raise error
-        self._troubles.passed_by(
+        self._problems.passed_by(
             f"coverage: {method} {shown} was not recorded: it went past {past}"
         )
 
     def _raise_misses(self, exc: BaseException | None) -> None:
-        self._troubles.raise_misses(exc)
+        self._problems.raise_misses(exc)
 
     # -- what its watch tells ----------------------------------------------------------------
 
@@ -757,14 +757,14 @@ class IngestSession:
         if not self.own():
             self._adopt()
 
-    def jot(self, line: bytes) -> None:
+    def note_unseen(self, line: bytes) -> None:
         """Keep a line of coverage, even if the process is killed."""
         if self.store is not None and not self.store.readonly:
-            self.store.jot(self.id, line)
+            self.store.note_unseen(self.id, line)
 
     def missed(self, error: ReplayMissError) -> None:
         """Note a miss, so that it can't be swallowed."""
-        self._troubles.missed(error)
+        self._problems.missed(error)
 
     # -- other processes ---------------------------------------------------------------------
 
@@ -776,8 +776,8 @@ class IngestSession:
         """
         if self.mode is not Mode.REPLAY or self._served is not None:
             return
-        self._served = Served(path)
-        for part in self._parts:
+        self._served = SharedTurns(path)
+        for part in self._sources:
             if part.lookup is not None:
                 part.lookup.share(self._served)
 
@@ -789,7 +789,7 @@ class IngestSession:
             parent = self.session
             self._pid = os.getpid()
             # What went wrong before the fork did so in the parent.
-            self._troubles.begin_anew()
+            self._problems.begin_anew()
             self._begin(parent)
             if self._watch is not None:
                 self._watch.begun()
@@ -811,7 +811,7 @@ class IngestSession:
 
     def after_fork(self) -> None:
         """In the child, make fresh locks, and leave the calls under way to the parent."""
-        self._parts.renew()
+        self._sources.renew()
         if self._served is not None:
             self._served.renew()
         if self._watch is not None:
@@ -831,16 +831,16 @@ class IngestSession:
         params: Iterable[tuple[str, str]] = (),
     ) -> Identity:
         """Return a call's identity under its source's redaction and ``ignore_params``."""
-        return self._parts.of(url).identify(method, url, headers, body, params)
+        return self._sources.of(url).identify(method, url, headers, body, params)
 
     def secrets_for(self, url: str) -> Secrets:
         """Return what is known to be secret, as it goes for the source of a call."""
-        return self._parts.of(url).secrets
+        return self._sources.of(url).secrets
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
         stored, confirmed = None, 0.0
-        lookup = self._parts.named(identity.source).lookup
+        lookup = self._sources.named(identity.source).lookup
         try:
             if lookup is not None:
                 stored, confirmed = lookup.find(identity)
@@ -858,7 +858,7 @@ class IngestSession:
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        part = self._parts.named(identity.source)
+        part = self._sources.named(identity.source)
         near: tuple[NearMiss, ...] = ()
         lookup = part.lookup
         try:
@@ -883,7 +883,7 @@ class IngestSession:
 
     # -- recording ---------------------------------------------------------------------------
 
-    def pend(self, call: Pending) -> bool:
+    def track(self, call: Pending) -> bool:
         """Hold a call until it is settled; say whether the session still takes it."""
         self._pending.add(call)
         if self.is_open:
@@ -891,7 +891,7 @@ class IngestSession:
         self._pending.discard(call)
         return False
 
-    def settled(self, call: Pending) -> None:
+    def untrack(self, call: Pending) -> None:
         """Let go of a call."""
         self._pending.discard(call)
 
@@ -926,7 +926,7 @@ class IngestSession:
         """
         if os.getpid() != self._pid:
             self._adopt()
-        recorder = self._parts.named(identity.source).recorder
+        recorder = self._sources.named(identity.source).recorder
         if recorder is None:
             # A session that is over has taken what it takes.
             if self.is_open:
@@ -984,18 +984,18 @@ class IngestSession:
 
     def problem(self, exc: BaseException) -> None:
         """Mark the session incomplete and warn, or raise when ``strict``."""
-        self._troubles.problem(exc, stacklevel=3)
+        self._problems.problem(exc, stacklevel=3)
 
     def incomplete(self, text: str) -> bool:
         """Mark the session incomplete, without a word now; say whether this is the first reason."""
-        return self._troubles.add(text)
+        return self._problems.add(text)
 
     @property
     def misses(self) -> list[ReplayMissError]:
         """The calls that replay did not find."""
-        return self._troubles.misses
+        return self._problems.misses
 
-    def _troubled(self) -> None:
+    def _problem_noted(self) -> None:
         """Know that there is a problem or a miss more."""
 
     def _warn(self, warning: DataIOWarning, stacklevel: int) -> None:
@@ -1037,14 +1037,14 @@ class IngestSession:
         asked = Request(
             id=new_id(),
             session_id="",
-            source=self._parts.of(endpoint).source,
+            source=self._sources.of(endpoint).source,
             endpoint=endpoint,
             method=method.upper(),
             params=plain(params),
             kind=str(kind or self.kind),
             as_of=self.session.as_of if self.session else "",
         )
-        return self._asking.request(asked, data, json, headers, timeout)
+        return self._requester.request(asked, data, json, headers, timeout)
 
     def content(self, response: Response) -> bytes:
         """Return the bytes of an answer of :meth:`request`, its content coding undone.
@@ -1054,7 +1054,7 @@ class IngestSession:
             StoreError: the body is not stored (``mode="off"``), or longer than ``max_body``, and
                 not at hand any more: of such answers the last 64 are, up to 64 MiB.
         """
-        return self._asking.content(response)
+        return self._requester.content(response)
 
     def http_fetcher(self) -> HTTPFetcher:
         """Return a new fetcher whose calls this session captures."""

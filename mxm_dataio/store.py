@@ -137,7 +137,7 @@ class Store:
         self._catalog = SQLiteCatalog(self.root / DATABASE, readonly=readonly, patient=patient)
         _stores.add(self)
         try:
-            self._take_in()
+            self._adopt_journals()
         except BaseException:
             self._catalog.close()
             raise
@@ -588,7 +588,7 @@ class Store:
             self.payloads.sync()
         catalog.put(entries, wait=wait, durable=self._power)
 
-    def _take_in(self, *, settling: bool = False) -> None:
+    def _adopt_journals(self, *, settling: bool = False) -> None:
         """Take in what other processes have in their journals: the dead, and the living so far.
 
         What can't be is warned of: it waits for the next opening, and hinders no other.
@@ -605,7 +605,7 @@ class Store:
                 for journal in found:
                     try:
                         if journal.path not in own:
-                            self._take_in_one(journal._replace(whole=problem is None))
+                            self._adopt_journal(journal._replace(whole=problem is None))
                             self._parked.pop(journal.path, None)
                     except Exception as exc:
                         if is_interrupt(exc):
@@ -633,15 +633,15 @@ class Store:
         """Delete what the dead have left of locks and temporary files, which may hold bodies."""
         for path in (self.root / RUNNING).glob("*.lock"):
             if named(path, ".lock") and not locks.is_held(path):
-                self._take_jottings(path)
+                self._adopt_unseen(path)
                 path.unlink(missing_ok=True)
         if not self.readonly:
             locks.sweep(self.root / RUNNING)
             locks.sweep(self.root / JOURNAL)
 
-    def _take_in_one(self, journal: Left) -> None:
+    def _adopt_journal(self, journal: Left) -> None:
         with self._writable() as catalog:
-            self._take_in_to(catalog, journal)
+            self._adopt_into(catalog, journal)
 
     @contextlib.contextmanager
     def _writable(self) -> Iterator[SQLiteCatalog]:
@@ -653,7 +653,7 @@ class Store:
             catalog.database.share_patience(self._catalog.database)
             yield catalog
 
-    def _take_in_to(self, catalog: SQLiteCatalog, journal: Left) -> None:
+    def _adopt_into(self, catalog: SQLiteCatalog, journal: Left) -> None:
         step: list[Entry | SessionEntry] = []
         size = 0
         ends = False
@@ -683,7 +683,7 @@ class Store:
             self.payloads.sync()
             journal.remove()
 
-    def _take_jottings(self, path: Path) -> None:
+    def _adopt_unseen(self, path: Path) -> None:
         """Take in what a session jotted down whose process is gone."""
         found = unseen.read_lines(read_plain(path, _JOTTED))
         if found is not None:
@@ -744,7 +744,7 @@ class Store:
             self._look_for(journal)
         try:
             self.move()
-            self._take_in(settling=True)
+            self._adopt_journals(settling=True)
             self._refuse_parked()
         except StoreError:
             self._amend_waiting()
@@ -787,7 +787,7 @@ class Store:
         """
         if session.coverage is None:
             # Who ends it may be another than the process that watched, and was killed.
-            session = replace(session, coverage=self.jotted(session.id))
+            session = replace(session, coverage=self.noted_unseen(session.id))
         try:
             if settled:
                 self.move()
@@ -840,7 +840,7 @@ class Store:
             status = Status.INCOMPLETE if known else Status.COMPLETE
         self.end(replace(session, status=status, ended_at=utc_now(), warnings=known))
 
-    def jot(self, session_id: str, line: bytes) -> None:
+    def note_unseen(self, session_id: str, line: bytes) -> None:
         """Keep a line with a session that is under way, for whoever finds its process gone.
 
         A child that was forked within the session may do so as well.
@@ -852,7 +852,7 @@ class Store:
             else:
                 locks.append(self._mark(session_id), line)
 
-    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+    def noted_unseen(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return what was jotted down of a session under way, ``None`` if it does not watch.
 
         Args:
@@ -932,7 +932,7 @@ class Store:
             return session
         # (A stranger's row may have anything for an id.)
         if is_id(session.id) and locks.is_held(self._mark(session.id)):
-            return replace(session, coverage=self.jotted(session.id))
+            return replace(session, coverage=self.noted_unseen(session.id))
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session
         if session.status is Status.RUNNING:

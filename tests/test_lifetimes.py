@@ -524,7 +524,7 @@ def test_hundreds_of_calls_leave_nothing_open(server: RawServer, tmp_path: Path)
 
     def held(ingest: IngestSession) -> tuple[int, int, int, int]:
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
-        unstored = len(ingest._asking._held)
+        unstored = len(ingest._requester._held)
         return descriptors, len(threading.enumerate()), len(ingest._pending), unstored
 
     with urllib3.PoolManager() as pool, IngestSession("s", tmp_path, redaction=EXACT) as ingest:

@@ -556,4 +556,4 @@ class TestNothingIsStored:
                 return ingest.content(ingest.request(f"{server.url}/length?{number}"))
 
             assert set(pool.map(ask, range(300))) == {BODY}
-            assert len(ingest._asking._held) <= 64
+            assert len(ingest._requester._held) <= 64

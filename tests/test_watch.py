@@ -526,8 +526,8 @@ def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
         store.begin(begun)
         # The process of the program knows the session, and has not begun it.
         with Store(tmp_path) as other:
-            other.jot(begun.id, line_of(Unseen("", ""), 1))
-            other.jot(begun.id, line_of(Unseen("process", "curl"), 1))
+            other.note_unseen(begun.id, line_of(Unseen("", ""), 1))
+            other.note_unseen(begun.id, line_of(Unseen("process", "curl"), 1))
         store.end(replace(ended, id=begun.id))
         found = store.session(begun.id)
     assert found is not None

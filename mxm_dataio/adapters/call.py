@@ -296,7 +296,7 @@ class Call:
         # What the program is handling as it makes the call is no part of what goes wrong in it.
         self._outside = sys.exception()
         self._lock = threading.RLock()
-        if not ingest.pend(self):
+        if not ingest.track(self):
             # It ended a moment ago, in another thread, and takes no more.
             self._settled = True
 
@@ -446,7 +446,7 @@ class Call:
         # An attempt knows its call: a cycle otherwise, and what the program drops would stay
         # until the next garbage collection.
         self.attempts = []
-        self.ingest.settled(self)
+        self.ingest.untrack(self)
 
     def _record(self) -> None:
         upload = self._upload()

@@ -13,7 +13,7 @@ from ..identity import Identity
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
 from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..storage.entries import CapturedCall
 from ..storage.payloads.folder import Spool
 from ..utils import new_id
@@ -119,7 +119,7 @@ class Plan:
         )
 
     @property
-    def store(self) -> Keeping:
+    def store(self) -> Backend:
         """The store that holds the answer to serve."""
         assert self._store is not None
         return self._store

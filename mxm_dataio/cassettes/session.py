@@ -25,7 +25,7 @@ from ..formats.cassette import writing
 from ..formats.cassette.derived import Deriving
 from ..formats.cassette.document import Document
 from ..formats.cassette.files import load, locked, marks, remove, save
-from ..formats.cassette.memory import MemoryStore, Taken, Tape
+from ..formats.cassette.memory import LoadedCassette, MemoryStore, RecordedCall
 from ..formats.cassette.merge import New, Old, splice_shared
 from ..formats.cassette.reading import asked_of
 from ..formats.recordings import Recording, exchange_of
@@ -37,7 +37,7 @@ from ..models import Exchange, Exhausted, Headers, Mode, Status
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Serve
 from ..runs import Call, Run, State, Used
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..utils import utc_now
 from . import classes
 
@@ -116,8 +116,8 @@ class CassetteSession(IngestSession):
         self._chunks = keep_chunks
         self._volatile = volatile or Volatile()
         self._shared = [_cassette_path(one) for one in shared]
-        self._own: Tape | None = None
-        self._others: list[Tape] = []
+        self._own: LoadedCassette | None = None
+        self._others: list[LoadedCassette] = []
         self._was = b""
         self._memory: MemoryStore | None = None
         there, absent = _MODES[word]
@@ -143,7 +143,7 @@ class CassetteSession(IngestSession):
         for path in self._shared:
             _, document = load(path, needed=True)
             if document is not None:
-                shared.append(Tape(path, document, self._deriving()))
+                shared.append(LoadedCassette(path, document, self._deriving()))
         if self.run is not None:
             # The test that runs is the first of those that have it.
             self._ran = len(self.run.progress.ran) - bool(self.run.test)
@@ -158,11 +158,11 @@ class CassetteSession(IngestSession):
         """Calls are recorded whether the cassette has them or not."""
         return self.mode is not Mode.REPLAY and self.word not in ("auto", "new_episodes")
 
-    def _load(self) -> tuple[bytes, Tape]:
+    def _load(self) -> tuple[bytes, LoadedCassette]:
         was, document = load(self.path)
         if document is None:
             document = Document(self.source, utc_now()[:10])
-        return was, Tape(self.path, document, self._deriving())
+        return was, LoadedCassette(self.path, document, self._deriving())
 
     def _deriving(self) -> Deriving:
         return Deriving(self._identified, self.redaction.uncounted_headers, _UNCOUNTED)
@@ -172,7 +172,7 @@ class CassetteSession(IngestSession):
 
     # -- finding -------------------------------------------------------------------------------
 
-    def _make_lookup(self, store: Keeping, source: str) -> Lookup:
+    def _make_lookup(self, store: Backend, source: str) -> Lookup:
         # What is new is no answer: a call that was recorded once is fetched the second time.
         exhausted = Exhausted.ERROR if self.mode is Mode.AUTO else self.exhausted
         return Lookup(store, source, exhausted=exhausted)
@@ -232,7 +232,7 @@ class CassetteSession(IngestSession):
             if self.run is not None:
                 self._tell(self.run, own, made, kept=kept)
 
-    def _tell(self, run: Run, own: Tape, made: Iterable[str], *, kept: bool) -> None:
+    def _tell(self, run: Run, own: LoadedCassette, made: Iterable[str], *, kept: bool) -> None:
         """Tell the run of tests what was done with the cassette, and with those shared."""
         how = "replay" if self.mode is Mode.REPLAY else self.word if kept else ""
         used = Used(
@@ -248,7 +248,7 @@ class CassetteSession(IngestSession):
             recorded = () if shared else tuple(made)
             run.used.append(used._replace(path=path, calls=found, made=recorded, shared=shared))
 
-    def _write(self, memory: MemoryStore, own: Tape) -> Iterable[str]:
+    def _write(self, memory: MemoryStore, own: LoadedCassette) -> Iterable[str]:
         """Write what was recorded, and return the marks of all that the run has recorded."""
         beside: dict[str, bytes] = {}
         new = [
@@ -288,7 +288,7 @@ class CassetteSession(IngestSession):
         """Return what the run of tests has done to the cassette, if there is one."""
         return self.run.state(self.path) if self.run else contextlib.nullcontext()
 
-    def _new(self, memory: MemoryStore, taken: Taken, beside: dict[str, bytes]) -> New:
+    def _new(self, memory: MemoryStore, taken: RecordedCall, beside: dict[str, bytes]) -> New:
         exchange = exchange_of(taken.entry)
         if exchange.request.served_from is not None:
             params_hash = memory.params_hash(exchange.request.served_from)

@@ -38,14 +38,14 @@ class Watched(Protocol):
     def adopt(self) -> None:
         """Begin a session of this process's own, if the session is not."""
 
-    def jot(self, line: bytes) -> None:
+    def note_unseen(self, line: bytes) -> None:
         """Keep a line, even if the process is killed."""
 
     def missed(self, error: ReplayMissError) -> None:
         """Take a connection that was refused."""
 
 
-class Watch:
+class CoverageWatch:
     """Gathers what no captured call accounts for.
 
     Args:
@@ -89,7 +89,7 @@ class Watch:
 
     def begun(self) -> None:
         """Note that a session has begun to watch, and what it can't see from its start."""
-        self._session.jot(unseen.line_of(Unseen("", ""), os.getpid()))
+        self._session.note_unseen(unseen.line_of(Unseen("", ""), os.getpid()))
         self._take_loaded()
 
     def forked(self) -> None:
@@ -137,7 +137,7 @@ class Watch:
         if child.replaces and not self._session.own():
             # Forked to become another: its parent, that started it, tells of it.
             line = unseen.line_of(Unseen(PROCESS, name, 1, stack.caller), os.getpid())
-            self._session.jot(line)
+            self._session.note_unseen(line)
             return
         self._session.adopt()
         self._add(PROCESS, name, stack.caller)
@@ -166,7 +166,8 @@ class Watch:
         # In a statement that calls nothing no other thread and no signal's handler comes between.
         times = self._times[key] = self._times[key] + 1
         if not times & (times - 1):
-            self._session.jot(unseen.line_of(Unseen(kind, name, times, caller), os.getpid()))
+            line = unseen.line_of(Unseen(kind, name, times, caller), os.getpid())
+            self._session.note_unseen(line)
 
     def _refusal(self, what: str, target: Target, caller: str) -> ReplayMissError:
         by = f" by {caller}" if caller else ""

@@ -12,7 +12,7 @@ from ..replay.misses import swallowed
 _KEPT = 100
 
 
-class Troubles:
+class Problems:
     """The problems and misses of one session.
 
     Args:

@@ -13,7 +13,7 @@ from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
 from ..redaction.secrets import UNREAD, Clear, Secrets, Sent
 from ..reentry import is_interrupt
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.payloads.folder import Spool
 
@@ -33,7 +33,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: Keeping,
+        store: Backend,
         session: Session,
         secrets: Secrets,
         spool_limit: int,

@@ -22,7 +22,7 @@ from ..reentry import Here, within
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
 from ..replay.policy import Decision, Serve
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.folder import Spool
 from ..utils import dotted, instant
@@ -48,7 +48,7 @@ _collector: Here[Collector] = Here()
 def collector() -> Collector | None:
     """Return the collector of the ``IngestSession.request`` that what runs here is a part of."""
     found = _collector.get()
-    return found if found is not None and within(Asking.request.__code__) else None
+    return found if found is not None and within(Requester.request.__code__) else None
 
 
 class Ingest(Protocol):
@@ -56,7 +56,7 @@ class Ingest(Protocol):
 
     mode: Mode
     settings: Settings
-    store: Keeping | None
+    store: Backend | None
 
     def identify(
         self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
@@ -92,7 +92,7 @@ class Ingest(Protocol):
     def http_fetcher(self) -> HTTPFetcher: ...
 
 
-class Asking:
+class Requester:
     """The calls that a session makes itself, and the answers of those it did not store."""
 
     def __init__(self, ingest: Ingest) -> None:
@@ -192,7 +192,7 @@ class Asking:
             return self._http_fetcher().decode(content, headers)
         return content
 
-    def _is_unstored(self, store: Keeping, response: Response) -> bool:
+    def _is_unstored(self, store: Backend, response: Response) -> bool:
         return response.bytes_path is None and store.exchange(response.request_id) is None
 
     def _http_fetcher(self) -> HTTPFetcher:

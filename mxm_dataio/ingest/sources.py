@@ -106,7 +106,7 @@ def _split(authority: str) -> tuple[str, str]:
 
 
 @dataclass(slots=True)
-class Part:
+class SourceState:
     """What a session has for one source.
 
     Attributes:
@@ -169,7 +169,7 @@ class Part:
         return secrets.counted(body, content_type, coding)
 
 
-class Parts:
+class Sources:
     """The parts of one session: its own source's, and those that its rules name, once met.
 
     Args:
@@ -192,14 +192,14 @@ class Parts:
         self._rules = Rules(rules, source) if rules else None
         self._redaction = redaction
         self._ignore = frozenset(ignore)
-        self._equip: Callable[[Part], None] | None = None
+        self._equip: Callable[[SourceState], None] | None = None
         own = self._redaction_of(source) or redacting.NOTHING
         secrets = Secrets(own, replays=replays)
-        self.own = Part(source, own, own.uncounted(self._ignore), secrets)
-        self._parts = {source: self.own}
+        self.own = SourceState(source, own, own.uncounted(self._ignore), secrets)
+        self._sources = {source: self.own}
 
-    def __iter__(self) -> Iterator[Part]:
-        return iter(list(self._parts.values()))
+    def __iter__(self) -> Iterator[SourceState]:
+        return iter(list(self._sources.values()))
 
     @property
     def bare(self) -> list[str]:
@@ -207,18 +207,18 @@ class Parts:
         sources = self._rules.sources if self._rules is not None else [self.own.source]
         return sorted(name for name in sources if self._redaction_of(name) is None)
 
-    def of(self, url: str) -> Part:
+    def of(self, url: str) -> SourceState:
         """Return the part that a call belongs to."""
         if self._rules is None:
             return self.own
         source = self._rules.of(url)
-        return self._parts.get(source) or self._add(source)
+        return self._sources.get(source) or self._add(source)
 
-    def named(self, source: str) -> Part:
+    def named(self, source: str) -> SourceState:
         """Return the part of a source that was met, the session's own for any other."""
-        return self._parts.get(source, self.own)
+        return self._sources.get(source, self.own)
 
-    def equip(self, equip: Callable[[Part], None]) -> None:
+    def equip(self, equip: Callable[[SourceState], None]) -> None:
         """Give each part, those to come included, what the open session has for it."""
         self._equip = equip
         for part in self:
@@ -235,14 +235,15 @@ class Parts:
         for part in self:
             part.secrets.renew()
 
-    def _add(self, source: str) -> Part:
+    def _add(self, source: str) -> SourceState:
         # Without a lock: what others do meanwhile, or a signal's handler in this thread, is seen.
         rules = self._redaction_of(source) or redacting.NOTHING
-        part = Part(source, rules, rules.uncounted(self._ignore), self.own.secrets.under(rules))
+        secrets = self.own.secrets.under(rules)
+        part = SourceState(source, rules, rules.uncounted(self._ignore), secrets)
         equip = self._equip
         if equip is not None:
             equip(part)
-        part = self._parts.setdefault(source, part)
+        part = self._sources.setdefault(source, part)
         if self._equip is not equip:
             if self._equip is not None:
                 self._equip(part)

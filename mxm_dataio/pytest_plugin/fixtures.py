@@ -24,10 +24,10 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..api import IngestSession
-    from .session import Opened
+    from .session import TestSession
 
-OPENED: pytest.StashKey[list[Opened]] = pytest.StashKey()
-WIDE: pytest.StashKey[dict[str, Opened]] = pytest.StashKey()
+OPENED: pytest.StashKey[list[TestSession]] = pytest.StashKey()
+WIDE: pytest.StashKey[dict[str, TestSession]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -197,13 +197,13 @@ def _opened(
     options: Mapping[str, Any],
     what: str,
     only: bool = False,
-) -> Opened:
+) -> TestSession:
     """Return the session of a cassette, not opened yet.
 
     Args:
         what: it is for, in words.
     """
-    from .session import Opened, again
+    from .session import TestSession, again
 
     config = request.config
     shared = [
@@ -211,7 +211,7 @@ def _opened(
     ]
     account = config.stash[ACCOUNT]
     here = from_here(config, account.ran[-1])
-    return Opened(
+    return TestSession(
         path, shared, {**options, "allowed_hosts": allowed_hosts(config, options)}, what,
         again(here), account.run(), lambda: lifted(config), only=only,
     )  # fmt: skip
@@ -274,7 +274,7 @@ def within_own(
     def within(path: Path, done: str) -> contextlib.AbstractContextManager[None]:
         what = f"the fixture {fixturedef.argname!r} ({fixturedef.scope} scope), {done}"
 
-        def opened(path: Path, mode: str) -> Opened:
+        def opened(path: Path, mode: str) -> TestSession:
             return _opened(request, marks, path, {**options, "mode": mode}, what)
 
         return recorded(path, options["mode"], run, opened, warned.append)

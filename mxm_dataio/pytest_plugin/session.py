@@ -33,7 +33,7 @@ _CLOCK = "clock"
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "w": "weeks"}
 
 
-class Opened:
+class TestSession:
     """A session that is open for a test, a class or a module.
 
     Args:

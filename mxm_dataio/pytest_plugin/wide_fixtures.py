@@ -18,7 +18,7 @@ import pytest
 
 from ..formats.cassette.names import cassette_name
 from ..runs import Run
-from .session import Opened
+from .session import TestSession
 from .usage import default_folder
 
 # pytest's own, which call what unittest and pytest name so in classes and modules.
@@ -74,7 +74,7 @@ def recorded(
     path: Path,
     mode: str,
     run: Run,
-    opened: Callable[[Path, str], Opened],
+    opened: Callable[[Path, str], TestSession],
     warn: Callable[[str], None],
 ) -> Iterator[None]:
     """Have the calls of a fixture's set-up, or of its end, in a cassette.

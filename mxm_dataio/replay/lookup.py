@@ -22,12 +22,12 @@ from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import Identity, base_of
 from ..models import Exchange, Exhausted, Request
 from ..redaction.names import looks_drawn
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..storage.catalog.catalog import Following
 from ..utils import as_of_bound, parse_instant
 from .nearest import nearest
-from .read_ahead import Ahead
-from .turns import Places, Served
+from .read_ahead import ReadAhead
+from .turns import Places, SharedTurns
 
 # Recorded calls looked at for the nearest to a miss.
 _CANDIDATES = 200
@@ -47,7 +47,7 @@ class Lookup:
 
     def __init__(
         self,
-        store: Keeping,
+        store: Backend,
         source: str,
         *,
         as_of: str | None = None,
@@ -64,13 +64,13 @@ class Lookup:
         self._latest = latest
         self._served, self._settled = Places({}, {})
         self._answered = 0
-        self._shared: Served | None = None
-        self._ahead = Ahead(store, source, self._bound, pinned=root_id is not None)
+        self._shared: SharedTurns | None = None
+        self._ahead = ReadAhead(store, source, self._bound, pinned=root_id is not None)
         # Recorded calls with a value that was learned late; what stood in its place, by call.
         self._late: list[Request] | None = None
         self._taken: dict[tuple[str, str], Request] = {}
 
-    def share(self, shared: Served) -> None:
+    def share(self, shared: SharedTurns) -> None:
         """Serve calls in turns with other processes from now on.
 
         Raises:

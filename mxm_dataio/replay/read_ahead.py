@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from ..identity import Identity
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..storage.catalog.catalog import Following
 
 # Calls read at once; the first time, and once it has proved worth it.
@@ -17,7 +17,7 @@ _FIRST, _MORE = 8, 64
 _LONGEST_PAUSE = 4096
 
 
-class Ahead:
+class ReadAhead:
     """The calls that come next in a recorded session.
 
     Args:
@@ -27,7 +27,7 @@ class Ahead:
         pinned: one session is replayed, whether it is the newest or not.
     """
 
-    def __init__(self, store: Keeping, source: str, bound: str, *, pinned: bool) -> None:
+    def __init__(self, store: Backend, source: str, bound: str, *, pinned: bool) -> None:
         self._store = store
         self._source = source
         self._bound = bound

@@ -41,7 +41,7 @@ class Places(NamedTuple):
     settled: dict[str, tuple[str, str]]
 
 
-class Served:
+class SharedTurns:
     """The shared file, as one process knows it.
 
     Args:

@@ -99,7 +99,7 @@ class Program:
         self.python = python
 
 
-class Plan:
+class RunPlan:
     """What a run is to do.
 
     Attributes:
@@ -236,7 +236,7 @@ def _nearest(name: str) -> str:
 # -- what is to be done ------------------------------------------------------------------------
 
 
-def plain(options: Options, program: Program) -> Plan | None:
+def plain(options: Options, program: Program) -> RunPlan | None:
     """Return the plan, if the command line tells all; else it is for :mod:`.attendant` to say.
 
     It is, for a program that is to be recorded, with nothing in the environment but where to.
@@ -252,7 +252,7 @@ def plain(options: Options, program: Program) -> Plan | None:
     if options.allowed_hosts:
         settings["allowed_hosts"] = options.allowed_hosts
     source = options.get("source") or os.environ.get(SOURCE)
-    return Plan("record", source or default_source(program.label), settings)
+    return RunPlan("record", source or default_source(program.label), settings)
 
 
 _SIMPLE = frozenset({f"{PREFIX}ROOT", SOURCE, AUTO, RUN})

@@ -22,14 +22,14 @@ from ..process import DEFAULTS, put, say
 from ..storage import unseen as unseen_
 from ..store import DATABASE, Store
 from ..utils import as_of_text, counted, utc_now
-from .arguments import MISUSED, Options, Plan, Program, argument, default_source
+from .arguments import MISUSED, Options, Program, RunPlan, argument, default_source
 from .handoff import settings_json
 from .process_reports import ENDED, LEFT, Report, all_of, failed, served
 
 WRONG = 1
 
 
-def resolve(options: Options, program: Program) -> Plan:
+def resolve(options: Options, program: Program) -> RunPlan:
     """Return the plan, by all that settings are made of and by what is to be replayed.
 
     Raises:
@@ -46,7 +46,7 @@ def _misused(exc: Exception) -> NoReturn:
     raise SystemExit(MISUSED)
 
 
-def _resolved(options: Options, program: Program) -> Plan:
+def _resolved(options: Options, program: Program) -> RunPlan:
     session = argument(options, "session")
     given = {
         "root": options.get("root"), "mode": options.get("mode"),
@@ -60,7 +60,7 @@ def _resolved(options: Options, program: Program) -> Plan:
     # The program may go to another folder before its first call.
     settings = replace(settings, root=settings.root.absolute())
     as_of = argument(options, "as-of")
-    plan = Plan(
+    plan = RunPlan(
         settings.mode, argument(options, "source") or default_source(program.label),
         settings_json(settings), as_of=as_of_text(as_of) if as_of else None, session=session,
     )  # fmt: skip
@@ -78,7 +78,7 @@ def _resolved(options: Options, program: Program) -> Plan:
     return plan
 
 
-def _look_up(plan: Plan, store: Store, *, named: bool) -> None:
+def _look_up(plan: RunPlan, store: Store, *, named: bool) -> None:
     """Find the one session to replay, and its source if none was named."""
     if not plan.session:
         return
@@ -105,7 +105,7 @@ class Attendant:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunPlan,
         session_id: str,
         *,
         dated: str,

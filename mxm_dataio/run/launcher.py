@@ -32,7 +32,7 @@ import time
 
 from ..process import AUTO, CONFIG, RUN, VERSION, link_text, new_id, say
 from . import startup
-from .arguments import MISUSED, Options, Plan, Program, parse, plain
+from .arguments import MISUSED, Options, Program, RunPlan, parse, plain
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Run:
         OSError: the folder can't be made.
     """
 
-    def __init__(self, plan: Plan, program: Program) -> None:
+    def __init__(self, plan: RunPlan, program: Program) -> None:
         self.plan = plan
         self.program = program
         self.id = new_id()

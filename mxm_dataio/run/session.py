@@ -26,7 +26,7 @@ from ..models import Mode, Session, Status
 from ..process import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link, say
 from ..replay.misses import swallowed
 from ..replay.policy import Decision, Miss
-from ..storage.backend import Keeping
+from ..storage.backend import Backend
 from ..store import Store
 from .arguments import default_source, interpreter, label_of
 from .handoff import Link, settings_json
@@ -146,7 +146,7 @@ class AutoSession(IngestSession):
             made = replace(made, id=parent.id, root_id=parent.root_id, parent_id=None)
         return replace(made, program=self.program)
 
-    def _begin_row(self, store: Keeping, session: Session) -> None:
+    def _begin_row(self, store: Backend, session: Session) -> None:
         if not self._joined:
             super()._begin_row(store, session)
 
@@ -202,7 +202,7 @@ class AutoSession(IngestSession):
         self.adopt()
         super().missed(error)
 
-    def _troubled(self) -> None:
+    def _problem_noted(self) -> None:
         # At once: the process may end without a word.
         self._report(RUNNING)
 
@@ -222,7 +222,7 @@ class AutoSession(IngestSession):
         self._report(LEFT)
         if isinstance(self.store, Store) and self.session is not None and not self._joined:
             with contextlib.suppress(StoreError):
-                self.store.note(replace(self.session, warnings=tuple(self._troubles.problems)))
+                self.store.note(replace(self.session, warnings=tuple(self._problems.problems)))
 
     # -- how it ends -------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class AutoSession(IngestSession):
         if self.misses and not self._attended:
             say(f"error: {swallowed(self.misses)}")
 
-    def _end_row(self, store: Keeping, session: Session, settled: bool) -> None:
+    def _end_row(self, store: Backend, session: Session, settled: bool) -> None:
         if not self._joined:
             super()._end_row(store, session, settled)
 
@@ -260,7 +260,7 @@ class AutoSession(IngestSession):
         if self._run is None or session is None:
             return
         status = session.status
-        warnings = session.warnings if state == ENDED else tuple(self._troubles.problems)
+        warnings = session.warnings if state == ENDED else tuple(self._problems.problems)
         report = Report(
             session.id, os.getpid(), self.program, state, status.value,
             len(self.misses), tuple(str(miss) for miss in self.misses[:_REPORTED]), warnings,

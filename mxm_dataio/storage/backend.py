@@ -15,7 +15,7 @@ from .payloads.folder import Spool
 Amend = Callable[[Entry, Callable[[str, int], bytes | None]], Entry]
 
 
-class Finding(Protocol):
+class Finder(Protocol):
     """Finds calls; what of :class:`mxm_dataio.storage.catalog.catalog.Catalog` a look-up needs."""
 
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
@@ -40,7 +40,7 @@ class Finding(Protocol):
         """Return a source's calls whose identity has a text in it, the newest first."""
 
 
-class Keeping(Protocol):
+class Backend(Protocol):
     """Takes the calls of sessions, and finds those that were kept.
 
     Attributes:
@@ -56,7 +56,7 @@ class Keeping(Protocol):
     bare: list[Path]
 
     @property
-    def catalog(self) -> Finding:
+    def catalog(self) -> Finder:
         """What finds calls."""
 
     def spool(self, limit: int) -> Spool:
@@ -80,10 +80,10 @@ class Keeping(Protocol):
     def end(self, session: Session, *, settled: bool = True) -> None:
         """Note a session that ended."""
 
-    def jot(self, session_id: str, line: bytes) -> None:
+    def note_unseen(self, session_id: str, line: bytes) -> None:
         """Keep a line of coverage with a session that is under way."""
 
-    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+    def noted_unseen(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return what was noted with a session that is under way, but for one process's notes."""
 
     def lost(self) -> list[str]:

@@ -25,7 +25,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
 
 
 class Plainly:
-    """In place of :class:`Ahead`: nothing is ever read ahead."""
+    """In place of :class:`ReadAhead`: nothing is ever read ahead."""
 
     def find(self, *_args: object) -> None:
         return None

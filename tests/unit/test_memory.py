@@ -11,7 +11,7 @@ import pytest
 from mxm_dataio import IntegrityError
 from mxm_dataio.formats.cassette.derived import DERIVING
 from mxm_dataio.formats.cassette.document import Document
-from mxm_dataio.formats.cassette.memory import MemoryStore, Tape
+from mxm_dataio.formats.cassette.memory import LoadedCassette, MemoryStore
 from mxm_dataio.formats.recordings import checksum_of
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -30,15 +30,15 @@ def node(path: str, text: str = "", **parts: Any) -> Any:
     }
 
 
-def tape(name: str, *nodes: Any) -> Tape:
-    return Tape(Path(name), Document("s", DAY, calls=list(nodes)), DERIVING)
+def tape(name: str, *nodes: Any) -> LoadedCassette:
+    return LoadedCassette(Path(name), Document("s", DAY, calls=list(nodes)), DERIVING)
 
 
 def hash_of(path: str) -> str:
     return DERIVING("GET", f"http://a.test/{path}", (), None, None).params_hash
 
 
-def store(*tapes: Tape, **options: Any) -> MemoryStore:
+def store(*tapes: LoadedCassette, **options: Any) -> MemoryStore:
     return MemoryStore(Path("x.json"), "s", tapes, **{"readonly": True, **options})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from mxm_dataio.ingest.sources import Part, Parts
+from mxm_dataio.ingest.sources import Sources, SourceState
 from mxm_dataio.redaction import DEFAULT, Redaction
 
 RULES = {"a.test": "a", "b.test": "b", "open.test": "open"}
@@ -12,8 +12,8 @@ REDACTION: dict[str, Redaction | None] = {"b": DEFAULT.adding(names=["isin"]), "
 SECRET = "q7Zr91LmXw03Ty"
 
 
-def parts(redaction: object = REDACTION) -> Parts:
-    return Parts("own", RULES, redaction, ignore=["nonce"])  # type: ignore[arg-type]
+def parts(redaction: object = REDACTION) -> Sources:
+    return Sources("own", RULES, redaction, ignore=["nonce"])  # type: ignore[arg-type]
 
 
 def test_each_source_has_its_redaction_and_is_met_when_called() -> None:
@@ -34,11 +34,11 @@ def test_each_source_has_its_redaction_and_is_met_when_called() -> None:
 
 
 def test_without_rules_all_is_the_sessions_own() -> None:
-    made = Parts("own", {}, DEFAULT)
+    made = Sources("own", {}, DEFAULT)
     assert made.of("https://a.test/") is made.own
     assert made.bare == []
-    assert Parts("own", {}, None).bare == ["own"]
-    assert Parts("own", {}, {"own": None, "other": None}).bare == ["own"]
+    assert Sources("own", {}, None).bare == ["own"]
+    assert Sources("own", {}, {"own": None, "other": None}).bare == ["own"]
 
 
 def test_identity_goes_by_the_sources_redaction() -> None:
@@ -62,7 +62,7 @@ def test_what_one_source_taught_is_masked_in_the_others() -> None:
             assert secret not in made.of(url).secrets.url(f"{url}{secret}")
             assert secret not in made.of(url).secrets.text(f"refused {secret}")
     # One that was met later knows it too.
-    later = Parts("own", RULES, REDACTION)
+    later = Sources("own", RULES, REDACTION)
     later.own.secrets.url(f"https://c.test/?token={SECRET}")
     assert SECRET not in later.of("https://a.test/").secrets.url(f"https://a.test/{SECRET}")
 
@@ -77,7 +77,7 @@ def test_where_redaction_is_off_nothing_is_learned_and_nothing_masked() -> None:
 
 
 def test_sources_share_secrets_where_the_sessions_own_redaction_is_off() -> None:
-    made = Parts("own", RULES, {"own": None})
+    made = Sources("own", RULES, {"own": None})
     made.of("https://a.test/").secrets.url(f"https://a.test/?token={SECRET}")
     assert SECRET not in made.of("https://b.test/").secrets.url(f"https://b.test/{SECRET}")
     assert SECRET in made.own.secrets.url(f"https://c.test/{SECRET}")
@@ -87,7 +87,7 @@ def test_parts_met_later_are_equipped_too_until_all_is_stripped() -> None:
     made = parts()
     seen: list[str] = []
 
-    def equip(part: Part) -> None:
+    def equip(part: SourceState) -> None:
         seen.append(part.source)
 
     made.of("https://a.test/")
@@ -102,7 +102,7 @@ def test_parts_met_later_are_equipped_too_until_all_is_stripped() -> None:
 
 def test_threads_that_meet_a_source_at_once_get_one_part() -> None:
     made = parts()
-    found: list[Part] = []
+    found: list[SourceState] = []
     gate = threading.Barrier(8)
 
     def meet() -> None:

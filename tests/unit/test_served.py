@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.errors import StoreError
-from mxm_dataio.replay.turns import Places, Served
+from mxm_dataio.replay.turns import Places, SharedTurns
 
 HASH, OTHER = "a" * 64, "b" * 64
 
 
-def take(shared: Served, known: Places, count: int, source: str = "s") -> list[int]:
+def take(shared: SharedTurns, known: Places, count: int, source: str = "s") -> list[int]:
     """Take turns: each takes the number behind the last that any process took."""
     taken = []
     for _ in range(count):
@@ -28,7 +28,7 @@ def take(shared: Served, known: Places, count: int, source: str = "s") -> list[i
 
 
 def joined(path: Path, count: int, into: str) -> None:
-    shared = Served(path)
+    shared = SharedTurns(path)
     taken = take(shared, shared.join("s", Places({}, {})), count)
     Path(into).write_text(" ".join(map(str, taken)))
 
@@ -48,7 +48,7 @@ def test_processes_take_turns(tmp_path: Path) -> None:
 
 
 def test_forked_children_share_a_file_without_a_name() -> None:
-    shared = Served()
+    shared = SharedTurns()
     known = shared.join("s", Places({}, {}))
     take(shared, known, 3)
     children = []
@@ -64,7 +64,7 @@ def test_forked_children_share_a_file_without_a_name() -> None:
 
 
 def test_threads_take_turns() -> None:
-    shared = Served()
+    shared = SharedTurns()
     known = shared.join("s", Places({}, {}))
     taken: list[int] = []
     threads = [
@@ -78,7 +78,7 @@ def test_threads_take_turns() -> None:
 
 
 def test_sources_are_kept_apart_whatever_their_names(tmp_path: Path) -> None:
-    one, two = Served(tmp_path / "served"), Served(tmp_path / "served")
+    one, two = SharedTurns(tmp_path / "served"), SharedTurns(tmp_path / "served")
     names = ["s", "two words", "zwölf\nZeilen", "\\n", ""]
     for number, name in enumerate(names):
         one.join(name, Places({}, {}))
@@ -91,14 +91,14 @@ def test_sources_are_kept_apart_whatever_their_names(tmp_path: Path) -> None:
 
 
 def test_who_joins_tells_what_it_was_served_before(tmp_path: Path) -> None:
-    one, two = Served(tmp_path / "served"), Served(tmp_path / "served")
+    one, two = SharedTurns(tmp_path / "served"), SharedTurns(tmp_path / "served")
     mine = Places({HASH: "1", OTHER: "7"}, {HASH: ("2025-01-01", "root")})
     assert one.join("s", mine) == mine
     assert two.join("s", Places({}, {})) == mine
 
 
 def test_the_session_that_answers_stays_settled(tmp_path: Path) -> None:
-    shared = Served(tmp_path / "served")
+    shared = SharedTurns(tmp_path / "served")
     known = shared.join("s", Places({}, {}))
     with shared.turn():
         shared.note("s", HASH, "1", ("2025-01-01", "first"))
@@ -107,7 +107,7 @@ def test_the_session_that_answers_stays_settled(tmp_path: Path) -> None:
 
 
 def test_much_is_read_in_steps(tmp_path: Path) -> None:
-    one, two = Served(tmp_path / "served"), Served(tmp_path / "served")
+    one, two = SharedTurns(tmp_path / "served"), SharedTurns(tmp_path / "served")
     one.join("s", Places({f"{n:064}": f"{n}" for n in range(3000)}, {}))
     assert len(two.join("s", Places({}, {})).served) == 3000
 
@@ -116,11 +116,11 @@ def test_a_line_that_was_broken_off_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "served"
     path.write_bytes(b"a" * 64 + b" 1 2025")
     with pytest.raises(StoreError, match="can't be shared"):
-        Served(path).join("s", Places({}, {}))
+        SharedTurns(path).join("s", Places({}, {}))
 
 
 def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:
-    shared = Served(tmp_path / "served")
+    shared = SharedTurns(tmp_path / "served")
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))

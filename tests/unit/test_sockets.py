@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession, ReplayMissError
-from mxm_dataio.adapters.http_client.request import Asked
+from mxm_dataio.adapters.http_client.request import OutgoingRequest
 from mxm_dataio.adapters.http_client.socket import (
     StoreSocket,
     TLSStoreSocket,
@@ -48,7 +48,7 @@ def ingest(server: RawServer, tmp_path: Path) -> Iterator[IngestSession]:
 
 def expecting(ingest: IngestSession, server: RawServer, path: str = "/") -> StoreSocket:
     sock = StoreSocket()
-    sock.expect(Asked(ingest, "GET", f"{server.url}{path}"))
+    sock.expect(OutgoingRequest(ingest, "GET", f"{server.url}{path}"))
     return sock
 
 
@@ -92,7 +92,7 @@ def test_bytes_besides_http_are_a_miss_and_after_the_session_a_broken_pipe(
     with pytest.raises(BrokenPipeError):
         sock.sendall(b"a")
     late = StoreSocket()
-    late.expect(Asked(ingest, "GET", server.url))
+    late.expect(OutgoingRequest(ingest, "GET", server.url))
     with pytest.raises(BrokenPipeError):
         late.sendall(REQUEST)
 
@@ -130,7 +130,7 @@ def test_the_other_end(peer: str, name: Any) -> None:
 
 def test_facts_of_tls_are_not_made_up(ingest: IngestSession, server: RawServer) -> None:
     sock = TLSStoreSocket()
-    sock.expect(Asked(ingest, "GET", server.url))
+    sock.expect(OutgoingRequest(ingest, "GET", server.url))
     for ask in (sock.getpeercert, sock.cipher, sock.version):
         with pytest.raises(ReplayMissError):
             ask()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mxm_dataio.errors import DataIOWarning, ReplayMissError, StoreError
-from mxm_dataio.ingest.problems import Troubles
+from mxm_dataio.ingest.problems import Problems
 
 
 class Session:
@@ -15,7 +15,7 @@ class Session:
         self.said: list[tuple[str, int]] = []
         self.changes = 0
         self.refuses = refuses
-        self.troubles = Troubles(
+        self.troubles = Problems(
             "shop",
             strict=strict,
             clean=lambda text: text.replace("s3cret", "***"),

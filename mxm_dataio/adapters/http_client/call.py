@@ -9,7 +9,7 @@ from typing import Any
 from ...models import Failure, Peer, Status
 from ..call import Call
 from ..plan import Plan
-from .request import STREAM, Asked
+from .request import STREAM, OutgoingRequest
 
 # What the program was at when something failed: in a failure's data under this name, these values.
 DURING = "during"
@@ -19,15 +19,15 @@ CONNECTING, SENDING, READING = "connecting", "sending", "reading"
 class ConnectionCall(Call):
     """A call on a bare connection."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: OutgoingRequest) -> None:
         super().__init__(asked.ingest, asked.method, asked.url, (), STREAM)
         # Until its head has gone out.
-        self.asked: Asked | None = asked
+        self.asked: OutgoingRequest | None = asked
         self.plan: Plan | None = None
         self._during = CONNECTING
         self._watched: weakref.ref[Any] | None = None
 
-    def take_head(self, asked: Asked) -> None:
+    def take_head(self, asked: OutgoingRequest) -> None:
         """Take what the head says."""
         self.asked = None
         self.headers = asked.headers

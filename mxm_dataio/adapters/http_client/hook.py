@@ -28,7 +28,7 @@ from ..patches import Patches, own_class
 from ..plan import Plan
 from ..taps import Method, absolute, base_of, under_way
 from .call import ConnectionCall
-from .request import STREAM, Asked
+from .request import STREAM, OutgoingRequest
 from .socket import StoreSocket, give_back, leave, stand_in, standing
 
 # The attribute that a request takes on its connection until its head goes out.
@@ -96,7 +96,7 @@ def _putrequest(original: Method) -> Method:
         if ingest is not None:
             skips = dict(zip(("skip_host", "skip_accept_encoding"), args, strict=False)) | kwargs
             own = [name for name in ("host", "accept-encoding") if not skips.get(_skip(name))]
-            asked = Asked(ingest, method, absolute(url or "/", base_of(self)), tuple(own))
+            asked = OutgoingRequest(ingest, method, absolute(url or "/", base_of(self)), tuple(own))
             self.__dict__[_ASKED] = asked
         return result
 
@@ -110,7 +110,7 @@ def _skip(name: str) -> str:
 def _endheaders(original: Method) -> Method:
     @functools.wraps(original)
     def endheaders(self: Any, *args: Any, **kwargs: Any) -> Any:
-        asked: Asked | None = self.__dict__.pop(_ASKED, None)
+        asked: OutgoingRequest | None = self.__dict__.pop(_ASKED, None)
         if asked is None or (self.sock is None and not self.auto_open):
             return original(self, *args, **kwargs)
         asked.given = args[0] if args else kwargs.get("message_body")
@@ -129,7 +129,7 @@ def _endheaders(original: Method) -> Method:
     return endheaders
 
 
-def _offline(self: Any, asked: Asked, original: Method, *args: Any, **kwargs: Any) -> Any:
+def _offline(self: Any, asked: OutgoingRequest, original: Method, *args: Any, **kwargs: Any) -> Any:
     """Send a request to the store."""
     sock = stand_in(self)
     sock.expect(asked)
@@ -232,7 +232,7 @@ def _stored_answer(connection: Any, plan: Plan, stored: Exchange) -> Any:
     """Return a stored answer in the place of a 304, as the connection would have made it."""
     plan.serve = stored
     sock = StoreSocket()
-    sock.expect(Asked(plan.ingest, plan.method, plan.url), plan)
+    sock.expect(OutgoingRequest(plan.ingest, plan.method, plan.url), plan)
     response = connection.response_class(sock, connection.debuglevel, method=plan.method)
     response.begin()
     return response
@@ -269,7 +269,7 @@ def _connect(original: Method) -> Method:
         if ingest.mode is Mode.REPLAY:
             return _connect_offline(self, ingest)
         # The program connects by itself. Whether that succeeds is an answer of its own.
-        call = ConnectionCall(Asked(ingest, "CONNECT", base_of(self)))
+        call = ConnectionCall(OutgoingRequest(ingest, "CONNECT", base_of(self)))
         call.streams = False
         taps.begin(self, call)
         try:

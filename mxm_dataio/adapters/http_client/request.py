@@ -16,7 +16,7 @@ STREAM: Any = ...
 _DIGITS = 18
 
 
-class Asked:
+class OutgoingRequest:
     """A request on a connection, from its first line to its last byte.
 
     Args:

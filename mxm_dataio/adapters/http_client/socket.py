@@ -22,7 +22,7 @@ from .. import failures
 from ..plan import Plan
 from ..reframed import RecordedRaw
 from .call import CONNECTING, DURING, READING, SENDING
-from .request import Asked
+from .request import OutgoingRequest
 
 
 class StoreSocket:
@@ -34,8 +34,8 @@ class StoreSocket:
 
     def __init__(self, inner: Any = None) -> None:
         self.inner = inner
-        self._asked: Asked | None = None
-        self._last: Asked | None = None
+        self._asked: OutgoingRequest | None = None
+        self._last: OutgoingRequest | None = None
         self._answer: _Answer | None = None
         self._peer: str | None = None
         self._pair: tuple[socket.socket, socket.socket] | None = None
@@ -43,7 +43,7 @@ class StoreSocket:
 
     # -- what the hook tells -------------------------------------------------------------
 
-    def expect(self, asked: Asked, plan: Plan | None = None) -> None:
+    def expect(self, asked: OutgoingRequest, plan: Plan | None = None) -> None:
         """Take a request next.
 
         Args:
@@ -71,7 +71,7 @@ class StoreSocket:
             self._asked.discard()
         self._asked = self._answer = None
 
-    def _decide(self, asked: Asked) -> None:
+    def _decide(self, asked: OutgoingRequest) -> None:
         """Find the answer, once all is known of the request.
 
         Raises:

@@ -20,7 +20,7 @@ from urllib3.util.retry import Retry
 from ...errors import IntegrityError, ReplayMissError
 from ...models import Exchange, Failure, Response
 from ...replay.misses import ended_early
-from ...storage.backend import Keeping
+from ...storage.backend import Backend
 from .. import failures
 from ..reframed import RecordedRaw, is_bare
 from .classes import Connection
@@ -68,7 +68,7 @@ _HEADERS = {"Host": "", "Accept-Encoding": "", "User-Agent": "", "Content-Length
 
 
 def respond(
-    store: Keeping,
+    store: Backend,
     response: Response,
     pool: Any,
     method: str,
@@ -174,7 +174,7 @@ def _new_kw(response_kw: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(
-    store: Keeping,
+    store: Backend,
     stored: Exchange,
     pool: Any,
     method: str,

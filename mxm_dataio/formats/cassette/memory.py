@@ -32,7 +32,7 @@ from .headers import Refusal
 from .reading import Asked, Setting
 
 
-class Tape:
+class LoadedCassette:
     """The calls of a cassette, found by their hashes.
 
     Args:
@@ -48,17 +48,17 @@ class Tape:
         self.path = path
         self.document = document
         self.beside = cassette.Folder(path)
-        self.held: list[Held] = []
+        self.held: list[CassetteCall] = []
         # Of forked children, too.
         self.played = mmap(-1, len(document.calls) or 1)
-        self.by_hash: dict[str, list[Held]] = {}
+        self.by_hash: dict[str, list[CassetteCall]] = {}
         self.variants: dict[str, list[tuple[str, ...]]] = {}
         for index, node in enumerate(document.calls):
             try:
                 asked = reading.asked_of(node, deriving, self.beside)
             except Refusal as exc:
                 raise cassette.refusal(str(path), index, exc) from None
-            held = Held(self, index, node, asked)
+            held = CassetteCall(self, index, node, asked)
             self.held.append(held)
             if node.get("status") == Status.INTERRUPTED:
                 # It has no outcome.
@@ -69,7 +69,7 @@ class Tape:
                 self.variants.setdefault(found.base_hash, []).append(found.vary)
 
 
-class Held:
+class CassetteCall:
     """A call of a cassette, restored when it is asked for.
 
     Attributes:
@@ -78,7 +78,7 @@ class Held:
 
     __slots__ = ("_recording", "asked", "id", "index", "node", "tape")
 
-    def __init__(self, tape: Tape, index: int, node: Node, asked: Asked) -> None:
+    def __init__(self, tape: LoadedCassette, index: int, node: Node, asked: Asked) -> None:
         self.tape = tape
         self.index = index
         self.node = node
@@ -131,7 +131,7 @@ class Held:
         return tape.document.setting(self.node, tape.beside, str(tape.path))
 
 
-class Taken(NamedTuple):
+class RecordedCall(NamedTuple):
     """A call recorded now.
 
     Attributes:
@@ -148,7 +148,7 @@ class Taken(NamedTuple):
 
 
 class MemoryStore:
-    """See :class:`mxm_dataio.storage.backend.Keeping`.
+    """See :class:`mxm_dataio.storage.backend.Backend`.
 
     Args:
         root: the cassette's path, for messages.
@@ -169,16 +169,16 @@ class MemoryStore:
         self,
         root: Path,
         source: str,
-        tapes: Sequence[Tape],
+        tapes: Sequence[LoadedCassette],
         *,
         readonly: bool,
-        repeats: Container[Tape] = (),
+        repeats: Container[LoadedCassette] = (),
         run: Run | None = None,
     ) -> None:
         self.root = root
         self._source = source
         self.readonly = readonly
-        self.taken: list[Taken] = []
+        self.taken: list[RecordedCall] = []
         self._tapes = {str(tape.path): tape for tape in tapes}
         self._repeats = repeats
         self._run = run
@@ -211,9 +211,10 @@ class MemoryStore:
         self.payloads.update(entry.payloads)
         elsewhere = threading.get_ident() != self._thread
         if self._run is None:
-            self.taken.append(Taken(entry, elsewhere))
+            self.taken.append(RecordedCall(entry, elsewhere))
         else:
-            self.taken.append(Taken(entry, elsewhere, self._run.test, self._run.progress.phase))
+            run = self._run
+            self.taken.append(RecordedCall(entry, elsewhere, run.test, run.progress.phase))
 
     def begin(self, session: Session) -> None:
         """Note the session."""
@@ -236,10 +237,10 @@ class MemoryStore:
         """Note how the session ended."""
         self._session = session
 
-    def jot(self, session_id: str, line: bytes) -> None:
+    def note_unseen(self, session_id: str, line: bytes) -> None:
         """Coverage is no part of a cassette."""
 
-    def jotted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+    def noted_unseen(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
         """Return nothing: no one else notes here."""
         return None
 
@@ -254,7 +255,7 @@ class MemoryStore:
         """Drop the calls that a test has made in a phase, which failed."""
         self.taken = [one for one in self.taken if (one.test, one.phase) != (test, phase)]
 
-    def in_order(self) -> list[Taken]:
+    def in_order(self) -> list[RecordedCall]:
         """Return the calls recorded now in the order in which they were made."""
         return sorted(self.taken, key=lambda taken: taken.entry.call.id)
 
@@ -318,10 +319,10 @@ class MemoryStore:
         found = self._of(params_hash, root_id)
         return self._restored(found[-1]) if found else None
 
-    def _of(self, params_hash: str, root_id: str) -> list[Held]:
+    def _of(self, params_hash: str, root_id: str) -> list[CassetteCall]:
         return self._tapes[root_id].by_hash.get(params_hash, [])
 
-    def _restored(self, held: Held) -> Exchange:
+    def _restored(self, held: CassetteCall) -> Exchange:
         recording = held.recording()
         self.payloads.update(recording.payloads)
         return recording.exchange
