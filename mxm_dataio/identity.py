@@ -31,16 +31,14 @@ WS-Security and WS-Addressing have anew in each message. Test vectors:
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
-import unicodedata
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from mmap import mmap
 from operator import itemgetter
 from typing import Any
-from urllib.parse import quote_plus, unquote_plus, unquote_to_bytes, urlsplit
+from urllib.parse import quote_plus, unquote_plus
 
 from .http.codings import Pieces, State
 from .http.content import (
@@ -56,6 +54,7 @@ from .http.content import (
     replaced,
     shape_of,
 )
+from .http.forms import Pair, form_pairs
 from .http.json_values import may_nest
 from .http.multipart import (
     Part,
@@ -69,6 +68,7 @@ from .http.multipart import (
 )
 from .http.named_values import Kind, Memo, Uncounted
 from .http.tokens import PLACEHOLDER
+from .http.urls import split_url
 from .models import Headers
 from .redaction.names import goes_with
 from .utils import (
@@ -86,29 +86,13 @@ _STEP = 1 << 20
 _DEEPEST = 8
 # What is under a content coding counts without it up to this size.
 _MOST_CONTENT = 256 << 20
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # The headers that always count.
 _COUNTED = ("accept", "range")
 # One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
 _OPERATION = ("soapaction", "x-amz-target")
-# UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
-_IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|([^A-Za-z0-9._~-])")
-# A URL that is its own normal form, up to its query: no upper case, userinfo or default port
-# before the path, nothing in it that is or wants to be encoded, ASCII without "#" behind it.
-_NORMAL = re.compile(
-    r"(https?://[a-z0-9._-]+"
-    r"(?::(?!(?:80|443)/)[1-9][0-9]*)?"
-    r"/[A-Za-z0-9._~/!$&'()*+,;=:@-]*)"
-    r"(?:\?([\x21\x22\x24-\x7e]*))?"
-)
 _FIRST = itemgetter(0)
 _PAIRS = [("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value")]
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
-
-Pair = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,96 +239,12 @@ def without_headers(document: str, names: Collection[str]) -> str:
 # -- the endpoint ----------------------------------------------------------------------------
 
 
-def split_url(url: str) -> tuple[str, bytes]:
-    """Return the normalised endpoint of a URL and its raw query."""
-    normal = _NORMAL.fullmatch(url)
-    if normal is not None:
-        endpoint, query = normal.groups("")
-        return endpoint, query.encode("ascii")
-    return _split_general(url)
-
-
-def _split_general(url: str) -> tuple[str, bytes]:
-    if "://" not in url:
-        # No URL: a name that means something to the source's fetcher, and only to it.
-        return url, b""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # No client can use it, and which says so and how is not ours to decide.
-        return _split_unusable(url)
-    scheme = parts.scheme.lower()
-    host = normal_host(parts.hostname or "")
-    if port is not None and port != _DEFAULT_PORTS.get(scheme):
-        host = f"{host}:{port}"
-    query = utf8(parts.query)
-    path = normal_escapes(parts.path, _PATH_SAFE) or "/"
-    return f"{scheme}://{host}{path}", query
-
-
-def _split_unusable(url: str) -> tuple[str, bytes]:
-    """Return a URL without userinfo and fragment, as it is, and its raw query."""
-    start, _, query = url.partition("#")[0].partition("?")
-    scheme, _, rest = start.partition("://")
-    authority, slash, path = rest.partition("/")
-    endpoint = f"{scheme.lower()}://{authority.rpartition('@')[2]}{slash}{path}"
-    return endpoint, utf8(query)
-
-
-def normal_host(host: str) -> str:
-    """Return a host as it identifies: lower-case A-labels, or an IP address, compressed.
-
-    Labels are mapped as UTS 46 does without transitional processing (as requests does, through
-    the idna package), so that ``ß`` stays itself.
-    """
-    if ":" in host:
-        address, percent, zone = host.partition("%")
-        try:
-            return f"[{ipaddress.IPv6Address(address).compressed}{percent}{zone}]"
-        except ValueError:
-            return f"[{host.lower()}]"
-    if not host.isascii():
-        host = "".join(c.lower() for c in unicodedata.normalize("NFKC", host) if c not in _IGNORED)
-        host = unicodedata.normalize("NFC", host).replace("。", ".")
-        host = ".".join(
-            label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
-            for label in host.split(".")
-        )
-    return host.lower()
-
-
-def normal_escapes(text: str, safe: frozenset[int]) -> str:
-    """Return text with its percent-encoding normalised (RFC 3986 §6.2.2.1 and §6.2.2.2)."""
-
-    def one(match: re.Match[bytes]) -> bytes:
-        escaped, bare = match.groups()
-        byte = int(escaped, 16) if escaped else bare[0]
-        if byte in (_UNRESERVED if escaped else safe):
-            return bytes((byte,))
-        return b"%%%02X" % byte
-
-    return _ESCAPE.sub(one, utf8(text)).decode("ascii")
-
-
 def _sound(text: str) -> str:
     """Return a text that has a form in UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # -- pairs -----------------------------------------------------------------------------------
-
-
-def form_pairs(query: bytes) -> list[Pair]:
-    """Return the decoded pairs of an ``application/x-www-form-urlencoded`` text, in order."""
-    pairs = []
-    for field in query.replace(b"+", b" ").split(b"&"):
-        if field:
-            name, _, value = field.partition(b"=")
-            if b"%" in field:
-                name, value = unquote_to_bytes(name), unquote_to_bytes(value)
-            pairs.append((name, value))
-    return pairs
 
 
 def _sorted_pairs(pairs: Iterable[Pair], ignoring: _Ignoring) -> list[Any]:

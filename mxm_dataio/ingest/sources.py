@@ -17,7 +17,8 @@ from mmap import mmap
 from typing import NamedTuple
 
 from ..http.content import BEGINNING, LARGEST, content_headers, has_values
-from ..identity import Identity, identify, split_url
+from ..http.urls import split_url
+from ..identity import Identity, identify
 from ..models import Headers
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction

@@ -15,16 +15,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mxm_dataio.http.forms import form_pairs
+from mxm_dataio.http.urls import _split_general, normal_escapes, split_url
 from mxm_dataio.identity import (
     PARSED_BODY_LIMIT,
     VERSION,
     Identity,
-    _split_general,
     body_member,
-    form_pairs,
     identify,
-    normal_escapes,
-    split_url,
     vary_names,
 )
 from mxm_dataio.redaction.rules import NOTHING
