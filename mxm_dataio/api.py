@@ -63,7 +63,7 @@ from .replay.turns import SharedTurns
 from .storage import unseen as unseen_
 from .storage.backend import Backend
 from .storage.entries import CapturedAttempt, CapturedCall
-from .storage.payloads.folder import Nowhere, Spool
+from .storage.payloads.spool import Nowhere, Spool
 from .store import Store
 from .undisturbed import Undisturbed
 from .utils import as_of_text, new_id, utc_now

@@ -28,9 +28,10 @@ from .storage.catalog import rows
 from .storage.catalog.catalog import Following, SQLiteCatalog
 from .storage.descriptors import Descriptor, LostError
 from .storage.entries import Entry, SessionEntry
-from .storage.files import is_id, is_link, named, read_plain
+from .storage.files import is_id, is_link, named, read_plain, sync_path
 from .storage.journal import Journal, Left, framed, left
-from .storage.payloads.folder import PayloadFolder, Spool, sync_path
+from .storage.payloads.folder import PayloadFolder
+from .storage.payloads.spool import Spool
 from .utils import after_fork, utc_now
 
 DATABASE = "dataio.sqlite"

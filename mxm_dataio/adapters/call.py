@@ -27,7 +27,7 @@ from ..redaction.secrets import Sent
 from ..reentry import is_interrupt
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.capped import Capped
-from ..storage.payloads.folder import Spool
+from ..storage.payloads.spool import Spool
 from ..utils import new_id
 from . import failures
 

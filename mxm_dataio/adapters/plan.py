@@ -15,7 +15,7 @@ from ..models import Exchange, Headers, Mode
 from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..storage.backend import Backend
 from ..storage.entries import CapturedCall
-from ..storage.payloads.folder import Spool
+from ..storage.payloads.spool import Spool
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 

@@ -15,7 +15,7 @@ from ..redaction.secrets import UNREAD, Clear, Secrets, Sent
 from ..reentry import is_interrupt
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from ..storage.payloads.folder import Spool
+from ..storage.payloads.spool import Spool
 
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 

@@ -24,7 +24,7 @@ from ..replay.misses import ended_early
 from ..replay.policy import Decision, Serve
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall
-from ..storage.payloads.folder import Spool
+from ..storage.payloads.spool import Spool
 from ..utils import dotted, instant
 
 # Answers held for the program that the store has without their secrets, not whole, or not at all:

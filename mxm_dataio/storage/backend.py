@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 from ..models import Exchange, Request, Response, Session, Unseen
 from .catalog.catalog import Following
 from .entries import Entry
-from .payloads.folder import Spool
+from .payloads.spool import Spool
 
 # Takes a call, and what returns payloads that it does not have itself by checksum and size.
 Amend = Callable[[Entry, Callable[[str, int], bytes | None]], Entry]

@@ -12,6 +12,8 @@ import re
 import stat
 from pathlib import Path
 
+from .descriptors import OwnFile
+
 # No link; a pipe without a writer is opened at once, and then seen to be none of ours.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Ids, as they stand in names of files; those of a stranger's database are not to lead elsewhere.
@@ -85,3 +87,18 @@ def _mode(path: str | os.PathLike[str]) -> int | None:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _write_all(file: OwnFile, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def sync_path(path: Path) -> None:
+    """Sync a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

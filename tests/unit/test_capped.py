@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.storage.payloads.capped import Capped
-from mxm_dataio.storage.payloads.folder import Nowhere, Spool
+from mxm_dataio.storage.payloads.spool import Nowhere, Spool
 
 
 @given(st.lists(st.binary(max_size=20), max_size=10), st.integers(0, 100))

@@ -22,8 +22,9 @@ from mxm_dataio.models import Compression
 from mxm_dataio.storage.payloads import compression
 from mxm_dataio.storage.payloads import folder as payloads
 from mxm_dataio.storage.payloads.drain import BLOCK
-from mxm_dataio.storage.payloads.folder import PayloadFolder, Spool
+from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
+from mxm_dataio.storage.payloads.spool import Spool
 from tests.servers import RawServer, Route, answer, responder
 
 LIBRARY = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"

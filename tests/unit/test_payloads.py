@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from mxm_dataio.errors import IntegrityError
 from mxm_dataio.storage.payloads import folder as payloads
 from mxm_dataio.storage.payloads.drain import BLOCK
-from mxm_dataio.storage.payloads.folder import PayloadFolder, Spool
+from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
+from mxm_dataio.storage.payloads.spool import Spool
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from ...api import IngestSession
 from ...http.framing import ChunkParser
 from ...http.heads import parse_head
 from ...models import Headers
-from ...storage.payloads.folder import Spool
+from ...storage.payloads.spool import Spool
 
 # Stands for a body that comes piece by piece.
 STREAM: Any = ...

@@ -10,7 +10,7 @@ import urllib3
 
 from ...api import IngestSession, active
 from ...models import Exchange, Mode
-from ...storage.payloads.folder import Spool
+from ...storage.payloads.spool import Spool
 from ..call import header_pairs, view
 from ..patches import Patches
 from ..plan import Plan

@@ -21,7 +21,7 @@ from ...runs import Run
 from ...storage.backend import Amend
 from ...storage.catalog.catalog import Following
 from ...storage.entries import Entry
-from ...storage.payloads.folder import Spool
+from ...storage.payloads.spool import Spool
 from ..recordings import Recording, exchange_of
 from . import document as cassette
 from . import reading

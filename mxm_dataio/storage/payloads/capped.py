@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .folder import Spool
+from .spool import Spool
 
 
 class Capped:
