@@ -25,7 +25,8 @@ from .reentry import Suppress, is_interrupt
 from .storage import locks, unseen
 from .storage.backend import Amend
 from .storage.catalog import rows
-from .storage.catalog.catalog import Following, SQLiteCatalog
+from .storage.catalog.catalog import SQLiteCatalog
+from .storage.catalog.lookups import Following
 from .storage.descriptors import Descriptor, LostError
 from .storage.entries import Entry, SessionEntry
 from .storage.files import is_id, is_link, named, read_plain, sync_path

@@ -23,7 +23,7 @@ from ..identity import Identity, base_of
 from ..models import Exchange, Exhausted, Request
 from ..redaction.names import looks_drawn
 from ..storage.backend import Backend
-from ..storage.catalog.catalog import Following
+from ..storage.catalog.lookups import Following
 from ..utils import as_of_bound, parse_instant
 from .nearest import nearest
 from .read_ahead import ReadAhead

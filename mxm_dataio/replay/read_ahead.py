@@ -2,7 +2,7 @@
 
 A program mostly makes its calls in the order in which they were recorded. What is read ahead
 holds as long as nothing is written to the store, and answers only where the look-up itself would
-give just this: see :class:`mxm_dataio.storage.catalog.catalog.Following`.
+give just this: see :class:`mxm_dataio.storage.catalog.lookups.Following`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..errors import StoreError
 from ..identity import Identity
 from ..storage.backend import Backend
-from ..storage.catalog.catalog import Following
+from ..storage.catalog.lookups import Following
 
 # Calls read at once; the first time, and once it has proved worth it.
 _FIRST, _MORE = 8, 64

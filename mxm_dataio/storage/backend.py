@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ..models import Exchange, Request, Response, Session, Unseen
-from .catalog.catalog import Following
+from .catalog.lookups import Following
 from .entries import Entry
 from .payloads.spool import Spool
 

@@ -19,7 +19,7 @@ from ...errors import IntegrityError
 from ...models import Exchange, Request, Response, Session, Status, Unseen
 from ...runs import Run
 from ...storage.backend import Amend
-from ...storage.catalog.catalog import Following
+from ...storage.catalog.lookups import Following
 from ...storage.entries import Entry
 from ...storage.payloads.spool import Spool
 from ..recordings import Recording, exchange_of

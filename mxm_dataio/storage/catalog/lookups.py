@@ -1,0 +1,75 @@
+"""Which recorded call follows: look-ups of replay in SQL."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import rows
+
+_NUMBER = "(SELECT number FROM sessions WHERE id = ?)"
+
+
+_OF_ROOT = (
+    "q.params_hash = ? AND q.source = ? AND q.as_of = (SELECT as_of FROM sessions WHERE id = ?) "
+    f"AND q.root = {_NUMBER}"
+)
+
+
+# Calls that came after one, and what tells whether a look-up for one would find just it.
+_FOLLOWING = f"""
+    SELECT {rows.REQUEST},
+        (SELECT max(p.id) FROM requests p WHERE p.params_hash = q.params_hash
+            AND p.source = q.source AND p.as_of = q.as_of AND p.root = q.root AND p.id < q.id
+            AND p.status <> 'interrupted'),
+        q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
+            AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
+            ORDER BY n.as_of DESC, n.root DESC LIMIT 1),
+        q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
+            WHERE b.params_hash = q.base_hash AND b.source = q.source),
+        (SELECT group_concat(v.vary, ' ') FROM variants v
+            WHERE v.base_hash = coalesce(q.base_hash, q.params_hash) AND v.source = q.source)
+    FROM {rows.REQUESTS}
+    WHERE q.session = (SELECT session FROM requests WHERE id = :after) AND q.id > :after
+        AND q.source = :source AND q.as_of = r.as_of AND q.status <> 'interrupted'
+    ORDER BY q.id LIMIT :limit
+"""
+
+
+class Following(NamedTuple):
+    """A call that came after another, not yet decoded.
+
+    Attributes:
+        params_hash, base_hash, as_of, root_id: the request's.
+        after: id of the call with the same hash before it in its root session, or empty.
+        newest: no newer session holds the hash.
+        plainly: calls are held whose hash is this one's ``base_hash``.
+        vary: what answers of this base hash vary on, one name list a text.
+        request, responses: the rows.
+    """
+
+    params_hash: str
+    base_hash: str
+    as_of: str
+    root_id: str
+    after: str
+    newest: bool
+    plainly: bool
+    vary: tuple[str, ...]
+    request: rows.Row
+    responses: list[rows.Row]
+
+
+def _following(row: rows.Row, responses: list[rows.Row]) -> Following:
+    *request, after, newest, plainly, vary = row
+    return Following(
+        params_hash=row[11],
+        base_hash=row[12] or row[11],
+        as_of=row[5],
+        root_id=row[3],
+        after=after or "",
+        newest=bool(newest),
+        plainly=bool(plainly),
+        vary=tuple(vary.split(" ")) if vary else (),
+        request=tuple(request),
+        responses=responses,
+    )
