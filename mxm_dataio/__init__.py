@@ -152,7 +152,7 @@ def _chunked_hook() -> _interception.Interceptor | None:
     if not support.sends_chunks(version):
         return None
     support.require_urllib3()
-    from .adapters.requests.adapter import CHUNKED_HOOK
+    from .adapters.requests.chunked import CHUNKED_HOOK
 
     return CHUNKED_HOOK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .adapter import CaptureAdapter, mount
+from .adapter import CaptureAdapter
+from .mounting import mount
 
 __all__ = ["CaptureAdapter", "mount"]

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import io
 from collections.abc import Callable
 from typing import Any
 
 import requests
-import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ...api import IngestSession, active
 from ...errors import ConfigError
-from ...models import Exchange, Mode
-from .. import failures
-from ..call import Attempt, Call
-from ..patches import Patches
-from ..plan import Plan
-from ..support import require_requests, require_urllib3, sends_chunks
+from ...models import Mode
+from ..support import require_requests, require_urllib3
 from ..taps import recorded, under_way
 from ..urllib3 import taps
 from ..urllib3.hook import planned
-from ..urllib3.response import replay
+from .body_tap import _tap_body
+from .replay import _replay
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
@@ -202,280 +196,10 @@ def capture(
         del response
 
 
-def _replay(
-    inner: BaseAdapter,
-    plan: Plan,
-    stored: Exchange,
-    request: requests.PreparedRequest,
-    kwargs: dict[str, Any],
-) -> requests.Response:
-    adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
-    failure = stored.request.failure
-    pool = _Pool(plan, stored, str(request.url))
-    raw = None
-    if failure is None and _waits(kwargs.get("timeout")):
-        # All that requests does with an answer that comes; the rest of its work is for failures.
-        proxies = kwargs.get("proxies")
-        url = request.path_url
-        if proxies or url.startswith("//"):
-            url = HTTPAdapter.request_url(adapter, request, proxies)
-        try:
-            raw = pool.urlopen(
-                str(request.method),
-                url,
-                retries=adapter.max_retries,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-        except (OSError, urllib3.exceptions.HTTPError):
-            # What was stored is no answer of HTTP's: for requests to say, below.
-            raw = None
-    if raw is not None:
-        response = adapter.build_response(request, raw)
-    else:
-        response = _sent(adapter, pool, request, kwargs)
-    response.request = request
-    if _SENDS_CHUNKS and _in_chunks(request):
-        response.raw.retries = None
-    return response
-
-
-def _waits(timeout: Any) -> bool:
-    """Say whether ``HTTPAdapter.send`` surely takes this timeout; others are for it to judge."""
-    return timeout is None or (type(timeout) in (int, float) and timeout > 0)
-
-
-def _sent(
-    adapter: HTTPAdapter, pool: _Pool, request: requests.PreparedRequest, kwargs: dict[str, Any]
-) -> requests.Response:
-    """Have requests send a call to the store, and make its own exception of what that raises."""
-    bare = request
-    if request.body is not None:
-        # Nothing is sent: without a body no version of requests takes its way for chunks.
-        bare = request.copy()
-        bare.body = None
-    failure = pool.stored.request.failure
-    try:
-        if failure is not None and not failure.error_class.startswith("urllib3."):
-            # What the adapter inside raised; else it is for requests to wrap what urllib3 did.
-            failures.raise_again(failure, pool, wrapped=True)
-        return _Replayer(pool, adapter).send(bare, **kwargs)
-    except requests.RequestException as exc:
-        if exc.request is not None:
-            exc.request = request
-        raise
-
-
-class _Pool:
-    """What ``HTTPAdapter.send`` gets in place of a pool: it answers from the store."""
-
-    __slots__ = ("_plan", "_url", "stored")
-
-    def __init__(self, plan: Plan, stored: Exchange, url: str) -> None:
-        self._plan = plan
-        self.stored = stored
-        self._url = url
-
-    def __repr__(self) -> str:
-        # As a pool of urllib3 names itself in messages.
-        url = urllib3.util.parse_url(self._url)
-        name, port = (
-            ("HTTPSConnectionPool", 443) if url.scheme == "https" else ("HTTPConnectionPool", 80)
-        )
-        return f"{name}(host={url.host!r}, port={url.port or port!r})"
-
-    def urlopen(
-        self,
-        method: str,
-        url: str,
-        retries: Any = None,
-        redirect: bool = True,
-        preload_content: bool = True,
-        decode_content: bool = True,
-        **_kwargs: Any,
-    ) -> Any:
-        """Return the recorded answer, or raise the recorded exception."""
-        response_kw = {"preload_content": preload_content, "decode_content": decode_content}
-        plan = self._plan
-        return replay(
-            plan.store, self.stored, self, method, url, retries, redirect, response_kw,
-            plan.ingest.missed,
-        )  # fmt: skip
-
-
-class _Replayer(HTTPAdapter):
-    """requests' own adapter over recorded answers: it makes responses and errors as ever."""
-
-    def __init__(self, pool: _Pool, inner: HTTPAdapter) -> None:
-        self._pool = pool
-        self._inner = inner
-        self.max_retries = inner.max_retries
-
-    def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> Any:
-        return self._pool
-
-    def get_connection(self, *_args: Any, **_kwargs: Any) -> Any:
-        return self._pool
-
-    def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
-        """No certificate is needed offline."""
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        return self._inner.build_response(req, resp)
-
-
 # -- an inner adapter that never reaches urllib3's connections -------------------------------
-
-
-class _TapBody:
-    """The file under a response that came from elsewhere than a socket, read and noted."""
-
-    def __init__(self, fp: Any, attempt: Attempt) -> None:
-        self._fp = fp
-        self._attempt = attempt
-
-    def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        data = self._fp.read(*(() if amt is None else (amt,)), *args, **kwargs)
-        if data and not self._attempt.done:
-            self._attempt.take(data)
-        if (not data and amt != 0) or amt is None or amt < 0:
-            self._ended()
-        return data
-
-    def _ended(self) -> None:
-        parser = self._attempt.parser
-        if parser is not None and not self._attempt.done:
-            parser.complete = True
-            self._attempt.finish()
-
-    def close(self) -> None:
-        # One that closed itself did so at its end (the way responses' bodies do).
-        if getattr(self._fp, "closed", False):
-            self._ended()
-        self._fp.close()
-        self._attempt.finish()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fp, name)
-
-    def __iter__(self) -> Any:
-        while data := self.read(io.DEFAULT_BUFFER_SIZE):
-            yield data
-
-
-def _tap_body(response: requests.Response, call: Call) -> None:
-    """Capture an answer at its body, where no connection was seen (a mock, a file adapter)."""
-    attempt = call.attempt()
-    attempt.requested = True
-    attempt.url = call.url
-    attempt.expect()
-    assert attempt.parser is not None
-    attempt.parser.head += _head_of(response)
-    attempt.parser.status = response.status_code
-    attempt.parser._head_done = True
-    raw = response.raw
-    if raw is None or getattr(response, "_content_consumed", False):
-        content = response.content or b""
-        attempt.take(content)
-        attempt.parser.complete = True
-        attempt.finish()
-        return
-    # A real urllib3 response reads from its file-like body, which has no public name.
-    if isinstance(raw, urllib3.HTTPResponse) and getattr(raw, "_fp", None) is not None:
-        raw._fp = _TapBody(raw._fp, attempt)  # type: ignore[assignment]
-    else:
-        response.raw = _TapBody(raw, attempt)
-
-
-def _head_of(response: requests.Response) -> bytes:
-    lines = [f"HTTP/1.1 {response.status_code} {response.reason or ''}".rstrip()]
-    raw_headers = getattr(response.raw, "headers", None)
-    headers = raw_headers if raw_headers is not None else response.headers
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
 # -- requests before 2.29 --------------------------------------------------------------------
 
 
-class ChunkedHook(Patches):
-    """Sees what requests 2.28 sends in chunks past ``urlopen``, on a pool's bare connection.
-
-    (psf/requests#6226 gave these calls to urllib3.)
-    """
-
-    def replace_all(self) -> None:
-        self.replace(HTTPAdapter, "send", _chunked_send)
-
-
-def _in_chunks(request: requests.PreparedRequest) -> bool:
-    return not (request.body is None or "Content-Length" in request.headers)
-
-
-# Whether this requests sends such a body itself; urllib3 then counts no retries for it.
-_SENDS_CHUNKS = sends_chunks(requests.__version__)
-
-
-def _chunked_send(original: Any) -> Any:
-    @functools.wraps(original)
-    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        if under_way() is not None or args or not _in_chunks(request):
-            return original(self, request, *args, **kwargs)
-        ingest = active()
-        if ingest is None:
-            return original(self, request, *args, **kwargs)
-        # Not through self.send, which may be a subclass's that has led here.
-        return capture(self, ingest, request, kwargs, functools.partial(original, self))
-
-    return send
-
-
-CHUNKED_HOOK = ChunkedHook()
-
 # -- mounting --------------------------------------------------------------------------------
-
-
-class Mount:
-    """A ``requests.Session`` under capture; :meth:`unmount`, or leaving the ``with``, undoes it."""
-
-    def __init__(self, session: requests.Session, ingest: IngestSession | None) -> None:
-        self.session = session
-        self._mine: dict[str, CaptureAdapter] = {}
-        for prefix, inner in list(session.adapters.items()):
-            adapter = CaptureAdapter(inner=inner, ingest=ingest)
-            self._mine[prefix] = adapter
-            session.adapters[prefix] = adapter
-
-    def __enter__(self) -> requests.Session:
-        return self.session
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.unmount()
-
-    def unmount(self) -> None:
-        """Put the session's own adapters back, where ours still stand; in any order of mounts."""
-        for prefix, adapter in self._mine.items():
-            adapter.untap()
-            above = self.session.adapters.get(prefix)
-            if above is adapter:
-                self.session.adapters[prefix] = adapter.inner
-            while isinstance(above, CaptureAdapter):
-                # A later mount wraps ours: ours is taken out from below it.
-                if above.inner is adapter:
-                    above._inner = adapter.inner
-                above = above.inner
-        self._mine.clear()
-
-
-def mount(session: requests.Session, ingest: IngestSession | None = None) -> Mount:
-    """Capture a ``requests.Session``, wrapping whatever adapters it carries.
-
-    Args:
-        session: keeps its adapters' retries, TLS set-up and pools.
-        ingest: the session to record to; the active one at each call if not given.
-
-    Returns:
-        A handle to undo it, usable as a context manager.
-    """
-    return Mount(session, ingest)
