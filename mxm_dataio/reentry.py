@@ -21,7 +21,12 @@ from typing import Any, Generic, TypeVar
 _CALLERS = frozenset({"http", "mxm_dataio", "requests", "urllib3"})
 _FINALIZE = weakref.finalize.__call__.__code__
 _SIGNALS = range(1, _signal.NSIG)
-_VARARGS = 0x04  # inspect.CO_VARARGS
+# Those that programs handle: they are asked for with each call.
+_USUAL = tuple(
+    getattr(_signal, name)
+    for name in ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(_signal, name)
+)
 
 
 _Value = TypeVar("_Value")
@@ -59,12 +64,13 @@ def within(function: CodeType, frame: FrameType | None = None) -> bool:
         frame: what runs; the caller's if not given.
     """
     frame = frame or sys._getframe(1)
-    installed: set[CodeType | None] | None = None
+    looked = False
     while frame is not None and frame.f_code is not function:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _CALLERS:
-            if installed is None:
-                installed = _installed()
-            if frame.f_code in installed or _interrupts(frame):
+            if not looked:
+                note_handlers(_SIGNALS)
+                looked = True
+            if _interrupts(frame.f_code):
                 return False
         frame = frame.f_back
     return frame is not None
@@ -73,10 +79,11 @@ def within(function: CodeType, frame: FrameType | None = None) -> bool:
 def is_interrupt(exc: BaseException) -> bool:
     """Say whether a signal's handler has raised it, amid whatever ran: it is the program's own."""
     trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        if _handles(trace.tb_next.tb_frame, trace.tb_frame):
+    if trace is not None and trace.tb_next is not None:
+        note_handlers(_SIGNALS)
+    while trace is not None and (trace := trace.tb_next) is not None:
+        if trace.tb_frame.f_code in _handlers:
             return True
-        trace = trace.tb_next
     return False
 
 
@@ -95,27 +102,25 @@ class Suppress(contextlib.suppress):
         return bool(super().__exit__(exc_type, exc, trace))
 
 
-def _interrupts(frame: FrameType) -> bool:
-    code = frame.f_code
-    if code.co_name == "__del__" or code is _FINALIZE or _handles(frame, frame.f_back):
+def _interrupts(code: CodeType) -> bool:
+    if code.co_name == "__del__" or code is _FINALIZE or code in _handlers:
         return True
     return any(getattr(one, "__code__", None) is code for one in gc.callbacks)
 
 
-def _handles(frame: FrameType, interrupted: FrameType | None) -> bool:
-    """Say whether a frame is a signal handler's: it was given the one that it interrupts."""
-    code = frame.f_code
-    names = code.co_varnames[: code.co_argcount]
-    if code.co_flags & _VARARGS:
-        more = frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
-        if isinstance(more, tuple) and any(one is interrupted for one in more):
-            return True
-    return len(names) > 1 and any(frame.f_locals.get(name) is interrupted for name in names)
+# What was installed when it was last looked; the code of all that were seen then and before, since
+# one may take itself off before it makes its call. (That a handler was given the frame which it
+# interrupts would show in its locals; but to look at those of a frame keeps what they name alive.)
+_noted: dict[tuple[int, ...] | range, tuple[Any, ...]] = {}
+_handlers: set[CodeType] = set()
 
 
-def _installed() -> set[CodeType | None]:
-    """Return the code of the handlers installed now: one may forget which frame it was given."""
-    return {_code_of(_signal.getsignal(number)) for number in _SIGNALS} - {None}
+def note_handlers(numbers: tuple[int, ...] | range = _USUAL) -> None:
+    """Know the signal handlers that are installed now."""
+    found = tuple(map(_signal.getsignal, numbers))
+    if found != _noted.get(numbers):
+        _noted[numbers] = found
+        _handlers.update(filter(None, map(_code_of, found)))
 
 
 def _code_of(handler: Any) -> CodeType | None:

@@ -26,7 +26,7 @@ from mxm_dataio import store as store_module
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Durability
 from mxm_dataio.replay.policy import Serve
-from mxm_dataio.replay.turns import Places, Served
+from mxm_dataio.replay.turns import Places, SharedTurns
 from mxm_dataio.utils import utc_now
 from tests.servers import RawServer, answer, responder
 from tests.unit.test_store import record, session
@@ -234,11 +234,13 @@ def test_turns_of_a_replay(tmp_path: Path) -> None:
     number, met = 1, True
     while met:
         path = tmp_path / f"{number}"
-        shared, other = Served(path), Served(path)
+        shared, other = SharedTurns(path), SharedTurns(path)
         known, theirs = shared.join("s", Places({}, {})), other.join("s", Places({}, {}))
         taken: list[int] = []
 
-        def take(served: Served = shared, known: Places = known, taken: list[int] = taken) -> None:
+        def take(
+            served: SharedTurns = shared, known: Places = known, taken: list[int] = taken
+        ) -> None:
             with served.turn():
                 following = int(known.served.get("h", "0")) + 1
                 served.note("s", "h", str(following), None)

@@ -253,7 +253,7 @@ def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
 # Under which a thread waits for itself, if it is interrupted. With a reason each.
 _PLAIN_LOCKS = {
     # Entered with the program's handlers put off, and no garbage collected.
-    "startup.py": 2,
+    "run/startup.py": 2,
 }
 
 

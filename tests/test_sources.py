@@ -199,7 +199,7 @@ def test_rules_from_the_environment_and_bad_ones(
 ) -> None:
     monkeypatch.setenv("MXM_DATAIO_SOURCES", "*.example.com=example, api.test = api")
     ingest = IngestSession("own", tmp_path)
-    assert ingest._parts.of("https://api.test/").source == "api"
-    assert ingest._parts.of("https://www.example.com/").source == "example"
+    assert ingest._sources.of("https://api.test/").source == "api"
+    assert ingest._sources.of("https://www.example.com/").source == "example"
     with pytest.raises(ConfigError, match="no pairs"):
         IngestSession("own", tmp_path, sources="x")  # type: ignore[arg-type]

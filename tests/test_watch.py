@@ -156,7 +156,8 @@ def test_nothing_unseen_is_an_empty_list_and_nobody_watching_none(
     first, second = stored(tmp_path)
     assert (first.coverage, first.warnings) == ((), ())
     assert second.coverage is None
-    assert audit._handlers == {}
+    assert not audit._watching
+    assert audit._handlers.keys() == {audit._HELLO}
 
 
 def test_connections_are_counted(server: RawServer, tmp_path: Path) -> None:

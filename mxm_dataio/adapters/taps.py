@@ -19,7 +19,7 @@ from typing import Any
 
 from ..coverage import audit
 from ..models import Peer
-from ..reentry import Here, within
+from ..reentry import Here, note_handlers, within
 from .call import ON_CONNECTION, Attempt, Call, view
 
 # The call under way here; None while a connection sends, since what a body's
@@ -36,6 +36,7 @@ def recorded(call: Call, make: Method, *args: Any, **kwargs: Any) -> Any:
 
     An interrupt may come at any line, the first of a ``finally`` too: hence a second one.
     """
+    note_handlers()
     outer = current.get()
     try:
         try:

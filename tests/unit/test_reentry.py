@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio.process import new_id
-from mxm_dataio.reentry import within
+from mxm_dataio.reentry import note_handlers, within
 
 
 class TestWithin:
@@ -60,6 +60,8 @@ class TestWithin:
             "lambda": lambda *args: function(*args),
         }
         was = signal.signal(signal.SIGUSR1, handlers[kind])
+        # As each call does.
+        note_handlers()
         try:
             self.outer(lambda: bool(signal.raise_signal(signal.SIGUSR1)))
         finally:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from mxm_dataio.ingest.sources import Parts
+from mxm_dataio.ingest.sources import Sources
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.secrets import Secrets
 
@@ -56,7 +56,7 @@ def posted(secret: str) -> str:
     ],
 )
 def test_of_requests(content_type: str, body: Callable[[str], str]) -> None:
-    part = Parts("market", {}, DEFAULT).own
+    part = Sources("market", {}, DEFAULT).own
     documents = set()
     for secret in (SECRET, OTHER):
         data = body(secret).encode()
@@ -188,7 +188,7 @@ def test_data_stays(value: object, method: str) -> None:
     ],
 )
 def test_pages_are_calls_of_their_own(name: str) -> None:
-    part = Parts("market", {}, DEFAULT).own
+    part = Sources("market", {}, DEFAULT).own
     queries, bodies = set(), set()
     for value in (PAGE, PAGE[::-1]):
         queries.add(part.identify("GET", f"https://h/x?{name}={value}").params_hash())
