@@ -174,7 +174,7 @@ def test_every_file_it_names_exists() -> None:
 
 
 def test_every_folder_and_module_at_the_top_of_the_package_is_on_the_map() -> None:
-    package = CHECKOUT / "mxm_dataio"
+    package = Path(str(mxm_dataio.__file__)).parent
     names = [f"{path.name}/" if path.is_dir() else path.name for path in package.iterdir()]
     section = TEXT.partition("## How it works")[2].partition("\n## ")[0]
     rows = section.partition("| layer |")[2]
