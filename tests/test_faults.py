@@ -500,14 +500,14 @@ def test_what_one_dead_process_left_is_not_in_the_others_way(
 
     assert forked(dies) == forked(dies) == -signal.SIGKILL
     first = sorted((tmp_path / "journal").iterdir())[0]
-    put = store_module.Store._take_in_to
+    put = store_module.Store._adopt_into
 
     def faulty(self: Store, to: Any, one: Any) -> None:
         if one.path == first:
             raise RecursionError("too deep")
         put(self, to, one)
 
-    monkeypatch.setattr(store_module.Store, "_take_in_to", faulty)
+    monkeypatch.setattr(store_module.Store, "_adopt_into", faulty)
     with (
         pytest.warns(DataIOWarning, match=r"wait in .*too deep"),
         IngestSession("s", tmp_path) as ingest,
