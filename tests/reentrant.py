@@ -110,7 +110,7 @@ class Work:
     def __init__(self, url: str, fetch: Fetch, inner: Fetch, numbered: bool) -> None:
         self._url, self._fetch, self._inner = url, fetch, inner
         self._numbered = numbered
-        self._busy = False
+        self._busy = self._over = False
         self.made: list[str] = []
         self.wrong: list[str] = []
         self.amid = 0
@@ -127,7 +127,7 @@ class Work:
         self.made.append(path)
 
     def amidst(self, *_args: Any) -> None:
-        if self._busy:
+        if self._busy or self._over:
             return
         self._busy = True
         try:
@@ -163,7 +163,8 @@ class Work:
             signal.setitimer(signal.ITIMER_REAL, 0)
         else:
             gc.collect()
-            self._busy = True
+        # What is dropped as the session ends calls after it. (The other thread may be amid one.)
+        self._over = True
         beside.join()
 
     def beside(self, end: float) -> None:
