@@ -136,6 +136,12 @@ class Work:
         finally:
             self._busy = False
 
+    def alarm(self, *_args: Any) -> None:
+        self.amidst()
+        if not self._over:
+            # Once more, a tick behind this: however slow the machine, what it interrupts goes on.
+            signal.setitimer(signal.ITIMER_REAL, _TICK)
+
     def until(self, end: float, way: str) -> None:
         work = self
 
@@ -148,8 +154,8 @@ class Work:
 
         beside = threading.Thread(target=self.beside, args=(end,))
         if way == "signal":
-            signal.signal(signal.SIGALRM, self.amidst)
-            signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
+            signal.signal(signal.SIGALRM, self.alarm)
+            signal.setitimer(signal.ITIMER_REAL, _TICK)
         else:
             gc.set_threshold(50)
         beside.start()
@@ -159,12 +165,11 @@ class Work:
                 Client()
             self.call(self._fetch, "main", number)
             number += 1
-        if way == "signal":
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        else:
+        if way == "gc":
             gc.collect()
         # What is dropped as the session ends calls after it. (The other thread may be amid one.)
         self._over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
         beside.join()
 
     def beside(self, end: float) -> None:

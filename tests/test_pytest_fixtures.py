@@ -514,7 +514,8 @@ def test_other_clients_of_a_recorded_test_are_named(
         urllib.request.urlopen(URL + "/urllib").read()
     """
     write(pytester, server, test_it=text)
-    shown = run(pytester, "-W", "default", passed=3, warnings=2).stdout.str()
+    six = "ignore:_SixMetaPathImporter:ImportWarning"
+    shown = run(pytester, "-W", "default", "-W", six, passed=3, warnings=2).stdout.str()
     assert re.search(r"::test_httpx made connections .* to 127\.0\.0\.1:\d+ by httpx: only", shown)
     assert "::test_urllib made" not in shown
     assert re.search(r"::test_urllib_left_out made connections .* with stdlib=True", shown)

@@ -15,7 +15,7 @@ PACKAGE = Path(startup.__file__).parent
 # In a wheel it is beside the package.
 PTH = next(
     path.read_text()
-    for path in (PACKAGE / "site" / "mxm_dataio.pth", PACKAGE.parent / "mxm_dataio.pth")
+    for path in (PACKAGE / "site" / "mxm_dataio.pth", PACKAGE.parents[1] / "mxm_dataio.pth")
     if path.exists()
 )
 
