@@ -25,36 +25,8 @@ from .account import (
     none_outside,
     start_guard,
 )
-from .fixtures import (
-    OPENED,
-    WIDE,
-    _dataio_marked,
-    dataio,
-    dataio_cassette_dir,
-    dataio_cassette_name,
-    dataio_class,
-    dataio_config,
-    dataio_module,
-    dataio_session,
-    dataio_session_dir,
-    suspend,
-    within_asked,
-    within_own,
-)
+from .fixtures import OPENED, WIDE, suspend, within_asked, within_own
 from .options import MARK, SCOPES, add_markers, add_options, allowed_hosts, mode_of
-
-# What pytest takes the fixtures from.
-__all__ = [
-    "_dataio_marked",
-    "dataio",
-    "dataio_cassette_dir",
-    "dataio_cassette_name",
-    "dataio_class",
-    "dataio_config",
-    "dataio_module",
-    "dataio_session",
-    "dataio_session_dir",
-]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
