@@ -259,7 +259,7 @@ class Trial:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
-    for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
 
     def echo(connection: Connection) -> None:

@@ -35,7 +35,7 @@ def get(path):
 
 @pytest.fixture(autouse=True)
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
-    for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "V"):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "V"):
         monkeypatch.delenv(name, raising=False)
 
     def count(connection: Connection) -> None:
