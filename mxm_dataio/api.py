@@ -17,7 +17,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from . import config, mutex
+from . import config
+from .concurrency import mutex
+from .concurrency.reentry import is_interrupt
+from .concurrency.undisturbed import Undisturbed
 from .coverage import audit, libraries
 from .errors import (
     BusyError,
@@ -55,7 +58,6 @@ from .models import (
 from .redaction import rules as redacting
 from .redaction.rules import Redaction
 from .redaction.secrets import Secrets
-from .reentry import is_interrupt
 from .replay.lookup import Lookup
 from .replay.misses import doubtful, miss_error
 from .replay.policy import Decision, Pass, decide
@@ -65,7 +67,6 @@ from .storage.backend import Backend
 from .storage.entries import CapturedAttempt, CapturedCall
 from .storage.payloads.spool import Nowhere, Spool
 from .store import Store
-from .undisturbed import Undisturbed
 from .utils import as_of_text, new_id, utc_now
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .fetcher import HTTPFetcher
-    from .runs import Run
 
     class Interceptor(Protocol):
         """What sees the calls of the whole process while a session is active."""
@@ -32,5 +31,6 @@ STDLIB = "http.client"
 modules: dict[Callable[[], Interceptor | None], str] = {}
 # Each makes the fetcher whose calls the IngestSession given captures.
 http_fetchers: list[Callable[[Any], HTTPFetcher]] = []
-# Each returns the run of tests that is on, which keeps account of cassettes; the last one counts.
-runs: list[Callable[[], Run]] = []
+# Each returns the run of tests that is on (a :class:`mxm_dataio.formats.cassette.runs.Run`), which
+# keeps account of cassettes; the last one counts.
+runs: list[Callable[[], Any]] = []

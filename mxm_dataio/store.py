@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from . import mutex
+from .concurrency import mutex
+from .concurrency.reentry import Suppress, is_interrupt
 from .errors import BusyError, ConfigError, DataIOWarning, IntegrityError, StoreError
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
-from .reentry import Suppress, is_interrupt
 from .storage import locks, unseen
 from .storage.backend import Amend
 from .storage.catalog import rows

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, mount, mutex
+from mxm_dataio import IngestSession, Status, Store, mount
+from mxm_dataio.concurrency import mutex
 from tests import forks
 from tests.servers import Connection, RawServer, answer, responder
 

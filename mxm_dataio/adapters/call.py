@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
-from .. import mutex
 from ..api import IngestSession
+from ..concurrency import mutex
+from ..concurrency.reentry import is_interrupt
 from ..errors import DataIOError, RuleError, StoreError
 from ..http.framing import ChunkParser, MessageParser
 from ..http.heads import given_head, parse_head
@@ -24,7 +25,6 @@ from ..identity import Identity
 from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Peer, Status
 from ..redaction.secrets import Sent
-from ..reentry import is_interrupt
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.capped import Capped
 from ..storage.payloads.spool import Spool
@@ -395,7 +395,8 @@ class Call:
     def settle(self) -> None:
         """Record the call, once; on return it is recorded, if by another thread.
 
-        (Not waiting for that with the lock that the other may want; see :mod:`..mutex`.)
+        (Not waiting for that with the lock that the other may want; see
+        :mod:`mxm_dataio.concurrency.mutex`.)
         """
         if not self._lock.acquire(blocking=not mutex.held()):
             return

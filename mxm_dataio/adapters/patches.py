@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from .. import mutex
+from ..concurrency import mutex
 
 
 def own_class(name: str, module: str, *places: Any) -> Any:

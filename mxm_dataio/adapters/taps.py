@@ -17,9 +17,9 @@ from socket import SocketIO
 from types import CodeType
 from typing import Any
 
+from ..concurrency.reentry import Here, note_handlers, within
 from ..coverage import audit
 from ..models import Peer
-from ..reentry import Here, note_handlers, within
 from .call import ON_CONNECTION, Attempt, Call, view
 
 # The call under way here; None while a connection sends, since what a body's

@@ -28,6 +28,7 @@ from ..formats.cassette.files import load, locked, marks, remove, save
 from ..formats.cassette.memory import LoadedCassette, MemoryStore, RecordedCall
 from ..formats.cassette.merge import New, Old, splice_shared
 from ..formats.cassette.reading import asked_of
+from ..formats.cassette.runs import Call, Run, State, Used
 from ..formats.recordings import Recording, exchange_of
 from ..formats.volatile import Volatile
 from ..identity import Identity
@@ -36,7 +37,6 @@ from ..interception import runs
 from ..models import Exchange, Exhausted, Headers, Mode, Status
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Serve
-from ..runs import Call, Run, State, Used
 from ..storage.backend import Backend
 from ..utils import utc_now
 from . import classes

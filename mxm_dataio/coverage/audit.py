@@ -21,9 +21,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
-from .. import mutex
+from ..concurrency import mutex
+from ..concurrency.reentry import is_interrupt, within
 from ..errors import ConfigError
-from ..reentry import is_interrupt, within
 from ..utils import after_fork
 from . import callers
 from .callers import Stack

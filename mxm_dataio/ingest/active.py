@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from .. import mutex
+from ..concurrency import mutex
 from ..utils import after_fork
 
 

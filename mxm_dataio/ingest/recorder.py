@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..concurrency.reentry import is_interrupt
 from ..errors import StoreError
 from ..http.codings import missing
 from ..http.content import BEGINNING, LARGEST, content_headers, has_values
@@ -12,7 +13,6 @@ from ..http.heads import FETCHED, parse_head
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
 from ..redaction.secrets import UNREAD, Clear, Secrets, Sent
-from ..reentry import is_interrupt
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.payloads.spool import Spool

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ..concurrency.reentry import Here, within
 from ..config import Settings
 from ..coverage import audit
 from ..errors import ConfigError, DataIOError, FetchError, ReplayMissError, StoreError
@@ -18,7 +19,6 @@ from ..http.params import texts
 from ..identity import Identity
 from ..models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
 from ..redaction.secrets import Secrets
-from ..reentry import Here, within
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
 from ..replay.policy import Decision, Serve

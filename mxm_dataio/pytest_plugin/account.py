@@ -29,7 +29,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..runs import Run
+    from ..formats.cassette.runs import Run
     from .network import Guard
     from .usage import Collected, Usage
 
@@ -99,7 +99,7 @@ class Account:
     def run(self) -> Run:
         """Return what keeps account of cassettes."""
         if self._run is None:
-            from ..runs import Run
+            from ..formats.cassette.runs import Run
 
             folder = Path(self._folder) if self._folder else None
             root = self._config.rootpath

@@ -18,9 +18,9 @@ from ..cassettes.session import CassetteSession
 from ..config import nearest
 from ..coverage import audit
 from ..errors import BlockedError, ConfigError, ReplayMissError
+from ..formats.cassette.runs import Run
 from ..models import Mode
 from ..replay.misses import swallowed
-from ..runs import Run
 from ..utils import parse_instant
 from .network import Past
 

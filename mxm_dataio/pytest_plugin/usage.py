@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..formats.cassette import document as cassette
 from ..formats.cassette.files import drop, load, marks, remove
-from ..runs import Call, Used
+from ..formats.cassette.runs import Call, Used
 from ..utils import counted
 from .project import Project
 

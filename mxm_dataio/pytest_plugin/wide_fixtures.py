@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ..formats.cassette.names import cassette_name
-from ..runs import Run
+from ..formats.cassette.runs import Run
 from .session import TestSession
 from .usage import default_folder
 

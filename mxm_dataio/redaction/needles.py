@@ -25,7 +25,7 @@ from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
 
-from .. import mutex
+from ..concurrency import mutex
 from ..process import new_id
 from ..utils import utf8
 from .names import SHORTEST

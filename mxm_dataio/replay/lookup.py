@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-from .. import mutex
+from ..concurrency import mutex
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import Identity, base_of

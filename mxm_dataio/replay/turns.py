@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import mutex
+from ..concurrency import mutex
 from ..errors import DataIOWarning, StoreError
 from ..storage.descriptors import Descriptor, LostError
 

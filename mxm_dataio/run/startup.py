@@ -22,10 +22,10 @@ import os
 import sys
 
 from .. import interception
+from ..concurrency.undisturbed import Undisturbed
 from ..coverage.loading import Finder
 from ..coverage.natives import NATIVE
 from ..process import AUTO, RUN, is_link, is_off, link_says, say
-from ..undisturbed import Undisturbed
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:

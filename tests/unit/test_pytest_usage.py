@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.formats.cassette.files import load, marks
+from mxm_dataio.formats.cassette.runs import Call, Used
 from mxm_dataio.pytest_plugin.project import Project
 from mxm_dataio.pytest_plugin.usage import Collected, Usage, default_folder, lines, prune
-from mxm_dataio.runs import Call, Used
 
 
 def touch(path: Path, text: str = "") -> Path:

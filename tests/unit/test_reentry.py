@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from mxm_dataio.concurrency.reentry import note_handlers, within
 from mxm_dataio.process import new_id
-from mxm_dataio.reentry import note_handlers, within
 
 
 class TestWithin:

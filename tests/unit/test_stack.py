@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mxm_dataio import mutex
+from mxm_dataio.concurrency import mutex
 from mxm_dataio.ingest.active import Stack
 from tests.forks import started
 

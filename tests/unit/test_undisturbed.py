@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from mxm_dataio.undisturbed import Undisturbed
+from mxm_dataio.concurrency.undisturbed import Undisturbed
 
 
 def test_handlers_run_behind_it() -> None:

@@ -17,8 +17,8 @@ import inspect
 import time
 from typing import Any
 
-from ... import mutex
 from ...api import IngestSession, active
+from ...concurrency import mutex
 from ...errors import ConfigError
 from ...models import Exchange, Headers, Mode
 from ...replay.policy import Serve

@@ -17,7 +17,6 @@ from typing import BinaryIO, NamedTuple
 
 from ...errors import IntegrityError
 from ...models import Exchange, Request, Response, Session, Status, Unseen
-from ...runs import Run
 from ...storage.backend import Amend
 from ...storage.catalog.lookups import Following
 from ...storage.entries import Entry
@@ -30,6 +29,7 @@ from .derived import Deriving
 from .document import Document
 from .headers import Refusal
 from .reading import Asked, Setting
+from .runs import Run
 
 
 class LoadedCassette:

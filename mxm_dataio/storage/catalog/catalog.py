@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from ... import mutex
+from ...concurrency import mutex
 from ...errors import MALFORMED, IntegrityError
 from ...models import Exchange, Request, Session, Unseen
 from ..entries import Entry, SessionEntry

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from ... import mutex
+from ...concurrency import mutex
 from ...errors import BusyError, IntegrityError, StoreError
 from ...process import say
 from ...utils import new_id

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from ... import mutex
+from ...concurrency import mutex
 from ...errors import BusyError
 from ...process import after_fork
 

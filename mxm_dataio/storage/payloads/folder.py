@@ -27,9 +27,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from ...concurrency.reentry import is_interrupt
 from ...errors import ConfigError, IntegrityError
 from ...models import Compression
-from ...reentry import is_interrupt
 from ..descriptors import Descriptor, OwnFile
 from ..files import READ, _write_all, open_plain, sync_path
 from .checked_file import VerifiedFile

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import _thread
 
-from .process import after_fork
+from ..process import after_fork
 
 lock = _thread.RLock()
 

@@ -1,0 +1,1 @@
+"""What the threads of a process share, and code that runs amid other code of its thread."""
