@@ -488,7 +488,8 @@ def test_only_what_starts_it_is_loaded_before_the_program(tmp_path: Path) -> Non
         "process",
         "run",
         "run.startup",
-        "undisturbed",
+        "concurrency",
+        "concurrency.undisturbed",
     }
     assert came - {"__future__", "_json", "atexit"} == {
         "mxm_dataio", *(f"mxm_dataio.{name}" for name in own)
