@@ -10,9 +10,10 @@ from typing import Any
 
 from ..errors import IntegrityError
 from ..http.heads import FETCHED
-from ..models import Exchange, Failure, Headers, Response, Status
+from ..models import Exchange, Failure, Headers, Response
 from ..reading.bodies import Body, Kind, answered, sent
 from ..reading.layout import indented
+from ..reading.outcomes import BROKEN
 from ..redaction.rules import PLACEHOLDER
 from ..store import Store
 from ..utils import counted, parse_instant
@@ -59,7 +60,7 @@ def show_exchange(page: Page, store: Store, exchange: Exchange, *, whole: bool) 
 def _show_facts(page: Page, exchange: Exchange) -> None:
     request = exchange.request
     ends = codes([str(one.status_code or "failed") for one in exchange.responses])
-    style = "red" if request.status in (Status.FAILED, Status.INTERRUPTED) else "green"
+    style = "red" if request.status in BROKEN else "green"
     params = [
         (name, value)
         for name, values in request.params.items()

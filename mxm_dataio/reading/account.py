@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from ..models import Session, Unseen
 from ..storage import unseen as unseen_
 from ..store import Store
+from .filters import host_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,10 @@ def account_of(store: Store, session_id: str) -> Account:
     hosts: Counter[str] = Counter()
     for one in sessions:
         for endpoint, source, calls in store.endpoints(one.id):
-            hosts[_host(endpoint) or source] += calls
+            hosts[host_of(endpoint) or source] += calls
     return Account(
         sessions=tuple(sessions),
         hosts=dict(hosts.most_common()),
         unseen=unseen_.merged(unseen for one in sessions for unseen in one.coverage or ()),
         unwatched=tuple(one for one in sessions if one.coverage is None),
     )
-
-
-def _host(endpoint: str) -> str:
-    try:
-        return urlsplit(endpoint).netloc
-    except ValueError:
-        return ""

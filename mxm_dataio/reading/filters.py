@@ -16,7 +16,9 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WORDS = (Status.COMPLETE, Status.PARTIAL, Status.FAILED, Status.INTERRUPTED)
 _LONGEST = 1e12
-_AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]*)")
+_AUTHORITY = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:[^/?#]*@)?((?:\[[^/?#\[\]]*\])?[^/?#\[\]]*)(?:[/?#]|\Z)"
+)
 
 
 class Outcome(NamedTuple):
@@ -99,8 +101,14 @@ def outcome_of(text: str) -> Outcome:
 
 def host_of(endpoint: str) -> str:
     """Return host and port of an endpoint as it is stored; empty where it is no URL."""
-    match = _AUTHORITY.match(endpoint)
+    # (A stranger's row may have anything there.)
+    match = _AUTHORITY.match(str(endpoint))
     return match[1] if match else ""
+
+
+def called_host(endpoint: str, source: str) -> str:
+    """Return the host that a call is counted under, its source where it has none."""
+    return host_of(endpoint) or f"({source})"
 
 
 def host_pattern(pattern: str) -> re.Pattern[str]:

@@ -13,17 +13,13 @@ from typing import Any, NamedTuple
 
 from ..models import Status
 from .filters import Wanted, host_of, host_pattern
+from .outcomes import IS_BROKEN, IS_ERROR, IS_WRONG, is_wrong
 
-LAST_CODE = (
-    "(SELECT p.status_code FROM responses p WHERE p.request = q.number "
-    "ORDER BY p.sequence DESC LIMIT 1)"
-)
-_FAILED = f"(q.status IN ('failed', 'interrupted') OR {LAST_CODE} >= 400)"
 # Each row an attempt, or a call without any; what is the call's counts with the first.
-_TOTALS = """
+_TOTALS = f"""
     SELECT s.id, sum(coalesce(p.sequence, 1) = 1), count(p.sequence),
-        sum(CASE WHEN q.status IN ('failed', 'interrupted') THEN coalesce(p.sequence, 1) = 1
-            ELSE p.status_code >= 400 AND NOT EXISTS (SELECT 1 FROM responses r
+        sum(CASE WHEN {IS_BROKEN} THEN coalesce(p.sequence, 1) = 1
+            ELSE {IS_ERROR} AND NOT EXISTS (SELECT 1 FROM responses r
                 WHERE r.request = p.request AND r.sequence > p.sequence) END),
         total(p.size)
     FROM requests q JOIN sessions s ON s.number = q.session
@@ -96,8 +92,7 @@ class Listed(NamedTuple):
     @property
     def failed(self) -> bool:
         """It failed, was broken off, or was answered with 4xx or 5xx."""
-        code = self.answer.status_code if self.answer else None
-        return self.status in (Status.FAILED, Status.INTERRUPTED) or (code or 0) >= 400
+        return is_wrong(self.status, self.answer.status_code if self.answer else None)
 
 
 class Ending(NamedTuple):
@@ -229,7 +224,7 @@ class Listing:
                 terms.append(term)
                 values.append(value)
         if wanted.failed:
-            terms.append(_FAILED)
+            terms.append(IS_WRONG)
         if wanted.host is not None:
             self._db.create_function("host_is_wanted", 1, _hosts(wanted.host))
             terms.append("host_is_wanted(q.endpoint)")
@@ -271,7 +266,7 @@ def _hosts(pattern: str) -> Any:
     known: dict[str, bool] = {}
 
     def is_wanted(endpoint: str) -> bool:
-        host = host_of(str(endpoint))
+        host = host_of(endpoint)
         if host not in known:
             known[host] = compiled.match(host) is not None
         return known[host]

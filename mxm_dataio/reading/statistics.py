@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .filters import host_of
-from .listing import LAST_CODE
+from .filters import called_host
+from .outcomes import IS_BROKEN, LAST_CODE
 
 Progress = Callable[[str, int, int], None]
 PERCENTILES = (50, 90, 99)
 FAILED = "failed"
 _STEPS = 5
 _TOLD = f"""
-    CREATE TEMP TABLE told AS SELECT q.number AS number, host_of(q.endpoint, q.source) AS host,
+    CREATE TEMP TABLE told AS SELECT q.number AS number, called_host(q.endpoint, q.source) AS host,
         q.duration AS value, q.body_checksum AS checksum, q.body_size AS size,
-        CASE WHEN q.status IN ('failed', 'interrupted') THEN '{FAILED}'
+        CASE WHEN {IS_BROKEN} THEN '{FAILED}'
             ELSE coalesce(({LAST_CODE} / 100) || 'xx',
                 CASE WHEN q.served_from NOT NULL THEN 'stored' ELSE q.status END) END AS ending
     FROM requests q WHERE
@@ -63,7 +63,7 @@ class Figures:
 
     @property
     def errors(self) -> int:
-        """Calls that failed, were broken off, or whose last answer was 4xx or 5xx."""
+        """Calls that went wrong; see :mod:`.outcomes`."""
         return self.ends[FAILED] + self.ends["4xx"] + self.ends["5xx"]
 
     @property
@@ -126,7 +126,7 @@ def _gather(
     since: float | None,
 ) -> None:
     """Gather the calls that are meant."""
-    db.create_function("host_of", 2, _host, deterministic=True)
+    db.create_function("called_host", 2, called_host, deterministic=True)
     terms, values = ["TRUE"], []
     if sessions is not None:
         db.execute("CREATE TEMP TABLE meant (number INTEGER PRIMARY KEY)")
@@ -140,10 +140,6 @@ def _gather(
             terms.append(term)
             values.append(value)
     db.execute(f"{_TOLD} {' AND '.join(terms)}", values)
-
-
-def _host(endpoint: str, source: str) -> str:
-    return host_of(str(endpoint)) or f"({source})"
 
 
 def _percentiles(db: sqlite3.Connection, table: str, host: str | None = None) -> dict[int, float]:

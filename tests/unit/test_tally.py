@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio.models import Exchange, Failure, Peer, Request, Response, Status, Timings
-from mxm_dataio.reading.report.tally import Percentiles, Tally, counted_host, wrong
+from mxm_dataio.reading.outcomes import wrong
+from mxm_dataio.reading.report.tally import Percentiles, Tally, counted_host
 from mxm_dataio.utils import instant
 
 START = 1_750_000_000.0

@@ -14,6 +14,7 @@ from ...errors import ConfigError, IntegrityError
 from ...models import Status
 from ...reading.filters import Outcome, Wanted, outcome_of
 from ...reading.listing import Listed, Listing
+from ...reading.outcomes import BROKEN
 from ...utils import instant
 from .. import options
 from ..options import (
@@ -56,7 +57,7 @@ def outcome_cell(call: Listed) -> Cell:
     """Return the same in colour."""
     shown = outcome(call)
     code = call.answer.status_code if call.answer else None
-    if call.status in (Status.FAILED, Status.INTERRUPTED):
+    if call.status in BROKEN:
         return shown, "bold red"
     if call.status is Status.PARTIAL:
         return shown, "yellow"

@@ -10,12 +10,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from ...models import Exchange, Failure, Request, Response, Status
+from ...models import Exchange, Request, Response, Status
 from ...utils import parse_instant
+from ..filters import called_host
+from ..outcomes import BROKEN, code_of, failure_of, wrong
 from .histograms import Bin, histogram, percentile
 
 # Edges of the bins: ten a decade, from a tenth of a millisecond; and powers of four, from a byte.
@@ -26,6 +26,7 @@ _LANES = 12
 _PEERS = 8
 _FAILING_HOSTS = 5
 _MESSAGE = 2000
+_HOST = 255
 
 
 class Percentiles(NamedTuple):
@@ -198,7 +199,7 @@ class Tally:
         totals.retries += retries
         totals.redirects += max(len(call.responses) - 1, 0) - retries
         totals.recovered += bool(retries) and what is None
-        if (code := _status(call)) is not None:
+        if (code := code_of(call)) is not None:
             host.answers[f"{code // 100}xx" if 100 <= code < 600 else "other"] += 1
         if what is not None:
             self._bad_moments[session].append(began)
@@ -241,10 +242,10 @@ class Tally:
             totals.errors += 1
         failing = self._failing.get(what)
         if failing is None:
-            failure = _failure(call)
+            failure = failure_of(call)
             failing = self._failing[what] = Failing(
                 what,
-                request.status not in (Status.FAILED, Status.INTERRUPTED),
+                request.status not in BROKEN,
                 failure.message[:_MESSAGE] if failure else "",
                 request.id,
                 began,
@@ -302,45 +303,9 @@ class Tally:
         return Lane(session, counted(self._moments), counted(self._bad_moments))
 
 
-# -- one call ----------------------------------------------------------------------------------
-
-
-def wrong(call: Exchange) -> str | None:
-    """Return in a word or two how a call went wrong; ``None``: with an answer below 400."""
-    request = call.request
-    if request.status is Status.INTERRUPTED:
-        return "interrupted"
-    if request.status is Status.FAILED:
-        failure = _failure(call)
-        return failure.error_class.rpartition(".")[2][:100] if failure else "no answer"
-    code = _status(call)
-    if code is None or code < 400:
-        return None
-    try:
-        return f"{code} {HTTPStatus(code).phrase}"
-    except ValueError:
-        return str(code)
-
-
 def counted_host(request: Request) -> str:
-    """Return the host a call is counted under, with its port where the URL names one.
-
-    What is no URL of a host, as a fetcher's need not be, is counted under its source.
-    """
-    try:
-        netloc = urlsplit(request.url or request.endpoint).netloc
-    except ValueError:
-        netloc = ""
-    return netloc.rpartition("@")[2][:255] or f"({request.source[:253]})"
-
-
-def _failure(call: Exchange) -> Failure | None:
-    """Return what ended a call, or its last attempt."""
-    return call.request.failure or (call.answer.failure if call.answer else None)
-
-
-def _status(call: Exchange) -> int | None:
-    return call.answer.status_code if call.answer else None
+    """Return the host a call is counted under."""
+    return called_host(request.endpoint, request.source)[:_HOST]
 
 
 def _redirects(one: Response) -> bool:
