@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from _json import encode_basestring_ascii as _quoted
+from _json import encode_basestring_ascii, make_encoder
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -57,24 +57,23 @@ def is_link(word: str) -> bool:
     return False
 
 
+def _refuse(value: object) -> None:
+    raise TypeError(f"a link holds no {type(value).__name__}")
+
+
+# What json.dumps takes, without the package around it, which takes milliseconds to load.
+_encoder = make_encoder(
+    None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
+
+
 def link_text(values: Mapping[str, object]) -> str:
     """Return values as JSON, as a link has them; see :mod:`mxm_dataio.run.handoff`."""
-    pairs = (f"{_quoted(name)}: {_text(value)}" for name, value in values.items())
-    return "{" + ", ".join(pairs) + "}"
+    return _text(values)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, dict):
-        return link_text(value)
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_text, value)) + "]"
-    raise TypeError(f"a link holds no {type(value).__name__}")
+    return "".join(_encoder(value, 0))
 
 
 def link_says(member: str, value: object) -> bool:
@@ -86,10 +85,14 @@ def link_says(member: str, value: object) -> bool:
 _last = 0
 
 
-def after_fork(renew: Callable[[], None]) -> None:
-    """Have a forked child renew what a thread of its parent may have held: a lock, most of all."""
+def after_fork(renew: Callable[[], None], **more: Callable[[], None]) -> None:
+    """Have a forked child renew what a thread of its parent may have held: a lock, most of all.
+
+    Args:
+        more: what else :func:`os.register_at_fork` takes: ``before``, ``after_in_parent``.
+    """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)
+        os.register_at_fork(after_in_child=renew, **more)
 
 
 def new_id() -> str:

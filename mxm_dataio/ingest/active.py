@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import weakref
@@ -80,9 +79,7 @@ class Stack(Generic[_Open]):
         self._places: weakref.WeakKeyDictionary[_Open, _Place] = weakref.WeakKeyDictionary()
         # Those that capture nothing by themselves too; what a forked child has to look after.
         self._open: weakref.WeakSet[_Open] = weakref.WeakSet()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=self._before_fork)
-        after_fork(self._after_fork)
+        after_fork(self._after_fork, before=self._before_fork)
 
     def __iter__(self) -> Iterator[_Open]:
         return iter(list(self._members))

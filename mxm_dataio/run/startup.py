@@ -25,7 +25,7 @@ from .. import interception
 from ..concurrency.undisturbed import Undisturbed
 from ..coverage.loading import Finder
 from ..coverage.natives import NATIVE
-from ..process import AUTO, RUN, is_link, is_off, link_says, say
+from ..process import AUTO, RUN, after_fork, is_link, is_off, link_says, say
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ def start() -> None:
         _mark("started")
         # The first to be registered is the last to be called: the program's own may make calls.
         atexit.register(_finish)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_process.renew_lock)
+        after_fork(_process.renew_lock)
         modules = set(interception.modules.values())
         if link_says("stdlib", False):
             modules.discard(interception.STDLIB)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from ...concurrency import mutex
 from ...errors import BusyError, IntegrityError, StoreError
-from ...process import say
+from ...process import after_fork, say
 from ...utils import new_id
 from ..files import is_plain, open_plain, read_plain
 from . import migrations, sqlite_files
@@ -637,10 +637,7 @@ def _after_fork() -> None:
         _forking.held = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
-    )
+after_fork(_after_fork, before=_before_fork, after_in_parent=_after_fork)
 
 
 def _runs(frame: FrameType) -> bool:

@@ -20,6 +20,8 @@ import threading
 import weakref
 from typing import BinaryIO
 
+from ...process import after_fork
+
 BLOCK = 1 << 18
 # Bodies above this size get a thread; for smaller ones its beginning costs more than it saves.
 ALONE = 4 << 20
@@ -265,5 +267,4 @@ def _after_fork() -> None:
     _seats = _new_seats()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+after_fork(_after_fork, before=_before_fork)
