@@ -62,24 +62,18 @@ def _refuse(value: object) -> None:
 
 
 # What json.dumps takes, without the package around it, which takes milliseconds to load.
-_encoder = make_encoder(
-    None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True
-)
+_json = make_encoder(None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True)
 
 
-def link_text(values: Mapping[str, object]) -> str:
-    """Return values as JSON, as a link has them; see :mod:`mxm_dataio.run.handoff`."""
-    return _text(values)
-
-
-def _text(value: object) -> str:
-    return "".join(_encoder(value, 0))
+def link_text(value: object) -> str:
+    """Return a value as JSON, as a link has it; see :mod:`mxm_dataio.run.handoff`."""
+    return "".join(_json(value, 0))
 
 
 def link_says(member: str, value: object) -> bool:
     """Say whether this process's link, if it has one, sets a member to a value."""
     word = os.environ.get(AUTO, "")
-    return word.startswith("{") and f'"{member}": {_text(value)}' in word
+    return word.startswith("{") and f'"{member}": {link_text(value)}' in word
 
 
 _last = 0

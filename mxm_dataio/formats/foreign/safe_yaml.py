@@ -1,9 +1,9 @@
-"""YAML as plain values, from events: no object is made but text, bytes, lists and mappings.
+"""YAML as plain values: no object is made but text, bytes, lists and mappings.
 
-PyYAML's loaders build a tree by recursion, and one that follows Python's tags runs what a file
-names. Here the parser's events are put together one by one, within bounds, so that neither a tag
-nor a thousand brackets nor an alias of aliases does anything. Of Python's tags those are read
-that old recorders wrote round harmless values (:data:`_APPLIED`); every other is an error.
+PyYAML's safe loader, which makes a value of each node as soon as that is whole, within bounds, so
+that neither a tag nor a thousand brackets nor an alias of aliases does anything. Of Python's tags
+those are read that old recorders wrote round harmless values (:data:`_APPLIED`); every other is an
+error.
 
 Numbers, booleans and dates stay the text that stands in the file: whoever reads a header wants
 ``0123`` as it is.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,32 +51,27 @@ def load(content: bytes, file: Path) -> Any:
         ConfigError: PyYAML is not installed.
         IntegrityError: it is no YAML, has a tag that is not read, or is beyond the bounds.
     """
-    yaml = _library()
-    builder = _Builder(file)
-    parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        loader = parser(content)
-        try:
-            while loader.check_event():
-                builder.take(loader.get_event())
-        finally:
-            loader.dispose()
-    except yaml.YAMLError as exc:
-        raise IntegrityError(f"{file}: {_problem(exc)}", path=file) from exc
-    except (ValueError, OverflowError) as exc:
-        # An escape that is no character, in PyYAML's own scanner.
-        raise IntegrityError(f"{file}: no YAML: {exc}", path=file) from exc
-    return builder.document
-
-
-def _library() -> Any:
     try:
         import yaml
     except ImportError:
         raise ConfigError(
             "recordings in YAML need PyYAML: pip install 'mxm-dataio[yaml]'"
         ) from None
-    return yaml
+    try:
+        loader = _loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader))(content)
+        loader.file, loader.anchors = file, {}
+        try:
+            value = loader.get_node() if loader.check_node() else None
+            if loader.check_node():
+                loader.fail(loader.peek_event(), "a second document")
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as exc:
+        raise IntegrityError(f"{file}: {_problem(exc)}", path=file) from exc
+    except (ValueError, OverflowError, RecursionError) as exc:
+        # An escape that is no character, in PyYAML's own scanner.
+        raise IntegrityError(f"{file}: no YAML: {exc}", path=file) from exc
+    return value
 
 
 def _problem(exc: Any) -> str:
@@ -88,125 +84,111 @@ def _problem(exc: Any) -> str:
     return str(exc)
 
 
-class _Frame:
-    """A list or mapping that is being filled."""
+@functools.cache
+def _loader(parser: Any) -> Any:
+    """Return one of PyYAML's loaders, restricted."""
+    from yaml.composer import Composer
 
-    __slots__ = ("anchor", "key", "mapping", "tag", "values", "weight")
-
-    def __init__(self, tag: str, anchor: str | None, *, mapping: bool) -> None:
-        self.tag = tag
-        self.anchor = anchor
-        self.mapping = mapping
-        self.values: list[Any] = []
-        self.weight = _EACH
+    # Of libyaml's, the events are taken: what it composes of them can't be restricted.
+    bases = (parser,) if issubclass(parser, Composer) else (Composer, parser)
+    return type("_PlainLoader", (_Plain, *bases), {"__init__": parser.__init__})
 
 
-class _Builder:
-    """Puts events together."""
+class _Plain:
+    """What goes over a loader: in the place of a node it has the value."""
 
-    def __init__(self, file: Path) -> None:
-        self.document: Any = None
-        self._file = file
-        self._stack: list[_Frame] = []
-        self._known: dict[str, tuple[Any, int]] = {}
-        self._expanded = 0
-        self._documents = 0
+    file: Path
+    # Name → value and what that counts; a node, as long as it is not whole.
+    anchors: dict[str, Any]
+    _depth = 0
+    # What all values so far count, and those that aliases stand for.
+    _weight = 0
+    _expanded = 0
 
-    def take(self, event: Any) -> None:
-        """Take the next event."""
-        kind = type(event).__name__
-        if kind == "ScalarEvent":
-            value = self._scalar(event)
-            self._put(value, _EACH + len(event.value), event.anchor)
-        elif kind in ("SequenceStartEvent", "MappingStartEvent"):
-            if len(self._stack) >= DEEPEST:
-                self._fail(event, f"nested more than {DEEPEST} deep")
-            mapping = kind == "MappingStartEvent"
-            tag = _short(event.tag) or ("map" if mapping else "seq")
-            self._stack.append(_Frame(tag, event.anchor, mapping=mapping))
-        elif kind in ("SequenceEndEvent", "MappingEndEvent"):
-            frame = self._stack.pop()
-            self._put(self._made(frame, event), frame.weight, frame.anchor)
-        elif kind == "AliasEvent":
-            self._alias(event)
-        elif kind == "DocumentStartEvent":
-            self._documents += 1
-            if self._documents > 1:
-                self._fail(event, "a second document")
+    def compose_node(self: Any, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if not hasattr(event, "tag"):
+            return self._alias(self.get_event())
+        scalar = hasattr(event, "value")
+        if not scalar and self._depth >= DEEPEST:
+            self.fail(event, f"nested more than {DEEPEST} deep")
+        if scalar and event.tag == "!":
+            event.tag = f"{_YAML}str"
+        before = self._weight
+        self._weight += _EACH + (len(event.value) if scalar else 0)
+        self._depth += 1
+        # A name may stand for another from here on.
+        self.anchors.pop(event.anchor, None)
+        node = super().compose_node(parent, index)  # type: ignore[misc]
+        self._depth -= 1
+        tag = node.tag.removeprefix(_YAML)
+        value = self._scalar(node, tag) if scalar else self._collection(node, tag)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value, self._weight - before
+        return value
 
-    def _put(self, value: Any, weight: int, anchor: str | None) -> None:
-        if anchor is not None:
-            self._known[anchor] = value, weight
-        if self._stack:
-            self._stack[-1].values.append(value)
-            self._stack[-1].weight += weight
-        else:
-            self.document = value
+    def resolve(self: Any, kind: Any, value: Any, implicit: Any) -> Any:
+        """Return the tag of what has none."""
+        if value in _NULL and implicit[0]:
+            return f"{_YAML}null"
+        return super().resolve(kind, value, (False, False))  # type: ignore[misc]
 
-    def _alias(self, event: Any) -> None:
-        if event.anchor not in self._known:
-            self._fail(event, f"the alias *{event.anchor} stands for nothing before it")
-        value, weight = self._known[event.anchor]
+    def _alias(self, event: Any) -> Any:
+        found = self.anchors.get(event.anchor)
+        if not isinstance(found, tuple):
+            self.fail(event, f"the alias *{event.anchor} stands for nothing before it")
+        value, weight = found
+        self._weight += weight
         self._expanded += weight
         if self._expanded > _EXPANDED:
-            self._fail(event, "the aliases stand for more than is read")
-        self._put(value, weight, None)
+            self.fail(event, "the aliases stand for more than is read")
+        return value
 
-    def _scalar(self, event: Any) -> Any:
-        tag = _short(event.tag)
-        text: str = event.value
-        if tag is None:
-            return None if event.implicit[0] and text in _NULL else text
-        if tag in _TEXTS or tag == "!":
-            return text
+    def _scalar(self, node: Any, tag: str) -> Any:
+        if tag in _TEXTS:
+            return node.value
         if tag in _NULLS:
             return None
-        if tag in _BYTES:
-            try:
-                return base64.b64decode("".join(text.split()).encode("ascii"), validate=True)
-            except (UnicodeEncodeError, binascii.Error) as exc:
-                self._fail(event, f"no Base64: {exc}")
-        self._refuse(event, tag)
+        if tag not in _BYTES:
+            self._refuse(node, tag)
+        try:
+            return base64.b64decode("".join(node.value.split()).encode("ascii"), validate=True)
+        except (UnicodeEncodeError, binascii.Error) as exc:
+            self.fail(node, f"no Base64: {exc}")
 
-    def _made(self, frame: _Frame, event: Any) -> Any:
-        values: Any = frame.values
-        if frame.mapping:
-            values = self._mapping(frame.values, event)
-            if frame.tag in _MAPPINGS:
+    def _collection(self, node: Any, tag: str) -> Any:
+        values = node.value
+        if node.id == "mapping":
+            values = {self._key(key, node): value for key, value in node.value}
+            if tag in _MAPPINGS:
                 return values
-        elif frame.tag in _LISTS:
+        elif tag in _LISTS:
             return values
-        match = _APPLY.fullmatch(frame.tag)
+        match = _APPLY.fullmatch(tag)
         make = _APPLIED.get(match[1]) if match else None
         if make is None:
-            self._refuse(event, frame.tag)
+            self._refuse(node, tag)
         try:
             return make(values)
         except (IndexError, KeyError, TypeError, ValueError):
-            self._fail(event, f"not what !!{frame.tag} holds")
+            self.fail(node, f"not what !!{tag} holds")
 
-    def _mapping(self, values: list[Any], event: Any) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            if isinstance(key, bytes):
-                key = key.decode("latin-1")
-            if not isinstance(key, str):
-                self._fail(event, f"a {_noun(key)} as a key")
-            out[key] = value
-        return out
+    def _key(self, key: Any, node: Any) -> str:
+        if isinstance(key, bytes):
+            return key.decode("latin-1")
+        if not isinstance(key, str):
+            self.fail(node, f"a {_noun(key)} as a key")
+        return key
 
-    def _refuse(self, event: Any, tag: str) -> NoReturn:
+    def _refuse(self, node: Any, tag: str) -> NoReturn:
         shown = tag if tag.startswith("!") else f"!!{tag}"
-        self._fail(event, f"the tag {shown} is not read: it would make an object of the file's own")
+        self.fail(node, f"the tag {shown} is not read: it would make an object of the file's own")
 
-    def _fail(self, event: Any, what: str) -> NoReturn:
-        mark = event.start_mark
+    def fail(self, at: Any, what: str) -> NoReturn:
+        """Raise an error that names the place of an event or a node."""
+        mark = at.start_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}"
-        raise IntegrityError(f"{self._file}: {place}: {what}", path=self._file)
-
-
-def _short(tag: str | None) -> str | None:
-    return tag.removeprefix(_YAML) if tag else None
+        raise IntegrityError(f"{self.file}: {place}: {what}", path=self.file)
 
 
 def _noun(value: object) -> str:
