@@ -164,7 +164,7 @@ def _stdlib_hook() -> _interception.Interceptor:
     return hook.HOOK
 
 
-def _http_fetcher(ingest: IngestSession) -> HTTPFetcher:
+def _http_fetcher(ingest: Any) -> HTTPFetcher:
     from .adapters.requests import mount as mount_on
     from .fetcher import HTTPFetcher
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.harness", "tests.ways")
 
-from mxm_dataio import api  # noqa: E402
 from mxm_dataio.coverage import libraries  # noqa: E402
+from mxm_dataio.ingest.active import sessions  # noqa: E402
 
 settings.register_profile(
     "fast",
@@ -55,7 +55,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Nor does what another test has loaded; those of coverage say themselves what is.
     monkeypatch.setattr(libraries, "_BYPASSING", ())
     yield
-    left = list(api.sessions)
+    left = list(sessions)
     for ingest in left:
-        ingest.close()
+        ingest.end()
     assert not left, "a test left a session open"

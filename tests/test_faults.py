@@ -439,7 +439,7 @@ def test_another_process_writes_for_seconds(
     """No call waits for it (it would for a minute, and the test's time is up); the end does."""
     monkeypatch.setattr(store_module, "_FULL", 4)
     monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
-    monkeypatch.setattr("mxm_dataio.api._SHARED_SECONDS", 0.0)
+    monkeypatch.setattr("mxm_dataio.ingest.place._SHARED_SECONDS", 0.0)
     made = []
     tried = 0
     put = catalog.SQLiteCatalog.put

@@ -25,6 +25,7 @@ from urllib3.util.retry import Retry
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
 from mxm_dataio.adapters.call import Attempt, Call
 from mxm_dataio.adapters.urllib3.hook import HOOK
+from mxm_dataio.api import capture_of
 from tests.harness import EXACT, observe, three_ways
 from tests.servers import Connection, RawServer, answer, responder
 
@@ -525,7 +526,7 @@ def test_hundreds_of_calls_leave_nothing_open(server: RawServer, tmp_path: Path)
     def held(ingest: IngestSession) -> tuple[int, int, int, int]:
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
         unstored = len(ingest._requester._held)
-        return descriptors, len(threading.enumerate()), len(ingest._pending), unstored
+        return descriptors, len(threading.enumerate()), len(capture_of(ingest).pending), unstored
 
     with urllib3.PoolManager() as pool, IngestSession("s", tmp_path, redaction=EXACT) as ingest:
         calls(50)

@@ -23,6 +23,7 @@ import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
 from mxm_dataio import store as store_module
+from mxm_dataio.api import capture_of
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Durability
 from mxm_dataio.replay.policy import Serve
@@ -275,14 +276,14 @@ def test_no_answer_is_handed_out_twice(tmp_path: Path, shared: bool) -> None:
         number += 3
         with IngestSession("s", root, "replay") as ingest:
             if shared:
-                ingest.before_fork()
-            identity = ingest.identify("GET", url + "/")
+                capture_of(ingest).before_fork()
+            identity = capture_of(ingest).identify("GET", url + "/")
             found: list[str] = []
 
             def ask(
                 ingest: IngestSession = ingest, identity: Any = identity, found: list[str] = found
             ) -> None:
-                decision = ingest.decide(identity)
+                decision = capture_of(ingest).decide(identity)
                 assert isinstance(decision, Serve)
                 found.append(decision.stored.request.id)
 

@@ -16,6 +16,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, Redaction, Store
+from mxm_dataio.api import capture_of
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import DEFAULT, PLACEHOLDER
 from mxm_dataio.redaction.rules import NOTHING
@@ -200,7 +201,7 @@ def test_rules_are_data(tmp_path: Path) -> None:
     with RawServer(responder({"/": answer(200, b"fine")})) as server:
         for mode, address in (("record", "me@example.org"), ("replay", "you@example.org")):
             with IngestSession("a", tmp_path, mode, redaction={"a": mine}) as ingest:
-                assert ingest.redaction is mine
+                assert capture_of(ingest).sources.own.redaction is mine
                 assert requests.post(f"{server.url}/", data={"to": address}).text == "fine"
         assert server.hits == 1
     assert IngestSession("b", tmp_path, redaction={"a": mine}).redaction is DEFAULT

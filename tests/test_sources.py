@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from mxm_dataio import ConfigError, DataIOWarning, IngestSession, ReplayMissError, Store, mount
+from mxm_dataio.api import capture_of
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.redaction import DEFAULT
 from tests.servers import RawServer, answer, responder
@@ -199,7 +200,7 @@ def test_rules_from_the_environment_and_bad_ones(
 ) -> None:
     monkeypatch.setenv("MXM_DATAIO_SOURCES", "*.example.com=example, api.test = api")
     ingest = IngestSession("own", tmp_path)
-    assert ingest._sources.of("https://api.test/").source == "api"
-    assert ingest._sources.of("https://www.example.com/").source == "example"
+    assert capture_of(ingest).sources.of("https://api.test/").source == "api"
+    assert capture_of(ingest).sources.of("https://www.example.com/").source == "example"
     with pytest.raises(ConfigError, match="no pairs"):
         IngestSession("own", tmp_path, sources="x")  # type: ignore[arg-type]

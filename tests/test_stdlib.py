@@ -37,6 +37,7 @@ from mxm_dataio import (
 from mxm_dataio.adapters.http_client import hook
 from mxm_dataio.adapters.http_client.socket import StoreSocket
 from mxm_dataio.adapters.urllib3.hook import HOOK
+from mxm_dataio.api import capture_of
 from mxm_dataio.coverage import libraries
 from tests.harness import EXACT, SOURCE, outcome, three_ways
 from tests.proxies import UnixServer
@@ -189,7 +190,7 @@ class TestIdentity:
         with recording(tmp_path):
             pass
         with recording(tmp_path, "replay") as ingest:
-            wanted = ingest.identify("GET", url).params_hash()
+            wanted = capture_of(ingest).identify("GET", url).params_hash()
             with pytest.raises(ReplayMissError) as miss:
                 make().request("GET", "/a")
             ingest.misses.clear()

@@ -56,7 +56,7 @@ def _today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def on(monkeypatch: pytest.MonkeyPatch, day: str) -> None:
     """Have recordings be of a day."""
-    monkeypatch.setattr("mxm_dataio.cassettes.session.utc_now", lambda: f"{day}T12:00:00.000000Z")
+    monkeypatch.setattr("mxm_dataio.cassettes.place.utc_now", lambda: f"{day}T12:00:00.000000Z")
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_what_was_recorded_replays_with_no_server(way: Callable[..., Any], path:
     with use_cassette(path, hook=way is not by_mount) as ingest:
         assert ingest.mode == "replay"
         assert way(base, ingest) == recorded
-    assert ingest.unplayed() == []
+    assert ingest.cassette.unplayed() == []
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -203,7 +203,7 @@ def test_recording_an_unchanged_source_again_changes_no_byte(
     for mode in ("all", "rewrite", "record", "new_episodes"):
         with use_cassette(path, mode) as ingest:
             way(market.url, ingest)
-        assert not ingest.written
+        assert not ingest.cassette.written
         assert path.read_bytes() == first
         assert path.stat().st_mtime_ns == 1
     assert not list(path.parent.glob(".*"))
@@ -379,12 +379,12 @@ def test_new_episodes_replays_what_is_there_and_records_what_is_not(
     with use_cassette(path, mode) as ingest:
         assert [counter.get(), counter.get("/b"), counter.get()] == [{"n": 1}, {"n": 3}, {"n": 2}]
         assert counter.get() == {"n": 4}
-    assert ingest.written
+    assert ingest.cassette.written
     assert bodies(path) == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
     with use_cassette(path, mode) as ingest:
         assert counter.get() == {"n": 1}
-    assert not ingest.written
-    assert [place for place, _ in ingest.unplayed()] == [1, 2, 3]
+    assert not ingest.cassette.written
+    assert [place for place, _ in ingest.cassette.unplayed()] == [1, 2, 3]
     assert counter.hits == 4
 
 
@@ -437,7 +437,7 @@ def test_a_block_without_calls_makes_no_file(path: Path) -> None:
     for mode in ("once", "all", "new_episodes", "rewrite"):
         with use_cassette(path, mode) as ingest:
             pass
-        assert not ingest.written
+        assert not ingest.cassette.written
     assert not path.parent.exists()
 
 
@@ -450,7 +450,7 @@ def test_auto_asks_again_when_what_it_has_is_too_old(
     on(monkeypatch, utc_now()[:10])
     with use_cassette(path, "auto", ttl=3 * 86_400) as ingest:
         assert [counter.get(), counter.get("/b")] == [{"n": 3}, {"n": 4}]
-    assert ingest.recorded == "2020-01-01"
+    assert ingest.cassette.recorded == "2020-01-01"
     with use_cassette(path, "auto", ttl=3 * 86_400) as ingest:
         assert [counter.get(), counter.get("/b")] == [{"n": 3}, {"n": 4}]
     assert bodies(path) == [{"n": 3}, {"n": 4}]
@@ -581,7 +581,7 @@ def test_another_compression_of_the_same_content_changes_no_line(
     first = path.read_bytes()
     with use_cassette(path, "rewrite") as ingest:
         counter.get()
-    assert not ingest.written
+    assert not ingest.cassette.written
     assert path.read_bytes() == first
 
 
@@ -614,7 +614,7 @@ def test_redate_gives_what_has_not_changed_todays_date(
         counter.get("/a"), counter.get("/b")
     assert changed(first, path.read_text(encoding="utf-8")) == (1, 1)
     with use_cassette(path) as ingest:
-        assert ingest.recorded == "2026-01-01"
+        assert ingest.cassette.recorded == "2026-01-01"
 
 
 def test_headers_of_ones_own_can_be_left_out_and_kept(path: Path, counter: Counter) -> None:

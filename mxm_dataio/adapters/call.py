@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
-from ..api import IngestSession
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt
 from ..errors import DataIOError, RuleError, StoreError
 from ..http.framing import ChunkParser, MessageParser
 from ..http.heads import given_head, parse_head
 from ..identity import Identity
+from ..ingest.capture import Capture
 from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Peer, Status
 from ..redaction.secrets import Sent
@@ -272,7 +272,7 @@ class Call:
 
     def __init__(
         self,
-        ingest: IngestSession,
+        ingest: Capture,
         method: str,
         url: str,
         headers: Headers,
@@ -498,7 +498,7 @@ class Call:
 
 
 def identify_streamed(
-    ingest: IngestSession, method: str, url: str, headers: Headers, upload: Spool
+    ingest: Capture, method: str, url: str, headers: Headers, upload: Spool
 ) -> Identity:
     """Return the identity of a call whose body was a stream, from the spool that took it."""
     if upload.file is None:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
-from ..api import IngestSession
 from ..errors import ReplayMissError
 from ..http.heads import given_head
 from ..identity import Identity
+from ..ingest.capture import Capture
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
 from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
@@ -36,7 +36,7 @@ class Plan:
 
     def __init__(
         self,
-        ingest: IngestSession,
+        ingest: Capture,
         method: str,
         url: str,
         headers: Headers,

@@ -23,7 +23,9 @@ _BEFORE, _AFTER = "setup_method", "teardown_method"
 class Session(Protocol):
     """A session on a cassette."""
 
-    suspended: bool
+    @property
+    def suspended(self) -> bool:
+        """Say whether it captures nothing for now."""
 
     def open(self) -> Any:
         """Open it, and have it capture."""
@@ -34,8 +36,8 @@ class Session(Protocol):
     def suspend(self) -> None:
         """Have it capture nothing for a while."""
 
-    def resume(self) -> None:
-        """Have it capture again."""
+    def resume(self) -> bool:
+        """Have it capture again, if it is suspended."""
 
 
 def around(target: Any, opened: Callable[..., AbstractContextManager[Any]]) -> Any:

@@ -7,26 +7,35 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ..concurrency import mutex
+from ..errors import ConfigError
 from ..utils import after_fork
+
+if TYPE_CHECKING:
+    from .capture import Capture
 
 
 class Member(Protocol):
     """What a stack asks of a session.
 
     Attributes:
+        source: its name.
         suspended: it is open, and captures nothing for now.
         is_off: it lets all calls pass.
     """
 
+    source: str
     is_open: bool
     suspended: bool
 
     @property
     def is_off(self) -> bool:
         """Say whether it lets all calls pass."""
+
+    def undecided(self, error: ConfigError) -> None:
+        """Note that a call was refused that may have been one of this session's."""
 
     def before_fork(self) -> None:
         """Prepare what a forked child is to share."""
@@ -196,3 +205,21 @@ def current_task() -> Any:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def _undecided(open_ones: Sequence[Capture]) -> ConfigError:
+    """Return the error of a call that can't be told to be one session's, and note it in each."""
+    names = ", ".join(sorted({repr(one.source) for one in open_ones}))
+    error = ConfigError(
+        "sessions are, or were, open in several threads or tasks at once, and a call was refused "
+        f"that may belong to any of them (open: {names}): its thread does not say which. Have the "
+        "thread run in a copy of the context in which its session was opened: "
+        "pool.submit(contextvars.copy_context().run, function); or mount(session, ingest)"
+    )
+    for one in open_ones:
+        one.undecided(error)
+    return error
+
+
+sessions: Stack[Capture] = Stack("mxm_dataio_session", _undecided)
+active = sessions.active

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from ..api import sessions
 from ..coverage import audit
 from ..coverage.audit import Child, Question
 from ..coverage.callers import Stack
 from ..coverage.hosts import Allowed, Target
 from ..errors import BlockedError, ConfigError
+from ..ingest.active import sessions
 
 _INSTEAD = (
     "make the call in a fixture, whose calls are recorded for the marked tests that use it, or "

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..api import IngestSession
+from ..api import IngestSession, capture_of
 from ..cassettes.session import CassetteSession
 from ..config import nearest
 from ..coverage import audit
@@ -88,9 +88,9 @@ class TestSession:
                     # Another test of the run may have made it: it is as little recorded as this.
                     given["mode"] = "all"
         self.ingest = CassetteSession(path, shared=list(shared), **given)
-        self.ingest.run = self._run = run
-        self.ingest.marked = True
-        self.ingest.only = test if only else ""
+        self.ingest.cassette.run = self._run = run
+        self.ingest.cassette.marked = True
+        self.ingest.cassette.only = test if only else ""
         self._told = 0
         self._stack = contextlib.ExitStack()
 
@@ -121,8 +121,7 @@ class TestSession:
 
     def resume(self) -> None:
         """Have calls in the cassette again."""
-        if self.ingest.suspended:
-            self.ingest.resume()
+        if self.ingest.resume():
             self._begin(self.ingest)
 
     def __exit__(
@@ -155,20 +154,20 @@ class TestSession:
         meta = self.ingest.meta
         if self.ingest.mode is not Mode.REPLAY:
             # One for all tests that have the cassette, those that are not recorded again as well.
-            anew = self.ingest.word == "rewrite" and self.ingest.only
+            anew = self.ingest.cassette.word == "rewrite" and self.ingest.cassette.only
             with self._run.state(self.path) as state:
                 state.clock = state.clock or (not anew and meta.get(_CLOCK)) or this_second()
                 meta[_CLOCK] = state.clock
-        instant = meta.get(_CLOCK) or f"{self.ingest.recorded or '1970-01-01'}T00:00:00Z"
+        instant = meta.get(_CLOCK) or f"{self.ingest.cassette.recorded or '1970-01-01'}T00:00:00Z"
         seed = self.path.stem
         self._stack.enter_context(frozen(instant, seed, ticks=how == "tick"))
 
     def _judge_age(self, expires: Any, then: str) -> None:
         if then not in ("warn", "fail"):
             raise ConfigError(f"{self.test}: on_expired={then!r}: there are warn and fail")
-        if expires is None or self.ingest.mode is Mode.RECORD or not self.ingest.recorded:
+        if expires is None or self.ingest.mode is Mode.RECORD or not self.ingest.cassette.recorded:
             return
-        recorded = self.ingest.recorded
+        recorded = self.ingest.cassette.recorded
         if time.time() - parse_instant(f"{recorded}T00:00:00.000000Z") <= _seconds(expires):
             return
         text = (
@@ -191,7 +190,7 @@ class TestSession:
             self._passed[test] = False
             if phase == "call":
                 # What fixtures have recorded in other phases may be of use to other tests.
-                self.ingest.forget(test, phase)
+                self.ingest.cassette.forget(test, phase)
         return bool((report.failed or expected) and self._new_misses())
 
     def raise_misses(self) -> None:
@@ -258,7 +257,7 @@ def _blocked(
         if ingest is None:
             return BlockedError(text, host=host, port=port, caller=caller)
         error = ReplayMissError(text, url=where)
-        ingest.missed(error)
+        capture_of(ingest).missed(error)
         return error
 
     return audit.blocked(["unix", *allowed_hosts], explain)

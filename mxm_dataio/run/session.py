@@ -18,15 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config
-from ..api import IngestSession, sessions
-from ..errors import DataIOWarning, ReplayMissError, StoreError
-from ..identity import Identity
+from ..errors import DataIOWarning, StoreError
+from ..ingest.active import sessions
+from ..ingest.capture import Capture
+from ..ingest.lifecycle import Lifecycle
+from ..ingest.opener import Opener
+from ..ingest.place import RootPlace
+from ..ingest.problems import Problems
 from ..interception import STDLIB, interceptors, modules
 from ..models import Mode, Session, Status
 from ..process import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link, say
+from ..redaction import DEFAULT
 from ..replay.misses import swallowed
-from ..replay.policy import Decision, Miss
-from ..storage.backend import Backend
+from ..replay.policy import Decision, Miss, Pass
 from ..store import Store
 from .arguments import default_source, interpreter, label_of
 from .handoff import Link, settings_json
@@ -38,8 +42,8 @@ if TYPE_CHECKING:
 _REPORTED = 20
 
 
-class AutoSession(IngestSession):
-    """A session that nobody opened.
+class AutoSession(Opener):
+    """A session that nobody opened: the process does, for itself.
 
     Args:
         link: what the process that started this one left in the environment; ``None``: it is
@@ -48,7 +52,7 @@ class AutoSession(IngestSession):
         folder: the run's.
     """
 
-    _steps_back = True
+    steps_back = True
 
     def __init__(
         self,
@@ -60,21 +64,27 @@ class AutoSession(IngestSession):
         settings: dict[str, Any],
         folder: Path | None,
     ) -> None:
-        super().__init__(source, as_of=as_of, session=session, **settings)
         self.program = _program()
         self._link = link
         self._asked = as_of, session
+        self._pid = os.getpid()
         # Without it the run is over: this process goes on as one that nobody waits for.
         self._run = folder if folder is not None and folder.is_dir() else None
         self._attended = link is not None and link.attended and self._run is not None
         self._made_run = False
         self._joined = link is not None and link.joins and link.pid == os.getpid()
         self._loaded: set[str] = set()
+        self._wanted: Iterable[Callable[[], Interceptor | None]] = ()
+        loaded = config.load(settings)
+        self.capture = Capture(
+            source, loaded, RootPlace(loaded.root, session), self, redaction=DEFAULT, as_of=as_of
+        )
+        self._life = Lifecycle(self.capture)
         if link is not None:
             if self._joined:
                 self.program = link.program
-            self._parent = Session(
-                link.parent_id, source, self.mode, link.dated, Status.RUNNING, "",
+            self.parent = Session(
+                link.parent_id, source, self.capture.mode, link.dated, Status.RUNNING, "",
                 root_id=link.root_id,
             )  # fmt: skip
 
@@ -86,21 +96,21 @@ class AutoSession(IngestSession):
         Raises:
             DataIOError: as opening any session does.
         """
-        self.open()
-        if self._run is None and self.mode is Mode.REPLAY:
+        self._life.open()
+        if self._run is None and self.capture.mode is Mode.REPLAY:
             self._make_run()
         if self._run is not None:
-            self._share_served(self._run / SERVED)
+            self.capture.share_turns(self._run / SERVED)
         self._hand_on()
         self._end_with_process()
-        link = self._link
+        link, store = self._link, self.capture.store
         if link is None or link.pid != os.getpid() or not link.ends:
             return
-        if isinstance(self.store, Store) and not self.store.readonly:
+        if isinstance(store, Store) and not store.readonly:
             with contextlib.suppress(StoreError, OSError):
-                self.store.end_left(link.parent_id)
+                store.end_left(link.parent_id)
 
-    def capture(self, module: str, ready: Callable[[], None]) -> None:
+    def see(self, module: str, ready: Callable[[], None]) -> None:
         """Capture the calls that are made through a module.
 
         Args:
@@ -109,20 +119,15 @@ class AutoSession(IngestSession):
         Raises:
             ConfigError: in replay, with one that can't be captured.
         """
-        wanted = module != STDLIB or self.settings.stdlib
-        if module in self._loaded or not self.is_open or not wanted:
+        wanted = module != STDLIB or self.capture.settings.stdlib
+        if module in self._loaded or not self.capture.is_open or not wanted:
             ready()
             return
         self._loaded.add(module)
         self._wanted = [make for make in interceptors if modules.get(make) == module]
-        made = self._interceptors()
+        made = self._life.interceptors()
         ready()
-        self._install(made)
-
-    _wanted: Iterable[Callable[[], Interceptor | None]] = ()
-
-    def _makers(self) -> Iterable[Callable[[], Interceptor | None]]:
-        return self._wanted
+        self._life.install(made)
 
     def loaded(self, library: str) -> None:
         """Take a library that connects unseen, as it is loaded.
@@ -130,25 +135,8 @@ class AutoSession(IngestSession):
         Raises:
             ReplayMissError: in replay, if its import alone can be refused.
         """
-        if self._watch is not None:
-            self._watch.loaded(library)
-
-    def _take_place(self) -> None:
-        # Below what the program opens itself, before or after; in no context of its own.
-        sessions.insert(self)
-
-    def _refuse_second_root(self) -> None:
-        """Leave calls to whatever session the program has opened."""
-
-    def _new_session(self, parent: Session | None) -> Session:
-        made = super()._new_session(parent)
-        if self._joined and parent is not None:
-            made = replace(made, id=parent.id, root_id=parent.root_id, parent_id=None)
-        return replace(made, program=self.program)
-
-    def _begin_row(self, store: Backend, session: Session) -> None:
-        if not self._joined:
-            super()._begin_row(store, session)
+        if self.capture.watch is not None:
+            self.capture.watch.loaded(library)
 
     def _make_run(self) -> None:
         """Make the folder that this replay's processes share, where there is no run to have it."""
@@ -159,12 +147,12 @@ class AutoSession(IngestSession):
 
     def _hand_on(self) -> None:
         """Leave the link for this process's children."""
-        session = self.session
+        session = self.capture.session
         assert session is not None
-        settings = {**settings_json(self.settings), "mode": self.mode.value}
+        settings = {**settings_json(self.capture.settings), "mode": self.capture.mode.value}
         as_of, pinned = self._asked
         link = Link(
-            parent_id=session.id, root_id=session.root_id, pid=os.getpid(), source=self.source,
+            parent_id=session.id, root_id=session.root_id, pid=os.getpid(), source=session.source,
             dated=session.as_of, as_of=as_of, session=pinned, settings=settings,
             ends=not self._joined, attended=self._attended,
         )  # fmt: skip
@@ -172,13 +160,6 @@ class AutoSession(IngestSession):
         if self._run is not None:
             os.environ[RUN] = str(self._run)
             self._report(RUNNING)
-
-    # -- a forked child ----------------------------------------------------------------------
-
-    def _adopt(self) -> None:
-        self._joined = self._made_run = False
-        super()._adopt()
-        self._hand_on()
 
     def _end_with_process(self) -> None:
         # At an ordinary end startup calls finish(). Children of multiprocessing's end by os._exit,
@@ -189,82 +170,105 @@ class AutoSession(IngestSession):
                 util.Finalize(None, self.finish, exitpriority=0)
             util.register_after_fork(self, _finalize)
 
-    # -- while it is open --------------------------------------------------------------------
+    # -- as its opener -----------------------------------------------------------------------
 
-    def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
-        """Return what to do with a call; see ``IngestSession.decide``."""
-        if not self.is_open and self.mode is Mode.REPLAY:
-            return Miss()
-        return super().decide(identity, conditional=conditional)
+    @property
+    def keeps_row(self) -> bool:
+        """Not the one that ``run`` has begun, and ends."""
+        return not self._joined
 
-    def missed(self, error: ReplayMissError) -> None:
-        """Note a miss of this process's own; see ``IngestSession.missed``."""
-        self.adopt()
-        super().missed(error)
+    def makers(self, capture: Capture) -> Iterable[Callable[[], Interceptor | None]]:
+        """Return what sees the module that was loaded last."""
+        return self._wanted
 
-    def _problem_noted(self) -> None:
-        # At once: the process may end without a word.
+    def take_place(self, capture: Capture) -> None:
+        """Go below what the program opens itself, before or after; in no context of its own."""
+        sessions.insert(capture)
+
+    def row(self, session: Session, parent: Session | None) -> Session:
+        """Return the row, of the session that ``run`` has begun if this is the program's own."""
+        if os.getpid() != self._pid:
+            # A forked child.
+            self._pid = os.getpid()
+            self._joined = self._made_run = False
+        if self._joined and parent is not None:
+            session = replace(session, id=parent.id, root_id=parent.root_id, parent_id=None)
+        return replace(session, program=self.program)
+
+    def adopted(self, close: Callable[[], None]) -> None:
+        """Take a session that a forked child has begun."""
+        self._end_with_process()
+        self._hand_on()
+
+    def ended(self, mode: Mode) -> Decision:
+        """Let no call of a replay's pass, however late."""
+        return Miss() if mode is Mode.REPLAY else Pass()
+
+    def missing(self) -> None:
+        """Have a miss be this process's own."""
+        self.capture.adopt()
+
+    def noted(self) -> None:
+        """Report at once: the process may end without a word."""
         self._report(RUNNING)
 
-    def _warn(self, warning: DataIOWarning, stacklevel: int) -> None:
-        # Not as a warning of Python's: the program may have made these errors, or may collect them.
+    def warn(self, warning: DataIOWarning, stacklevel: int) -> None:
+        """Say it, not as a warning of Python's: the program may have made these errors."""
         say(f"warning: {warning}")
+
+    def raise_misses(self, problems: Problems, exc: BaseException | None) -> None:
+        """Raise nothing: there is nobody to take it. They are reported."""
+
+    # -- how it ends -------------------------------------------------------------------------
 
     def leave(self, path: Any) -> None:
         """Prepare for another program that is about to take this process's place.
 
         It may not come to that, where the program looks for it in several places.
         """
-        if not self.is_open or os.getpid() != self._pid or not _executable(path):
+        capture = self.capture
+        if not capture.is_open or not capture.own() or not _executable(path):
             return
-        for call in list(self._pending):
+        for call in list(capture.pending):
             call.settle()
         self._report(LEFT)
-        if isinstance(self.store, Store) and self.session is not None and not self._joined:
+        if isinstance(capture.store, Store) and capture.session is not None and self.keeps_row:
             with contextlib.suppress(StoreError):
-                self.store.note(replace(self.session, warnings=tuple(self._problems.problems)))
-
-    # -- how it ends -------------------------------------------------------------------------
+                capture.store.note(
+                    replace(capture.session, warnings=tuple(capture.problems.problems))
+                )
 
     def finish(self) -> None:
         """End it with the process. Of a forked child that made no call there is nothing to end."""
-        if not self.is_open or os.getpid() != self._pid:
+        capture, life = self.capture, self._life
+        if not capture.is_open or not capture.own():
             return
-        installed = list(self._installed)
+        installed = list(life.installed)
         try:
-            self.close(_unhandled())
+            life.close(_unhandled())
         finally:
-            if self.mode is Mode.REPLAY:
+            if capture.mode is Mode.REPLAY:
                 # What calls still, from a finalizer or a daemon thread, is to reach nothing.
-                self._install(installed)
-                self._take_place()
-                if self._watch is not None:
-                    self._watch.start()
+                self.take_place(capture)
+                life.see(installed)
             self._report(ENDED)
             if self._made_run and self._run is not None:
                 import shutil
 
                 shutil.rmtree(self._run, ignore_errors=True)
-        if self.misses and not self._attended:
-            say(f"error: {swallowed(self.misses)}")
-
-    def _end_row(self, store: Backend, session: Session, settled: bool) -> None:
-        if not self._joined:
-            super()._end_row(store, session, settled)
-
-    def _raise_misses(self, exc: BaseException | None) -> None:
-        """Raise nothing: there is nobody to take it. They are reported."""
+        misses = capture.problems.misses
+        if misses and not self._attended:
+            say(f"error: {swallowed(misses)}")
 
     def _report(self, state: str) -> None:
-        session = self.session
+        session, problems = self.capture.session, self.capture.problems
         if self._run is None or session is None:
             return
         status = session.status
-        warnings = session.warnings if state == ENDED else tuple(self._problems.problems)
+        warnings = session.warnings if state == ENDED else tuple(problems.problems)
         report = Report(
-            session.id, os.getpid(), self.program, state, status.value,
-            len(self.misses), tuple(str(miss) for miss in self.misses[:_REPORTED]), warnings,
-            session.coverage,
+            session.id, os.getpid(), self.program, state, status.value, len(problems.misses),
+            tuple(str(miss) for miss in problems.misses[:_REPORTED]), warnings, session.coverage,
         )  # fmt: skip
         # Without the folder the run is over, and nobody asks.
         with contextlib.suppress(OSError):

@@ -129,7 +129,7 @@ class _Process:
             name = self._loaded[0]
             # Until all that it takes is loaded, threads that are about to make a call wait.
             trigger = self._triggers.pop(name, None)
-            self.session.capture(name, trigger.remove if trigger is not None else _nothing)
+            self.session.see(name, trigger.remove if trigger is not None else _nothing)
             self._loaded.remove(name)
 
 

@@ -83,6 +83,7 @@ class Jobs:
     def fill(self, folder: str, base: str, count: int) -> dict[str, float]:
         """Fill this project's store: one call that was made, and others like it."""
         from mxm_dataio import IngestSession, mount
+        from mxm_dataio.api import capture_of
         from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall
         from mxm_dataio.utils import new_id
 
@@ -95,14 +96,15 @@ class Jobs:
             assert store is not None
             like = next(store.exchanges(ingest.id)).responses[0]
             session.close()
+            capture = capture_of(ingest)
             for number in range(1, count):
-                url, spool = filled(base, number), ingest.spool()
+                url, spool = filled(base, number), capture.spool()
                 spool.write(item(number))
                 attempt = CapturedAttempt(
                     "GET", url, time(), 200, spool.checksum, spool.size, True, head=like.head
                 )
                 call = CapturedCall(new_id(), "GET", url, time(), duration=0.001)
-                ingest.record(call, ingest.identify("GET", url), [(attempt, spool)])
+                capture.record(call, capture.identify("GET", url), [(attempt, spool)])
         return {"count": self._contestant.stored(Path(folder))}
 
     def replay_some(self, folder: str, base: str, numbers: Sequence[int]) -> dict[str, float]:

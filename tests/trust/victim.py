@@ -22,7 +22,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from mxm_dataio import DataIOWarning, IngestSession, api, mount, store
+from mxm_dataio import DataIOWarning, IngestSession, mount, store
+from mxm_dataio.ingest import place
 
 from .source import CUT, KINDS, REFUSED, Asked
 
@@ -66,7 +67,7 @@ def live(life: Life, root: Path, origin: str, tell: Callable[[str], None]) -> No
     if life.torn:
         os.write = _by_halves(os.write)  # type: ignore[assignment]
     # What waits in auto mode is moved when others come; here at each of them.
-    api._SHARED_SECONDS = 0.0
+    place._SHARED_SECONDS = 0.0
     warnings.simplefilter("error", DataIOWarning)
     threading.excepthook = lambda args: tell(f"trouble {args.exc_value!r}")
     try:

@@ -13,6 +13,7 @@ import requests
 from click.testing import CliRunner, Result
 
 from mxm_dataio import IngestSession, Store, StoreError, register, unregister
+from mxm_dataio.api import capture_of
 from mxm_dataio.cli import main
 from mxm_dataio.models import Unseen
 from mxm_dataio.reading.account import account_of
@@ -168,9 +169,10 @@ def test_interrupted_is_said(tmp_path: Path) -> None:
 
 def test_a_library_says_what_it_connects_by(tmp_path: Path) -> None:
     with IngestSession("scraper", tmp_path, watch=True) as ingest:
-        assert ingest._watch is not None
-        ingest._watch._add("library", "pycurl", "shop")
-        ingest._watch._add("process", "\x1b[2Jcurl", "")
+        watch = capture_of(ingest).watch
+        assert watch is not None
+        watch._add("library", "pycurl", "shop")
+        watch._add("process", "\x1b[2Jcurl", "")
     text = " ".join(run(tmp_path).output.split())
     assert "library pycurl loaded; connects by libcurl, imported by shop" in text
     assert "\x1b" not in text

@@ -25,10 +25,11 @@ from mxm_dataio import (
     Status,
     Store,
     StoreError,
-    api,
     register,
     unregister,
 )
+from mxm_dataio.api import capture_of
+from mxm_dataio.ingest.active import active
 
 SOURCE = "unit-api"
 
@@ -133,10 +134,10 @@ def test_auto_goes_by_the_age_of_the_answer(
     record(root)
     now = time.time()
     with IngestSession(SOURCE, root, "auto", ttl=60) as ingest:
-        monkeypatch.setattr(api.time, "time", lambda: now + 50)
+        monkeypatch.setattr(time, "time", lambda: now + 50)
         assert ask(ingest) == b"1"
         # Having been served a moment ago makes no answer younger.
-        monkeypatch.setattr(api.time, "time", lambda: now + 70)
+        monkeypatch.setattr(time, "time", lambda: now + 70)
         assert ask(ingest) == b"2"
 
 
@@ -365,7 +366,7 @@ def test_a_swallowed_miss_raises_at_the_end(root: Path) -> None:
         ingest.__exit__(None, None, None)
     assert caught.value.__cause__ is ingest.misses[0]
     assert caught.value.params_hash == ingest.misses[0].params_hash
-    assert api.active() is None
+    assert active() is None
 
 
 def ends_with(root: Path, error: BaseException) -> None:
@@ -427,7 +428,7 @@ def test_strict_raises_on_a_bad_root(bad_root: Path) -> None:
     with pytest.raises(StoreError, match="can't be made"):
         ingest.open()
     assert not ingest.is_open
-    assert api.active() is None
+    assert active() is None
 
 
 def lose(root: Path) -> None:
@@ -457,7 +458,7 @@ def test_a_foreign_database_is_refused_in_every_mode(root: Path, mode: str) -> N
     (root / "dataio.sqlite").write_bytes(b"something else entirely")
     with pytest.raises(IntegrityError):
         IngestSession(SOURCE, root, mode).open()
-    assert api.active() is None
+    assert active() is None
 
 
 def test_replay_of_nothing_is_a_store_error(root: Path) -> None:
@@ -483,13 +484,13 @@ def test_an_exception_marks_the_session_failed_and_passes(root: Path) -> None:
 
 def test_nested_sessions_on_one_root_take_turns(root: Path) -> None:
     with IngestSession(SOURCE, root) as outer:
-        assert api.active() is outer
+        assert active() is capture_of(outer)
         with IngestSession("inner", root, kind="k") as inner:
-            assert api.active() is inner
+            assert active() is capture_of(inner)
             ask(outer)
-        assert api.active() is outer
+        assert active() is capture_of(outer)
         ask(outer)
-    assert api.active() is None
+    assert active() is None
     with Store(root, readonly=True) as store:
         assert len(store.requests(outer.id)) == 2
         assert store.requests(inner.id) == []
@@ -501,10 +502,10 @@ def test_sessions_on_two_roots_exclude_each_other(root: Path, tmp_path: Path) ->
         with pytest.raises(ConfigError, match=r"can't record to .*elsewhere"):
             IngestSession(SOURCE, tmp_path / "elsewhere").open()
         assert not (tmp_path / "elsewhere").exists()
-        assert api.active() is first
+        assert active() is capture_of(first)
         with IngestSession(SOURCE, tmp_path / "apart", hook=False) as apart:
             assert ask(apart) == b"1"
-            assert api.active() is first
+            assert active() is capture_of(first)
     with IngestSession(SOURCE, tmp_path / "elsewhere") as after:
         assert ask(after) == b"2"
 

@@ -103,8 +103,8 @@ def test_a_module_imported_directly_finds_its_adapters(tmp_path: Path) -> None:
     program = f"""
 from mxm_dataio.api import IngestSession
 with IngestSession("test", {str(tmp_path)!r}) as ingest:
-    print(*("hook:" + type(each).__name__ for each in ingest._installed))
-    print(type(ingest.http_fetcher()).__name__)
+    print(*("hook:" + type(each).__name__ for each in ingest._life.installed))
+    print(type(ingest._capture.http_fetcher()).__name__)
 """
     assert {"hook:Hook", "HTTPFetcher"} <= loaded_by(program)
 

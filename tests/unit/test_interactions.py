@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession
+from mxm_dataio.api import capture_of
 from mxm_dataio.formats.foreign.conversion import Converted, Interaction, converted
 from mxm_dataio.formats.recordings import checksum_of
 from mxm_dataio.models import Status
@@ -74,7 +75,7 @@ def test_the_identity_is_that_of_a_live_call(redaction: Any) -> None:
     found = convert(*CALLS, redaction=redaction, ignore_params=["B"])
     ingest = IngestSession(source="s", redaction=redaction, ignore_params=["B"])
     for call, recording in zip(CALLS, found.recordings, strict=True):
-        live = ingest.identify(call.method, call.url, call.headers, call.body)
+        live = capture_of(ingest).identify(call.method, call.url, call.headers, call.body)
         request = recording.exchange.request
         assert request.params_hash == live.params_hash(live.counting(()))
         assert request.base_hash == live.params_hash()

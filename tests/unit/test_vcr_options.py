@@ -11,6 +11,7 @@ import vcr
 from vcr.record_mode import RecordMode
 
 from mxm_dataio import use_cassette
+from mxm_dataio.api import capture_of
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.vcr_options import _INSTEAD, _NOT_NEEDED, _RENAMED, from_vcr
@@ -48,8 +49,8 @@ def test_filters_redact() -> None:
     # Of requests, that is: a "key" in an answer is data.
     assert found == {"redaction": replace(rules, answer_names=DEFAULT.answer_names)}
     with use_cassette("never-made", "none", **found) as ingest:
-        live = ingest.identify("GET", "http://a.test/?a=1&key=2", [("X-Mine", "3")])
-        assert live == ingest.identify("GET", "http://a.test/?a=1&key=5")
+        live = capture_of(ingest).identify("GET", "http://a.test/?a=1&key=2", [("X-Mine", "3")])
+        assert live == capture_of(ingest).identify("GET", "http://a.test/?a=1&key=5")
 
 
 @pytest.mark.parametrize(

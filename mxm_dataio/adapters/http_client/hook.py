@@ -17,9 +17,10 @@ import inspect
 import time
 from typing import Any
 
-from ...api import IngestSession, active
 from ...concurrency import mutex
 from ...errors import ConfigError
+from ...ingest.active import active
+from ...ingest.capture import Capture
 from ...models import Exchange, Headers, Mode
 from ...replay.policy import Serve
 from .. import failures, taps
@@ -61,7 +62,7 @@ def require() -> None:
         )
 
 
-def _session(connection: Any) -> IngestSession | None:
+def _session(connection: Any) -> Capture | None:
     """Return the session that is to see what a connection does, unless other taps see it."""
     if under_way() is not None or hasattr(connection, REPLAYS):
         return None
@@ -297,7 +298,7 @@ def _timed(original: Method) -> Method:
     return connect
 
 
-def _connect_offline(connection: Any, ingest: IngestSession) -> None:
+def _connect_offline(connection: Any, ingest: Capture) -> None:
     """Connect to the store, or raise what was met in connecting."""
     decision = ingest.decide(ingest.identify("CONNECT", base_of(connection)))
     if isinstance(decision, Serve) and decision.stored.request.failure is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...api import IngestSession
 from ...http.framing import ChunkParser
 from ...http.heads import parse_head
+from ...ingest.capture import Capture
 from ...models import Headers
 from ...storage.payloads.spool import Spool
 
@@ -31,9 +31,7 @@ class OutgoingRequest:
         body: then the whole body if it is at hand with the head, else :data:`STREAM`.
     """
 
-    def __init__(
-        self, ingest: IngestSession, method: str, url: str, own: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, ingest: Capture, method: str, url: str, own: tuple[str, ...] = ()) -> None:
         self.ingest = ingest
         self.method = method
         self.url = url

@@ -8,8 +8,10 @@ from typing import Any
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from ...api import IngestSession, active
+from ...api import IngestSession, capture_of
 from ...errors import ConfigError
+from ...ingest.active import active
+from ...ingest.capture import Capture
 from ...models import Mode
 from ..support import require_requests, require_urllib3
 from ..taps import recorded, under_way
@@ -36,7 +38,7 @@ class CaptureAdapter(HTTPAdapter):
     def __init__(
         self,
         inner: BaseAdapter | None = None,
-        ingest: IngestSession | None = None,
+        ingest: IngestSession | Capture | None = None,
         **kwargs: Any,
     ) -> None:
         if inner is not None and kwargs:
@@ -46,9 +48,9 @@ class CaptureAdapter(HTTPAdapter):
             )
         # HTTPAdapter.__init__ is not called: it would make pools that no one uses.
         self._inner: BaseAdapter = inner if inner is not None else HTTPAdapter(**kwargs)
-        self._ingest = ingest
-        if ingest is not None:
-            ingest.sees_calls = True
+        self._ingest = None if ingest is None else capture_of(ingest)
+        if self._ingest is not None:
+            self._ingest.sees_calls = True
         self._refusal = _refusal()
         self._tap_pools()
 
@@ -154,7 +156,7 @@ def _refusal() -> str:
 
 def capture(
     inner: BaseAdapter,
-    ingest: IngestSession,
+    ingest: Capture,
     request: requests.PreparedRequest,
     kwargs: dict[str, Any],
     send: Callable[..., requests.Response] | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from requests.adapters import HTTPAdapter
 
-from ...api import active
+from ...ingest.active import active
 from ..patches import Patches
 from ..taps import under_way
 from .adapter import capture

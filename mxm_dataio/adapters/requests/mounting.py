@@ -5,13 +5,14 @@ from __future__ import annotations
 import requests
 
 from ...api import IngestSession
+from ...ingest.capture import Capture
 from .adapter import CaptureAdapter
 
 
 class Mount:
     """A ``requests.Session`` under capture; :meth:`unmount`, or leaving the ``with``, undoes it."""
 
-    def __init__(self, session: requests.Session, ingest: IngestSession | None) -> None:
+    def __init__(self, session: requests.Session, ingest: IngestSession | Capture | None) -> None:
         self.session = session
         self._mine: dict[str, CaptureAdapter] = {}
         for prefix, inner in list(session.adapters.items()):
@@ -40,7 +41,7 @@ class Mount:
         self._mine.clear()
 
 
-def mount(session: requests.Session, ingest: IngestSession | None = None) -> Mount:
+def mount(session: requests.Session, ingest: IngestSession | Capture | None = None) -> Mount:
     """Capture a ``requests.Session``, wrapping whatever adapters it carries.
 
     Args:

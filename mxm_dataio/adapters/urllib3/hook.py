@@ -8,7 +8,8 @@ from typing import Any
 
 import urllib3
 
-from ...api import IngestSession, active
+from ...ingest.active import active
+from ...ingest.capture import Capture
 from ...models import Exchange, Mode
 from ...storage.payloads.spool import Spool
 from ..call import header_pairs, view
@@ -37,7 +38,7 @@ def _text_coding(chunked: bool) -> str:
 
 
 def planned(
-    ingest: IngestSession,
+    ingest: Capture,
     method: str,
     url: str,
     headers: Any,

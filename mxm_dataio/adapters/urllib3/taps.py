@@ -18,7 +18,7 @@ from typing import Any
 
 from urllib3.connectionpool import HTTPSConnectionPool
 
-from ...api import active
+from ...ingest.active import active
 from ..call import ON_CONNECTION, REPLAYS, Attempt, Call
 from ..taps import (
     Method,

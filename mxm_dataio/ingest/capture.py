@@ -1,0 +1,514 @@
+"""What an adapter asks of a session: which call is this, what is to become of it, take it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from mmap import mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .. import config
+from ..concurrency import mutex
+from ..concurrency.reentry import is_interrupt
+from ..concurrency.undisturbed import Undisturbed
+from ..config import Settings
+from ..coverage import libraries
+from ..errors import (
+    BusyError,
+    ConfigError,
+    DataIOError,
+    DataIOWarning,
+    NearMiss,
+    ReplayMissError,
+    RuleError,
+    StoreError,
+)
+from ..fetcher import HTTPFetcher
+from ..identity import Identity
+from ..interception import http_fetchers
+from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
+from ..redaction.rules import Redaction
+from ..redaction.secrets import Secrets
+from ..replay.misses import miss_error
+from ..replay.policy import Decision
+from ..replay.turns import SharedTurns
+from ..storage.backend import Backend
+from ..storage.entries import CapturedAttempt, CapturedCall
+from ..storage.payloads.spool import Nowhere, Spool
+from ..utils import as_of_text, new_id, utc_now
+from .late import Late
+from .opener import Opener
+from .place import Place
+from .problems import Problems
+from .recorder import Recorder
+from .request import Collector
+from .sources import Sources, SourceState
+
+if TYPE_CHECKING:
+    from ..coverage.watch import CoverageWatch
+
+# Words for modes in which nothing that was recorded is handed out.
+_RECORDS = frozenset({"record", "all", "off"})
+
+
+class Pending(Protocol):
+    """A call whose body the program may still be reading."""
+
+    def settle(self) -> None:
+        """Record what there is."""
+
+    def forget(self) -> None:
+        """Leave the call to the parent, in a forked child."""
+
+
+class Capture:
+    """A session as adapters see it; opened and closed by :class:`.lifecycle.Lifecycle`.
+
+    Args:
+        source: the session's.
+        settings: in force.
+        place: where its calls are kept.
+        opener: who opens it.
+        redaction: for all sources, or by source; ``None`` switches it off.
+        as_of: what the recorded data stand for; the newest that counts in replay.
+        kind: label of its calls.
+        hook: see calls of the whole process.
+
+    Attributes:
+        sees_calls: by the hook, by what is mounted on it, or since it is asked itself.
+        session: its row, once it is open.
+        end: ends it with its process, in a forked child; set by the life cycle.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        settings: Settings,
+        place: Place,
+        opener: Opener,
+        *,
+        redaction: Redaction | Mapping[str, Redaction | None] | None,
+        as_of: str | date | datetime | None = None,
+        kind: str = "",
+        hook: bool = True,
+    ) -> None:
+        try:
+            self.as_of = None if as_of is None else as_of_text(as_of)
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from None
+        self.source = source
+        self.settings = settings
+        self.place = place
+        self.opener = opener
+        self.kind = kind
+        self.hook = self.sees_calls = hook
+        self.mode = config.mode_of(settings.mode)
+        self.exhausted = Exhausted(settings.exhausted)
+        self.sources = Sources(
+            source,
+            settings.sources,
+            redaction,
+            ignore=settings.ignore_params,
+            replays=settings.mode not in _RECORDS,
+        )
+        self.is_open = self.suspended = False
+        self.store: Backend | None = None
+        self.session: Session | None = None
+        self.watch: CoverageWatch | None = None
+        self.pid = os.getpid()
+        self.pending: set[Pending] = set()
+        self.problems = Problems(
+            source,
+            strict=settings.strict,
+            clean=self.sources.own.secrets.text,
+            warn=opener.warn,
+            changed=opener.noted,
+        )
+        self.late = Late(lambda source: self.sources.named(source).secrets)
+        self.turns: SharedTurns | None = None
+        self.end: Callable[[], None] = lambda: None
+        self._told = False
+
+    @property
+    def is_off(self) -> bool:
+        """Say whether it lets all calls pass."""
+        return self.mode is Mode.OFF
+
+    @property
+    def id(self) -> str:
+        """The session's id, once it is open."""
+        if self.session is None:
+            raise ConfigError("the session has no id before it is open")
+        return self.session.id
+
+    # -- its row, in each process -------------------------------------------------------------
+
+    def begin(self, parent: Session | None) -> None:
+        """Begin the session of this process, in its store if it has one."""
+        self.pid = os.getpid()
+        session_id = new_id()
+        row = Session(
+            id=session_id,
+            root_id=parent.root_id if parent else session_id,
+            parent_id=parent.id if parent else None,
+            source=self.source,
+            kind=self.kind,
+            mode=self.mode,
+            as_of=parent.as_of if parent else (self.as_of or utc_now()[:10]),
+            status=Status.RUNNING,
+            started_at=utc_now(),
+            pid=self.pid,
+            warnings=self.warnings(),
+        )
+        self.session = self.opener.row(row, parent)
+        self.sources.equip(self._equip)
+        store = self.store
+        if store is None or store.readonly:
+            return
+        store.amend = self.late
+        try:
+            if self.opener.keeps_row:
+                store.begin(self.session)
+        except StoreError as exc:
+            self.problem(exc)
+
+    def _equip(self, part: SourceState) -> None:
+        """Give a source's part its look-up and its recorder, as the mode needs them."""
+        store, session = self.store, self.session
+        if store is None or session is None:
+            return
+        if part.lookup is None and self.mode in (Mode.REPLAY, Mode.AUTO):
+            part.lookup = self.place.lookup(self, store, part.source)
+            if self.turns is not None:
+                part.lookup.share(self.turns)
+        if not store.readonly:
+            part.recorder = Recorder(
+                store, session, part.secrets, self.settings.spool_limit, source=part.source
+            )
+
+    def close_store(self) -> None:
+        """Let go of the store."""
+        store, self.store = self.store, None
+        if store is not None:
+            store.close()
+
+    # -- other processes ----------------------------------------------------------------------
+
+    def own(self) -> bool:
+        """Say whether the session was begun by this process, not by one that forked it."""
+        return os.getpid() == self.pid
+
+    def adopt(self) -> None:
+        """Begin a session of this process's own, in a forked child that has none yet."""
+        if self.own():
+            return
+        with Undisturbed(), mutex.lock:
+            if self.own():
+                return
+            # What went wrong before the fork did so in the parent.
+            self.problems.begin_anew()
+            self.begin(self.session)
+            if self.watch is not None:
+                self.watch.begun()
+        self.opener.adopted(self.end)
+
+    def share_turns(self, path: Path | None = None) -> None:
+        """Have other processes of this replay, forked children at least, serve calls in turns.
+
+        Raises:
+            OSError, StoreError: what is shared can't be made or read.
+        """
+        if self.mode is not Mode.REPLAY or self.turns is not None:
+            return
+        self.turns = SharedTurns(path)
+        for part in self.sources:
+            if part.lookup is not None:
+                part.lookup.share(self.turns)
+
+    def before_fork(self) -> None:
+        """Have forked children of this replay serve calls in turns with it."""
+        try:
+            self.share_turns()
+        except (OSError, StoreError) as exc:
+            self.incomplete(f"each process was served answers from the first on: {exc}")
+
+    def after_fork(self) -> None:
+        """In the child, make fresh locks, and leave the calls under way to the parent."""
+        self.sources.renew()
+        if self.turns is not None:
+            self.turns.renew()
+        if self.watch is not None:
+            self.watch.forked()
+        for call in self.pending:
+            call.forget()
+        self.pending.clear()
+
+    # -- deciding -----------------------------------------------------------------------------
+
+    def identify(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | mmap | None = None,
+        params: Iterable[tuple[str, str]] = (),
+    ) -> Identity:
+        """Return a call's identity under its source's redaction and ``ignore_params``."""
+        return self.sources.of(url).identify(method, url, headers, body, params)
+
+    def secrets_for(self, url: str) -> Secrets:
+        """Return what is known to be secret, as it goes for the source of a call."""
+        return self.sources.of(url).secrets
+
+    def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
+        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
+        stored, confirmed = None, 0.0
+        lookup = self.sources.named(identity.source).lookup
+        try:
+            if lookup is not None:
+                stored, confirmed = lookup.find(identity)
+        except StoreError as exc:
+            # What can't be looked up now is fetched.
+            if self.is_open and not (self.mode is Mode.AUTO and isinstance(exc, BusyError)):
+                raise
+        if not self.is_open:
+            return self.opener.ended(self.mode)
+        return self.place.decide(self, stored, time.time() - confirmed, conditional)
+
+    def miss(self, identity: Identity, url: str) -> ReplayMissError:
+        """Note a miss and return its error: what was asked, what is nearest, what to do."""
+        part = self.sources.named(identity.source)
+        near: tuple[NearMiss, ...] = ()
+        lookup = part.lookup
+        try:
+            near = lookup.nearest(identity) if lookup is not None else ()
+        except StoreError:
+            if self.is_open:
+                raise
+        error = miss_error(
+            identity.method,
+            part.secrets.url(url),
+            identity.params_hash(),
+            self.place.where(part.source),
+            near,
+        )
+        self.missed(error)
+        return error
+
+    # -- recording ----------------------------------------------------------------------------
+
+    def track(self, call: Pending) -> bool:
+        """Hold a call until it is settled; say whether the session still takes it."""
+        self.pending.add(call)
+        if self.is_open:
+            return True
+        self.pending.discard(call)
+        return False
+
+    def untrack(self, call: Pending) -> None:
+        """Let go of a call."""
+        self.pending.discard(call)
+
+    def spool(self) -> Spool:
+        """Return a spool for a body; without a store, one that keeps nothing."""
+        if self.store is None:
+            return Nowhere()
+        return self.store.spool(self.settings.spool_limit)
+
+    def record(
+        self,
+        call: CapturedCall,
+        identity: Identity,
+        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
+        *,
+        body: bytes | Spool | None = None,
+        into: Collector | None = None,
+        stored: Exchange | None = None,
+    ) -> None:
+        """Redact and store a call. A failure warns and marks the session, unless ``strict``.
+
+        Args:
+            call: as the adapter saw it.
+            identity: of the call, before redaction took anything away.
+            attempts: in their order, each with its body's spool.
+            body: the request's body as it was sent.
+            into: the collector to be told.
+            stored: the exchange that answered in the source's place.
+
+        Raises:
+            StoreError: when ``strict``.
+        """
+        if os.getpid() != self.pid:
+            self.adopt()
+        recorder = self.sources.named(identity.source).recorder
+        if recorder is None:
+            # A session that is over has taken what it takes.
+            if self.is_open:
+                self._lost(call, "the store could not be opened")
+            return
+        try:
+            unread = recorder.record(
+                call,
+                identity,
+                attempts,
+                body=body,
+                kind=into.kind if into else "",
+                stored=stored,
+            )
+            if into is not None:
+                store = self.store
+                into.last = stored or (store.exchange(call.id) if store is not None else None)
+        except Exception as exc:
+            if is_interrupt(exc):
+                raise
+            if isinstance(exc, DataIOError) and not isinstance(exc, RuleError):
+                self.problem(exc)
+            else:
+                self._lost(call, str(exc) if isinstance(exc, RuleError) else repr(exc))
+        else:
+            if unread is not None:
+                self.problem(StoreError(unread))
+
+    def served(
+        self,
+        stored: Exchange,
+        call: Callable[[], CapturedCall],
+        identity: Identity,
+        into: Collector | None,
+    ) -> None:
+        """Note that a call was answered from the store.
+
+        A session that records notes it as a call of its own, so that it replays whole.
+
+        Args:
+            call: makes what is to be noted.
+        """
+        if into is not None:
+            store = self.store
+            into.last = store.placed(stored) if store is not None else stored
+        if self.mode is Mode.AUTO:
+            self.record(call(), identity, (), stored=stored)
+
+    def _lost(self, call: CapturedCall, why: str) -> None:
+        shown = f"{call.method} {self.secrets_for(call.url).shown(call.url)}"
+        self.problem(StoreError(f"{shown} was not recorded: {why}"))
+
+    def http_fetcher(self) -> HTTPFetcher:
+        """Return a new fetcher whose calls this session captures."""
+        return http_fetchers[-1](self)
+
+    # -- what went wrong ----------------------------------------------------------------------
+
+    def problem(self, exc: BaseException) -> None:
+        """Mark the session incomplete and warn, or raise when ``strict``."""
+        self.problems.problem(exc, stacklevel=3)
+
+    def incomplete(self, text: str) -> bool:
+        """Mark the session incomplete, without a word now; say whether this is the first reason."""
+        return self.problems.add(text)
+
+    def missed(self, error: ReplayMissError) -> None:
+        """Note a miss, so that it can't be swallowed."""
+        self.opener.missing()
+        self.problems.missed(error)
+
+    def blind(self, why: str) -> None:
+        """Note that calls can't be captured here.
+
+        Raises:
+            ConfigError: in replay, where such calls would reach the network, or when ``strict``.
+        """
+        if self.mode is Mode.REPLAY:
+            raise ConfigError(why)
+        if self.mode is not Mode.OFF and why not in self.problems.problems:
+            self.problem(ConfigError(why))
+
+    def undecided(self, error: ConfigError) -> None:
+        """Note that a call was refused that may have been one of this session's."""
+        if self.mode is Mode.REPLAY:
+            self.missed(ReplayMissError(str(error)))
+        elif self.mode is not Mode.OFF:
+            self.problems.problem(error, stacklevel=4)
+
+    def outside(
+        self,
+        method: str,
+        url: str,
+        *,
+        past: str = "urllib3's pools",
+        instead: str = "make it through a pool or requests, and leave urlopen in place",
+    ) -> None:
+        """Note a request that went past what is captured: on a connection without a pool.
+
+        Args:
+            past: what it went past.
+            instead: what to do.
+
+        Raises:
+            ReplayMissError: in replay, where it would reach the network.
+            StoreError: when ``strict``.
+        """
+        if self.mode is Mode.OFF:
+            return
+        shown = self.secrets_for(url).url(url)
+        if self.mode is Mode.REPLAY:
+            error = ReplayMissError(
+                f"{method} {shown} goes past {past}, where calls are neither recorded nor "
+                f"replayed: {instead}",
+                method=method,
+                url=shown,
+            )
+            self.missed(error)
+            raise error
+        self.problems.passed_by(f"coverage: {method} {shown} was not recorded: it went past {past}")
+
+    def not_open(self, method: str, url: str) -> None:
+        """Take a call of what is mounted on the session, which is not open.
+
+        Raises:
+            ConfigError: it never was.
+            ReplayMissError: it has ended, and replayed: the call would reach the network.
+        """
+        url = self.secrets_for(url).url(url)
+        mounted = f"{method} {url}: the session {self.source!r} that this is mounted on"
+        if self.session is None:
+            raise ConfigError(
+                f"{mounted} was never opened; call within with IngestSession(…) as ingest: …"
+            )
+        advice = "call before its end, or undo the mount: with mount(session, ingest): …"
+        if self.mode is Mode.REPLAY:
+            raise ReplayMissError(
+                f"{mounted} has ended, and what it replays is offline; {advice}",
+                method=method,
+                url=url,
+            )
+        if self.mode is not Mode.OFF and not self._told:
+            self._told = True
+            # Where warnings are errors too, the program's call is to go through.
+            with contextlib.suppress(DataIOWarning):
+                text = f"{mounted} has ended, so that no call is recorded from here on; {advice}"
+                self.opener.warn(DataIOWarning(text), 4)
+
+    def warnings(self, unseen: tuple[Unseen, ...] = (), exposed: str = "") -> tuple[str, ...]:
+        """Return what was not recorded, and what could not have been.
+
+        Args:
+            unseen: what its watch has found.
+            exposed: what was stored before it was known to be secret, in words.
+        """
+        said = ""
+        if self.watch is not None:
+            said = libraries.unseen_warning(unseen)
+        elif self.hook and self.mode is not Mode.OFF:
+            # Without the hook a session claims nothing but what is mounted.
+            said = libraries.warning(stdlib=self.settings.stdlib)
+        return (*self.problems.problems, *(text for text in (said, exposed) if text))
+
+    def note_unseen(self, line: bytes) -> None:
+        """Keep a line of coverage, even if the process is killed."""
+        if self.store is not None and not self.store.readonly:
+            self.store.note_unseen(self.id, line)

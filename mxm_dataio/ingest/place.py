@@ -1,0 +1,154 @@
+"""Where a session's calls are kept, and which stored answer a call gets there.
+
+A root here; a cassette in :mod:`mxm_dataio.cassettes.place`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .. import config
+from ..errors import ConfigError, IntegrityError, StoreError
+from ..models import Compression, Durability, Exchange, Mode
+from ..replay.lookup import Lookup
+from ..replay.policy import Decision, decide
+from ..storage.backend import Backend
+from ..store import Store
+
+if TYPE_CHECKING:
+    from .capture import Capture
+
+_SHARED_SECONDS = 1.0
+
+
+class Place(Protocol):
+    """Where the calls of one session are kept.
+
+    Attributes:
+        in_root: it is a root, and the calls of all sessions with the hook are kept in one.
+    """
+
+    in_root: bool
+
+    def open(self, capture: Capture) -> Backend | None:
+        """Open it, settle the session's mode, and return what keeps the calls.
+
+        Returns:
+            ``None`` in the mode ``off``, and where it can't be used and the session goes on.
+
+        Raises:
+            ConfigError: the session to replay is not there.
+            StoreError: it can't be used.
+        """
+
+    def lookup(self, capture: Capture, store: Backend, source: str) -> Lookup:
+        """Return what finds the answers of a source's calls."""
+
+    def decide(
+        self, capture: Capture, stored: Exchange | None, age: float, conditional: bool
+    ) -> Decision:
+        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
+
+    def where(self, source: str) -> str:
+        """Return, in words, where replay looks for a source's calls."""
+
+    def ended(self, capture: Capture, raised: BaseException | None) -> None:
+        """Write what is written at the end: the session is over, and its store closed."""
+
+
+class RootPlace:
+    """A root, with a store in it.
+
+    Args:
+        root: as the program's author wrote it.
+        session_id: of the one session to replay.
+    """
+
+    in_root = True
+
+    def __init__(self, root: Path, session_id: str | None) -> None:
+        self._root = root
+        self._session_id = session_id
+
+    def open(self, capture: Capture) -> Backend | None:
+        """Open the store; a root that is not writable only warns, unless ``strict``."""
+        settings = capture.settings
+        if capture.mode is Mode.OFF:
+            return None
+        if settings.mode == config.ONCE:
+            recorded = _has_recording(settings.root, capture.source)
+            capture.mode = config.mode_of(config.ONCE, recorded=recorded)
+        if capture.mode is Mode.REPLAY:
+            return self._checked(Store(settings.root, readonly=True), capture.source)
+        try:
+            # Others that share this root as a cache are to find what is new in it.
+            store = Store(
+                settings.root,
+                delay=_SHARED_SECONDS if capture.mode is Mode.AUTO else None,
+                compression=Compression(settings.compression),
+                durability=Durability(settings.durability),
+            )
+        except IntegrityError:
+            raise
+        except StoreError as exc:
+            capture.problem(exc)
+            return None
+        return self._checked(store, capture.source)
+
+    def _checked(self, store: Store, source: str) -> Store:
+        """Return the store, if the session to replay is in it."""
+        if self._session_id is None:
+            return store
+        try:
+            stored = store.session(self._session_id)
+            if stored is None:
+                raise ConfigError(f"no session {self._session_id} under {store.root}")
+            if stored.pruned_at is not None:
+                raise ConfigError(f"session {stored.id} was pruned on {stored.pruned_at}")
+            if stored.source != source:
+                raise ConfigError(
+                    f"session {stored.id} recorded the source {stored.source!r}, not {source!r}"
+                )
+        except BaseException:
+            store.close()
+            raise
+        self._session_id = stored.root_id
+        return store
+
+    def lookup(self, capture: Capture, store: Backend, source: str) -> Lookup:
+        """Return what finds answers in the newest session that has them, or the one given."""
+        return Lookup(
+            store,
+            source,
+            as_of=capture.as_of,
+            root_id=self._session_id,
+            exhausted=capture.exhausted,
+            latest=capture.mode is Mode.AUTO,
+        )
+
+    def decide(
+        self, capture: Capture, stored: Exchange | None, age: float, conditional: bool
+    ) -> Decision:
+        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
+        return decide(
+            capture.mode, stored, age=age, ttl=capture.settings.ttl, conditional=conditional
+        )
+
+    def where(self, source: str) -> str:
+        """Return, in words, where replay looks for a source's calls."""
+        where = f"source {source!r} under {self._root}"
+        return f"session {self._session_id} ({where})" if self._session_id else where
+
+    def ended(self, capture: Capture, raised: BaseException | None) -> None:
+        """Write nothing: the store has it all."""
+
+
+def _has_recording(root: Path, source: str) -> bool:
+    try:
+        with Store(root, readonly=True) as store:
+            return any(one.pruned_at is None for one in store.sessions(source))
+    except IntegrityError:
+        raise
+    except StoreError:
+        return False
