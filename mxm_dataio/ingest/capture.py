@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,6 @@ from ..errors import (
     BusyError,
     ConfigError,
     DataIOError,
-    DataIOWarning,
     NearMiss,
     ReplayMissError,
     RuleError,
@@ -81,6 +79,7 @@ class Capture:
     Attributes:
         sees_calls: by the hook, by what is mounted on it, or since it is asked itself.
         session: its row, once it is open.
+        said_ended: it was said that it takes no calls any more.
         end: ends it with its process, in a forked child; set by the life cycle.
     """
 
@@ -131,7 +130,7 @@ class Capture:
         self.late = Late(lambda source: self.sources.named(source).secrets)
         self.turns: SharedTurns | None = None
         self.end: Callable[[], None] = lambda: None
-        self._told = False
+        self.said_ended = False
 
     @property
     def is_off(self) -> bool:
@@ -465,33 +464,6 @@ class Capture:
             self.missed(error)
             raise error
         self.problems.passed_by(f"coverage: {method} {shown} was not recorded: it went past {past}")
-
-    def not_open(self, method: str, url: str) -> None:
-        """Take a call of what is mounted on the session, which is not open.
-
-        Raises:
-            ConfigError: it never was.
-            ReplayMissError: it has ended, and replayed: the call would reach the network.
-        """
-        url = self.secrets_for(url).url(url)
-        mounted = f"{method} {url}: the session {self.source!r} that this is mounted on"
-        if self.session is None:
-            raise ConfigError(
-                f"{mounted} was never opened; call within with IngestSession(…) as ingest: …"
-            )
-        advice = "call before its end, or undo the mount: with mount(session, ingest): …"
-        if self.mode is Mode.REPLAY:
-            raise ReplayMissError(
-                f"{mounted} has ended, and what it replays is offline; {advice}",
-                method=method,
-                url=url,
-            )
-        if self.mode is not Mode.OFF and not self._told:
-            self._told = True
-            # Where warnings are errors too, the program's call is to go through.
-            with contextlib.suppress(DataIOWarning):
-                text = f"{mounted} has ended, so that no call is recorded from here on; {advice}"
-                self.opener.warn(DataIOWarning(text), 4)
 
     def warnings(self, unseen: tuple[Unseen, ...] = (), exposed: str = "") -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been.

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..concurrency.reentry import Here, within
-from ..config import Settings
 from ..coverage import audit
-from ..errors import ConfigError, DataIOError, FetchError, ReplayMissError, StoreError
+from ..errors import ConfigError, DataIOError, FetchError, StoreError
 from ..fetcher import Fetcher, HTTPFetcher
 from ..http.heads import fetched_head
 from ..http.params import texts
-from ..identity import Identity
 from ..models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
-from ..redaction.secrets import Secrets
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
-from ..replay.policy import Decision, Serve
+from ..replay.policy import Serve
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall
-from ..storage.payloads.spool import Spool
 from ..utils import dotted, instant
+
+if TYPE_CHECKING:
+    from .capture import Capture
 
 # Answers held for the program that the store has without their secrets, not whole, or not at all:
 # how many, and how many bytes of them besides the last.
@@ -51,51 +50,10 @@ def collector() -> Collector | None:
     return found if found is not None and within(Requester.request.__code__) else None
 
 
-class Ingest(Protocol):
-    """What a call needs of its session."""
-
-    mode: Mode
-    settings: Settings
-    store: Backend | None
-
-    def identify(
-        self, method: str, url: str, *, params: Iterable[tuple[str, str]] = ()
-    ) -> Identity: ...
-
-    def secrets_for(self, url: str) -> Secrets: ...
-
-    def decide(self, identity: Identity) -> Decision: ...
-
-    def miss(self, identity: Identity, url: str) -> ReplayMissError: ...
-
-    def missed(self, error: ReplayMissError) -> None: ...
-
-    def served(
-        self,
-        stored: Exchange,
-        call: Callable[[], CapturedCall],
-        identity: Identity,
-        into: Collector | None,
-    ) -> None: ...
-
-    def spool(self) -> Spool: ...
-
-    def record(
-        self,
-        call: CapturedCall,
-        identity: Identity,
-        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
-        *,
-        into: Collector | None = None,
-    ) -> None: ...
-
-    def http_fetcher(self) -> HTTPFetcher: ...
-
-
 class Requester:
     """The calls that a session makes itself, and the answers of those it did not store."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Capture) -> None:
         self._ingest = ingest
         self._http: HTTPFetcher | None = None
         # By request, the latest answers that are not as they came, if at all, in the store.

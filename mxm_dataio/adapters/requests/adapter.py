@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from ...api import IngestSession, capture_of
-from ...errors import ConfigError
+from ...errors import ConfigError, DataIOWarning, ReplayMissError
 from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Mode
@@ -128,7 +129,7 @@ class CaptureAdapter(HTTPAdapter):
         ingest = None if under_way() is not None else self._ingest or active()
         if ingest is not None and not ingest.is_open:
             if ingest is self._ingest and active() is None:
-                ingest.not_open(str(request.method), str(request.url))
+                _not_open(ingest, str(request.method), str(request.url))
             ingest = None
         if ingest is None:
             return self._inner.send(request, **kwargs)
@@ -142,6 +143,34 @@ class CaptureAdapter(HTTPAdapter):
         finally:
             # As in capture().
             del response
+
+
+def _not_open(capture: Capture, method: str, url: str) -> None:
+    """Take a call of what is mounted on a session that is not open.
+
+    Raises:
+        ConfigError: it never was.
+        ReplayMissError: it has ended, and replayed: the call would reach the network.
+    """
+    url = capture.secrets_for(url).url(url)
+    mounted = f"{method} {url}: the session {capture.source!r} that this is mounted on"
+    if capture.session is None:
+        raise ConfigError(
+            f"{mounted} was never opened; call within with IngestSession(…) as ingest: …"
+        )
+    advice = "call before its end, or undo the mount: with mount(session, ingest): …"
+    if capture.mode is Mode.REPLAY:
+        raise ReplayMissError(
+            f"{mounted} has ended, and what it replays is offline; {advice}",
+            method=method,
+            url=url,
+        )
+    if capture.mode is not Mode.OFF and not capture.said_ended:
+        capture.said_ended = True
+        # Where warnings are errors too, the program's call is to go through.
+        with contextlib.suppress(DataIOWarning):
+            text = f"{mounted} has ended, so that no call is recorded from here on; {advice}"
+            capture.opener.warn(DataIOWarning(text), 4)
 
 
 def _refusal() -> str:
@@ -196,12 +225,3 @@ def capture(
     finally:
         # A retry's error keeps this frame, and the response its history: a cycle otherwise.
         del response
-
-
-# -- an inner adapter that never reaches urllib3's connections -------------------------------
-
-
-# -- requests before 2.29 --------------------------------------------------------------------
-
-
-# -- mounting --------------------------------------------------------------------------------
