@@ -23,7 +23,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
-from mxm_dataio.adapters.call import Attempt, Call
+from mxm_dataio.adapters.attempt import Attempt
+from mxm_dataio.adapters.call import Call
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
 from tests.harness import EXACT, observe, three_ways

@@ -20,7 +20,8 @@ from typing import Any
 from ..concurrency.reentry import Here, note_handlers, within
 from ..coverage import audit
 from ..models import Peer
-from .call import ON_CONNECTION, Attempt, Call, view
+from .attempt import ON_CONNECTION, Attempt, view
+from .call import Call
 
 # The call under way here; None while a connection sends, since what a body's
 # generator or a resolver fetches meanwhile are calls of their own.

@@ -9,7 +9,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 from urllib3._collections import HTTPHeaderDict
 
-from mxm_dataio.adapters.call import header_pairs
+from mxm_dataio.adapters.headers import header_pairs
 
 
 class Own(CaseInsensitiveDict):  # type: ignore[type-arg]

@@ -24,7 +24,8 @@ from ...ingest.capture import Capture
 from ...models import Exchange, Headers, Mode
 from ...replay.policy import Serve
 from .. import failures, taps
-from ..call import ON_CONNECTION, REPLAYS, Attempt
+from ..attempt import ON_CONNECTION, Attempt
+from ..call import REPLAYS
 from ..patches import Patches, own_class
 from ..plan import Plan
 from ..taps import Method, absolute, base_of, under_way

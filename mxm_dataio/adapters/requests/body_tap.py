@@ -8,7 +8,8 @@ from typing import Any
 import requests
 import urllib3
 
-from ..call import Attempt, Call
+from ..attempt import Attempt
+from ..call import Call
 
 
 class _TapBody:

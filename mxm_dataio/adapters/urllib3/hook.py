@@ -12,7 +12,8 @@ from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Exchange, Mode
 from ...storage.payloads.spool import Spool
-from ..call import header_pairs, view
+from ..attempt import view
+from ..headers import header_pairs
 from ..patches import Patches
 from ..plan import Plan
 from ..taps import bracketed, recorded, under_way

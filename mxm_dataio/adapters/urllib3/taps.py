@@ -19,7 +19,8 @@ from typing import Any
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from ...ingest.active import active
-from ..call import ON_CONNECTION, REPLAYS, Attempt, Call
+from ..attempt import ON_CONNECTION, Attempt
+from ..call import REPLAYS, Call
 from ..taps import (
     Method,
     absolute,
