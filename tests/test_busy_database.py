@@ -196,8 +196,8 @@ def test_a_second_is_waited(server: RawServer, root: Path) -> None:
 def test_many_calls_keep_memory_flat(
     server: RawServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mxm_dataio.store._FULL", 5)
-    monkeypatch.setattr("mxm_dataio.store._MOST_FULL", 4)
+    monkeypatch.setattr("mxm_dataio.storage.writer._FULL", 5)
+    monkeypatch.setattr("mxm_dataio.storage.writer._MOST_FULL", 4)
     with held(root):
         ingest = IngestSession("s", root).open()
         with requests.Session() as web:
@@ -205,7 +205,7 @@ def test_many_calls_keep_memory_flat(
                 web.get(f"{server.url}/?{number}")
         store = ingest.store
         assert isinstance(store, Store)
-        assert sum(len(one.entries) for one in store._waiting()) <= 6 * 5
+        assert sum(len(one.entries) for one in store._writer._journals.waiting()) <= 6 * 5
         assert len(list(Path("/proc/self/fd").iterdir())) < 60
         with pytest.warns(DataIOWarning, match="60 recorded calls wait"):
             ingest.close()

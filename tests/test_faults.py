@@ -27,8 +27,9 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError
-from mxm_dataio import store as store_module
 from mxm_dataio.storage import journal
+from mxm_dataio.storage import writer as writer_module
+from mxm_dataio.storage.adoption import Adoption
 from mxm_dataio.storage.catalog import catalog
 from mxm_dataio.storage.payloads import folder as payloads_module
 from tests import forks
@@ -197,7 +198,7 @@ def test_what_is_recorded_can_t_be_moved(
     what: str,
 ) -> None:
     """The calls wait; a session that could move them in the end is complete."""
-    monkeypatch.setattr(store_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
     if what == "payloads":
         fault = Fault(monkeypatch, payloads_module, "_create", refused(code))
     else:
@@ -356,7 +357,7 @@ def test_a_slow_disk(
     for name in ("write", "fsync", "sync"):
         monkeypatch.setattr(os, name, slowly(getattr(os, name)))
     monkeypatch.setattr(payloads_module, "_create", slowly(payloads_module._create))
-    monkeypatch.setattr(store_module, "_FULL", 8)
+    monkeypatch.setattr(writer_module, "_FULL", 8)
 
     def calls(_thread: int) -> list[str]:
         mine = Program(server.url)
@@ -437,8 +438,8 @@ def test_another_process_writes_for_seconds(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     """No call waits for it (it would for a minute, and the test's time is up); the end does."""
-    monkeypatch.setattr(store_module, "_FULL", 4)
-    monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_STEP_EVERY", 1)
     monkeypatch.setattr("mxm_dataio.ingest.place._SHARED_SECONDS", 0.0)
     made = []
     tried = 0
@@ -500,14 +501,14 @@ def test_what_one_dead_process_left_is_not_in_the_others_way(
 
     assert forked(dies) == forked(dies) == -signal.SIGKILL
     first = sorted((tmp_path / "journal").iterdir())[0]
-    put = store_module.Store._adopt_into
+    put = Adoption._adopt_into
 
-    def faulty(self: Store, to: Any, one: Any) -> None:
+    def faulty(self: Adoption, to: Any, one: Any) -> None:
         if one.path == first:
             raise RecursionError("too deep")
         put(self, to, one)
 
-    monkeypatch.setattr(store_module.Store, "_adopt_into", faulty)
+    monkeypatch.setattr(Adoption, "_adopt_into", faulty)
     with (
         pytest.warns(DataIOWarning, match=r"wait in .*too deep"),
         IngestSession("s", tmp_path) as ingest,
@@ -526,7 +527,7 @@ def test_a_store_that_can_t_be_looked_through_is_said_to_be_so(
     def refuse(*_args: object) -> None:
         raise refused(errno.EMFILE)
 
-    monkeypatch.setattr(store_module, "left", refuse)
+    monkeypatch.setattr("mxm_dataio.storage.adoption.left", refuse)
     with pytest.warns(DataIOWarning, match="Too many open files"):
         store = Store(tmp_path)
     with store, pytest.warns(DataIOWarning, match="Too many open files"):

@@ -239,14 +239,15 @@ def test_a_payload_that_another_process_may_name_stays(tmp_path: Path) -> None:
             assert len(store.sessions()) == 2
 
 
-@pytest.mark.parametrize("step", ["clear", "_remove_outdated", "end"])
+@pytest.mark.parametrize("step", ["Journal.clear", "Placement.remove_outdated", "Store.end"])
 def test_a_kill_amid_it(step: str, tmp_path: Path) -> None:
     program = f"""
 import os, sys, requests
 from mxm_dataio import IngestSession, Store
 from mxm_dataio.storage.journal import Journal
+from mxm_dataio.storage.placement import Placement
 from tests.test_late import page_first
-setattr({"Journal" if step == "clear" else "Store"}, "{step}", lambda *_, **__: os._exit(9))
+{step} = lambda *_, **__: os._exit(9)
 with IngestSession("s", sys.argv[1]), requests.Session() as web:
     page_first(web, sys.argv[2])
 """

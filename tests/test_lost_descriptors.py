@@ -31,7 +31,7 @@ import requests
 warnings.simplefilter("ignore")
 url, folder, how, scenario = sys.argv[1:5]
 from mxm_dataio import IngestSession
-from mxm_dataio import store as _storing
+from mxm_dataio.storage import writer as _writing
 root = f"{folder}/store"
 TEXT = "money " * 500 + "\\n"
 files, pairs, seen = [], [], []
@@ -126,7 +126,7 @@ def sockets():
     calls(5); close_all(); open_sockets(); calls(3)
 
 def journals_full():
-    _storing._FULL, _storing._STEP, _storing._STEP_EVERY = 8, 3, 2
+    _writing._FULL, _writing._STEP, _writing._STEP_EVERY = 8, 3, 2
     calls(20); close_all(); open_files(); calls(60)
 
 def large_ones():

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
-from mxm_dataio import store as store_module
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage import writer as writer_module
 from tests.servers import RawServer, answer, responder
 
 
@@ -109,8 +109,8 @@ def test_it_is_deleted_before_the_first_call_is_moved(program: Program, root: Pa
 def test_full_journals_notice_it(
     program: Program, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_FULL", 4)
-    monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_STEP_EVERY", 1)
     program.calls(6)
     for path in root.glob("dataio.sqlite*"):
         path.unlink()

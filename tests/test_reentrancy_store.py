@@ -22,12 +22,12 @@ import pytest
 import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
-from mxm_dataio import store as store_module
 from mxm_dataio.api import capture_of
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Durability
 from mxm_dataio.replay.policy import Serve
 from mxm_dataio.replay.turns import Places, SharedTurns
+from mxm_dataio.storage import writer as writer_module
 from mxm_dataio.utils import utc_now
 from tests.servers import RawServer, answer, responder
 from tests.unit.test_store import record, session
@@ -143,9 +143,9 @@ def test_between_any_two_lines(
     step: int,
     durability: Durability,
 ) -> None:
-    monkeypatch.setattr(store_module, "_FULL", 4)
-    monkeypatch.setattr(store_module, "_STEP", 2)
-    monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_STEP", 2)
+    monkeypatch.setattr(writer_module, "_STEP_EVERY", 1)
     monkeypatch.setattr("mxm_dataio.storage.catalog.database.PATIENCE", 0.02)
     number, met = 1, True
     while met:
@@ -171,9 +171,9 @@ def test_a_handler_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], step: int
 ) -> None:
     """What it raises reaches the program, and no call that was recorded is lost, or there twice."""
-    monkeypatch.setattr(store_module, "_FULL", 4)
-    monkeypatch.setattr(store_module, "_STEP", 2)
-    monkeypatch.setattr(store_module, "_STEP_EVERY", 1)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_STEP", 2)
+    monkeypatch.setattr(writer_module, "_STEP_EVERY", 1)
 
     def handle(_number: int, _frame: object) -> None:
         raise error("the program's own")
@@ -202,7 +202,7 @@ def test_a_handler_raises(
 
 def test_a_finalizer_s_call_amid_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As garbage is collected at almost every step."""
-    monkeypatch.setattr(store_module, "_FULL", 4)
+    monkeypatch.setattr(writer_module, "_FULL", 4)
     trial = Trial(tmp_path / "root", Durability.PROCESS)
     busy = False
 
@@ -308,7 +308,7 @@ def test_a_store_that_is_dropped_does_not_spoil_the_next(tmp_path: Path) -> None
 
 
 def test_threads_and_handlers_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_FULL", 8)
+    monkeypatch.setattr(writer_module, "_FULL", 8)
     trial = Trial(tmp_path / "root", Durability.PROCESS)
     over = threading.Event()
 

@@ -47,13 +47,15 @@ class Backend(Protocol):
         root: the folder, or the file; for messages.
         readonly: takes nothing.
         amend: changes calls on their way to their place, if set; see :mod:`mxm_dataio.ingest.late`.
-        bare: payloads from before a change, which could not be removed.
     """
 
     root: Path
     readonly: bool
     amend: Amend | None
-    bare: list[Path]
+
+    @property
+    def bare(self) -> list[Path]:
+        """Payloads from before a change, which could not be removed."""
 
     @property
     def catalog(self) -> Finder:

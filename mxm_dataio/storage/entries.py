@@ -225,7 +225,11 @@ class SessionEntry(NamedTuple):
         return cls(tuple(row), calls)
 
 
-def decoded(document: bytes, content: bytes) -> Entry | SessionEntry:
+# What is written to a journal.
+AnyEntry = Entry | SessionEntry
+
+
+def decoded(document: bytes, content: bytes) -> AnyEntry:
     """Return the entry of a document and its bytes; raises as :meth:`Entry.decode` does."""
     if document.startswith(b"{"):
         return SessionEntry.decode(json.loads(document), content)

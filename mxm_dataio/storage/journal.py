@@ -32,7 +32,7 @@ from ..utils import new_id
 from . import locks
 from .catalog import rows
 from .descriptors import LostError
-from .entries import Entry, SessionEntry, decoded
+from .entries import AnyEntry, Entry, SessionEntry, decoded
 from .files import NotPlainError, is_folder, named, open_plain
 
 MAGIC = b"mxm-dataio journal 1\n"
@@ -66,14 +66,14 @@ class Journal:
         self.sound = True
         self.renewed = False
         self.synced = 0
-        self.entries: list[Entry | SessionEntry] = []
+        self.entries: list[AnyEntry] = []
 
     @property
     def size(self) -> int:
         """Bytes written."""
         return self._end
 
-    def append(self, entry: Entry | SessionEntry, data: bytes | None = None) -> None:
+    def append(self, entry: AnyEntry, data: bytes | None = None) -> None:
         """Write an entry; one caller at a time.
 
         Args:
@@ -162,7 +162,7 @@ class Journal:
         self._file.close()
 
 
-def framed(entry: Entry | SessionEntry) -> bytes:
+def framed(entry: AnyEntry) -> bytes:
     """Return an entry as it stands in a journal.
 
     Raises:
@@ -187,7 +187,7 @@ class Left(NamedTuple):
     gone: bool
     whole: bool = True
 
-    def entries(self) -> Iterator[Entry | SessionEntry]:
+    def entries(self) -> Iterator[AnyEntry]:
         """Yield what is written so far.
 
         Raises:
@@ -244,7 +244,7 @@ def _open(path: Path) -> BinaryIO:
     return os.fdopen(open_plain(path), "rb")
 
 
-def _read(path: Path, file: BinaryIO) -> Iterator[Entry | SessionEntry]:
+def _read(path: Path, file: BinaryIO) -> Iterator[AnyEntry]:
     magic = file.read(len(MAGIC))
     if magic != MAGIC:
         if MAGIC.startswith(magic):

@@ -22,8 +22,9 @@ from pathlib import Path
 import requests
 import urllib3
 
-from mxm_dataio import DataIOWarning, IngestSession, mount, store
+from mxm_dataio import DataIOWarning, IngestSession, mount
 from mxm_dataio.ingest import place
+from mxm_dataio.storage import adoption, writer
 
 from .source import CUT, KINDS, REFUSED, Asked
 
@@ -43,7 +44,7 @@ class Life:
         mounted: mounted sessions in place of the hook.
         children: processes forked amid its first session, that record too.
         torn: journals are written in halves, as a kill amid ``write()`` leaves them.
-        full, step, every: the store's ``_FULL``, ``_STEP`` and ``_STEP_EVERY``; 0 as they are.
+        full, step, every: the writer's ``_FULL``, ``_STEP`` and ``_STEP_EVERY``; 0 as they are.
     """
 
     name: str
@@ -63,7 +64,8 @@ class Life:
 def live(life: Life, root: Path, origin: str, tell: Callable[[str], None]) -> None:
     """Record sessions one after the other, for ever; in a process of its own."""
     if life.full:
-        store._FULL, store._STEP, store._STEP_EVERY = life.full, life.step, life.every
+        writer._FULL, writer._STEP, writer._STEP_EVERY = life.full, life.step, life.every
+        adoption._STEP = life.step
     if life.torn:
         os.write = _by_halves(os.write)  # type: ignore[assignment]
     # What waits in auto mode is moved when others come; here at each of them.

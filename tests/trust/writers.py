@@ -21,8 +21,8 @@ from pathlib import Path
 import requests
 
 from mxm_dataio import IngestSession, Status, Store
-from mxm_dataio import store as storing
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage import adoption, writer
 from tests.trust.source import Asked, serve
 
 _PROCESSES, _THREADS = 8, 8
@@ -30,7 +30,7 @@ _PROCESSES, _THREADS = 8, 8
 
 def work(root: Path, url: str, number: int, calls: int) -> None:
     """Record one process's calls."""
-    storing._FULL, storing._STEP = 16, 4
+    writer._FULL, writer._STEP, adoption._STEP = 16, 4, 4
     warnings.simplefilter("error")
 
     def ask(thread: int) -> None:

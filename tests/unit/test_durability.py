@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import store as module
 from mxm_dataio.models import Durability
+from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.journal import MAGIC
 from mxm_dataio.store import Store
 from tests.unit.test_store import record, session
@@ -106,7 +106,7 @@ def test_threads_share_a_sync_and_none_is_done_before_it(
     with Store(root, durability=Durability.POWER) as store:
         held = session()
         store.begin(held)
-        append, lost = store._append, []
+        append, lost = store._writer._queue.put, []
 
         def watched(entry: Any) -> Any:
             journal, end = append(entry)
@@ -114,7 +114,7 @@ def test_threads_share_a_sync_and_none_is_done_before_it(
             return journal, end
 
         marks: dict[int, tuple[Path, int]] = {}
-        monkeypatch.setattr(store, "_append", watched)
+        monkeypatch.setattr(store._writer._queue, "put", watched)
         before = disk.count
 
         def calls(mark: int) -> None:

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxm_dataio import store as module
 from mxm_dataio.errors import DataIOWarning, IntegrityError, StoreError
 from mxm_dataio.models import Failure, Framing, Status
+from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.storage.journal import MAGIC, Journal, Left, left
+from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.store import Store
 from tests.unit import test_catalog as catalogs
 from tests.unit.test_store import record, session
@@ -242,7 +243,7 @@ def test_full_journals_are_moved_as_others_come(
         for number in range(300):
             made.append(record(store, held, f"{number:0{size}}".encode(), limit=9_000))
             assert len(journals(root)) <= 2
-            assert sum(len(one.entries) for one in store._waiting()) <= 2 * 64
+            assert sum(len(one.entries) for one in store._writer._journals.waiting()) <= 2 * 64
         assert len(list((root / "responses").iterdir())) >= 100
         assert [one.request.id for one in store.exchanges(held.id)] == made
         assert journals(root) == []
@@ -332,7 +333,7 @@ def test_where_nothing_may_be_written_it_is_said_that_calls_wait(
     def refuse(self: object, checksum: str, content: bytes) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(module.PayloadFolder, "keep", refuse)
+    monkeypatch.setattr(PayloadFolder, "keep", refuse)
     with (
         pytest.warns(DataIOWarning, match="recorded calls wait in .*Permission denied"),
         Store(root, readonly=True) as store,

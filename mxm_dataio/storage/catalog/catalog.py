@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from ...concurrency import mutex
 from ...errors import MALFORMED, IntegrityError
 from ...models import Exchange, Request, Session, Unseen
-from ..entries import Entry, SessionEntry
+from ..entries import AnyEntry, SessionEntry
 from . import rows
 from .chain import START, record_hash
 from .database import Database
@@ -54,7 +54,7 @@ class Catalog(Protocol):
 
     def put(
         self,
-        entries: Sequence[Entry | SessionEntry],
+        entries: Sequence[AnyEntry],
         *,
         wait: bool = True,
         durable: bool = False,
@@ -135,6 +135,12 @@ class SQLiteCatalog:
         self._heads: dict[bytes, int] = {}
         self._heads_of: object = None
 
+    def writable(self) -> SQLiteCatalog:
+        """Return another of the same file, to write by, which shares this one's patience."""
+        made = SQLiteCatalog(self.database.path, patient=self.database.patient)
+        made.database.share_patience(self.database)
+        return made
+
     def snapshot(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """Return a connection to the database as it is now; see :meth:`Database.snapshot`."""
         return self.database.snapshot()
@@ -163,7 +169,7 @@ class SQLiteCatalog:
 
     def put(
         self,
-        entries: Sequence[Entry | SessionEntry],
+        entries: Sequence[AnyEntry],
         *,
         wait: bool = True,
         durable: bool = False,

@@ -77,7 +77,7 @@ class Database:
         self.path = path
         self.readonly = readonly
         self.losses: list[str] = []
-        self._patient = patient
+        self.patient = patient
         self._patience = PATIENCE
         self._armed = -1.0
         self._pid = os.getpid()
@@ -123,7 +123,7 @@ class Database:
             if not _is_busy(exc):
                 raise
             self._patience = max(0.0, self._patience - (time.monotonic() - began))
-            if not self._patient:
+            if not self.patient:
                 raise
         say(f"waiting for another process, which holds the lock of the database {self.path}")
         return action(_PATIENT)

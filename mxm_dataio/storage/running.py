@@ -1,0 +1,120 @@
+"""Which sessions are under way: a locked file for each, ``running/<id>.lock``.
+
+The lock ends with the process, however that ends. In the file stands what went past the session
+(:mod:`mxm_dataio.storage.unseen`), for whoever finds its process gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..concurrency import mutex
+from ..concurrency.reentry import Suppress, is_interrupt
+from ..models import Unseen
+from . import locks, unseen
+from .descriptors import Descriptor, LostError
+from .files import is_id, named, read_plain
+
+_SUFFIX = ".lock"
+# Bytes of what stands in such a file, at the most.
+_LARGEST = 16 << 20
+
+
+class RunningSessions:
+    """The sessions under way in a store, and the locks of those that this process has begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, Descriptor] = {}
+
+    def begin(self, session_id: str) -> None:
+        """Have a session of this process's show as under way."""
+        # Without it the session shows as interrupted, no more.
+        with mutex.lock, Suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._held[session_id] = locks.make(self._path(session_id))
+
+    def hold_again(self) -> None:
+        """Hold the locks that the program has let go by closing their files."""
+        for session_id, file in self._held.items():
+            with contextlib.suppress(OSError):
+                try:
+                    file.number()
+                except LostError:
+                    self._held[session_id] = locks.make(self._path(session_id))
+
+    def end(self, session_id: str) -> None:
+        """Have it not show any more."""
+        with mutex.lock:
+            file = self._held.pop(session_id, None)
+            if file is not None:
+                if file.is_at_path():
+                    with Suppress(OSError):
+                        self._path(session_id).unlink()
+                file.release()
+
+    def end_all(self) -> None:
+        """Have none of this process's show any more."""
+        for session_id in list(self._held):
+            self.end(session_id)
+
+    def abandon(self) -> None:
+        """Leave the locks to the parent, in a forked child."""
+        for file in self._held.values():
+            file.close()
+        self._held = {}
+
+    def is_under_way(self, session_id: str) -> bool:
+        """Say whether the process of a session lives."""
+        # (A stranger's row may have anything for an id.)
+        return is_id(session_id) and locks.is_held(self._path(session_id))
+
+    def others(self) -> bool:
+        """Say whether sessions are under way that this process has not begun."""
+        return any(path.stem not in self._held and locks.is_held(path) for path in self._files())
+
+    def sweep(self) -> Iterator[tuple[str, tuple[Unseen, ...] | None]]:
+        """Yield the sessions whose processes are gone, with what was noted; then delete the file.
+
+        Raises:
+            OSError: a file can't be read, or deleted.
+        """
+        for path in self._files():
+            if not locks.is_held(path):
+                yield path.stem, unseen.read_lines(read_plain(path, _LARGEST))
+                path.unlink(missing_ok=True)
+
+    def note(self, session_id: str, line: bytes) -> None:
+        """Keep a line with a session that is under way, for whoever finds its process gone.
+
+        A child that was forked within the session may do so as well.
+        """
+        file = self._held.get(session_id)
+        with contextlib.suppress(OSError):
+            if file is not None:
+                os.write(file.number(), line)
+            else:
+                locks.append(self._path(session_id), line)
+
+    def noted(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
+        """Return what was noted of a session under way, ``None`` if it does not watch.
+
+        Args:
+            but: a process whose lines do not count.
+        """
+        try:
+            content = read_plain(self._path(session_id), _LARGEST)
+        except OSError as exc:
+            if is_interrupt(exc):
+                raise
+            return None
+        return unseen.read_lines(content, but=but)
+
+    def _path(self, session_id: str) -> Path:
+        return self._folder / f"{session_id}{_SUFFIX}"
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self._folder.glob(f"*{_SUFFIX}") if named(path, _SUFFIX))
