@@ -1,7 +1,6 @@
 """What ``run`` is asked to do: its options, and the program.
 
-The program waits for this, so it loads little: what settings there are is looked at by
-:mod:`.attendant`, and before the program only where there is something to look at.
+The program waits for this, so it loads little.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..process import AS_OF, AUTO, DEFAULTS, PREFIX, RUN, SESSION, SOURCE, default_root, say
+from ..process import AS_OF, SESSION, SOURCE, say
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 MISUSED = 2
+FULL = "require-full-coverage"
 # Option → what stands for its value, if it has one, and help.
 _OPTIONS = {
     "--source": ("NAME", "data source; by default the program's name"),
@@ -25,7 +25,7 @@ _OPTIONS = {
     "--as-of": ("DATE", "date the data stand for; in replay the latest that counts"),
     "--session": ("ID", "replay exactly this session; its id may be cut short"),
     "--allow-host": ("HOST", "host that replay's uncaptured connections may reach; repeatable"),
-    "--require-full-coverage": ("", "exit 1 if anything went past capture"),
+    f"--{FULL}": ("", "exit 1 if anything went past capture"),
     "--no-stdlib": ("", "leave out http.client and urllib.request"),
     "--durability": ("WHAT", "process (default) or power: what each call survives"),
     "--max-body": ("BYTES", "keep so much of an answer's body"),
@@ -33,6 +33,7 @@ _OPTIONS = {
     "--json": ("", "print the summary as one line of JSON"),
 }  # fmt: skip
 _SHORT = {"-q": "--quiet"}
+_ARGUMENTS = {"source": SOURCE, "as-of": AS_OF, "session": SESSION}
 _NAME = "mxm-dataio run"
 _USAGE = f"usage: {_NAME} [options] (script.py | -m module | -c code | -- command) ARGS"
 _HELP = """
@@ -53,7 +54,8 @@ class Options:
     """The options, as they were given.
 
     Attributes:
-        values: by name, without the dashes; those that may be repeated as lists.
+        values: by name, without the dashes.
+        allowed_hosts: of the one that may be repeated.
         flags: those that have no value.
     """
 
@@ -62,24 +64,22 @@ class Options:
         self.allowed_hosts: list[str] = []
         self.flags: set[str] = set()
 
-    def get(self, name: str) -> str | None:
-        """Return the value of an option."""
-        return self.values.get(name)
+    def argument(self, name: str) -> str | None:
+        """Return an argument of the sessions' that is no setting, else the environment's."""
+        return self.values.get(name) or os.environ.get(_ARGUMENTS[name]) or None
 
-    @property
-    def quiet(self) -> bool:
-        """No summary is to be printed."""
-        return "quiet" in self.flags
-
-    @property
-    def json(self) -> bool:
-        """The summary is to be JSON."""
-        return "json" in self.flags
-
-    @property
-    def full(self) -> bool:
-        """Coverage has to be full."""
-        return "require-full-coverage" in self.flags
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that are given."""
+        found: dict[str, Any] = {
+            name.replace("-", "_"): value
+            for name, value in self.values.items()
+            if name not in _ARGUMENTS
+        }
+        if self.allowed_hosts:
+            found["allowed_hosts"] = self.allowed_hosts
+        if "no-stdlib" in self.flags:
+            found["stdlib"] = False
+        return found
 
 
 class Program:
@@ -97,31 +97,6 @@ class Program:
         self.path = path
         self.arguments = list(arguments)
         self.python = python
-
-
-class RunPlan:
-    """What a run is to do.
-
-    Attributes:
-        mode: ``record``, ``replay``, ``auto`` or ``off``.
-        settings: of the program's sessions, as JSON has them; the root at least.
-        as_of, session: the arguments of an ``IngestSession``.
-    """
-
-    def __init__(
-        self,
-        mode: str,
-        source: str,
-        settings: dict[str, Any],
-        *,
-        as_of: str | None = None,
-        session: str | None = None,
-    ) -> None:
-        self.mode = mode
-        self.source = source
-        self.settings = settings
-        self.as_of = as_of
-        self.session = session
 
 
 # -- the command line --------------------------------------------------------------------------
@@ -231,42 +206,6 @@ def _nearest(name: str) -> str:
 
     found = difflib.get_close_matches(name, list(_OPTIONS), n=1)
     return f"; did you mean {found[0]}?" if found else ""
-
-
-# -- what is to be done ------------------------------------------------------------------------
-
-
-def plain(options: Options, program: Program) -> RunPlan | None:
-    """Return the plan, if the command line tells all; else it is for :mod:`.attendant` to say.
-
-    It is, for a program that is to be recorded, with nothing in the environment but where to.
-    """
-    if any(name not in ("source", "root") for name in options.values):
-        return None
-    if any(name.startswith(PREFIX) and name not in _SIMPLE for name in os.environ):
-        return None
-    root = options.get("root") or os.environ.get(f"{PREFIX}ROOT") or default_root(os.environ)
-    settings: dict[str, Any] = {**DEFAULTS, "root": absolute(root)}
-    if "no-stdlib" in options.flags:
-        settings["stdlib"] = False
-    if options.allowed_hosts:
-        settings["allowed_hosts"] = options.allowed_hosts
-    source = options.get("source") or os.environ.get(SOURCE)
-    return RunPlan("record", source or default_source(program.label), settings)
-
-
-_SIMPLE = frozenset({f"{PREFIX}ROOT", SOURCE, AUTO, RUN})
-
-
-def absolute(path: str) -> str:
-    """Return a path that stays what it is when the program goes to another folder."""
-    return os.path.abspath(os.path.expanduser(path))
-
-
-def argument(options: Options, name: str) -> str | None:
-    """Return an argument of the sessions' from the command line, else from the environment."""
-    variable = {"source": SOURCE, "as-of": AS_OF, "session": SESSION}[name]
-    return options.get(name) or os.environ.get(variable) or None
 
 
 def default_source(program: str) -> str:

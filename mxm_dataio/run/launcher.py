@@ -32,7 +32,8 @@ import time
 
 from ..process import AUTO, CONFIG, RUN, VERSION, link_text, new_id, say
 from . import startup
-from .arguments import MISUSED, Options, Program, RunPlan, parse, plain
+from .arguments import MISUSED, Options, Program, parse
+from .plan import RunPlan, plan_of
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -64,11 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     startup.disarm()
     options, program = parse(sys.argv[1:] if arguments is None else arguments)
-    plan = plain(options, program)
-    if plan is None:
-        from .attendant import resolve
-
-        plan = resolve(options, program)
+    plan = plan_of(options, program)
     blind = _blind(program)
     if blind and plan.mode != "off":
         if plan.mode == "replay":
