@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ..errors import ConfigError
-from ..http.codings import DECODERS, STEP, Decoder
+from ..http.codings import DECODERS, STEP, Decoder, codings_of
 from ..models import Headers, Request, Response
 from ..store import Store
 from ..utils import is_json, media_type
@@ -73,9 +73,8 @@ class Body:
     @property
     def codings(self) -> tuple[str, ...]:
         """Its content codings, in the order in which they were applied (RFC 9110 §8.4)."""
-        names = ",".join(v for n, v in self.headers if n.lower() == "content-encoding")
-        found = (name.strip().lower() for name in names.split(","))
-        return tuple(name for name in found if name and name != "identity")
+        names = (v for n, v in self.headers if n.lower() == "content-encoding")
+        return tuple(codings_of(",".join(names)))
 
     @property
     def media(self) -> str:

@@ -97,7 +97,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
 
     session, as_of = options.argument("session"), options.argument("as-of")
     given = options.settings()
-    if session and "mode" not in given:
+    if session and not given.get("mode"):
         given["mode"] = "replay"
     settings = config.load(given, defaults=DEFAULTS)
     settings = replace(settings, root=settings.root.absolute())

@@ -11,6 +11,7 @@ import re
 import zlib
 from http import HTTPStatus
 
+from ...http.codings import codings_of
 from ...models import Headers
 
 _LOOKED_AT = 1 << 20
@@ -89,9 +90,7 @@ def codings(headers: Headers) -> list[str]:
 
 
 def _tokens(headers: Headers, name: str) -> list[str]:
-    values = ",".join(value for key, value in headers if key.lower() == name)
-    tokens = [token.strip().lower() for token in values.split(",")]
-    return [token for token in tokens if token and token != "identity"]
+    return codings_of(",".join(value for key, value in headers if key.lower() == name))
 
 
 def _measured(headers: Headers, size: int, changes: list[str]) -> Headers:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ...errors import ConfigError
-from ...http.codings import DECODERS, Decoder
+from ...http.codings import State, codings_of, undone
 from ...models import Headers
 
 # Charsets that are only that: Python's codecs hold others, such as zip and punycode.
@@ -55,53 +53,19 @@ def preview(beginning: bytes, size: int, headers: Headers, limit: int) -> Previe
         limit: bytes to show at most.
     """
     named = {name.lower(): value for name, value in headers}
-    codings = [
-        coding
-        for part in named.get("content-encoding", "").lower().split(",")
-        if (coding := part.strip()) not in ("", "identity")
-    ]
+    coding = ", ".join(codings_of(named.get("content-encoding", "")))
     note = ""
     content, whole = beginning[:limit], size <= limit
-    if codings:
-        name = ", ".join(codings)
-        decoded = _decoded(beginning, codings, limit)
-        if decoded is None:
-            return _hex(content, whole, f"{name[:60]}: not decoded")
-        content, ended = decoded
-        whole = ended and len(beginning) >= size
-        note = f"{name} undone"
+    if coding:
+        found = undone(coding, beginning, limit)
+        # What came before damage is shown.
+        if found.state is not State.LARGE and not (found.content or found.state is State.WHOLE):
+            return _hex(content, whole, f"{coding[:60]}: not decoded")
+        content = found.content
+        whole = found.state is State.WHOLE and len(beginning) >= size
+        note = f"{coding} undone"
     text = _text(content, named.get("content-type", ""), whole)
     return _hex(content, whole, note) if text is None else Preview("text", text, whole, note)
-
-
-def _decoded(content: bytes, codings: list[str], limit: int) -> tuple[bytes, bool] | None:
-    """Return up to ``limit`` bytes without their codings, and whether that is all.
-
-    ``None`` if a coding is unknown, its library is missing or the body has none of it.
-    """
-    pieces: Iterable[bytes] = (content,)
-    decoders = []
-    for coding in reversed(codings):
-        try:
-            decoders.append(DECODERS[coding]())
-        except (KeyError, ConfigError):
-            return None
-        pieces = _fed(decoders[-1], pieces)
-    found = bytearray()
-    try:
-        for piece in pieces:
-            found += piece
-            if len(found) > limit:
-                return bytes(found[:limit]), False
-    except tuple(decoder.error for decoder in decoders):
-        # What came before the damage is shown.
-        return (bytes(found), False) if found else None
-    return bytes(found), all(decoder.finished for decoder in decoders)
-
-
-def _fed(decoder: Decoder, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield from decoder.feed(piece)
 
 
 def _text(content: bytes, content_type: str, whole: bool) -> str | None:
