@@ -16,7 +16,7 @@ Amend = Callable[[Entry, Callable[[str, int], bytes | None]], Entry]
 
 
 class Finder(Protocol):
-    """Finds calls; what of :class:`mxm_dataio.storage.catalog.catalog.Catalog` a look-up needs."""
+    """Finds calls; what a look-up needs of a catalog."""
 
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""

@@ -19,7 +19,7 @@ from mxm_dataio.models import (
     Timings,
     Unseen,
 )
-from mxm_dataio.storage.catalog.rows import sound, sound_session
+from mxm_dataio.storage.catalog.sound import sound, sound_session
 
 REQUEST = Request("1", "s", "market", "https://data.example/a", duration=0.5, body_size=3)
 RESPONSE = Response("1", 1, "GET", status_code=200, size=7, timings=Timings(0.1, None, 0.2, 0.3))

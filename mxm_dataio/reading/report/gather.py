@@ -18,8 +18,8 @@ from ...integrity.findings import Progress, Verified
 from ...integrity.proofs import Head
 from ...integrity.verify import verify
 from ...models import Exchange, Headers, Response, Session, Unseen
-from ...storage.catalog.catalog import ChainEnd
-from ...storage.catalog.rows import sound, sound_session
+from ...storage.catalog.reading import ChainEnd
+from ...storage.catalog.sound import sound, sound_session
 from ...store import Store
 from ...utils import parse_instant
 from .previews import Preview, needed, preview

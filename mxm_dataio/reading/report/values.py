@@ -11,7 +11,7 @@ from typing import Any
 
 from ...integrity.findings import Finding
 from ...models import Exchange, Failure, Response
-from ...storage.catalog.rows import text_of
+from ...storage.catalog.sound import text_of
 from .gather import Part, Report
 from .tally import Failing, Host, Percentiles, Totals
 

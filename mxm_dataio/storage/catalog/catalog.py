@@ -1,126 +1,25 @@
-"""The catalog: sessions, calls and answers as rows, and the look-ups that replay needs."""
+"""The catalog: sessions, calls and answers as rows of one SQLite file."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ...concurrency import mutex
-from ...errors import MALFORMED, IntegrityError
-from ...models import Exchange, Request, Session, Unseen
+from ...models import Session, Unseen
 from ..entries import AnyEntry, SessionEntry
 from . import rows
-from .chain import START, record_hash
+from .chain import record_hash
 from .database import Database
 from .links import PUT_SESSION, Links, put_seal, put_waiting
-from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, Following, _following
-
-_T = TypeVar("_T")
+from .reading import CatalogReader
 
 _REMEMBERED_HEADS = 256
 
 
-class ChainEnd(NamedTuple):
-    """What a session's row says of where it was made, and of where its chain ends.
-
-    Attributes:
-        host: name of the machine.
-        head: the hash of its last record.
-        records: how many there are.
-        seal, leaf: its hash and its place in the store's tree; ``None`` unless it has ended.
-    """
-
-    host: str
-    head: bytes
-    records: int
-    seal: bytes | None
-    leaf: int | None
-
-
-class Catalog(Protocol):
-    """Where rows are kept; SQLite here, other places behind the same methods."""
-
-    def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
-        """Write a session's row, or write it anew, unless it is sealed.
-
-        Args:
-            durable: on return every row written so far survives a power cut.
-            sealed: the session ended and all its calls are here; see
-                :mod:`mxm_dataio.storage.catalog.chain`.
-        """
-
-    def put(
-        self,
-        entries: Sequence[AnyEntry],
-        *,
-        wait: bool = True,
-        durable: bool = False,
-    ) -> None:
-        """Write calls and their attempts, all or none; one that is there already stays.
-
-        And sessions' rows that waited with them; such a session is sealed behind its calls.
-
-        Args:
-            wait: for another process that writes, not raise at once.
-            durable: on return every row written so far survives a power cut.
-        """
-
-    def session(self, session_id: str) -> Session | None:
-        """Return a session."""
-
-    def sessions(self, source: str | None = None) -> list[Session]:
-        """Return the sessions, oldest first."""
-
-    def tree(self, root_id: str) -> list[Session]:
-        """Return a session and those of its child processes, as they began."""
-
-    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
-        """Return endpoint, source and number of a session's calls."""
-
-    def exchange(self, request_id: str) -> Exchange | None:
-        """Return a call."""
-
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return a session's calls in their order."""
-
-    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
-        """Return the header names that stored answers of this call vary on."""
-
-    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
-        """Return ``(as_of, root_id)`` of the newest session that holds the call."""
-
-    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
-        """Return a session's first call with this hash whose id is greater than ``after``."""
-
-    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
-        """Return a session's last call with this hash."""
-
-    def version(self) -> object:
-        """Return what is equal to an earlier one only if nothing was written in between."""
-
-    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
-        """Return the calls of its session that came after the call ``after``."""
-
-    def decoded(self, found: Following) -> Exchange:
-        """Return such a call."""
-
-    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
-        """Return a source's latest calls, those of the endpoint first."""
-
-    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
-        """Return calls of any source and date with this hash."""
-
-    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
-        """Return a source's calls whose identity has a text in it, the newest first."""
-
-    def close(self) -> None:
-        """Let go of the connection."""
-
-
-class SQLiteCatalog:
+class SQLiteCatalog(CatalogReader):
     """Rows in one SQLite file.
 
     Args:
@@ -129,8 +28,7 @@ class SQLiteCatalog:
     """
 
     def __init__(self, path: Path, *, readonly: bool = False, patient: bool = False) -> None:
-        self.database = Database(path, readonly=readonly, patient=patient)
-        self._all = self.database.all
+        super().__init__(Database(path, readonly=readonly, patient=patient))
         # Heads of requests met so far, and their numbers once they were met twice; as of when.
         self._heads: dict[bytes, int] = {}
         self._heads_of: object = None
@@ -140,16 +38,6 @@ class SQLiteCatalog:
         made = SQLiteCatalog(self.database.path, patient=self.database.patient)
         made.database.share_patience(self.database)
         return made
-
-    def snapshot(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        """Return a connection to the database as it is now; see :meth:`Database.snapshot`."""
-        return self.database.snapshot()
-
-    def close(self) -> None:
-        """Close the connection, if it is this process's own."""
-        self.database.close()
-
-    # -- writing -----------------------------------------------------------------------------
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
@@ -254,268 +142,3 @@ class SQLiteCatalog:
             found = db.execute("SELECT number FROM heads WHERE content = ?", (head,)).fetchone()
             number = self._heads[head] = int(found[0])
         return number
-
-    # -- reading -----------------------------------------------------------------------------
-
-    def session(self, session_id: str) -> Session | None:
-        """Return a session."""
-        found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions WHERE id = ?", session_id)
-        return self._decoded(rows.to_session, found[0]) if found else None
-
-    def ids(self, text: str, *, calls: bool = False) -> list[str]:
-        """Return the ids of sessions, or of calls, that begin or end so; three at most."""
-        table = "requests" if calls else "sessions"
-        found = self._all(f"SELECT id FROM {table} WHERE id = ?", text)
-        if text and not found:
-            found = self._all(
-                f"SELECT id FROM {table} WHERE id BETWEEN ? AND ? "
-                f"UNION SELECT id FROM {table} WHERE substr(id, ?) = ? ORDER BY id LIMIT 3",
-                text, f"{text}~", -len(text), text,
-            )  # fmt: skip
-        return [id for (id,) in found]
-
-    def latest(self, before: int = 0) -> str | None:
-        """Return the id of the newest session, or of one before it.
-
-        Sessions of child processes, and those that stand for a prune, do not count.
-
-        Args:
-            before: how many before the newest.
-        """
-        found = self._all(
-            "SELECT id FROM sessions WHERE parent_id IS NULL AND source <> '' "
-            "ORDER BY id DESC LIMIT 1 OFFSET ?",
-            before,
-        )
-        return str(found[0][0]) if found else None
-
-    def leaves(self) -> list[tuple[int, str, bytes]]:
-        """Return leaf, id and seal of each sealed session, in the order of the leaves."""
-        return self._all("SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL ORDER BY leaf")
-
-    def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
-        """Return what a sealed session's seal covers: head, count, and the session's columns."""
-        found = self._all(
-            f"SELECT head, count, {rows.SEALED} FROM sessions WHERE id = ? AND seal NOT NULL",
-            session_id,
-        )
-        if not found:
-            return None
-        head, count, *columns = found[0]
-        if not isinstance(head, bytes | None):
-            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
-        return head or START, count, columns
-
-    def chain_end(self, session_id: str) -> ChainEnd | None:
-        """Return where a session's chain ends, as its row says; nothing of it is checked."""
-        found = self._all(
-            "SELECT host, head, count, seal, leaf FROM sessions WHERE id = ?", session_id
-        )
-        if not found:
-            return None
-        host, head, count, sealed, leaf = found[0]
-        if not isinstance(head, bytes | None) or not isinstance(sealed, bytes | None):
-            raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
-        return ChainEnd(host, head or START, count, sealed, leaf)
-
-    def sessions(self, source: str | None = None) -> list[Session]:
-        """Return the sessions, oldest first."""
-        if source is None:
-            found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions ORDER BY id")
-        else:
-            found = self._all(
-                f"SELECT {rows.READ_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
-            )
-        return [self._decoded(rows.to_session, row) for row in found]
-
-    def counts(self, root_id: str) -> dict[str, int]:
-        """Return the ids of a session and its children, oldest first, with the count of calls."""
-        found = self._all(
-            "SELECT id, count FROM sessions WHERE root_id = ? OR id = ? ORDER BY id",
-            root_id, root_id,
-        )  # fmt: skip
-        return dict(found)
-
-    def tree(self, root_id: str) -> list[Session]:
-        """Return a session and those of its child processes, as they began."""
-        found = self._all(
-            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
-        )
-        return [self._decoded(rows.to_session, row) for row in found]
-
-    def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
-        """Return endpoint, source and number of a session's calls."""
-        return self._all(
-            "SELECT endpoint, source, count(*) FROM requests "
-            f"WHERE session = {_NUMBER} GROUP BY endpoint, source",
-            session_id,
-        )
-
-    def exchange(self, request_id: str) -> Exchange | None:
-        """Return a call."""
-        return self._first("q.id = ?", request_id)
-
-    def exchanges(
-        self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
-    ) -> Iterator[Exchange]:
-        """Return a session's calls in their order, read in steps so that memory stays flat.
-
-        Args:
-            damaged: is told of each that can't be read, and the others go on; else that raises.
-        """
-        after = ""
-        while True:
-            found = self._requests(
-                f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
-            )
-            for row in found:
-                try:
-                    exchange = self._with_responses(row)
-                except IntegrityError as exc:
-                    if damaged is None:
-                        raise
-                    damaged(exc)
-                else:
-                    yield exchange
-            if not found:
-                return
-            after = found[-1][1]
-
-    def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
-        """Return the header names that stored answers of this call vary on."""
-        found = self._all(
-            "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
-        )
-        return [tuple(str(vary).split(",")) for (vary,) in found]
-
-    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
-        """Return ``(as_of, root_id)`` of the newest session that holds the call.
-
-        Newest by as-of, then by when they came into this store. A call that was broken off
-        (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
-        """
-        found = self._all(
-            "SELECT as_of, (SELECT id FROM sessions WHERE number = root) FROM requests "
-            "WHERE params_hash = ? AND source = ? AND as_of <= ? AND status <> 'interrupted' "
-            "ORDER BY as_of DESC, root DESC LIMIT 1",
-            params_hash,
-            source,
-            bound,
-        )
-        return (str(found[0][0]), str(found[0][1])) if found else None
-
-    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
-        """Return a session's first call with this hash whose id is greater than ``after``."""
-        return self._first(
-            f"{_OF_ROOT} AND q.id > ? AND q.status <> 'interrupted' ORDER BY q.id LIMIT 1",
-            params_hash, source, root_id, root_id, after,
-        )  # fmt: skip
-
-    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
-        """Return a session's last call with this hash."""
-        return self._first(
-            f"{_OF_ROOT} AND q.status <> 'interrupted' ORDER BY q.id DESC LIMIT 1",
-            params_hash, source, root_id, root_id,
-        )  # fmt: skip
-
-    def version(self) -> object:
-        """Return what is equal to an earlier one only if nothing was written in between."""
-        return self.database.read(self._version)
-
-    def _version(self, db: sqlite3.Connection) -> object:
-        # The one counts other connections' commits, the other what this one changes.
-        number = db.execute("PRAGMA data_version").fetchone()[0]
-        return self.database.opened, number, db.total_changes
-
-    def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
-        """Return the calls of its session that came after the call ``after``."""
-        wanted = {"source": source, "after": after, "bound": bound, "limit": limit}
-        found = self.database.read(lambda db: db.execute(_FOLLOWING, wanted).fetchall())
-        numbers = [row[0] for row in found]
-        places = ", ".join("?" * len(numbers))
-        responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
-        for number, *row in self._all(
-            f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
-            "ORDER BY request, sequence",
-            *numbers,
-        ):
-            responses[number].append(tuple(row))
-        return [_following(row, responses[row[0]]) for row in found]
-
-    def decoded(self, found: Following) -> Exchange:
-        """Return such a call."""
-        return self._exchange(found.request, found.responses)
-
-    def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
-        """Return a source's latest calls, those of the endpoint first."""
-        found = self._requests(
-            "q.source = ? AND q.endpoint = ? ORDER BY q.number DESC LIMIT ?",
-            source, endpoint, limit,
-        )  # fmt: skip
-        found += self._requests("TRUE ORDER BY q.number DESC LIMIT ?", limit)
-        return [self._decoded(rows.to_request, row) for row in found]
-
-    def with_hash(self, params_hash: str, limit: int) -> list[Request]:
-        """Return calls of any source and date with this hash."""
-        found = self._requests("q.params_hash = ? LIMIT ?", params_hash, limit)
-        return [self._decoded(rows.to_request, row) for row in found]
-
-    def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
-        """Return a source's calls whose identity has a text in it, the newest first."""
-        found = self._requests(
-            "q.source = ? AND q.as_of <= ? AND (instr(q.endpoint, ?) OR instr(q.identity, ?)) "
-            "ORDER BY q.number DESC LIMIT ?",
-            source, bound, text, text, limit,
-        )  # fmt: skip
-        return [self._decoded(rows.to_request, row) for row in found]
-
-    def first(self, session_id: str, limit: int) -> list[Exchange]:
-        """Return the calls of a session that came here first."""
-        found = self._requests("s.id = ? ORDER BY q.number LIMIT ?", session_id, limit)
-        return [self._with_responses(row) for row in found]
-
-    def names(self, checksum: str) -> bool:
-        """Say whether any call names a payload."""
-        found = self._all(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM responses WHERE checksum = ?) "
-            "OR EXISTS (SELECT 1 FROM requests WHERE body_checksum = ?)",
-            checksum, checksum,
-        )  # fmt: skip
-        return bool(found)
-
-    def _requests(self, where: str, *values: Any) -> list[rows.Row]:
-        return self._all(f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {where}", *values)
-
-    def _first(self, where: str, *values: Any) -> Exchange | None:
-        found = self._requests(where, *values)
-        return self._with_responses(found[0]) if found else None
-
-    def _with_responses(self, row: rows.Row) -> Exchange:
-        found = self._all(
-            f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
-        )
-        return self._exchange(row, found)
-
-    def _exchange(self, row: rows.Row, responses: Sequence[rows.Row]) -> Exchange:
-        request = self._decoded(rows.to_request, row)
-        return Exchange(
-            request,
-            tuple(
-                [
-                    self._decoded(lambda r: rows.to_response(r, request), r, request.id)
-                    for r in responses
-                ]
-            ),
-        )
-
-    def _decoded(
-        self, decode: Callable[[tuple[Any, ...]], _T], row: tuple[Any, ...], name: str = ""
-    ) -> _T:
-        try:
-            return decode(row)
-        except MALFORMED as exc:
-            raise IntegrityError(
-                f"the record {name or row[1]} in {self.database.path} is damaged ({exc}); restore "
-                "the database from a copy or record the call again",
-                path=self.database.path,
-            ) from exc

@@ -25,7 +25,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from ...concurrency.reentry import is_interrupt
 from ...errors import ConfigError, IntegrityError
@@ -47,25 +47,6 @@ _SINGLE_SYNCS = 64
 _LARGEST_PREFIXES = 64 << 20
 # An empty file: payloads are, or were, compressed in this folder.
 MIXED = ".compressed"
-
-
-class Payloads(Protocol):
-    """Where payloads are kept; the local folder here, other places behind the same methods."""
-
-    def put(self, spool: Spool) -> str:
-        """Keep a spool's bytes and return their checksum."""
-
-    def path(self, checksum: str) -> Path:
-        """Return where the payload's bytes lie, whether they do or not."""
-
-    def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return the payload, to be read once, from its start; verified as it is read."""
-
-    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
-        """Read the whole payload and check it, and what lies beside it if asked."""
-
-    def sync(self) -> None:
-        """Return when everything put so far would survive a power cut."""
 
 
 class PayloadFolder:
