@@ -54,6 +54,15 @@ def root_option(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
 
+def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command has that reads a store: ``--root`` and ``--json``."""
+    return root_option(json_option(command))
+
+
+def source_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--source", shell_complete=complete_source, metavar="NAME", help=help)
+
+
 def heads_of(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> tuple[Head, ...] | None:
@@ -74,6 +83,14 @@ def heads_of(
         ) from None
     except ValueError as exc:
         raise click.BadParameter(str(exc)) from None
+
+
+against_option = click.option(
+    "--against",
+    callback=heads_of,
+    metavar="HEAD",
+    help="A head printed earlier, or a file of them: the store must continue each.",
+)
 
 
 def instant_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

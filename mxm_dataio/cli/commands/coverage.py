@@ -10,9 +10,8 @@ from ...coverage.natives import NATIVE
 from ...models import Session, Status, Unseen
 from ...reading.account import Account, account_of
 from ...storage.unseen import CONNECTION, LIBRARY, PROCESS
-from ...store import Store
 from ...utils import counted
-from ..options import WRONG, json_option, print_line, printable, root_option
+from ..options import WRONG, print_line, printable, reading, store_options
 
 # What is to be known of each kind, by one who reads that it was seen.
 _MEANING = {
@@ -29,8 +28,7 @@ _LIMITS = (
 
 @click.command("coverage")
 @click.argument("session", default="latest")
-@root_option
-@json_option
+@store_options
 def coverage_command(session: str, root: Path, as_json: bool) -> None:
     """Print what of a session was captured, and what was seen to go past it.
 
@@ -42,7 +40,7 @@ def coverage_command(session: str, root: Path, as_json: bool) -> None:
     Example:
       mxm-dataio coverage 0198a7c2
     """
-    with Store(root, readonly=True, patient=True) as store:
+    with reading(root) as store:
         account = account_of(store, store.session_id(session))
     if as_json:
         _print_lines(account)

@@ -31,12 +31,11 @@ from ..options import (
     WRONG,
     Command,
     complete_session,
-    json_option,
     named,
     print_line,
     progress_bar,
     reading,
-    root_option,
+    store_options,
 )
 from ..pages import Page
 from ..tables import Cell
@@ -60,8 +59,7 @@ _VALUE = 60
     help="Compare those too that differ from answer to answer (Date, Age, request ids, …).",
 )
 @click.option("--no-headers", is_flag=True, help="Compare no headers.")
-@root_option
-@json_option
+@store_options
 def diff(
     a: str,
     b: str,

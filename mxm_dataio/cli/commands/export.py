@@ -8,9 +8,8 @@ import click
 
 from ...formats import WRITTEN, exporting
 from ...formats.volatile import NOTHING
-from ...store import Store
 from ...utils import counted
-from ..options import json_option, print_line, printable, root_option
+from ..options import print_line, printable, reading, store_options
 
 
 @click.command()
@@ -33,8 +32,7 @@ from ..options import json_option, print_line, printable, root_option
 @click.option("--keep-headers", is_flag=True, help="Keep Date, request ids and the like.")
 @click.option("--keep-chunks", is_flag=True, help="Keep how each chunked body was cut.")
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
-@root_option
-@json_option
+@store_options
 def export(
     session: str,
     output: Path,
@@ -55,7 +53,7 @@ def export(
       mxm-dataio export 0198a7c2 -o tests/cassettes/prices.json
       mxm-dataio export 0198a7c2 -o whole.json --keep-headers --keep-chunks
     """
-    with Store(root, readonly=True, patient=True) as store:
+    with reading(root) as store:
         found = store.session(store.session_id(session))
         assert found is not None
         count = exporting.to_cassette(

@@ -9,13 +9,11 @@ import click
 
 from ...integrity import proofs
 from ...integrity.proofs import Consistency, Head, Inclusion
-from ...store import Store
-from ..options import heads_of, json_option, print_line, root_option
+from ..options import heads_of, print_line, reading, store_options
 
 
 @click.command()
-@root_option
-@json_option
+@store_options
 def head(root: Path, as_json: bool) -> None:
     """Print one line that stands for every session that has ended.
 
@@ -26,7 +24,7 @@ def head(root: Path, as_json: bool) -> None:
     Example:
       mxm-dataio head >> heads.txt
     """
-    with Store(root, readonly=True, patient=True) as store:
+    with reading(root) as store:
         made = proofs.head_of(store)
     if as_json:
         print_line("head", head=str(made), size=made.size, root=made.root.hex())
@@ -43,8 +41,7 @@ def head(root: Path, as_json: bool) -> None:
     metavar="HEAD",
     help="Prove that the store continues that of a head printed earlier.",
 )
-@root_option
-@json_option
+@store_options
 def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path, as_json: bool) -> None:
     """Print a proof, in JSON, that a session is among those that a head stands for.
 
@@ -59,7 +56,7 @@ def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path, as_
     """
     if (session is None) == (earlier is None):
         raise click.UsageError("give either a SESSION or --from HEAD")
-    with Store(root, readonly=True, patient=True) as store:
+    with reading(root) as store:
         if session is not None:
             proof: Inclusion | Consistency = proofs.include(store, store.session_id(session))
         else:

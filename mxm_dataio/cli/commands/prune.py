@@ -17,12 +17,11 @@ from ...utils import counted
 from ..options import (
     Command,
     complete_session,
-    complete_source,
-    json_option,
     print_line,
     progress_bar,
     reading,
-    root_option,
+    source_option,
+    store_options,
 )
 from ..pages import Page
 from ..tables import Column, print_table
@@ -64,12 +63,7 @@ def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float
     metavar="SPAN",
     help="Sessions that began so long ago: 30d, 4w.",
 )
-@click.option(
-    "--source",
-    shell_complete=complete_source,
-    metavar="NAME",
-    help="Sessions of a source of their own; what else they recorded goes as well.",
-)
+@source_option("Sessions of a source of their own; what else they recorded goes as well.")
 @click.option(
     "--session",
     "sessions",
@@ -87,8 +81,7 @@ def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float
 @click.option("--yes", is_flag=True, help="Do it, rather than say what would be done.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.  [default]")
 @click.option("--vacuum", is_flag=True, help="With --yes: write the database anew, without gaps.")
-@root_option
-@json_option
+@store_options
 def prune(
     before: float | None,
     source: str | None,

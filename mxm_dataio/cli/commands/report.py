@@ -16,16 +16,15 @@ from ...integrity.proofs import Head
 from ...reading.report import values
 from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
-from ...store import Store
 from ...utils import counted, utc_now
 from ..options import (
     WRONG,
-    heads_of,
-    json_option,
+    against_option,
     print_line,
     printable,
     progress_bar,
-    root_option,
+    reading,
+    store_options,
 )
 
 _DEFAULT = Limits()
@@ -55,14 +54,8 @@ _DEFAULT = Limits()
     show_default=True,
     help="Show so many bytes of each body at most; 0: no bodies.",
 )
-@click.option(
-    "--against",
-    callback=heads_of,
-    metavar="HEAD",
-    help="A head printed earlier, or a file of them: the store must continue each.",
-)
-@root_option
-@json_option
+@against_option
+@store_options
 def report_command(
     session: str,
     output: str | None,
@@ -85,7 +78,7 @@ def report_command(
     if as_json and output is not None:
         raise click.UsageError("--json goes to standard output: leave out -o")
     limits = Limits(calls=calls, body=0 if as_json else body_bytes)
-    with Store(root, readonly=True, patient=True) as store:
+    with reading(root) as store:
         id = store.session_id(session)
         with progress_bar(reading="reading calls", bodies="reading bodies") as progress:
             made = gather(store, id, limits=limits, against=against or (), progress=progress)

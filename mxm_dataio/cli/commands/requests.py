@@ -21,12 +21,11 @@ from ..options import (
     WRONG,
     Command,
     complete_session,
-    complete_source,
-    json_option,
     print_line,
     progress_bar,
     reading,
-    root_option,
+    source_option,
+    store_options,
 )
 from ..tables import Cell, Column, print_table
 from ..units import codes, short, size, span
@@ -155,9 +154,7 @@ def _pattern(
     "interrupted or complete. May be repeated.",
 )
 @options.since_option("calls")
-@click.option(
-    "--source", shell_complete=complete_source, metavar="NAME", help="Only those of a source."
-)
+@source_option("Only those of a source.")
 @click.option(
     "--failed", is_flag=True, help="Only those that failed, or were at last answered 4xx or 5xx."
 )
@@ -171,8 +168,7 @@ def _pattern(
     "--bodies", is_flag=True, help="With --grep: look into the bodies, of requests too, decoded."
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
-@root_option
-@json_option
+@store_options
 def requests(
     session: str | None,
     named: str | None,

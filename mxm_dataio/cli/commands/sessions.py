@@ -15,14 +15,7 @@ from ...reading.listing import Listing, Totals
 from ...store import Store
 from ...utils import instant, parse_instant
 from .. import options
-from ..options import (
-    Command,
-    complete_source,
-    json_option,
-    print_line,
-    reading,
-    root_option,
-)
+from ..options import Command, print_line, reading, source_option, store_options
 from ..tables import Cell, Column, print_table
 from ..units import day, short, size, span
 
@@ -129,9 +122,7 @@ COLUMNS: Sequence[Column[Line]] = (
 
 
 @click.command(cls=Command)
-@click.option(
-    "--source", shell_complete=complete_source, metavar="NAME", help="Only those of a source."
-)
+@source_option("Only those of a source.")
 @options.since_option("sessions")
 @click.option(
     "--status",
@@ -144,8 +135,7 @@ COLUMNS: Sequence[Column[Line]] = (
     metavar="N",
     help="Only the newest N, and their children.",
 )
-@root_option
-@json_option
+@store_options
 def sessions(
     source: str | None,
     since: float | None,

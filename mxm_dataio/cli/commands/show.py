@@ -24,11 +24,10 @@ from ..options import (
     Command,
     complete_session,
     fail,
-    json_option,
     named,
     print_line,
     reading,
-    root_option,
+    store_options,
 )
 from ..pages import Page
 from ..tables import print_table
@@ -53,8 +52,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
     help="Only the N-th attempt.  [--raw: last]",
 )
 @click.option("--request-body", is_flag=True, help="With --raw or --decoded: what was sent.")
-@root_option
-@json_option
+@store_options
 def show(
     id: str,
     whole: bool,

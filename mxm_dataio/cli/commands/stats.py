@@ -13,12 +13,11 @@ from .. import options
 from ..options import (
     Command,
     complete_session,
-    complete_source,
-    json_option,
     print_line,
     progress_bar,
     reading,
-    root_option,
+    source_option,
+    store_options,
 )
 from ..tables import Cell, Column, print_table
 from ..units import size, span
@@ -89,12 +88,9 @@ _LATENCIES: Sequence[Column[Figures]] = (
 
 @click.command(cls=Command)
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...", shell_complete=complete_session)
-@click.option(
-    "--source", shell_complete=complete_source, metavar="NAME", help="Only calls of a source."
-)
+@source_option("Only calls of a source.")
 @options.since_option("calls")
-@root_option
-@json_option
+@store_options
 def stats(
     sessions: tuple[str, ...], source: str | None, since: float | None, root: Path, as_json: bool
 ) -> None:

@@ -13,34 +13,20 @@ from ...integrity.findings import Finding, Verified
 from ...integrity.proofs import Consistency, Head, Inclusion
 from ...integrity.verify import verify_root
 from ...utils import counted
-from ..options import (
-    WRONG,
-    heads_of,
-    json_option,
-    print_line,
-    printable,
-    progress_bar,
-    root_option,
-)
+from ..options import WRONG, against_option, print_line, printable, progress_bar, store_options
 
 _LARGEST_PROOF = 1 << 20
 
 
 @click.command("verify")
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...")
-@click.option(
-    "--against",
-    callback=heads_of,
-    metavar="HEAD",
-    help="A head printed earlier, or a file of them: the store must continue each.",
-)
+@against_option
 @click.option(
     "--proof",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     help="Check a proof made by prove instead; needs no store.",
 )
-@root_option
-@json_option
+@store_options
 def verify_command(
     sessions: tuple[str, ...],
     against: tuple[Head, ...] | None,
