@@ -133,7 +133,7 @@ def test_as_json(root: Path, recorded: Recorder) -> None:
     assert (first["type"], first["totals"]["calls"]) == ("report", 240)
     assert {call["type"] for call in calls} == {"call"}
     assert recorded.calls == [
-        call["id"] for call in calls if call["session"] == recorded.session.id
+        call["id"] for call in calls if call["session_id"] == recorded.session.id
     ]
 
 

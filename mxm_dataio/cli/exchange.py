@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from ..errors import IntegrityError
 from ..http.heads import FETCHED
@@ -294,76 +292,3 @@ def _more(body: Body, rest: Iterator[str]) -> str:
     count = 1 + sum(1 for _ in islice(rest, _COUNTED))
     lines = counted(count, "line") if count <= _COUNTED else f"over {_COUNTED:,} lines"
     return f"{lines} more; it has {body.size:,} bytes in all (--all shows it)"
-
-
-# -- as JSON ---------------------------------------------------------------------------------------
-
-
-def values(store: Store, exchange: Exchange, *, bodies: bool) -> dict[str, Any]:
-    """Return a call as JSON has it.
-
-    Args:
-        bodies: those too, decoded: as text, or in Base64 if they are binary.
-
-    Raises:
-        IntegrityError: a body can't be read.
-    """
-    request = exchange.request
-    return {
-        "id": request.id, "session_id": request.session_id, "source": request.source,
-        "kind": request.kind, "as_of": request.as_of, "method": request.method,
-        "url": request.url, "endpoint": request.endpoint, "params": dict(request.params),
-        "params_hash": request.params_hash, "headers": [list(pair) for pair in request.headers],
-        "body": _body_values(
-            sent(store, request), request.body_checksum, bodies=bodies
-        ) if request.body_checksum else None,
-        "started_at": request.started_at, "duration": request.duration,
-        "status": request.status, "failure": _failure_values(request.failure),
-        "served_from": request.served_from,
-        "attempts": [_attempt_values(store, one, bodies=bodies) for one in exchange.responses],
-    }  # fmt: skip
-
-
-def _attempt_values(store: Store, response: Response, *, bodies: bool) -> dict[str, Any]:
-    peer, times = response.peer, response.timings
-    return {
-        "id": response.id, "method": response.method, "url": response.url,
-        "status_code": response.status_code, "reason": response.reason,
-        "http_version": response.http_version,
-        "headers": [list(pair) for pair in response.headers],
-        "body": _body_values(
-            answered(store, response), response.checksum, bodies=bodies
-        ) if response.checksum else None,
-        "path": str(response.bytes_path) if response.bytes_path else None,
-        "complete": response.complete, "truncated": response.truncated,
-        "original_checksum": response.original_checksum, "started_at": response.started_at,
-        "timings": {
-            "connect": times.connect, "tls": times.tls, "first_byte": times.first_byte,
-            "total": times.total,
-        },
-        "peer": {
-            "address": peer.address, "tls_version": peer.tls_version,
-            "tls_cipher": peer.tls_cipher, "tls_certificate": peer.tls_certificate,
-        },
-        "failure": _failure_values(response.failure),
-    }  # fmt: skip
-
-
-def _failure_values(failure: Failure | None) -> dict[str, str] | None:
-    if failure is None:
-        return None
-    return {"class": failure.error_class, "message": failure.message}
-
-
-def _body_values(body: Body, checksum: str | None, *, bodies: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "bytes": body.size, "checksum": checksum, "media_type": body.media,
-        "codings": list(body.codings),
-    }  # fmt: skip
-    if bodies:
-        if body.kind is Kind.BINARY:
-            found["base64"] = base64.b64encode(body.content()).decode("ascii")
-        else:
-            found["text"] = "".join(body.text())
-        found["problem"] = body.problem
-    return found

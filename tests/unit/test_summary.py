@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from mxm_dataio.models import Failure, Status, Unseen
-from mxm_dataio.reading.report import values
+from mxm_dataio.reading import values
 from mxm_dataio.reading.report.gather import gather
+from mxm_dataio.reading.report.values import summary
 from mxm_dataio.store import Store
 from tests.recorded import Recorder, Try
 
@@ -25,7 +26,7 @@ def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
             coverage=[Unseen("connection", f"{n}.example:1", 1, "m") for n in range(1200)],
         )
         report = gather(store, main.session.id)
-    found = json.loads(json.dumps(values.summary(report, AT), allow_nan=False))
+    found = json.loads(json.dumps(summary(report, AT), allow_nan=False))
     assert found["made"]["at"] == AT
     assert (len(found["hosts"]), found["more_hosts"]) == (500, 100)
     assert (len(found["coverage"]), found["more_coverage"]) == (1000, 200)
@@ -51,11 +52,10 @@ def test_a_call(tmp_path: Path) -> None:
         )  # fmt: skip
         main.end(1)
         report = gather(store, main.session.id)
-    (exchange,) = report.listed
-    found = json.loads(json.dumps(values.call(exchange, report.wrong[exchange.request.id])))
-    assert (found["id"], found["status"], found["wrong"]) == (
-        main.calls[0], "failed", "ConnectionError",
-    )  # fmt: skip
-    assert found["failure"] == {"error_class": failure.error_class, "message": "refused"}
+        (exchange,) = report.listed
+        found = json.loads(json.dumps(values.call(store, exchange)))
+    assert report.wrong == {main.calls[0]: "ConnectionError"}
+    assert (found["id"], found["status"]) == (main.calls[0], "failed")
+    assert found["failure"] == {"class": failure.error_class, "message": "refused"}
     assert [one["status_code"] for one in found["attempts"]] == [503, None]
     assert found["attempts"][0]["headers"] == [["Content-Type", "application/json"]]

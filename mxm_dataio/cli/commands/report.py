@@ -13,9 +13,10 @@ import click
 
 from ...errors import StoreError
 from ...integrity.proofs import Head
-from ...reading.report import values
+from ...reading import values
 from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
+from ...reading.report.values import summary
 from ...utils import counted, utc_now
 from ..options import (
     WRONG,
@@ -82,16 +83,17 @@ def report_command(
         id = store.session_id(session)
         with progress_bar(reading="reading calls", bodies="reading bodies") as progress:
             made = gather(store, id, limits=limits, against=against or (), progress=progress)
-    if as_json:
-        print_line("report", **values.summary(made, utc_now()))
-        for exchange in made.listed:
-            print_line("call", **values.call(exchange, made.wrong.get(exchange.request.id)))
-    elif output == "-":
-        click.echo(page(made, utc_now()).encode("utf-8"), nl=False)
-    else:
-        name = re.sub(r"[^0-9A-Za-z-]", "_", id)
-        _write(Path(output or f"report-{name}.html"), page(made, utc_now()))
-        _say(made, output or f"report-{name}.html")
+        if as_json:
+            print_line("report", **summary(made, utc_now()))
+            for exchange in made.listed:
+                wrong = made.wrong.get(exchange.request.id)
+                print_line("call", **values.call(store, exchange), wrong=wrong)
+        elif output == "-":
+            click.echo(page(made, utc_now()).encode("utf-8"), nl=False)
+        else:
+            path = output or f"report-{re.sub(r'[^0-9A-Za-z-]', '_', id)}.html"
+            _write(Path(path), page(made, utc_now()))
+            _say(made, path)
     if not made.ok:
         raise SystemExit(WRONG)
 

@@ -11,13 +11,14 @@ import click
 
 from ...integrity.tombstones import Gone, is_prune, told
 from ...models import Exchange, Response, Session, Unseen
+from ...reading import values
 from ...reading.bodies import Body, answered, sent
 from ...reading.filters import in_trees
 from ...reading.statistics import Figures, figures
 from ...store import Store
 from ...utils import counted
 from .. import options
-from ..exchange import show_exchange, values
+from ..exchange import show_exchange
 from ..options import (
     MISUSED,
     WRONG,
@@ -103,7 +104,7 @@ def show(
 
 def _show_call(store: Store, exchange: Exchange, *, whole: bool, as_json: bool) -> None:
     if as_json:
-        print_line("request", **values(store, exchange, bodies=whole))
+        print_line("request", **values.call(store, exchange, bodies=whole))
     elif show_exchange(Page(), store, exchange, whole=whole):
         raise SystemExit(WRONG)
 
@@ -171,8 +172,7 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
         print_line(
             "session", **session_values(lines[0]), children=[one.id for one in members[1:]],
             coverage=None if session.coverage is None else [
-                {"kind": one.kind, "name": one.name, "times": one.times, "caller": one.caller}
-                for one in session.coverage
+                one._asdict() for one in session.coverage
             ],
             hosts={one.host: one.calls for one in hosts},
         )  # fmt: skip

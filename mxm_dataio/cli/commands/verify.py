@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from ...integrity import proofs
 from ...integrity.findings import Finding, Verified
 from ...integrity.proofs import Consistency, Head, Inclusion
 from ...integrity.verify import verify_root
+from ...reading import values
 from ...utils import counted
 from ..options import WRONG, against_option, print_line, printable, progress_bar, store_options
 
@@ -52,7 +52,7 @@ def verify_command(
         found = verify_root(root, sessions, against=against or (), progress=progress)
     for finding in found.findings:
         if as_json:
-            print_line("finding", **_finding(finding))
+            print_line("finding", **values.finding(finding))
         else:
             _say_finding(finding)
     for note in found.notes:
@@ -70,14 +70,6 @@ def verify_command(
         _say_summary(found)
     if not found.ok:
         raise SystemExit(WRONG)
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "what": finding.what, "session": finding.session, "request": finding.request,
-        "method": finding.method, "url": finding.url,
-        "path": str(finding.path) if finding.path else None,
-    }  # fmt: skip
 
 
 def _say_finding(finding: Finding) -> None:

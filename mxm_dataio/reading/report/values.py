@@ -1,4 +1,4 @@
-"""A report as JSON values: all but the calls, and each call.
+"""A report as JSON values, without its calls; for these see :mod:`mxm_dataio.reading.values`.
 
 Lists are bounded, and say how many more there were; so are texts.
 """
@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from ...integrity.findings import Finding
-from ...models import Exchange, Failure, Response
 from ...storage.catalog.sound import text_of
+from ..values import finding
 from .gather import Part, Report
 from .tally import Failing, Host, Percentiles, Totals
 
@@ -45,7 +44,7 @@ def summary(report: Report, at: str) -> dict[str, Any]:
         "unwatched": report.unwatched,
         "totals": {
             **{name: getattr(tally.totals, name) for name in Totals.__slots__},
-            **_percentiles(tally.percentiles()),
+            **tally.percentiles()._asdict(),
         },
         "began": report.began,
         "ended": report.ended,
@@ -59,37 +58,6 @@ def summary(report: Report, at: str) -> dict[str, Any]:
         "listed": len(report.listed),
         "body_limit": report.body_limit,
     }
-
-
-def call(exchange: Exchange, wrong: str | None) -> dict[str, Any]:
-    """Return a call.
-
-    Args:
-        wrong: how it went wrong, if it did.
-    """
-    request = exchange.request
-    return {
-        "id": request.id, "session": request.session_id, "method": request.method,
-        "url": request.url or request.endpoint, "started_at": request.started_at,
-        "duration": request.duration, "status": request.status, "wrong": wrong,
-        "failure": _failure(request.failure), "served_from": request.served_from,
-        "body_checksum": request.body_checksum, "body_size": request.body_size,
-        "headers": request.headers,
-        "attempts": [_attempt(one) for one in exchange.responses],
-    }  # fmt: skip
-
-
-def _attempt(one: Response) -> dict[str, Any]:
-    timings = one.timings
-    return {
-        "method": one.method, "url": one.url, "status_code": one.status_code,
-        "reason": one.reason, "http_version": one.http_version, "headers": one.headers,
-        "checksum": one.checksum, "size": one.size, "complete": one.complete,
-        "failure": _failure(one.failure), "started_at": one.started_at,
-        "connect": timings.connect, "tls": timings.tls, "first_byte": timings.first_byte,
-        "total": timings.total, "peer": one.peer._asdict(),
-        "original_checksum": one.original_checksum, "truncated": one.truncated,
-    }  # fmt: skip
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -122,20 +90,13 @@ def _verified(report: Report) -> dict[str, Any]:
             "payloads": found.payloads, "bytes": found.size,
             "head": str(found.head) if found.head else None,
             "against": [str(head) for head in report.against],
-            "findings": [_finding(one) for one in found.findings[:_FINDINGS]],
+            "findings": [finding(one) for one in found.findings[:_FINDINGS]],
             "more": found.more + len(found.findings[_FINDINGS:]),
             "notes": found.notes[:_NOTES],
             "damaged": report.damaged[:_FINDINGS],
             "more_damaged": len(report.damaged[_FINDINGS:]),
         }
     )  # fmt: skip
-
-
-def _finding(one: Finding) -> dict[str, Any]:
-    return {
-        "what": one.what, "session": one.session, "request": one.request, "method": one.method,
-        "url": one.url, "path": str(one.path) if one.path else None,
-    }  # fmt: skip
 
 
 def _host(host: Host) -> dict[str, Any]:
@@ -145,7 +106,7 @@ def _host(host: Host) -> dict[str, Any]:
             "name": host.name, "calls": host.calls, "attempts": host.attempts, "bad": host.bad,
             "received": host.received, "sent": host.sent,
             "answers": dict(sorted(host.answers.items())),
-            **_percentiles(Percentiles.of(host.latencies)),
+            **Percentiles.of(host.latencies)._asdict(),
             "peers": peers, "more_peers": more, "tls": sorted(host.tls),
             "began": host.began, "ended": host.ended,
         }
@@ -160,16 +121,6 @@ def _failing(one: Failing) -> dict[str, Any]:
             "began": one.began,
         }
     )  # fmt: skip
-
-
-def _failure(failure: Failure | None) -> dict[str, str] | None:
-    if failure is None:
-        return None
-    return {"error_class": failure.error_class, "message": failure.message}
-
-
-def _percentiles(found: Percentiles) -> dict[str, float | None]:
-    return found._asdict()
 
 
 def _bounded(value: Mapping[str, Any]) -> dict[str, Any]:
