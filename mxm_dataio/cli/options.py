@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ..errors import StoreError
+from ..errors import ConfigError, StoreError
 from .units import short
 
 if TYPE_CHECKING:
@@ -63,53 +63,52 @@ def source_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     return click.option("--source", shell_complete=complete_source, metavar="NAME", help=help)
 
 
-def heads_of(
-    ctx: click.Context, param: click.Parameter, value: str | None
-) -> tuple[Head, ...] | None:
+def means(convert: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return what makes an option's value of what was given, if something was."""
+
+    def made(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else convert(value)
+        except (ConfigError, ValueError) as exc:
+            raise click.BadParameter(str(exc)) from None
+
+    return made
+
+
+def heads_of(value: str) -> tuple[Head, ...]:
     """Return the heads of an option: a head's line, or a file of such lines."""
     from ..integrity.proofs import Head
 
-    if value is None:
-        return None
-    try:
-        lines = [value]
-        if not value.startswith("mxm-dataio-head"):
+    lines = [value]
+    if not value.startswith("mxm-dataio-head"):
+        try:
             text = Path(value).read_text(encoding="utf-8")
-            lines = [line for line in text.splitlines() if line.strip()]
-        return tuple(Head.parse(line) for line in lines)
-    except OSError as exc:
-        raise click.BadParameter(
-            f"neither a head nor a file of heads: {value} ({exc.strerror})"
-        ) from None
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from None
+        except OSError as exc:
+            raise ConfigError(
+                f"neither a head nor a file of heads: {value} ({exc.strerror})"
+            ) from None
+        lines = [line for line in text.splitlines() if line.strip()]
+    return tuple(Head.parse(line) for line in lines)
 
 
 against_option = click.option(
     "--against",
-    callback=heads_of,
+    callback=means(heads_of),
     metavar="HEAD",
     help="A head printed earlier, or a file of them: the store must continue each.",
 )
 
 
-def instant_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Return the instant of an option, in seconds since the epoch."""
-    from ..errors import ConfigError
+def _instant(text: str) -> float:
     from ..reading.filters import instant_of
 
-    if value is None:
-        return None
-    try:
-        return instant_of(value, time.time())
-    except ConfigError as exc:
-        raise click.BadParameter(str(exc)) from None
+    return instant_of(text, time.time())
 
 
 def since_option(noun: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option(
         "--since",
-        callback=instant_option,
+        callback=means(_instant),
         metavar="WHEN",
         help=f"Only {noun} that began since: 2h, 30d, or 2025-10-07 (UTC).",
     )

@@ -9,7 +9,7 @@ import click
 
 from ...integrity import proofs
 from ...integrity.proofs import Consistency, Head, Inclusion
-from ..options import heads_of, print_line, reading, store_options
+from ..options import heads_of, means, print_line, reading, store_options
 
 
 @click.command()
@@ -37,7 +37,7 @@ def head(root: Path, as_json: bool) -> None:
 @click.option(
     "--from",
     "earlier",
-    callback=heads_of,
+    callback=means(heads_of),
     metavar="HEAD",
     help="Prove that the store continues that of a head printed earlier.",
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from ...errors import ConfigError
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
 from ...reading.filters import seconds
@@ -17,6 +16,7 @@ from ...utils import counted
 from ..options import (
     Command,
     complete_session,
+    means,
     print_line,
     progress_bar,
     reading,
@@ -48,18 +48,11 @@ COLUMNS: Sequence[Column[Tree]] = (
 )
 
 
-def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else time.time() - seconds(value)
-    except ConfigError as exc:
-        raise click.BadParameter(str(exc)) from None
-
-
 @click.command(cls=Command)
 @click.option(
     "--older-than",
     "before",
-    callback=_age,
+    callback=means(lambda span: time.time() - seconds(span)),
     metavar="SPAN",
     help="Sessions that began so long ago: 30d, 4w.",
 )

@@ -21,6 +21,7 @@ from ..options import (
     WRONG,
     Command,
     complete_session,
+    means,
     print_line,
     progress_bar,
     reading,
@@ -117,22 +118,11 @@ def columns(*, days: bool) -> Sequence[Column[Listed]]:
     )
 
 
-def _outcomes(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> tuple[Outcome, ...]:
+def _pattern(text: str) -> re.Pattern[str]:
     try:
-        return tuple(outcome_of(value) for value in values)
-    except ConfigError as exc:
-        raise click.BadParameter(str(exc)) from None
-
-
-def _pattern(
-    ctx: click.Context, param: click.Parameter, value: str | None
-) -> re.Pattern[str] | None:
-    try:
-        return re.compile(value) if value is not None else None
+        return re.compile(text)
     except re.error as exc:
-        raise click.BadParameter(f"{value!r} is no regular expression: {exc}") from None
+        raise ConfigError(f"{text!r} is no regular expression: {exc}") from None
 
 
 @click.command(cls=Command)
@@ -148,7 +138,7 @@ def _pattern(
     "--status",
     "outcomes",
     multiple=True,
-    callback=_outcomes,
+    callback=means(lambda words: tuple(map(outcome_of, words))),
     metavar="WORD",
     help="Only those of which an attempt was answered so (404, 5xx), or that are failed, partial, "
     "interrupted or complete. May be repeated.",
@@ -160,7 +150,7 @@ def _pattern(
 )
 @click.option(
     "--grep",
-    callback=_pattern,
+    callback=means(_pattern),
     metavar="REGEX",
     help="Only those in whose URL a pattern is found, with --bodies in a body.",
 )

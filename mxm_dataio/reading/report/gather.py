@@ -8,9 +8,9 @@ all. A record that can't be read is named, and hides no other.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from ...errors import DataIOError, IntegrityError
@@ -20,6 +20,7 @@ from ...integrity.verify import verify
 from ...models import Exchange, Headers, Response, Session, Unseen
 from ...storage.catalog.reading import ChainEnd
 from ...storage.catalog.sound import sound, sound_session
+from ...storage.unseen import merged
 from ...store import Store
 from ...utils import parse_instant
 from .previews import Preview, needed, preview
@@ -132,7 +133,7 @@ def gather(
     moments = [moment for one in sessions for moment in _moments(one)]
     if tally.totals.calls:
         moments += [tally.began, tally.ended]
-    coverages = [session.coverage for session in sessions]
+    watched = [session.coverage for session in sessions if session.coverage is not None]
     return Report(
         root=str(store.root),
         parts=tuple(
@@ -141,8 +142,8 @@ def gather(
         ),
         verified=verified,
         against=tuple(against),
-        coverage=_together(coverages),
-        unwatched=sum(one is None for one in coverages),
+        coverage=merged(chain.from_iterable(watched)) if watched else None,
+        unwatched=len(sessions) - len(watched),
         tally=tally,
         began=min(moments, default=0.0),
         ended=max(moments, default=0.0),
@@ -268,13 +269,3 @@ def _beginning(read: Callable[[int], bytes], size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-def _together(found: Iterable[tuple[Unseen, ...] | None]) -> tuple[Unseen, ...] | None:
-    """Return what several sessions saw go past them, the same counted together."""
-    watched = [one for one in found if one is not None]
-    times: Counter[tuple[str, str, str]] = Counter()
-    for unseen in (unseen for one in watched for unseen in one):
-        times[unseen.kind, unseen.name, unseen.caller] += unseen.times
-    together = [Unseen(kind, name, n, caller) for (kind, name, caller), n in sorted(times.items())]
-    return tuple(together) if watched else None
