@@ -20,6 +20,7 @@ from typing import Any
 from ..concurrency.reentry import Here, note_handlers, within
 from ..coverage import audit
 from ..models import Peer
+from . import unix_sockets
 from .attempt import ON_CONNECTION, Attempt, view
 from .call import Call
 
@@ -411,7 +412,7 @@ def base_of(connection: Any) -> str:
     # Under no public name, but there since Python 2.7.
     if getattr(connection, "_tunnel_host", None):
         host, port = connection._tunnel_host, connection._tunnel_port
-    return f"{scheme}://{bracketed(host)}:{port}"
+    return unix_sockets.url_of(connection, f"{scheme}://{bracketed(host)}:{port}")
 
 
 def bracketed(host: str) -> str:

@@ -55,9 +55,13 @@ def _split_general(url: str) -> tuple[str, bytes]:
         # No client can use it, and which says so and how is not ours to decide.
         return _split_unusable(url)
     scheme = parts.scheme.lower()
-    host = normal_host(parts.hostname or "")
-    if port is not None and port != _DEFAULT_PORTS.get(scheme):
-        host = f"{host}:{port}"
+    if scheme.endswith("+unix"):
+        # The path of a socket, in which upper and lower case are two.
+        host = normal_escapes(parts.netloc, _UNRESERVED)
+    else:
+        host = normal_host(parts.hostname or "")
+        if port is not None and port != _DEFAULT_PORTS.get(scheme):
+            host = f"{host}:{port}"
     query = utf8(parts.query)
     path = normal_escapes(parts.path, _PATH_SAFE) or "/"
     return f"{scheme}://{host}{path}", query

@@ -14,6 +14,7 @@ from ...errors import ConfigError, DataIOWarning, ReplayMissError
 from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Mode
+from .. import unix_sockets
 from ..support import require_requests, require_urllib3
 from ..taps import recorded, under_way
 from ..urllib3 import taps
@@ -205,7 +206,8 @@ def capture(
     send = send or inner.send
     if ingest.mode is Mode.OFF:
         return send(request, **kwargs)
-    plan = planned(ingest, str(request.method), str(request.url), request.headers, request.body)
+    url = unix_sockets.url_of(inner, str(request.url))
+    plan = planned(ingest, str(request.method), url, request.headers, request.body)
     if plan.passes:
         return send(request, **kwargs)
     if plan.serve is not None:

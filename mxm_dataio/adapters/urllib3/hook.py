@@ -12,6 +12,7 @@ from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Exchange, Mode
 from ...storage.payloads.spool import Spool
+from .. import unix_sockets
 from ..attempt import view
 from ..headers import header_pairs
 from ..patches import Patches
@@ -91,7 +92,7 @@ def url_of(pool: Any, url: str) -> str:
     host = bracketed(pool.host or "")
     port = f":{pool.port}" if pool.port else ""
     path = url if url.startswith("/") else f"/{url}"
-    return f"{pool.scheme}://{host}{port}{path}"
+    return unix_sockets.url_of(pool, f"{pool.scheme}://{host}{port}{path}")
 
 
 # How ``urlopen`` names its first arguments, in their order.
