@@ -338,7 +338,7 @@ class Store:
 
     def settle(self) -> None:
         """Have all that was recorded in its place, and synced, before a session ends."""
-        self._catalog.database.renew_patience()
+        self._catalog.database.patience.renew()
         self._lifecycle.settle()
 
     def end(self, session: Session, *, settled: bool = True) -> None:

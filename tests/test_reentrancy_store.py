@@ -146,7 +146,7 @@ def test_between_any_two_lines(
     monkeypatch.setattr(writer_module, "_FULL", 4)
     monkeypatch.setattr(writer_module, "_STEP", 2)
     monkeypatch.setattr(writer_module, "_STEP_EVERY", 1)
-    monkeypatch.setattr("mxm_dataio.storage.catalog.database.PATIENCE", 0.02)
+    monkeypatch.setattr("mxm_dataio.storage.catalog.patience.PATIENCE", 0.02)
     number, met = 1, True
     while met:
         trial = Trial(tmp_path / f"{number}", durability)

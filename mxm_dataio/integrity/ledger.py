@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..storage.catalog import rows
-from ..storage.catalog.database import DAMAGED
 from ..storage.catalog.migrations import SCHEMA, empty, schema
+from ..storage.catalog.refusals import DAMAGED
 from . import tombstones
 
 _CALL = (

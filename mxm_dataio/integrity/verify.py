@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import IntegrityError, StoreError
-from ..storage.catalog.database import DAMAGED
+from ..storage.catalog.refusals import DAMAGED
 from ..storage.payloads.folder import PayloadFolder
 from ..store import DATABASE, RESPONSES, Store
 from ..utils import counted

@@ -14,6 +14,7 @@ from . import rows
 from .chain import record_hash
 from .database import Database
 from .links import PUT_SESSION, Links, put_seal, put_waiting
+from .patience import Patience
 from .reading import CatalogReader
 
 _REMEMBERED_HEADS = 256
@@ -23,21 +24,26 @@ class SQLiteCatalog(CatalogReader):
     """Rows in one SQLite file.
 
     Args:
-        path, readonly, patient: as of a :class:`~mxm_dataio.storage.catalog.database.Database`,
-            which also says what is raised.
+        path, readonly, patient, patience: as of a
+            :class:`~mxm_dataio.storage.catalog.database.Database`, which says what is raised.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False, patient: bool = False) -> None:
-        super().__init__(Database(path, readonly=readonly, patient=patient))
+    def __init__(
+        self,
+        path: Path,
+        *,
+        readonly: bool = False,
+        patient: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(Database(path, readonly=readonly, patient=patient, patience=patience))
         # Heads of requests met so far, and their numbers once they were met twice; as of when.
         self._heads: dict[bytes, int] = {}
         self._heads_of: object = None
 
     def writable(self) -> SQLiteCatalog:
         """Return another of the same file, to write by, which shares this one's patience."""
-        made = SQLiteCatalog(self.database.path, patient=self.database.patient)
-        made.database.share_patience(self.database)
-        return made
+        return SQLiteCatalog(self.database.path, patience=self.database.patience)
 
     def put_session(self, session: Session, *, durable: bool = False, sealed: bool = False) -> None:
         """Write a session's row, or write it anew, unless it is sealed."""
