@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio import DataIOWarning, use_cassette
-from mxm_dataio.formats.cassette import document
+from mxm_dataio.formats.cassette import files
+from mxm_dataio.formats.importing import document_of
 from tests import programs
 from tests.foreign.record import BINARY
 from tests.importing import FOREIGN, put, read, replayed, steps
@@ -120,8 +121,8 @@ def test_what_the_installed_recorder_records_replays_from_a_cassette(
     )  # fmt: skip
     leave = LEFT_OUT.get(like, set())
     path = tmp_path / "made.json"
-    with path.open("wb") as fp:
-        document.write(fp, read(file, None).recordings, source="made")
+    made, beside = document_of(read(file, None).recordings, "made")
+    files.save(path, made, beside, b"")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataIOWarning)
         with use_cassette(path, "none", redaction=None):

@@ -21,8 +21,9 @@ from ..formats.cassette import writing
 from ..formats.cassette.derived import Deriving
 from ..formats.cassette.document import Document
 from ..formats.cassette.files import load, locked, marks, remove, save
-from ..formats.cassette.memory import LoadedCassette, MemoryStore, RecordedCall
-from ..formats.cassette.merge import New, Old, splice_shared
+from ..formats.cassette.loaded import LoadedCassette
+from ..formats.cassette.memory import MemoryStore, RecordedCall
+from ..formats.cassette.merge import New, Old, splice
 from ..formats.cassette.reading import asked_of
 from ..formats.cassette.runs import Call, Run, State, Used
 from ..formats.recordings import Recording, exchange_of
@@ -264,7 +265,7 @@ class CassettePlace:
                 Old(held.params_hash, held.node, state.made.get(mark) if state else None)
                 for held, mark in zip(now.held, told, strict=True)
             ]
-            made, tests = splice_shared(
+            made, tests = splice(
                 document, old, new, utc_now()[:10], anew=self._anew(capture.mode), drop=rewrite,
                 redate=self._redate, test=self.run.test if self.run else None,
             )  # fmt: skip

@@ -1,8 +1,7 @@
-"""Formats of recordings as files: each module reads and writes one.
+"""Formats of recordings as files: each module reads one.
 
-A module has ``read(fp) -> Iterable[Recording]``, ``knows(content: bytes) -> bool``, which says by
-how a file begins whether it is of the format, and ``write(fp, recordings, …)`` if it writes.
-``fp`` is binary.
+A module has ``read(fp) -> Iterable[Recording]``, of a binary file, and ``knows(content: bytes) ->
+bool``, which says by how a file begins whether it is of the format.
 """
 
 from __future__ import annotations

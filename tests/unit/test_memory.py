@@ -11,7 +11,8 @@ import pytest
 from mxm_dataio import IntegrityError
 from mxm_dataio.formats.cassette.derived import DERIVING
 from mxm_dataio.formats.cassette.document import Document
-from mxm_dataio.formats.cassette.memory import LoadedCassette, MemoryStore
+from mxm_dataio.formats.cassette.loaded import LoadedCassette
+from mxm_dataio.formats.cassette.memory import MemoryStore
 from mxm_dataio.formats.recordings import checksum_of
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession

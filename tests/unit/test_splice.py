@@ -34,7 +34,7 @@ def new(*names: str) -> list[New]:
 def spliced(before: list[Old], now: list[New], **options: Any) -> list[str]:
     """Return the calls, by name and answer, with ``!`` where they are of another day."""
     document = Document("s", BEFORE, calls=[one.node for one in before])
-    made = splice(document, before, now, TODAY, **options)
+    made, _ = splice(document, before, now, TODAY, **options)
     assert made.recorded in (BEFORE, TODAY)
     return [
         node["request"]["url"][-1]
@@ -87,10 +87,10 @@ def test_other_threads_calls_stand_behind_by_what_they_ask() -> None:
 def test_the_documents_day_stays_as_long_as_one_call_does() -> None:
     document = Document("s", BEFORE, calls=[node("a"), node("b")])
     before = [Old(one["request"]["url"][-1], one) for one in document.calls]
-    made = splice(document, before, new("a2", "b1"), TODAY, anew=True)
+    made, _ = splice(document, before, new("a2", "b1"), TODAY, anew=True)
     assert made.recorded == BEFORE
     assert [one.get("recorded") for one in made.calls] == [TODAY, None]
-    made = splice(document, before, new("a2", "b2"), TODAY, anew=True)
+    made, _ = splice(document, before, new("a2", "b2"), TODAY, anew=True)
     assert made.recorded == TODAY
     assert [one.get("recorded") for one in made.calls] == [None, None]
 
@@ -151,7 +151,7 @@ GZIP = {"sha256": "a" * 64, "content": "c" * 64, "compressed": ["gzip", 6, 8, 15
 )
 def test_what_says_the_same_is_left_as_it_was(before: Any, now: Any, same: bool) -> None:
     document = Document("s", BEFORE, calls=[before])
-    made = splice(document, [Old("a", before)], [New("a", now)], TODAY, anew=True)
+    made, _ = splice(document, [Old("a", before)], [New("a", now)], TODAY, anew=True)
     assert (printed(made.calls[0]) == printed(before)) is same
     assert made.recorded == (BEFORE if same else TODAY)
 
@@ -164,9 +164,9 @@ def test_recording_the_same_again_changes_nothing(
     before: list[str], now: list[str], anew: bool, drop: bool
 ) -> None:
     document = Document("s", BEFORE, calls=[one.node for one in old(*before)])
-    made = splice(document, old(*before), new(*now), TODAY, anew=anew, drop=drop)
+    made, _ = splice(document, old(*before), new(*now), TODAY, anew=anew, drop=drop)
     held = [Old(one["request"]["url"][-1], one) for one in made.calls]
-    again = splice(made, held, new(*now), "2031-01-01", anew=anew, drop=drop)
+    again, _ = splice(made, held, new(*now), "2031-01-01", anew=anew, drop=drop)
     assert again.text() == made.text()
     # No answer of now is lost, and each call has its answers in their order.
     for name in "abc":

@@ -30,9 +30,8 @@ from typing import Any, NamedTuple
 from ...http.codings import content_of
 from . import json_text, recompression
 from .json_text import Style
+from .nodes import Node, Refusal
 from .recompression import Deflation
-
-Node = dict[str, Any]
 
 # Binary payloads above this are kept beside; readable ones above the other.
 _LARGE, _LARGE_TEXT = 16 << 10, 1 << 20
@@ -44,18 +43,6 @@ _LATIN_CONTROLS = frozenset(map(chr, range(0x7F, 0xA0)))
 _STYLE = Style()._asdict()
 _AS_IS = Style(numbers=True)
 _PYTHON = Style(", ", ": ", ascii=True)
-
-
-class Refused(ValueError):  # noqa: N818 - never leaves the package
-    """A node is not what it should be.
-
-    Attributes:
-        member: of the node, which one.
-    """
-
-    def __init__(self, message: str, member: str = "") -> None:
-        super().__init__(message)
-        self.member = member
 
 
 class Shown(NamedTuple):
@@ -70,22 +57,21 @@ class Shown(NamedTuple):
     beside: bool = False
 
 
-def show(content: bytes, content_type: str, coding: str, *, beside: bool = True) -> Shown:
+def show(content: bytes, content_type: str, coding: str) -> Shown:
     """Return a payload in the most readable form that gives its bytes again.
 
     Args:
         content: as it came off the wire.
         content_type, coding: its headers.
-        beside: large ones may go into a file of their own.
     """
     checksum = hashlib.sha256(content).hexdigest()
     coding = coding.strip().lower()
     plain = content_of(coding, content) if coding else content
-    if plain is None or (beside and len(plain) > _LARGE_TEXT):
-        return _bytes(checksum, content, beside)
+    if plain is None or len(plain) > _LARGE_TEXT:
+        return _bytes(checksum, content)
     readable = _readable(plain, content_type)
     if readable is None:
-        return _bytes(checksum, content, beside)
+        return _bytes(checksum, content)
     made, node = readable
     exact = restored(made, node) == plain
     if coding:
@@ -97,13 +83,13 @@ def show(content: bytes, content_type: str, coding: str, *, beside: bool = True)
     made = {"sha256": checksum, **made}
     if exact:
         return Shown({"bytes": made, **node})
-    if beside and len(content) > _LARGE:
+    if len(content) > _LARGE:
         return Shown({"bytes": {**made, "beside": len(content)}, **node}, beside=True)
     return Shown({"bytes": made, **node, "exact": _base64(content)})
 
 
-def _bytes(checksum: str, content: bytes, beside: bool) -> Shown:
-    if beside and len(content) > _LARGE:
+def _bytes(checksum: str, content: bytes) -> Shown:
+    if len(content) > _LARGE:
         return Shown({"bytes": {"sha256": checksum, "beside": len(content)}}, beside=True)
     return Shown({"bytes": {"sha256": checksum}, "base64": _base64(content)})
 
@@ -175,7 +161,7 @@ def restored(made: Node, node: Node) -> bytes:
         node: the body.
 
     Raises:
-        Refused: one of them is malformed.
+        Refusal: one of them is malformed.
     """
     member = "json" if "json" in node else "text"
     if member == "json":
@@ -183,31 +169,31 @@ def restored(made: Node, node: Node) -> bytes:
         try:
             text = json_text.dumps(node["json"], style)
         except (ValueError, RecursionError) as exc:
-            raise Refused(str(exc), "json") from None
+            raise Refusal(str(exc), "json") from None
     else:
         text = made.get("line_end", "\n").join(_lines(node, "text"))
     try:
         return text.encode(made.get("charset", "utf-8"))
     except (ValueError, LookupError, TypeError) as exc:
-        raise Refused(f"can't be encoded: {exc}", member) from None
+        raise Refusal(f"can't be encoded: {exc}", member) from None
 
 
 def _known_style(node: Any) -> Style:
     if node == "python":
         return _PYTHON
     if not isinstance(node, Mapping):
-        raise Refused("is neither 'python' nor an object", "bytes.style")
+        raise Refusal("is neither 'python' nor an object", "bytes.style")
     for name, item in node.items():
         fits = isinstance(item, bool if isinstance(_STYLE.get(name), bool) else str)
         if name not in _STYLE or not fits:
-            raise Refused(f"has no {name}={item!r}", "bytes.style")
+            raise Refusal(f"has no {name}={item!r}", "bytes.style")
     return Style(**node)
 
 
 def _lines(node: Node, member: str) -> list[str]:
     lines = node[member]
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise Refused("is not a list of lines", member)
+        raise Refusal("is not a list of lines", member)
     return lines
 
 
@@ -233,7 +219,7 @@ def restore(
         beside: returns what a file beside holds, by its checksum and size.
 
     Raises:
-        Refused: the node is malformed, or its bytes are not those of its checksum.
+        Refusal: the node is malformed, or its bytes are not those of its checksum.
     """
     made: Node = node.get("bytes", {})
     checksum = _checksum(made, "sha256")
@@ -250,7 +236,7 @@ def restore(
             return _compressed(made, content, checksum)
         return _checked(content, checksum)
     else:
-        raise Refused("has none of json, text and base64, and nothing beside")
+        raise Refusal("has none of json, text and base64, and nothing beside")
     found = _checked(content, checksum)
     if readable:
         _compare(made, node, content, coding)
@@ -268,7 +254,7 @@ def _compare(made: Node, node: Node, content: bytes, coding: str) -> None:
     """Check that what is readable beside the bytes is what they say: who edits it shall know.
 
     Raises:
-        Refused: it is not.
+        Refusal: it is not.
     """
     plain = content_of(coding, content) if "content" in made else content
     if plain is None:
@@ -285,7 +271,7 @@ def _compare(made: Node, node: Node, content: bytes, coding: str) -> None:
     except (ValueError, LookupError, TypeError, RecursionError):
         same = False
     if not same:
-        raise Refused(
+        raise Refusal(
             "was edited, and the bytes beside it were not: delete those, and their sha256 too",
             "json" if "json" in node else "text",
         )
@@ -295,11 +281,11 @@ def _from_beside(
     size: Any, checksum: str | None, beside: Callable[[str, int], bytes] | None
 ) -> bytes:
     if type(size) is not int or size < 0:
-        raise Refused("is no size", "bytes.beside")
+        raise Refusal("is no size", "bytes.beside")
     if checksum is None:
-        raise Refused("is not there, and names the file beside", "bytes.sha256")
+        raise Refusal("is not there, and names the file beside", "bytes.sha256")
     if beside is None:
-        raise Refused("names a file, and there is none to look in", "bytes.beside")
+        raise Refusal("names a file, and there is none to look in", "bytes.beside")
     return beside(checksum, size)
 
 
@@ -311,7 +297,7 @@ def _compressed(made: Node, content: bytes, checksum: str | None) -> Restored:
             raise ValueError(f"with {coding!r}")
         compressed = Deflation(coding, level, memory, window, *header).compress(content)
     except (TypeError, ValueError, OverflowError) as exc:
-        raise Refused(f"says nothing that compresses: {exc}", "bytes.compressed") from None
+        raise Refusal(f"says nothing that compresses: {exc}", "bytes.compressed") from None
     found = hashlib.sha256(compressed).hexdigest()
     if checksum not in (None, found) and of_content != hashlib.sha256(content).hexdigest():
         raise _edited()
@@ -321,7 +307,7 @@ def _compressed(made: Node, content: bytes, checksum: str | None) -> Restored:
 def _checksum(made: Node, member: str) -> str | None:
     found = made.get(member)
     if found is not None and not _is_checksum(found):
-        raise Refused("is no SHA-256 in lowercase hex", f"bytes.{member}")
+        raise Refusal("is no SHA-256 in lowercase hex", f"bytes.{member}")
     return found
 
 
@@ -329,8 +315,8 @@ def _is_checksum(text: Any) -> bool:
     return isinstance(text, str) and len(text) == 64 and not set(text) - set("0123456789abcdef")
 
 
-def _edited() -> Refused:
-    return Refused(
+def _edited() -> Refusal:
+    return Refusal(
         "the body does not have the recorded checksum: it was damaged or edited. Record the call "
         "again or, if the change is meant, delete its sha256",
         "bytes.sha256",
@@ -341,4 +327,4 @@ def _decoded(node: Node, member: str) -> bytes:
     try:
         return base64.b64decode("".join(_lines(node, member)), validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise Refused(f"is no Base64: {exc}", member) from None
+        raise Refusal(f"is no Base64: {exc}", member) from None

@@ -10,7 +10,7 @@ from ...models import Headers
 from ...redaction.rules import DEFAULT
 from ...utils import canonical_json
 from ..recordings import checksum_of, params_of
-from .headers import Refusal
+from .nodes import Refusal
 
 
 class Identified(NamedTuple):
@@ -67,9 +67,6 @@ def _identify(method: str, url: str, headers: Headers, body: bytes | None) -> Id
         ignore=DEFAULT.uncounted(),
         ignore_headers=DEFAULT.uncounted_headers,
     )
-
-
-# By the default rules of redaction.
 
 
 # By the default rules of redaction.

@@ -18,22 +18,20 @@ checksum are refused, and what is found by a hash is hashed anew.
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any
 
 from ...errors import IntegrityError
-from ...utils import utc_now
 from ..recordings import Recording
 from ..volatile import Volatile
 from . import json_text
-from .bodies import Node, Refused
-from .headers import Refusal
+from .beside import Folder
 from .json_text import Number
+from .nodes import Node, Refusal
 from .reading import Beside, Setting, asked_of, to_recording
 from .schema import check
 from .writing import to_node
@@ -76,21 +74,15 @@ class Document:
         return found
 
     def add(
-        self,
-        recording: Recording,
-        volatile: Volatile,
-        *,
-        chunks: bool = False,
-        beside: bool = True,
+        self, recording: Recording, volatile: Volatile, *, chunks: bool = False
     ) -> dict[str, bytes]:
         """Add a call; return checksum → payload of what goes beside.
 
         Args:
             volatile: the headers left out.
             chunks: keep how chunked bodies were cut.
-            beside: large payloads may go beside.
         """
-        written = to_node(recording, volatile=volatile, chunks=chunks, beside=beside)
+        written = to_node(recording, volatile=volatile, chunks=chunks)
         request = recording.exchange.request
         node = written.node
         if request.source not in ("", self.source):
@@ -264,56 +256,6 @@ def _refused(name: str, why: str) -> IntegrityError:
     return IntegrityError(f"the cassette {name}: {why}", path=Path(name))
 
 
-# -- files beside ------------------------------------------------------------------------------
-
-
-def folder_of(path: Path) -> Path:
-    """Return the folder of the payloads that are kept beside a cassette."""
-    return path.with_name(f"{path.name}.d")
-
-
-class Folder:
-    """The payloads beside a cassette.
-
-    Args:
-        path: of the cassette.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = folder_of(path)
-
-    def __call__(self, checksum: str, size: int) -> bytes:
-        """Return the payload of a checksum, which the caller checks.
-
-        Raises:
-            Refused: it is not there or of another size; a link is never followed.
-        """
-        path = self.file(checksum)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(descriptor, "rb") as file:
-                if os.fstat(file.fileno()).st_size != size:
-                    raise Refused(f"{path} does not have {size} bytes", "beside")
-                return file.read(size + 1)
-        except OSError as exc:
-            raise Refused(f"{path} can't be read: {exc.strerror}", "beside") from None
-
-    def file(self, checksum: str) -> Path:
-        """Return the path of a payload: the name is a checksum, never a text of the cassette."""
-        return self.path / f"{checksum}.bin"
-
-
-def named_beside(document: Document) -> dict[str, int]:
-    """Return checksum → size of the payloads that a document has beside it."""
-    found: dict[str, int] = {}
-    for node in document.calls:
-        for part in (node["request"], *node.get("responses", ())):
-            made = (part.get("body") or {}).get("bytes", {})
-            if "beside" in made:
-                found[made["sha256"]] = made["beside"]
-    return found
-
-
 # -- as every format -----------------------------------------------------------------------------
 
 
@@ -352,30 +294,6 @@ def recordings(document: Document, name: str) -> Iterator[Recording]:
             yield to_recording(node, asked, f"{name}#{index + 1}", document.setting(node, beside))
         except Refusal as exc:
             raise refusal(name, index, exc) from None
-
-
-def write(
-    fp: IO[bytes],
-    recordings: Iterable[Recording],
-    *,
-    source: str = "",
-    recorded: str | None = None,
-    as_of: str = "",
-    volatile: Volatile | None = None,
-) -> None:
-    """Write calls as a cassette, all in one file.
-
-    Args:
-        source: of the calls; the first call's, if not given.
-        recorded: the day, today (UTC) if not given.
-        as_of: what the data stand for, where it is not that day.
-        volatile: the headers left out, the documented ones if not given.
-    """
-    document = Document(source, recorded or utc_now()[:10], as_of)
-    for recording in recordings:
-        document.source = document.source or recording.exchange.request.source
-        document.add(recording, volatile or Volatile(), beside=False)
-    fp.write(document.text().encode("utf-8"))
 
 
 def _name_of(fp: IO[bytes]) -> str:

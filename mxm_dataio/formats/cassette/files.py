@@ -16,8 +16,9 @@ from pathlib import Path
 from ...errors import StoreError
 from ...utils import new_id, utf8
 from . import document as cassette
-from .bodies import Node
+from .beside import Folder, named_beside
 from .document import Document
+from .nodes import Node
 
 # Of a call's mark.
 _DIGITS = 20
@@ -84,9 +85,9 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
         StoreError: it can't be written; what was there is left.
     """
     content = document.text().encode("utf-8")
-    folder = cassette.Folder(path)
+    folder = Folder(path)
     try:
-        named = set(cassette.named_beside(document))
+        named = set(named_beside(document.calls))
         for checksum in sorted(named & beside.keys()):
             folder.path.mkdir(parents=True, exist_ok=True)
             if not _holds(folder.file(checksum), beside[checksum]):
@@ -111,7 +112,7 @@ def remove(path: Path) -> bool:
     """
     try:
         path.unlink()
-        _sweep(cassette.Folder(path), set())
+        _sweep(Folder(path), set())
     except FileNotFoundError:
         return False
     except OSError as exc:
@@ -181,7 +182,7 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _sweep(folder: cassette.Folder, named: set[str]) -> None:
+def _sweep(folder: Folder, named: set[str]) -> None:
     """Remove the payloads that no call names, and the folder when it has no more."""
     if folder.path.is_symlink():
         return

@@ -6,23 +6,11 @@ import re
 from typing import Any
 
 from ...models import Headers
-from .bodies import Node
+from .nodes import Node, Refusal
 
 # Stands for the body's size where a header has just that.
 SIZE = "{size}"
 _LENGTH = re.compile(r"(content-length[ \t]*:[ \t]*)(.*)", re.IGNORECASE | re.DOTALL)
-
-
-class Refusal(ValueError):  # noqa: N818 - never leaves the package
-    """A call's node is not what it should be.
-
-    Attributes:
-        place: within it, as a path of JSON.
-    """
-
-    def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(message)
-        self.place = place
 
 
 def header(name: str, value: str, size: int) -> Any:

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ...redaction.rules import PLACEHOLDER
-from .bodies import Node
 from .document import Document, printed
+from .nodes import Node
 
 # What the program's libraries made, not the program.
 _MADE = re.compile(r"(?<=boundary=)[^;,\s\"]+|python-(?:requests|urllib3)/[\w.+-]+")
@@ -69,8 +69,11 @@ def splice(
     anew: bool = False,
     drop: bool = False,
     redate: bool = False,
-) -> Document:
-    """Return the document after a recording.
+    test: str | None = None,
+) -> tuple[Document, list[str | None]]:
+    """Return the document after a recording, and of each call the test that made it in this run.
+
+    What a test has made in the run takes the place of what it made itself, and no other's.
 
     Args:
         document: as it was; one without calls where there was none.
@@ -81,26 +84,6 @@ def splice(
             takes the place of the k-th, and further ones stay.
         drop: calls that were not made are dropped.
         redate: all that was recorded is of today, whether it has changed or not.
-    """
-    return splice_shared(document, old, new, today, anew=anew, drop=drop, redate=redate)[0]
-
-
-def splice_shared(
-    document: Document,
-    old: Sequence[Old],
-    new: Sequence[New],
-    today: str,
-    *,
-    anew: bool = False,
-    drop: bool = False,
-    redate: bool = False,
-    test: str | None = None,
-) -> tuple[Document, list[str | None]]:
-    """Do the same, and return of each call the test that made it in this run, too.
-
-    What a test has made in the run takes the place of what it made itself, and no other's.
-
-    Args:
         test: other tests may have the cassette, too: of those dropped, only what this one has
             made in the run is.
     """

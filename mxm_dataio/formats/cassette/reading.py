@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from ...http.heads import FETCHED, parse_head, status_line
 from ...models import Exchange, Failure, Framing, Headers, Request, Response, Status
 from ..recordings import Recording, params_of
-from .bodies import Node, Refused, Restored, restore
+from .bodies import Restored, restore
 from .derived import DERIVING, Deriving, Identified, explicit
-from .headers import Refusal, filled, latin, lines_of, request_headers, values
+from .headers import filled, latin, lines_of, request_headers, values
+from .nodes import Node, Refusal
 from .writing import EMPTY, length_of
 
 Beside = Callable[[str, int], bytes]
@@ -57,8 +58,8 @@ def _restored(node: Node, place: str, beside: Beside | None) -> Restored:
     """Return the payload of a request's or an answer's node."""
     try:
         return restore(node["body"], values(node, "content-encoding", place) or "", beside)
-    except Refused as exc:
-        member = f".{exc.member}" if exc.member else ""
+    except Refusal as exc:
+        member = f".{exc.place}" if exc.place else ""
         raise Refusal(str(exc), f"{place}.body{member}") from None
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...models import Status
-from .bodies import Node
-from .headers import Refusal
+from .nodes import Node, Refusal
 
 _CALL: dict[str, Any] = {
     "recorded": str, "source": str, "kind": str, "request": dict, "vary": bool,

@@ -17,9 +17,10 @@ from ...models import Failure, Framing, Headers, Request, Response, Status
 from ...utils import canonical_json, parse_instant
 from ..recordings import Recording, checksum_of
 from ..volatile import Volatile
-from .bodies import Node, show
+from .bodies import show
 from .derived import DERIVING
 from .headers import filled, header, request_headers, sized
+from .nodes import Node
 
 EMPTY = checksum_of(b"")
 # Where an object of Python's lies in memory is another place in each run.
@@ -44,27 +45,21 @@ class Written(NamedTuple):
     params_hash: str
 
 
-def to_node(
-    recording: Recording, *, volatile: Volatile, chunks: bool = False, beside: bool = True
-) -> Written:
+def to_node(recording: Recording, *, volatile: Volatile, chunks: bool = False) -> Written:
     """Return a call as JSON.
 
     Args:
         volatile: the headers left out.
         chunks: keep how a chunked body was cut, however many pieces that is.
-        beside: large payloads may go into files of their own.
     """
-    return _Writer(recording, volatile, chunks, beside).written()
+    return _Writer(recording, volatile, chunks).written()
 
 
 class _Writer:
-    def __init__(
-        self, recording: Recording, volatile: Volatile, chunks: bool, beside: bool
-    ) -> None:
+    def __init__(self, recording: Recording, volatile: Volatile, chunks: bool) -> None:
         self._exchange, self._payloads = recording
         self._volatile = volatile
         self._chunks = chunks
-        self._may_beside = beside
         self._beside: dict[str, bytes] = {}
 
     def written(self) -> Written:
@@ -117,7 +112,6 @@ class _Writer:
             content,
             named.get("content-type", ""),
             named.get("content-encoding", ""),
-            beside=self._may_beside,
         )
         if shown.beside:
             self._beside[checksum] = content
