@@ -2,47 +2,26 @@
 
 A session goes with those of its child processes, all calls at once. What stays of it is told in
 :mod:`.tombstones`. Left alone are sessions that are under way, those of which calls wait in a
-journal, and those whose calls answered calls of a session that stays (``served_from``).
-
-Payload files are collected while other processes write. One is removed if it was neither written
-nor met again within the last hour (:mod:`mxm_dataio.storage.payloads.expiry`) and no record names
-it, in the journals or in the catalog, which are read in this order. A call is in its journal from
-the moment on which it is recorded, and leaves it only once it is in the catalog. So whichever call
-names a file is
-
-- in a journal as the journals are read: its file is kept; or
-- in the catalog already, since it left its journal before: its file is kept; or
-- recorded later: then its payload was put, or met, a moment before that, and the file is young.
+journal, and those whose calls answered calls of a session that stays (``served_from``). Payload
+files are removed by :mod:`.collecting`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..errors import IntegrityError, StoreError
 from ..models import Session, Status
-from ..storage import locks
 from ..storage.catalog.chain import START
 from ..storage.catalog.links import put_sealed
-from ..storage.entries import Entry
-from ..storage.journal import Left, left
-from ..storage.payloads import expiry
-from ..store import JOURNAL, RESPONSES, RUNNING, Store
+from ..store import Store
 from ..utils import parse_instant
+from .collecting import Collected, collect
+from .findings import Progress
 from .tombstones import Gone, is_prune, raised
+from .waiting import Waiting
 
-Progress = Callable[[str, int, int], None]
-_PAYLOAD = re.compile(r"([0-9a-f]{64})\.(?:bin|bin\.zst|prefixes)")
-_TEMPORARY_SECONDS = 86_400.0
-# Of a journal that its owner empties meanwhile.
-_READINGS = 5
 _CALLS = "FROM requests WHERE session IN (SELECT number FROM temp.doomed)"
 
 
@@ -89,22 +68,6 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """What became, or would become, of the files that no record names.
-
-    Attributes:
-        files, size: removed, with their bytes.
-        young: kept, since they were written or met within the last hour.
-        temporary: what processes that are gone left of unfinished files, removed.
-    """
-
-    files: int = 0
-    size: int = 0
-    young: int = 0
-    temporary: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Pruned:
     """What was pruned, or would be.
 
@@ -125,10 +88,11 @@ def plan(store: Store, choice: Choice, *, progress: Progress | None = None) -> P
     Raises:
         StoreError: a journal can't be read.
     """
-    waiting = _Waiting.of(store)
+    waiting = Waiting.of(store)
     with store.catalog.snapshot() as db:
         trees, kept = _chosen(store, db, choice, waiting)
-    collected = _collect(store, trees, remove=False, progress=progress)
+    doomed = [session.id for tree in trees for session in tree.members]
+    collected = collect(store, doomed, remove=False, progress=progress)
     return Pruned(trees, kept, collected)
 
 
@@ -146,65 +110,17 @@ def prune(store: Store, choice: Choice, *, progress: Progress | None = None) -> 
     if choice.any:
         with store.catalog.pruning() as db:
             # Once nobody else writes to the database: what holds now holds until it is done.
-            trees, kept = _chosen(store, db, choice, _Waiting.of(store))
+            trees, kept = _chosen(store, db, choice, Waiting.of(store))
             if trees:
                 _delete(db, trees)
-    return Pruned(trees, kept, _collect(store, (), remove=True, progress=progress))
+    return Pruned(trees, kept, collect(store, (), remove=True, progress=progress))
 
 
 # -- which sessions ----------------------------------------------------------------------------
 
 
-@dataclass
-class _Waiting:
-    """What calls in journals name: their sessions, payloads, and the calls that answered them."""
-
-    sessions: set[str] = field(default_factory=set)
-    checksums: set[str] = field(default_factory=set)
-    served_from: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, store: Store) -> _Waiting:
-        """Read the journals of a store.
-
-        Raises:
-            StoreError: one can't be read.
-        """
-        found = cls()
-        try:
-            with left(store.root / JOURNAL) as journals:
-                for entry in (entry for journal in journals for entry in _entries(journal)):
-                    found.sessions |= {entry.session.id, entry.session.root_id}
-                    found.checksums.update(entry.payloads)
-                    found.checksums |= {one.checksum for one in entry.attempts if one.checksum}
-                    if entry.body_checksum:
-                        found.checksums.add(entry.body_checksum)
-                    if entry.served_from:
-                        found.served_from.add(entry.served_from)
-        except OSError as exc:
-            raise StoreError(
-                f"the journals in {store.root / JOURNAL} can't be read ({exc.strerror}): what "
-                "waits there may name what would be deleted",
-                path=store.root / JOURNAL,
-            ) from exc
-        return found
-
-
-def _entries(journal: Left) -> list[Entry]:
-    """Return what is written in a journal so far.
-
-    Its owner may empty it and write anew while it is read: then it is read once more.
-    """
-    for _ in range(_READINGS):
-        with contextlib.suppress(IntegrityError):
-            return list(journal.calls())
-        if journal.gone:
-            break
-    return list(journal.calls())
-
-
 def _chosen(
-    store: Store, db: sqlite3.Connection, choice: Choice, waiting: _Waiting
+    store: Store, db: sqlite3.Connection, choice: Choice, waiting: Waiting
 ) -> tuple[tuple[Tree, ...], tuple[tuple[Session, str], ...]]:
     """Return what may be pruned of what was chosen, and what may not, and why."""
     if not choice.any:
@@ -256,7 +172,7 @@ def _started(session: Session) -> float:
     return parse_instant(session.started_at) if session.started_at else 0.0
 
 
-def _busy(tree: Sequence[Session], waiting: _Waiting) -> str | None:
+def _busy(tree: Sequence[Session], waiting: Waiting) -> str | None:
     for session in tree:
         name = "it" if session is tree[0] else f"its child {session.id}"
         if session.status is Status.RUNNING:
@@ -266,7 +182,7 @@ def _busy(tree: Sequence[Session], waiting: _Waiting) -> str | None:
     return None
 
 
-def _served(db: sqlite3.Connection, waiting: _Waiting) -> list[tuple[str, str]]:
+def _served(db: sqlite3.Connection, waiting: Waiting) -> list[tuple[str, str]]:
     """Return pairs of a root session, and another one whose calls were answered from it."""
     found: list[tuple[str, str]] = db.execute(
         "SELECT DISTINCT f.id, b.id FROM requests q JOIN requests p ON p.id = q.served_from "
@@ -333,90 +249,3 @@ def _delete(db: sqlite3.Connection, trees: Iterable[Tree]) -> None:
 
 
 # -- which files -------------------------------------------------------------------------------
-
-
-class _File(NamedTuple):
-    path: Path
-    checksum: str
-    modified: float
-    size: int
-
-
-def _collect(
-    store: Store, doomed: Iterable[Tree], *, remove: bool, progress: Progress | None
-) -> Collected:
-    """Remove, or count, the files that no record names but those of sessions to be deleted."""
-    folder = store.root / RESPONSES
-    if not folder.is_dir():
-        return Collected()
-    try:
-        now = expiry.now(folder) if remove else time.time()
-        before = now - expiry.GRACE
-        temporary = _temporary(store, now - _TEMPORARY_SECONDS, remove=remove)
-        # Before the catalog: a call leaves its journal for there.
-        waiting = _Waiting.of(store)
-        with store.catalog.snapshot() as db:
-            _gather(db, doomed, waiting.checksums)
-            files = size = young = 0
-            for file in _unnamed(store, db, progress):
-                if file.modified > before:
-                    young += 1
-                    continue
-                had = store.payloads.remove(file.path, before) if remove else file.size
-                if had is None:
-                    young += 1
-                else:
-                    files, size = files + 1, size + had
-    except OSError as exc:
-        raise StoreError(f"{folder} can't be written: {exc.strerror}", path=folder) from exc
-    return Collected(files, size, young, temporary)
-
-
-def _gather(db: sqlite3.Connection, doomed: Iterable[Tree], waiting: Iterable[str]) -> None:
-    """Gather the checksums that are named."""
-    db.execute("CREATE TEMP TABLE doomed (number INTEGER PRIMARY KEY)")
-    db.executemany(
-        "INSERT INTO doomed SELECT number FROM main.sessions WHERE id = ?",
-        [(session.id,) for tree in doomed for session in tree.members],
-    )
-    db.execute("CREATE TEMP TABLE named (checksum TEXT PRIMARY KEY) WITHOUT ROWID")
-    stays = "session NOT IN (SELECT number FROM temp.doomed)"
-    db.execute(
-        "INSERT OR IGNORE INTO named SELECT p.checksum FROM responses p "
-        f"JOIN requests q ON q.number = p.request WHERE p.checksum NOT NULL AND q.{stays}"
-    )
-    db.execute(
-        "INSERT OR IGNORE INTO named SELECT body_checksum FROM requests "
-        f"WHERE body_checksum NOT NULL AND {stays}"
-    )
-    db.executemany("INSERT OR IGNORE INTO named VALUES (?)", [(one,) for one in waiting])
-
-
-def _unnamed(store: Store, db: sqlite3.Connection, progress: Progress | None) -> Iterator[_File]:
-    total = sum(1 for _ in store.payloads.files()) if progress else 0
-    for done, (checksum, path) in enumerate(store.payloads.files()):
-        if progress and not done % 1024:
-            progress("files", done, total)
-        if not _PAYLOAD.fullmatch(path.name):
-            continue
-        if db.execute("SELECT 1 FROM temp.named WHERE checksum = ?", (checksum,)).fetchone():
-            continue
-        if path.suffix == ".prefixes" and store.payloads.path(checksum).exists():
-            # It goes with its payload.
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            kept = path.lstat()
-            yield _File(path, checksum, kept.st_mtime, kept.st_size)
-
-
-def _temporary(store: Store, before: float, *, remove: bool) -> int:
-    """Remove, or count, unfinished files whose process is gone."""
-    count = 0
-    for name in (RESPONSES, JOURNAL, RUNNING):
-        for path in (store.root / name).glob("*.tmp"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.lstat().st_mtime > before or locks.is_held(path):
-                    continue
-                if not remove or expiry.removed(path, before) is not None:
-                    count += 1
-    return count

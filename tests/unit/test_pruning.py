@@ -19,10 +19,11 @@ import requests
 
 from mxm_dataio import IngestSession, mount
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.integrity import pruning
+from mxm_dataio.integrity import pruning, waiting
+from mxm_dataio.integrity.collecting import Collected
 from mxm_dataio.integrity.findings import Verified
 from mxm_dataio.integrity.proofs import include
-from mxm_dataio.integrity.pruning import Choice, Collected, Pruned, plan, prune
+from mxm_dataio.integrity.pruning import Choice, Pruned, plan, prune
 from mxm_dataio.integrity.tombstones import is_prune
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Compression, Mode, Session, Status
@@ -262,7 +263,7 @@ def test_a_prune_that_is_broken_off_is_whole_or_none(
     def broken_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for name, calls in (("put_sealed", 1), ("_collect", 0)):
+    for name, calls in (("put_sealed", 1), ("collect", 0)):
         with monkeypatch.context() as patched:
             patched.setattr(pruning, name, broken_off)
             with pytest.raises(KeyboardInterrupt):
@@ -571,13 +572,13 @@ def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
         writer.begin(held)
         record(writer, held, "a", b"L" * LARGE)
         age(root)
-        of = pruning._Waiting.of
+        of = waiting.Waiting.of
 
-        def moved_first(read: Store) -> pruning._Waiting:
+        def moved_first(read: Store) -> waiting.Waiting:
             writer.move()
             return of(read)
 
-        monkeypatch.setattr(pruning._Waiting, "of", moved_first)
+        monkeypatch.setattr(waiting.Waiting, "of", moved_first)
         assert prune(store, Choice()).collected == Collected()
         end(writer, held)
     sound(root)

@@ -102,10 +102,13 @@ class PayloadFolder:
 
         That of the compressed file, if there is no other.
         """
-        name = f"{self._names}{checksum}.bin"
+        name = self._name(checksum)
         if not os.path.lexists(name) and os.path.lexists(f"{name}.zst"):
-            return self.folder / f"{checksum}.bin.zst"
-        return self.folder / f"{checksum}.bin"
+            return Path(f"{name}.zst")
+        return Path(name)
+
+    def _name(self, checksum: str) -> str:
+        return f"{self._names}{checksum}.bin"
 
     def prefixes_path(self, checksum: str) -> Path:
         """Return the path of what a large payload is checked by."""
@@ -130,7 +133,7 @@ class PayloadFolder:
         elif self._compressing and spool.file and self._keep_compressed(checksum, spool.file):
             spool.discard()
         else:
-            target = self._plain(checksum)
+            target = Path(self._name(checksum))
             # Its last bytes may have come long ago.
             os.utime(spool.temporary)
             spool.temporary.replace(target)
@@ -150,13 +153,13 @@ class PayloadFolder:
     def _keep(self, checksum: str, content: bytes) -> None:
         if self._compressing and self._keep_compressed(checksum, content):
             return
-        target = self._plain(checksum)
+        target = Path(self._name(checksum))
         self._write(target, content)
         self._put(target)
 
     def _keep_compressed(self, checksum: str, content: bytes | BinaryIO) -> bool:
         """Say whether a payload was kept compressed; if not, it is to be kept as it is."""
-        plain = self._plain(checksum)
+        plain = Path(self._name(checksum))
         if os.path.lexists(plain):
             # A damaged one, which would be read before the other: it has to be replaced.
             return False
@@ -173,9 +176,6 @@ class PayloadFolder:
             self._put(target)
             return True
         return False
-
-    def _plain(self, checksum: str) -> Path:
-        return self.folder / f"{checksum}.bin"
 
     def _keep_prefixes(self, checksum: str, prefixes: Prefixes) -> None:
         path = self.prefixes_path(checksum)
@@ -222,7 +222,7 @@ class PayloadFolder:
 
     def _holds(self, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""
-        name = f"{self._names}{checksum}.bin"
+        name = self._name(checksum)
         known = checksum
         try:
             kept = os.lstat(name)
@@ -329,7 +329,7 @@ class PayloadFolder:
 
     def _opened(self, checksum: str, size: int) -> BinaryIO:
         descriptor, compressed = self._descriptor(checksum)
-        name = f"{self._names}{checksum}.bin{'.zst' if compressed else ''}"
+        name = f"{self._name(checksum)}{'.zst' if compressed else ''}"
         try:
             held = Descriptor(descriptor, Path(name), READ)
         except OSError as exc:
@@ -363,7 +363,7 @@ class PayloadFolder:
 
     def _descriptor(self, checksum: str) -> tuple[int, bool]:
         """Return a payload's file, and whether it is compressed."""
-        name = f"{self._names}{checksum}.bin"
+        name = self._name(checksum)
         try:
             try:
                 # Of a small one that is no plain file the bytes will tell; a large one is asked.
