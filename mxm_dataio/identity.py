@@ -33,8 +33,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from mmap import mmap
 from operator import itemgetter
 from typing import Any
@@ -73,6 +74,7 @@ from .models import Headers
 from .redaction.names import goes_with
 from .utils import (
     NotCanonicalError,
+    Written,
     canonical_json,
     canonical_object,
     media_type,
@@ -304,9 +306,9 @@ def body_member(
     if len(body) <= PARSED_BODY_LIMIT:
         content = bytes(body)
         if shape is Shape.JSON and not is_lines(content_type):
-            value = _json_value(content, ignoring)
-            if value is not NotCanonicalError:
-                return {"json": value}
+            written = _json(content, ignoring)
+            if written is not None:
+                return {"json": written}
         if shape in (Shape.JSON, Shape.FORM) and is_form(content, content_type):
             return {"form": _sorted_pairs(form_pairs(content), ignoring)}
     if isinstance(body, bytes) and len(body) <= LARGEST:
@@ -406,37 +408,84 @@ class _Ignoring:
         return b"\n".join(lines)
 
 
-def _json_value(content: bytes, ignoring: _Ignoring) -> Any:
-    """Return the parsed value, or the class ``NotCanonicalError`` where there is no one reading."""
+def _json(content: bytes, ignoring: _Ignoring) -> Written | None:
+    """Return the canonical form of JSON, ``None`` where it has none."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        return NotCanonicalError
+        return None
     ignores = ignoring.may_change(content)
-    names = ignoring.names
+    small: list[float] = []
+
+    def number(text: str) -> float:
+        value = float(text)
+        if value.is_integer():
+            return _integer(value, text)
+        if -_PLAIN < value < _PLAIN:
+            small.append(value)
+        return value
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_kept_by(ignoring.names) if ignores else _object,
+            parse_float=number,
+            parse_int=_int,
+        )
+        held = ignores and ("=" in text or "@" in text)
+        if held or ((ignores or "<" in text) and may_nest(text)):
+            value = _without_nested(value, ignoring)
+        if not small and _is_plain(content):
+            return Written(_ENCODE(value))
+        return Written(canonical_json(value).decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise NotCanonicalError("a key stands twice")
+    return value
+
+
+def _kept_by(names: Container[str]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Return what makes an object of members without those whose names do not count."""
     said = names.said if isinstance(names, Uncounted) else Memo(names.__contains__)
 
-    def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        kept = [pair for pair in pairs if not said[pair[0]]] if ignores else pairs
-        value = dict(kept)
-        if ignores and ("value" in value or "Value" in value):
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = _object([pair for pair in pairs if not said[pair[0]]])
+        if "value" in value or "Value" in value:
             # ``{"name": "password", "value": …}``
             for label, of in _PAIRS:
                 if of in value and isinstance(value.get(label), str) and said[value[label]]:
                     value[of] = PLACEHOLDER
-        if len(value) != len(kept):
-            raise NotCanonicalError("a key stands twice")
         return value
 
-    try:
-        value = json.loads(text, object_pairs_hook=member, parse_float=_float)
-        held = ignores and ("=" in text or "@" in text)
-        if held or ((ignores or "<" in text) and may_nest(text)):
-            value = _without_nested(value, ignoring)
-        canonical_json(value)
-    except (ValueError, RecursionError):
-        return NotCanonicalError
-    return value
+    return kept
+
+
+# The standard encoder writes as RFC 8785 has it, but for small numbers, and the order of names
+# beyond the Basic Multilingual Plane. It would go deeper than what reads the document again.
+_ENCODE = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
+).encode
+# Numbers from here on have no exponent, or the same.
+_PLAIN = 1e-4
+_DEEPEST_PLAIN = 256
+_BRACKETS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
+_BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")
+
+
+def _is_plain(content: bytes) -> bool:
+    """Say whether JSON is not deep, and has only letters of the Basic Multilingual Plane."""
+    if any(map(content.__contains__, _BEYOND)):
+        return False
+    brackets = content.translate(_BRACKETS, _NO_BRACKETS)
+    if len(brackets) <= _DEEPEST_PLAIN:
+        return True
+    return max(accumulate(memoryview(brackets).cast("b"))) <= _DEEPEST_PLAIN
 
 
 def _without_nested(value: Any, ignoring: _Ignoring) -> Any:
@@ -450,12 +499,18 @@ def _without_nested(value: Any, ignoring: _Ignoring) -> Any:
     return value
 
 
-def _float(text: str) -> float:
-    value = float(text)
-    # From 1e21 on the canonical form keeps its exponent, and so stays a double when read again.
-    if value.is_integer() and 2**53 < abs(value) < 1e21:
+def _int(text: str) -> int:
+    return int(text) if len(text) <= 15 else _integer(int(text), text)
+
+
+def _integer(value: float, text: str) -> float:
+    """Return a whole number, as an integer where that is its canonical form."""
+    # From 1e21 on that keeps its exponent, and so stays a double when read again.
+    if isinstance(value, float) and abs(value) >= 1e21:
+        return value
+    if abs(value) > 2**53:
         raise NotCanonicalError(f"{text} is beyond the integers that a double holds exactly")
-    return value
+    return int(value)
 
 
 def _multipart(

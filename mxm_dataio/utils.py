@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from typing import Any
@@ -94,6 +95,13 @@ class NotCanonicalError(ValueError):
     """The value has no canonical JSON form (RFC 8785 builds on I-JSON, RFC 7493)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value whose canonical JSON is known, within one that is to be written."""
+
+    text: str
+
+
 def canonical_json(value: Any) -> bytes:
     """Return the RFC 8785 (JCS) form of a JSON value.
 
@@ -160,6 +168,8 @@ def _write(value: Any, out: list[str]) -> None:
         out.append(str(value))
     elif isinstance(value, float):
         out.append(_number(value))
+    elif isinstance(value, Written):
+        out.append(value.text)
     else:
         raise NotCanonicalError(f"JSON has no {type(value).__name__}")
 

@@ -19,6 +19,9 @@ _LONGEST = 128
 _MOST_TEXTS, _LONGEST_TEXT = 256, 2048
 _LETTERS = bytes(range(ord("a"), ord("z") + 1))
 _LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
+# Beyond ASCII, letters whose lower case has one of ASCII in it: K (kelvin) and dotted I.
+_LOWER_IS_ASCII = [(one.encode(), one.lower().encode()) for one in ("\u212a", "\u0130")]
+_NONE: frozenset[bytes] = frozenset()
 _NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
 
 
@@ -67,51 +70,61 @@ class Memo(dict[str, T], Generic[T]):
 class Sieve:
     """Tells fast that a text has none of some names in it, however it is written. Of any thread.
 
-    Programs send and get the same names again and again: what stands between two quotes is looked
-    through once. Digits and separators do not count, so numbers do not either.
+    Programs send and get the same names again and again: a string is looked through once, and so
+    is a short text. Digits and separators do not count, so numbers do not either.
 
     Args:
-        names: in lower case; a part of one stands for all that have it.
+        names: in lower case; a part stands for all names that have it.
         innocent: words that are none of them, though a part of one is in them.
     """
 
     def __init__(self, names: Iterable[str], innocent: Iterable[str] = ()) -> None:
-        self._parts: list[bytes] = []
-        self._always = False
-        self._texts: set[bytes] = set()
-        self._innocent = {word.encode("ascii") for word in innocent}
-        for part in sorted((letters(utf8(name)) for name in names), key=len):
-            if not part or not part.isascii():
-                self._always = True
-            elif not any(map(part.__contains__, self._parts)):
-                self._parts.append(part)
+        self._parts = [letters(utf8(name)) for name in names]
+        self._always = not all(part and part.isascii() for part in self._parts)
+        self._given = frozenset([word.encode("ascii") for word in innocent])
+        self._innocent = {*self._given}
+        self._texts: dict[bytes, frozenset[bytes]] = {}
 
     def may_be_in(self, data: bytes) -> bool:
         """Say whether bytes in any encoding may have one of the names in them."""
-        if self._always or b"%" in data or b"&#" in data or b"\0" in data:
+        if self._always or b"%" in data or b"\0" in data or (b"&" in data and b"&#" in data):
             return True
         if b"\\" in data and (b"\\u00" in data or b"\\x" in data):
             return True
         if not data.isascii():
-            # The lower case of some letters beyond ASCII is within it.
-            data = data.decode("utf-8", "replace").lower().encode()
+            for letter, lower in _LOWER_IS_ASCII:
+                data = data.replace(letter, lower)
+        return bool(self.parts_in(data))
+
+    def parts_in(self, data: bytes) -> frozenset[bytes]:
+        """Return the parts of names that are in a text as letters of ASCII, in any case."""
         text = letters(data)
-        if text in self._texts:
-            return False
-        pieces = set(text.split(b'"'))
+        found = self._texts.get(text)
+        if found is None:
+            found = self._parts_in(text)
+            if len(text) <= _LONGEST_TEXT:
+                if len(self._texts) >= _MOST_TEXTS:
+                    self._texts.clear()
+                self._texts[text] = found
+        return found
+
+    def _parts_in(self, text: bytes) -> frozenset[bytes]:
+        # Where a string ends and the next begins there were but digits and separators.
+        strings = text.split(b'""')
         innocent = self._innocent
-        for piece in pieces - innocent:
-            if any(map(piece.__contains__, self._parts)):
-                return True
-            if len(piece) <= _LONGEST:
-                if len(innocent) >= _MOST:
-                    innocent.clear()
-                innocent.add(piece)
-        if len(text) <= _LONGEST_TEXT:
-            if len(self._texts) >= _MOST_TEXTS:
-                self._texts.clear()
-            self._texts.add(text)
-        return False
+        if innocent.issuperset(strings):
+            return _NONE
+        new = set(strings) - innocent
+        new |= set(b'"'.join(new).split(b'"'))
+        unknown = b'"'.join(new - innocent)
+        found = frozenset([part for part in self._parts if part in unknown])
+        if len(innocent) >= _MOST:
+            innocent.clear()
+            innocent |= self._given
+        for one in new:
+            if len(one) <= _LONGEST and not (found and any(map(one.__contains__, found))):
+                innocent.add(one)
+        return found
 
 
 def letters(data: bytes) -> bytes:

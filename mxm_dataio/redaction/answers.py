@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from ..http import json_values, xml_values
-from ..http.named_values import Kind, Sieve, replace_in
+from ..http.named_values import Kind, Memo, Sieve, letters, replace_in
 from ..http.tokens import PLACEHOLDER, parsed, stand_in
 from .names import has_secret_word, is_plain, looks_drawn
 
@@ -54,12 +54,10 @@ _WORD_OF = {
     b"sessionid": b"session", b"sessionkey": b"session", b"apikey": b"key",
     b"privatekey": b"key", b"authkey": b"key", b"devicecode": b"code",
 }  # fmt: skip
-_LETTERS = bytes(range(ord("a"), ord("z") + 1))
-_LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
-_NO_LETTERS = bytes(set(range(256)) - set(_LETTERS) - set(_LETTERS.upper()))
 # How ``key`` and ``sid`` look in an answer of little else.
 _SMALL = 2048
-_ALONE = [form % name for name in (b"key", b"sid") for form in (b'"%s"', b"<%s>", b"%s=")]
+_PARTS_ALONE = (b"key", b"sid")
+_ALONE = [form % name for name in _PARTS_ALONE for form in (b'"%s"', b"<%s>", b"%s=")]
 # How JSON, XML and forms begin: their first bytes.
 _BEGINS = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*+(?:[\[{)]|<(?!!doctype html|html)|(?:while|for)\s*+\(|"
@@ -137,11 +135,6 @@ class Asked(NamedTuple):
         return _LOGIN.search(self.url) is not None
 
 
-def _letters(content: bytes) -> bytes:
-    """Return the letters of ASCII in a text, in lower case."""
-    return content.translate(_LOWER, _NO_LETTERS)
-
-
 @lru_cache(maxsize=1024)
 def squashed(name: str) -> str:
     """Return a name without its separators, in lower case."""
@@ -162,28 +155,30 @@ class Names:
         self._ends = [name for name in (*_PASSWORDS, "secret") if name in self._names]
         # What someone has named is secret whatever it looks like.
         self._given = frozenset(map(squashed, given - ANSWER_NAMES))
-        self._stems = tuple(stem.encode("ascii") for stem in _STEMS)
+        self._stems = frozenset([stem.encode("ascii") for stem in _STEMS])
+        self._words = frozenset([letters(name.encode("utf-8")) for name in self._given])
+        self._always = not all(word and word.isascii() for word in self._words)
         self._sieve = Sieve([*_STEMS, "key", "sid", *self._given])
-        self._words = tuple(map(_letters, (name.encode("utf-8") for name in self._given)))
+        self._listed = Memo(self.is_listed)
 
     def may_be_in(self, content: bytes, asked: Asked) -> bool:
         """Say, fast, whether a body may have one of the names in it."""
         wide = b"\0" in content[:4]
-        if wide or (b"\\u00" in content and _ESCAPED.search(content)):
+        if wide or (b"\\" in content and _ESCAPED.search(content)):
             return True
         if not _BEGINS.match(content):
             return False
-        if not self._sieve.may_be_in(content):
+        found = self._sieve.parts_in(content)
+        if not found:
             return False
-        letters = _letters(content)
-        if any(word in letters for word in self._words):
+        if self._always or not found.isdisjoint(self._words):
             return True
-        stems = [stem for stem in self._stems if stem in letters]
+        stems = found & self._stems
         if stems and self._is_in(content.lower(), stems):
             return True
-        if len(content) > _SMALL or not (b"key" in letters or b"sid" in letters):
+        if len(content) > _SMALL or found.isdisjoint(_PARTS_ALONE) or not asked.login:
             return False
-        return any(map(content.lower().__contains__, _ALONE)) and asked.login
+        return any(map(content.lower().__contains__, _ALONE))
 
     def _is_in(self, lower: bytes, stems: Iterable[bytes]) -> bool:
         """Say whether a text in lower case has one of the names with these parts."""
@@ -201,7 +196,7 @@ class Names:
                     end += 1
                 seen.add(lower[start:end])
                 at = lower.find(word, end)
-        return any(self.is_listed(one.decode("ascii")) for one in seen)
+        return any(self._listed[one.decode("ascii")] for one in seen)
 
     def is_listed(self, name: str) -> bool:
         """Say whether a name is that of a secret, or may be."""

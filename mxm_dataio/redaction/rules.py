@@ -505,7 +505,9 @@ def _sieve_of(names: frozenset[str], words: bool) -> Sieve:
     if not words:
         return Sieve(names)
     innocent = [word for word in _INNOCENT if word not in names and not has_secret_word(word)]
-    return Sieve([*names, *PERHAPS_NAMES, *STEMS], innocent)
+    parts = [*STEMS, *PERHAPS_NAMES]
+    parts += [name for name in names if not any(map(name.__contains__, parts))]
+    return Sieve(parts, innocent)
 
 
 @lru_cache(maxsize=1024)
