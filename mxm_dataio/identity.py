@@ -74,9 +74,7 @@ from .models import Headers
 from .redaction.names import goes_with
 from .utils import (
     NotCanonicalError,
-    Written,
     canonical_json,
-    canonical_object,
     media_type,
     utf8,
 )
@@ -98,6 +96,13 @@ _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A value by its canonical JSON."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a call is recognised by: the members of the document.
 
@@ -116,27 +121,41 @@ class Identity:
     source: str = ""
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
-        """Return the canonical document, with the headers that ``vary`` names."""
+        """Return the canonical document, with the headers that ``vary`` names.
+
+        Raises:
+            NotCanonicalError: parameters or body have no canonical form.
+        """
         headers = dict(self.headers)
         for name in vary:
             headers[name] = self.all_headers.get(name, "")
         pairs = sorted(headers.items())
         try:
             return self._document(self.endpoint, pairs, self.method)
-        except NotCanonicalError:
+        except UnicodeEncodeError:
             # Half a surrogate pair, in what no client can send.
             pairs = [(_sound(name), _sound(value)) for name, value in pairs]
-            return self._document(_sound(self.endpoint), pairs, _sound(self.method))
+            try:
+                return self._document(_sound(self.endpoint), pairs, _sound(self.method))
+            except UnicodeEncodeError as exc:
+                raise NotCanonicalError(str(exc)) from None
 
     def _document(self, endpoint: str, pairs: list[tuple[str, str]], method: str) -> bytes:
-        return canonical_object(
-            ("body", self.body),
-            ("endpoint", endpoint),
-            ("headers", pairs),
-            ("method", method),
-            ("params", self.params),
-            ("v", VERSION),
+        rest = _ENCODE(
+            {
+                "endpoint": endpoint,
+                "headers": pairs,
+                "method": method,
+                "params": self.params,
+                "v": VERSION,
+            }
         )
+        json_value = self.body.get("json") if self.body else None
+        if isinstance(json_value, Written):
+            body = f'{{"json":{json_value.text}}}'
+        else:
+            body = canonical_json(self.body).decode()
+        return f'{{"body":{body},{rest[1:]}'.encode()
 
     def params_hash(self, vary: Iterable[str] = ()) -> str:
         """Return the lowercase hex SHA-256 of :meth:`document`."""
@@ -415,27 +434,37 @@ def _json(content: bytes, ignoring: _Ignoring) -> Written | None:
     except UnicodeDecodeError:
         return None
     ignores = ignoring.may_change(content)
-    small: list[float] = []
+    # Numbers that the standard encoder writes in another way, or should not write.
+    odd: list[float] = []
 
-    def number(text: str) -> float:
+    def real(text: str) -> float:
         value = float(text)
-        if value.is_integer():
-            return _integer(value, text)
+        if value.is_integer() and abs(value) < 1e21:
+            # From there on it keeps its exponent, and so stays a double when read again.
+            if abs(value) > 2**53:
+                raise NotCanonicalError(f"{text} is no integer that a double holds exactly")
+            return int(value)
         if -_PLAIN < value < _PLAIN:
-            small.append(value)
+            odd.append(value)
+        return value
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if len(text) > _SHORT:
+            odd.append(value)
         return value
 
     try:
         value = json.loads(
             text,
             object_pairs_hook=_kept_by(ignoring.names) if ignores else _object,
-            parse_float=number,
-            parse_int=_int,
+            parse_float=real,
+            parse_int=whole,
         )
         held = ignores and ("=" in text or "@" in text)
         if held or ((ignores or "<" in text) and may_nest(text)):
             value = _without_nested(value, ignoring)
-        if not small and _is_plain(content):
+        if not odd and _is_plain(content):
             return Written(_ENCODE(value))
         return Written(canonical_json(value).decode("utf-8"))
     except (ValueError, RecursionError):
@@ -470,8 +499,8 @@ def _kept_by(names: Container[str]) -> Callable[[list[tuple[str, Any]]], dict[st
 _ENCODE = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
 ).encode
-# Numbers from here on have no exponent, or the same.
-_PLAIN = 1e-4
+# Numbers from here on have no exponent, or the same; integers of so many digits are exact.
+_PLAIN, _SHORT = 1e-4, 15
 _DEEPEST_PLAIN = 256
 _BRACKETS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
@@ -497,20 +526,6 @@ def _without_nested(value: Any, ignoring: _Ignoring) -> Any:
     if isinstance(value, dict):
         return {name: _without_nested(one, ignoring) for name, one in value.items()}
     return value
-
-
-def _int(text: str) -> int:
-    return int(text) if len(text) <= 15 else _integer(int(text), text)
-
-
-def _integer(value: float, text: str) -> float:
-    """Return a whole number, as an integer where that is its canonical form."""
-    # From 1e21 on that keeps its exponent, and so stays a double when read again.
-    if isinstance(value, float) and abs(value) >= 1e21:
-        return value
-    if abs(value) > 2**53:
-        raise NotCanonicalError(f"{text} is beyond the integers that a double holds exactly")
-    return int(value)
 
 
 def _multipart(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from typing import Any
@@ -95,13 +94,6 @@ class NotCanonicalError(ValueError):
     """The value has no canonical JSON form (RFC 8785 builds on I-JSON, RFC 7493)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A value whose canonical JSON is known, within one that is to be written."""
-
-    text: str
-
-
 def canonical_json(value: Any) -> bytes:
     """Return the RFC 8785 (JCS) form of a JSON value.
 
@@ -112,28 +104,6 @@ def canonical_json(value: Any) -> bytes:
     out: list[str] = []
     try:
         _write(value, out)
-        return "".join(out).encode("utf-8")
-    except (UnicodeEncodeError, RecursionError) as exc:
-        raise NotCanonicalError(str(exc)) from None
-
-
-def canonical_object(*members: tuple[str, Any]) -> bytes:
-    """Return the canonical JSON of an object whose members stand in their canonical order.
-
-    Args:
-        members: name and value; names are of plain ASCII, with nothing to escape.
-
-    Raises:
-        NotCanonicalError: as :func:`canonical_json` does.
-    """
-    out: list[str] = []
-    mark = "{"
-    try:
-        for name, value in members:
-            out.append(f'{mark}"{name}":')
-            _write(value, out)
-            mark = ","
-        out.append("}")
         return "".join(out).encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as exc:
         raise NotCanonicalError(str(exc)) from None
@@ -168,8 +138,6 @@ def _write(value: Any, out: list[str]) -> None:
         out.append(str(value))
     elif isinstance(value, float):
         out.append(_number(value))
-    elif isinstance(value, Written):
-        out.append(value.text)
     else:
         raise NotCanonicalError(f"JSON has no {type(value).__name__}")
 

@@ -192,9 +192,15 @@ def opened(body: bytes, content_type: str, coding: str) -> Opened | None:
 
 def content_headers(pairs: Headers) -> tuple[str, str]:
     """Return a request's ``Content-Type``, and its ``Content-Encoding`` of one or many headers."""
-    content_type = next((value for name, value in pairs if name.lower() == "content-type"), "")
-    codings = [value for name, value in pairs if name.lower() == "content-encoding"]
-    return content_type, ",".join(codings)
+    content_type = None
+    codings = []
+    for name, value in pairs:
+        key = name.lower()
+        if key == "content-type" and content_type is None:
+            content_type = value
+        elif key == "content-encoding":
+            codings.append(value)
+    return content_type or "", ",".join(codings)
 
 
 def has_values(beginning: bytes, content_type: str, coding: str) -> bool:
@@ -259,8 +265,14 @@ def _json(body: bytes, content_type: str, visitor: Visitor, depth: int) -> bytes
     if b"<" not in body and not visitor.may_change(body):
         return body
     names = json_values.plain_names(text_of(body))
-    if names is not None and not any(map(visitor.asks, names)):
-        return body
+    if names is not None:
+        asked = frozenset(filter(visitor.asks, names))
+        if not asked:
+            return body
+        ask = _texts("json", visitor, depth)
+        after = json_values.replace_members(body, asked, ask)
+        if after is not None:
+            return after
     after = json_values.replace_json(body, _texts("json", visitor, depth), visitor.asks)
     form = media_type(content_type) == "application/x-www-form-urlencoded"
     # A form may begin like JSON.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
-from .named_values import Kind, Replace, replace_in
+from .named_values import Kind, Replace, replace_in, text_of
 
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
 # What consists of JSON's tokens, in whatever order: its strings are where they seem to be.
@@ -18,14 +19,15 @@ _SOUND = re.compile(
     rf"(?:[\s{{}}\[\],:\ufeff]++|{_STRING}|-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)*+\Z",
     re.DOTALL,
 )
-# What stands outside of the strings of a sound text.
-_STRUCTURE = re.compile(r"[\s{}\[\],:\ufeff0-9.+truefalsnNaIityE-]*+")
 _TEXT = re.compile(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
 # Members of an object that is a name and a value.
 _PAIRS = frozenset(["name", "key", "value"])
 _NEAR = 300
-# In a text in which each quote is one of a string's ends.
-_NAME = re.compile(r'"([^"]*+)"\s*+:')
+# Names that are looked for by themselves.
+_FEW = 16
+_SIMPLE = re.compile(r"[\w.-]+")
+_MAY_BE_QUERY = re.compile(r'"\s*+(?:[\[{<]|(?:query|mutation|subscription)\b[^"{}]*+\{)')
+_VALUE = re.compile(rf"{_STRING}|[^\s,}}\]]++", re.DOTALL)
 _LITERAL = re.compile(r"[^\s\"{}\[\],:]*+")
 # What JSON, XML and GraphQL in a text may begin with.
 _BEGINNINGS = frozenset("{[<qms \\")
@@ -71,15 +73,67 @@ def replace_text(text: str, replace: Replace, asks: Callable[[str], bool] | None
 
 
 def plain_names(text: str) -> set[str] | None:
-    """Return all names of a text of JSON that clearly is sound, and whose texts hold none.
-
-    ``None`` of any other text.
-    """
+    """Return all names of JSON, or lines of it, whose texts hold none; ``None`` of other texts."""
     if any(map(text.__contains__, ("=", "://", '"value"', '"Value"'))) or may_nest(text):
         return None
-    if _STRUCTURE.fullmatch("".join(text.split('"')[::2])) is None:
+    names: set[str] = set()
+    text = text.strip("\ufeff \t\r\n")
+    for form in (text, f"[{text}]") if "\n" in text else (text,):
+        try:
+            json.loads(form if form is text else form.replace("\n", ","), object_hook=names.update)
+        except (ValueError, RecursionError):
+            continue
+        return names
+    return None
+
+
+def replace_members(body: bytes, names: frozenset[str], replace: Replace) -> bytes | None:
+    """Return JSON with what stands under some of its names replaced.
+
+    Args:
+        body: one of which :func:`plain_names` has told the names.
+        replace: asked for each value under these names.
+
+    Returns:
+        ``None``, if a text may be GraphQL, or a name may be written in another way.
+    """
+    text = text_of(body)
+    if len(names) > _FEW or not all(map(_SIMPLE.fullmatch, names)) or _MAY_BE_QUERY.search(text):
         return None
-    return set(_NAME.findall(text))
+    return replace_in(body, lambda text: _members_replaced(text, names, replace))
+
+
+def _members_replaced(text: str, names: frozenset[str], replace: Replace) -> str:
+    pieces: list[str] = []
+    at = 0
+    for match in _members(names).finditer(text):
+        start = match.end()
+        if start < at:
+            continue
+        name, first = match["name"], text[start]
+        after = None
+        if first in "{[":
+            after = replace(name, "", Kind.GROUP)
+            end = start if after is None else _end_of_group(text, start, name, replace)
+        else:
+            written = _VALUE.match(text, start)[0]  # type: ignore[index]
+            end = start + len(written)
+            if first == '"':
+                value = unquoted(written)
+                after = replace(name, value, Kind.TEXT)
+                after = None if after == value else after
+            else:
+                after = replace(name, written, Kind.LITERAL)
+        if after is not None:
+            pieces += [text[at:start], json.dumps(after)]
+            at = end
+    return "".join([*pieces, text[at:]]) if pieces else text
+
+
+@lru_cache(maxsize=256)
+def _members(names: frozenset[str]) -> re.Pattern[str]:
+    # (A quote before such a name begins it: between two strings is always a mark.)
+    return re.compile(rf'"(?P<name>{"|".join(map(re.escape, names))})"\s*+:\s*+')
 
 
 def may_nest(text: str) -> bool:

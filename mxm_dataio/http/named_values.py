@@ -98,6 +98,8 @@ class Sieve:
 
     def parts_in(self, data: bytes) -> frozenset[bytes]:
         """Return the parts of names that are in a text as letters of ASCII, in any case."""
+        if not self._parts:
+            return _NONE
         text = letters(data)
         found = self._texts.get(text)
         if found is None:
