@@ -37,7 +37,8 @@ from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import journal as journal_module
 from mxm_dataio.storage.files import is_id
 from mxm_dataio.storage.journal import MAGIC
-from mxm_dataio.storage.payloads.folder import BLOCK, PayloadFolder
+from mxm_dataio.storage.payloads.drain import BLOCK
+from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.utils import new_id
 from tests.memory import growth

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import IntegrityError, StoreError
 from ..storage.catalog.refusals import DAMAGED
-from ..storage.payloads.folder import PayloadFolder
+from ..storage.payloads.reading import PayloadReader
 from ..store import DATABASE, RESPONSES, Store
 from ..utils import counted
 from .chains import Chains
@@ -70,7 +70,7 @@ def verify_root(
         StoreError: nothing is recorded there, or no such session.
     """
     if not (root / DATABASE).exists():
-        payloads = any(PayloadFolder(root / RESPONSES).files())
+        payloads = any(PayloadReader(root / RESPONSES).files())
         if payloads:
             what = f"the database {root / DATABASE} is missing; payloads are there"
             return Verified(findings=(Finding(what, path=root / DATABASE),))

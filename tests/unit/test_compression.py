@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
 from mxm_dataio.http import zstd as zstd_
 from mxm_dataio.models import Compression
-from mxm_dataio.storage.payloads import compression
+from mxm_dataio.storage.payloads import compression, reading
 from mxm_dataio.storage.payloads import folder as payloads
 from mxm_dataio.storage.payloads.drain import BLOCK
 from mxm_dataio.storage.payloads.folder import PayloadFolder
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> PayloadFolder:
 
 @pytest.fixture
 def large(folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch) -> PayloadFolder:
-    monkeypatch.setattr(payloads, "_WHOLE", BLOCK)
+    monkeypatch.setattr(reading, "WHOLE", BLOCK)
     put(folder, LARGE)
     assert names(folder) == {f"{sha(LARGE)}.bin.zst", f"{sha(LARGE)}.prefixes"}
     return folder
@@ -75,7 +75,7 @@ def put(folder: PayloadFolder, content: bytes, limit: int = 0) -> str:
 
 
 def names(folder: PayloadFolder) -> set[str]:
-    return {path.name for path in folder.folder.iterdir()} - {payloads.MIXED}
+    return {path.name for path in folder.folder.iterdir()} - {reading.MIXED}
 
 
 def read(folder: PayloadFolder, content: bytes) -> bytes:
@@ -93,7 +93,7 @@ def test_any_bytes_come_back(
 ) -> None:
     folder, content = made(tmp_path_factory.mktemp("p")), part * times
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payloads, "_WHOLE", 9 if blocks else 1 << 20)
+        patch.setattr(reading, "WHOLE", 9 if blocks else 1 << 20)
         if kept:
             folder.keep(sha(content), content)
         else:

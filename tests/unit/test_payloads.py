@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError
 from mxm_dataio.storage.payloads import folder as payloads
+from mxm_dataio.storage.payloads import reading
 from mxm_dataio.storage.payloads.drain import BLOCK
 from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
@@ -195,11 +196,11 @@ def read(folder: PayloadFolder, checksum: str, size: int) -> bytes:
         return file.read()
 
 
-@pytest.mark.parametrize("whole", [payloads._WHOLE, 4], ids=["in memory", "from disk"])
+@pytest.mark.parametrize("whole", [reading.WHOLE, 4], ids=["in memory", "from disk"])
 def test_what_is_read_was_checked(
     folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch, whole: int
 ) -> None:
-    monkeypatch.setattr(payloads, "_WHOLE", whole)
+    monkeypatch.setattr(reading, "WHOLE", whole)
     checksum = put(folder, b"hello")
     assert read(folder, checksum, 5) == b"hello"
     folder.verify(checksum, 5, beside=True)
@@ -277,7 +278,7 @@ SUM = sha(LARGE)
 
 @pytest.fixture
 def large(folder: PayloadFolder, monkeypatch: pytest.MonkeyPatch) -> PayloadFolder:
-    monkeypatch.setattr(payloads, "_WHOLE", BLOCK)
+    monkeypatch.setattr(reading, "WHOLE", BLOCK)
     assert put(folder, LARGE, 0) == SUM
     assert names(folder) == {f"{SUM}.bin", f"{SUM}.prefixes"}
     return folder

@@ -1,10 +1,8 @@
 """Content-addressed payload files: ``responses/<sha256>.bin``, one for each distinct body.
 
-Up to a size a payload is read and checked at once. A larger one is checked block by block as it is
-read, by ``<sha256>.prefixes`` beside it (see :mod:`.prefixes`, which says why so), so that its
-first byte does not wait for its last. Neither way is a byte served that was not checked. Without
-that file the payload is hashed whole first; it is written before the payload, so one without a
-payload is what a killed process left.
+A large one has ``<sha256>.prefixes`` beside it, by which it is checked as it is read (see
+:mod:`.reading`). That is written before the payload, so one without a payload is what a killed
+process left.
 
 If asked for, a payload that gets smaller by it is compressed: ``<sha256>.bin.zst``, which is found
 as well by who did not ask. Its name and its prefixes are those of the uncompressed bytes, and so it
@@ -17,39 +15,27 @@ others put theirs; how that goes well is told in :mod:`.expiry`.
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
-import hashlib
-import io
 import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ...concurrency.reentry import is_interrupt
 from ...errors import ConfigError, IntegrityError
 from ...models import Compression
-from ..descriptors import Descriptor, OwnFile
-from ..files import READ, _write_all, open_plain, sync_path
-from .checked_file import VerifiedFile
-from .compression import MOST, Decompressed, compress, compress_file, decompress, require
-from .drain import BLOCK
+from ..descriptors import OwnFile
+from ..files import _write_all, sync_path
+from . import reading
+from .compression import compress, compress_file, require
 from .expiry import removed, renewed
-from .prefixes import Prefixes, room
+from .prefixes import Prefixes
+from .reading import MIXED, PayloadReader
 from .spool import Spool, _create, _held
 
-# Payloads up to this size are verified and served from one read.
-_WHOLE = 2 << 20
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
-# Of a payload of half a tebibyte.
-_LARGEST_PREFIXES = 64 << 20
-# An empty file: payloads are, or were, compressed in this folder.
-MIXED = ".compressed"
 
 
-class PayloadFolder:
+class PayloadFolder(PayloadReader):
     """Payload files in one folder of the local disk.
 
     Attributes:
@@ -70,15 +56,13 @@ class PayloadFolder:
         *,
         temporary: Path | None = None,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.temporary = temporary or folder
         self._compressing = compression is Compression.ZSTD
         if self._compressing:
             require()
         # Whether to look for compressed ones before a payload is put: not for nothing.
         self._mixed = self._compressing
-        # What every name begins with: a Path made for each opening costs more than the opening.
-        self._names = f"{folder}{os.sep}"
         self._verified: set[str] = set()
         self._unsynced: list[Path] = []
         # How many of those that are not listed, and how many of them are synced.
@@ -97,23 +81,6 @@ class PayloadFolder:
         # Without it, all that may happen is that a payload is kept in both forms.
         self._mixed = os.path.lexists(mark)
 
-    def path(self, checksum: str) -> Path:
-        """Return the path of a payload; the name is our own digest, never the server's text.
-
-        That of the compressed file, if there is no other.
-        """
-        name = self._name(checksum)
-        if not os.path.lexists(name) and os.path.lexists(f"{name}.zst"):
-            return Path(f"{name}.zst")
-        return Path(name)
-
-    def _name(self, checksum: str) -> str:
-        return f"{self._names}{checksum}.bin"
-
-    def prefixes_path(self, checksum: str) -> Path:
-        """Return the path of what a large payload is checked by."""
-        return self.folder / f"{checksum}.prefixes"
-
     def put(self, spool: Spool) -> str:
         """Keep a spool's bytes under their checksum; the same bytes twice are one file.
 
@@ -122,7 +89,7 @@ class PayloadFolder:
         """
         checksum = spool.checksum
         held = self._holds(checksum, spool.size)
-        if spool.size > _WHOLE and not (held and self._prefixes(checksum, spool.size)):
+        if spool.size > reading.WHOLE and not (held and self._prefixes(checksum, spool.size)):
             self._keep_prefixes(checksum, spool.prefixes())
         if held:
             spool.discard()
@@ -249,145 +216,6 @@ class PayloadFolder:
             self._verified.add(known)
         return renewed(name, kept.st_mtime)
 
-    def open(self, checksum: str, size: int) -> BinaryIO:
-        """Return a payload, to be read once, from its start. No byte comes that is not checked.
-
-        Raises:
-            IntegrityError: the file is missing or holds other bytes; it is named. Reading a large
-                one raises this too, before the block that is damaged.
-            ConfigError: it is compressed, and the library for that is not installed.
-        """
-        if size <= _WHOLE:
-            return self._open_small(checksum, size)
-        file = self._opened(checksum, size)
-        try:
-            prefixes = self._prefixes(checksum, size) or self._hashed(file, checksum)
-            damaged = functools.partial(_damaged, self.path(checksum))
-            return cast(BinaryIO, VerifiedFile(file, checksum, prefixes, damaged))
-        except BaseException:
-            file.close()
-            raise
-
-    def read(self, checksum: str, size: int) -> bytes | None:
-        """Return a payload, if it is there and sound."""
-        try:
-            with self.open(checksum, size) as file:
-                return file.read()
-        except (IntegrityError, ConfigError):
-            return None
-
-    def verify(self, checksum: str, size: int, *, beside: bool = False) -> None:
-        """Read the whole payload and check it.
-
-        Args:
-            beside: check its prefixes too, if there are any.
-
-        Raises:
-            IntegrityError: the payload is missing or holds other bytes, or the prefixes do,
-                and then the payload is sound; the file is named.
-            ConfigError: it is compressed, and the library for that is not installed.
-        """
-        with self._opened(checksum, size) as file:
-            prefixes = self._hashed(file, checksum)
-        path = self.prefixes_path(checksum)
-        if beside and (path.is_symlink() or path.exists()):
-            held = self._prefixes(checksum, size)
-            if held is None or (held.block == prefixes.block and held != prefixes):
-                raise IntegrityError(
-                    f"{path} is damaged; the payload beside it is sound, and is hashed before its "
-                    "first byte is served: remove the file or record the call again",
-                    path=path,
-                )
-
-    def _open_small(self, checksum: str, size: int) -> BinaryIO:
-        for last in (False, False, True):
-            descriptor, compressed = self._descriptor(checksum)
-            try:
-                content = _read(descriptor, size)
-                break
-            except OSError as exc:
-                # The program may have closed it, in another thread.
-                if last or exc.errno != errno.EBADF:
-                    raise self._unreadable(checksum, exc) from exc
-            finally:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        if compressed:
-            content = decompress(content, size)
-        if len(content) != size or hashlib.sha256(content).hexdigest() != checksum:
-            raise _damaged(self.path(checksum))
-        return io.BytesIO(content)
-
-    def _hashed(self, file: BinaryIO, checksum: str) -> Prefixes:
-        try:
-            prefixes, found = Prefixes.of(file, BLOCK)
-        except OSError as exc:
-            raise _damaged(self.path(checksum)) from exc
-        if found != checksum:
-            raise _damaged(self.path(checksum))
-        return prefixes
-
-    def _opened(self, checksum: str, size: int) -> BinaryIO:
-        descriptor, compressed = self._descriptor(checksum)
-        name = f"{self._name(checksum)}{'.zst' if compressed else ''}"
-        try:
-            held = Descriptor(descriptor, Path(name), READ)
-        except OSError as exc:
-            os.close(descriptor)
-            raise self._unreadable(checksum, exc) from exc
-        file = cast(BinaryIO, OwnFile(held))
-        try:
-            kept = os.fstat(file.fileno())
-            if not stat.S_ISREG(kept.st_mode):
-                raise _damaged(self.path(checksum))
-            if compressed and kept.st_size < size <= kept.st_size * MOST:
-                return cast(BinaryIO, Decompressed(file, size))
-            if compressed or kept.st_size != size:
-                raise _damaged(self.path(checksum))
-        except BaseException:
-            file.close()
-            raise
-        return file
-
-    def _prefixes(self, checksum: str, size: int) -> Prefixes | None:
-        """Return what a large payload is checked by, if it is there and sound."""
-        try:
-            with os.fdopen(open_plain(self.prefixes_path(checksum)), "rb") as file:
-                kept = os.fstat(file.fileno()).st_size
-                # What is stated may be anything; what is there is read, if it can be meant.
-                if not 0 < kept <= min(room(size), _LARGEST_PREFIXES):
-                    return None
-                return Prefixes.decode(file.read(kept), size)
-        except OSError:
-            return None
-
-    def _descriptor(self, checksum: str) -> tuple[int, bool]:
-        """Return a payload's file, and whether it is compressed."""
-        name = self._name(checksum)
-        try:
-            try:
-                # Of a small one that is no plain file the bytes will tell; a large one is asked.
-                return os.open(name, READ), False
-            except FileNotFoundError:
-                return os.open(f"{name}.zst", READ), True
-        except OSError as exc:
-            raise self._unreadable(checksum, exc) from exc
-
-    def _unreadable(self, checksum: str, exc: OSError) -> IntegrityError:
-        path = self.path(checksum)
-        return IntegrityError(
-            f"the payload {path} can't be opened ({exc.strerror}); restore the file from a "
-            "copy or record the call again",
-            path=path,
-        )
-
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield the files of the folder, each with the checksum that its name begins with."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as found:
-            for entry in found:
-                if entry.name != MIXED:
-                    yield entry.name.partition(".")[0], Path(entry.path)
-
     def remove(self, path: Path, before: float) -> int | None:
         """Remove a file of the folder, and return its size, unless it was put or met lately.
 
@@ -417,20 +245,3 @@ class PayloadFolder:
         for path in pending:
             with contextlib.suppress(ValueError):
                 self._unsynced.remove(path)
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    """Return what a file holds, up to one byte more than it should."""
-    content = os.read(descriptor, size + 1)
-    # Some file systems give less at once; of the rest, nothing is at the end.
-    while len(content) < size and (more := os.read(descriptor, size + 1 - len(content))):
-        content += more
-    return content
-
-
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(
-        f"the payload {path} does not hold the bytes of its name; it is damaged and was not "
-        "served: restore the file from a copy or record the call again",
-        path=path,
-    )
