@@ -19,6 +19,7 @@ _INSTEAD = (
     "make the call in a fixture, whose calls are recorded for the marked tests that use it, or "
     "within use_cassette(…)"
 )
+ALSO_STDLIB = " (those of http.client and urllib.request with stdlib=True)"
 _NAMED = 3
 
 
@@ -222,7 +223,7 @@ class Past(_Watcher):
         named = list(self._seen)
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         recorded = "requests, urllib3 and http.client" if stdlib else "requests and urllib3"
-        also = "" if stdlib else " (those of http.client and urllib.request with stdlib=True)"
+        also = "" if stdlib else ALSO_STDLIB
         return (
             f"{what} made connections that are in no cassette, to {', '.join(named[:_NAMED])}"
             f"{more}: only calls of {recorded} are recorded{also}; replay will refuse the others, "

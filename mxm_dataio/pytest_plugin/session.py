@@ -7,7 +7,7 @@ import functools
 import inspect
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from ..formats.cassette.runs import Run
 from ..models import Mode
 from ..replay.misses import swallowed
 from ..utils import parse_instant
-from .network import Past
+from .network import ALSO_STDLIB, Past
 
 if TYPE_CHECKING:
     import pytest
@@ -71,7 +71,7 @@ class TestSession:
         self.warning = ""
         self.again = again
         self._lifted = lifted
-        self._past = Past(_hosts(options))
+        self._past = Past(options["allowed_hosts"])
         self._options = options
         given = {name: value for name, value in options.items() if name not in _OWN}
         known = _known()
@@ -108,7 +108,7 @@ class TestSession:
     def _begin(self, ingest: IngestSession) -> None:
         self._stack.enter_context(self._lifted())
         if ingest.mode is Mode.REPLAY:
-            self._stack.enter_context(_blocked(self.test, _hosts(self._options), ingest))
+            self._stack.enter_context(blocked(self.test, self._options["allowed_hosts"], ingest))
         else:
             self._stack.enter_context(self._past.watching())
         if self._options.get("freeze"):
@@ -224,27 +224,19 @@ class _TestFailedError(Exception):
     """Keeps the session of a test that failed from writing its cassette."""
 
 
-@contextlib.contextmanager
-def blocked(test: str, allowed_hosts: Iterable[str]) -> Iterator[None]:
+def blocked(
+    test: str, allowed_hosts: Iterable[str], ingest: IngestSession | None = None
+) -> contextlib.AbstractContextManager[None]:
     """Refuse a test's connections but to the hosts allowed, and to unix sockets.
 
+    Args:
+        ingest: the session that is replayed, if that is why: it counts them as misses.
+
     Raises:
-        BlockedError: out of the program's own call that would connect.
+        BlockedError, ReplayMissError: out of the program's own call that would connect.
     """
-    with _blocked(test, allowed_hosts, None):
-        yield
-
-
-def _hosts(options: Mapping[str, Any]) -> Iterable[str]:
-    given: str | Iterable[str] = options.get("allowed_hosts", ())
-    return given.split(",") if isinstance(given, str) else given
-
-
-def _blocked(
-    test: str, allowed_hosts: Iterable[str], ingest: IngestSession | None
-) -> contextlib.AbstractContextManager[None]:
     stdlib = ingest is None or ingest.settings.stdlib
-    also = "" if stdlib else " (those of http.client and urllib.request with stdlib=True)"
+    also = "" if stdlib else ALSO_STDLIB
 
     def explain(host: str, port: int | None, caller: str) -> Exception:
         where = host if port is None else f"{host}:{port}"

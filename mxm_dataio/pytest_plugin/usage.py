@@ -202,7 +202,7 @@ class Usage:
         known = {default_folder(Path(file)) for file in self.files}
         for parent in {folder.parent for folder in known}:
             # A module that is gone has left its folder beside those of the others.
-            known |= {folder for folder in _folders(parent) if not _has_module(folder)}
+            known |= {path for path in _in(parent) if _is_left(path)}
         if all(self.outcomes.get(test) == PASSED for test in self.tests):
             known |= {Path(one.path).parent for one in self.used if one.marked and not one.shared}
         return known
@@ -213,28 +213,23 @@ def default_folder(module: Path) -> Path:
     return module.parent / "cassettes" / module.stem
 
 
-def _has_module(folder: Path) -> bool:
-    beside = folder.parent.parent
-    return any(path.stem == folder.name for path in _files(beside))
+def _is_left(path: Path) -> bool:
+    """Say whether a folder of cassettes has no module any more."""
+    if not path.is_dir() or path.is_symlink():
+        return False
+    return not any(one.stem == path.name and one.is_file() for one in _in(path.parent.parent))
 
 
-def _folders(parent: Path) -> Iterable[Path]:
+def _in(folder: Path) -> list[Path]:
     try:
-        return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError:
-        return []
-
-
-def _files(parent: Path) -> Iterable[Path]:
-    try:
-        return [path for path in parent.iterdir() if path.is_file()]
+        return sorted(folder.iterdir())
     except OSError:
         return []
 
 
 def _cassettes(folder: Path) -> Iterator[Path]:
-    for path in sorted(_files(folder)):
-        if path.suffix == cassette.SUFFIX:
+    for path in _in(folder):
+        if path.suffix == cassette.SUFFIX and path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:
                 # Others keep data in files of that ending, too.
                 if cassette.knows(file.read(_HEAD)):

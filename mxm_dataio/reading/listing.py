@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..models import Status
@@ -25,6 +25,7 @@ _TOTALS = f"""
     FROM requests q JOIN sessions s ON s.number = q.session
         LEFT JOIN responses p ON p.request = q.number
 """
+_OF_SESSION = "q.session = (SELECT number FROM sessions WHERE id = ?)"
 _CALL = (
     "q.number, q.id, s.id, q.source, q.started, q.method, coalesce(q.url, q.endpoint), q.status, "
     "q.duration, q.served_from"
@@ -122,16 +123,8 @@ class Listing:
 
         One without calls is left out.
         """
-        if sessions is None:
-            found = self._db.execute(f"{_TOTALS} GROUP BY q.session")
-            return {id: _totals(row) for id, *row in found}
-        made: dict[str, Totals] = {}
-        for session in sessions:
-            for id, *row in self._db.execute(
-                f"{_TOTALS} WHERE s.id = ? GROUP BY q.session", (session,)
-            ):
-                made[id] = _totals(row)
-        return made
+        found = self._of(f"{_TOTALS} {{}} GROUP BY q.session", sessions)
+        return {id: _totals(row) for id, *row in found}
 
     def sources(self, sessions: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
         """Return the sources of sessions' calls, in alphabetical order, by the sessions' ids."""
@@ -140,14 +133,17 @@ class Listing:
             "{} GROUP BY q.session, q.source ORDER BY q.source"
         )
         found: dict[str, tuple[str, ...]] = {}
-        if sessions is None:
-            pairs = self._db.execute(every.format("")).fetchall()
-        else:
-            one = every.format("WHERE s.id = ?")
-            pairs = [pair for id in sessions for pair in self._db.execute(one, (id,))]
-        for id, source in pairs:
+        for id, source in self._of(every, sessions):
             found[id] = (*found.get(id, ()), source)
         return found
+
+    def _of(self, select: str, sessions: Collection[str] | None) -> Iterator[Any]:
+        """Yield what is selected of sessions, of all if none is given."""
+        if sessions is None:
+            yield from self._db.execute(select.format(""))
+            return
+        for id in sessions:
+            yield from self._db.execute(select.format("WHERE s.id = ?"), (id,))
 
     def with_source(self, source: str) -> set[str]:
         """Return the ids of the sessions that have calls of a source."""
@@ -167,30 +163,33 @@ class Listing:
             found = self._db.execute(f"{select} WHERE {where} ORDER BY q.id {order}", values)
             yield from map(self._listed, found)
             return
-        each = [
-            self._db.execute(
-                f"{select} WHERE q.session = (SELECT number FROM sessions WHERE id = ?) "
-                f"AND {where} ORDER BY q.id {order}",
-                (session, *values),
-            )
-            for session in wanted.sessions
-        ]
-        # By the index of each session, not sorted all together.
-        yield from map(
-            self._listed, heapq.merge(*each, key=lambda row: row[1], reverse=newest_first)
+        rows = self._merged(
+            f"{select} WHERE {_OF_SESSION} AND {where} ORDER BY q.id {order}",
+            wanted.sessions,
+            values,
+            reverse=newest_first,
         )
+        yield from map(self._listed, rows)
 
     def hashes(self, sessions: Collection[str]) -> Iterator[tuple[str, str]]:
         """Yield ``params_hash`` and id of the calls of sessions, in their order."""
-        each = [
-            self._db.execute(
-                "SELECT params_hash, id FROM requests WHERE session = "
-                "(SELECT number FROM sessions WHERE id = ?) ORDER BY id",
-                (session,),
-            )
-            for session in sessions
-        ]
-        yield from heapq.merge(*each, key=lambda row: row[1])
+        yield from self._merged(
+            f"SELECT q.params_hash, q.id FROM requests q WHERE {_OF_SESSION} ORDER BY q.id",
+            sessions,
+        )
+
+    def _merged(
+        self,
+        select: str,
+        sessions: Collection[str],
+        values: Sequence[Any] = (),
+        *,
+        reverse: bool = False,
+    ) -> Iterator[Any]:
+        """Yield rows, whose second value is a call's id, of each session by its index."""
+        each = [self._db.execute(select, (session, *values)) for session in sessions]
+        # Not sorted all together.
+        return heapq.merge(*each, key=lambda row: row[1], reverse=reverse)
 
     def ending(self, request_id: str) -> Ending | None:
         """Return how a call ended."""
@@ -201,16 +200,9 @@ class Listing:
         """Return how many calls there are in the sessions wanted, whatever else is."""
         if wanted.sessions is None:
             return int(self._db.execute("SELECT count(*) FROM requests").fetchone()[0])
-        return sum(
-            int(
-                self._db.execute(
-                    "SELECT count(*) FROM requests WHERE session = "
-                    "(SELECT number FROM sessions WHERE id = ?)",
-                    (session,),
-                ).fetchone()[0]
-            )
-            for session in wanted.sessions
-        )
+        count = f"SELECT count(*) FROM requests q WHERE {_OF_SESSION}"
+        found = (self._db.execute(count, (session,)) for session in wanted.sessions)
+        return sum(int(number) for rows in found for (number,) in rows)
 
     def _where(self, wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
         terms = ["TRUE"]

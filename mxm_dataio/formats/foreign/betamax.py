@@ -17,8 +17,6 @@ from .conversion import Interaction, Reader
 from .documents import Node
 
 _BEGIN = re.compile(rb'^http_interactions[ ]*:|^\s*\{(?=.*?"http_interactions"\s*:)', re.M | re.S)
-# What betamax put in the place of bytes that were not of the answer's encoding.
-_REPLACED = "\ufffd"
 
 
 def knows(content: bytes) -> bool:
@@ -72,11 +70,11 @@ def _damage(body: Node | None, headers: Headers) -> tuple[str, tuple[str, ...]]:
     (``preserve_exact_body_bytes``).
     """
     text = body.get("string") if body is not None else None
-    if text is None or not isinstance(text.value, str) or _REPLACED not in text.value:
+    if text is None or not isinstance(text.value, str) or fields.REPLACED not in text.value:
         return "", ()
     if reconcile.codings(headers):
         return "its compressed body was kept as text, and can't be read any more", ()
-    return "", ("bytes of its body were kept as text: U+FFFD stands where one was lost",)
+    return "", (fields.LOST_BYTES,)
 
 
 def _recorded_at(node: Node | None) -> str:

@@ -15,6 +15,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL = re.compile(r"https?://[^\s/?#]+[^\x00-\x20\x7f]*", re.IGNORECASE)
 # A line break within a value, of a header that was folded (RFC 9112 §5.2).
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
+# What recorders that keep text put in the place of bytes that were not of its charset.
+REPLACED = "\ufffd"
+LOST_BYTES = "bytes of its body were kept as text: U+FFFD stands where one was lost"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 

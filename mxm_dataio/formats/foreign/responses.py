@@ -17,7 +17,6 @@ from .conversion import Interaction, Reader
 from .documents import Node
 
 _BEGIN = re.compile(rb'^responses[ ]*:|^\s*\{\s*"responses"\s*:', re.MULTILINE)
-_REPLACED = "\ufffd"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -46,8 +45,8 @@ def _interaction(node: Node) -> Interaction:
         headers = (*headers, ("Content-Type", content_type))
     body = node.get("body")
     doubts = []
-    if body is not None and isinstance(body.value, str) and _REPLACED in body.value:
-        doubts.append("bytes of its body were kept as text: U+FFFD stands where one was lost")
+    if body is not None and isinstance(body.value, str) and fields.REPLACED in body.value:
+        doubts.append(fields.LOST_BYTES)
     if method in _WITH_BODY:
         doubts.append(f"this format keeps no request body: a {method} that sends one is a miss")
     return Interaction(
