@@ -41,6 +41,8 @@ class IngestSession:
             today (UTC) if not given. Replay and auto: only sessions not after it count.
         session: id of the one recorded session to replay.
         ttl: seconds (or a ``timedelta``) for which ``auto`` takes an answer as fresh.
+        reuse: statuses of answers that ``auto`` may serve (``404``, ``"4xx"``), in place of those
+            that caches keep and of redirects; and methods (``"POST"``) besides the safe ones.
         exhausted: ``repeat`` (the last answer again) or ``error``, when replay is asked more
             often than was recorded.
         redaction: what never reaches disk, or a mapping that has it by source (the default for
@@ -77,6 +79,7 @@ class IngestSession:
         *,
         session: str | None = None,
         ttl: float | timedelta | None = None,
+        reuse: Iterable[str | int] | None = None,
         exhausted: str | None = None,
         redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
         strict: bool | None = None,
@@ -99,6 +102,7 @@ class IngestSession:
                 "root": root,
                 "mode": mode,
                 "ttl": ttl,
+                "reuse": reuse,
                 "exhausted": exhausted,
                 "strict": strict,
                 "ignore_params": ignore_params,
@@ -134,7 +138,7 @@ class IngestSession:
 
     def _place(self, settings: Settings, session: str | None) -> Place:
         """Return where the calls are kept."""
-        return RootPlace(settings.root, session)
+        return RootPlace(settings.root, session, settings.reuse)
 
     # -- life --------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class Settings:
         root: folder of the store.
         mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
         ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever.
+        reuse: statuses and methods of which ``auto`` may serve answers; see
+            :class:`mxm_dataio.replay.policy.Reuse`.
         exhausted: ``repeat`` or ``error``, for a call made more often than it was recorded.
         strict: a failure to store raises instead of warning.
         ignore_params: names of query, form and JSON fields that do not count in ``params_hash``.
@@ -54,6 +56,7 @@ class Settings:
     root: Path
     mode: str = "record"
     ttl: float | None = None
+    reuse: tuple[str, ...] = ()
     exhausted: str = "repeat"
     strict: bool = False
     ignore_params: tuple[str, ...] = ()
@@ -209,6 +212,9 @@ def _convert(name: str, value: Any) -> Any:
         case "ignore_params" | "allowed_hosts":
             names = value.split(",") if isinstance(value, str) else value
             return tuple(str(item).strip().lower() for item in names if str(item).strip())
+        case "reuse":
+            words = value.split(",") if isinstance(value, str) else value
+            return tuple(str(word).strip() for word in words if str(word).strip())
         case "sources":
             return _mapping(value)
         case "max_body" if value is None or str(value).lower() in ("", "none", "null"):

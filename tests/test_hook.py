@@ -391,13 +391,11 @@ class TestAuto:
         assert site.hits == hits
 
     def test_a_304_renews_the_answer(self, site: RawServer, tmp_path: Path) -> None:
-        with IngestSession("s", tmp_path, "auto", ttl=0.5):
-            requests.get(f"{site.url}/page")
-            time.sleep(0.55)
-            requests.get(f"{site.url}/page")
-            assert site.hits == 2
-            assert requests.get(f"{site.url}/page").content == b"version 1"
-            assert site.hits == 2, "the 304 made it fresh"
+        for wait, hits in ((0.55, 1), (0, 2), (0, 2)):
+            with IngestSession("s", tmp_path, "auto", ttl=0.5):
+                assert requests.get(f"{site.url}/page").content == b"version 1"
+            assert site.hits == hits, "the 304 made it fresh"
+            time.sleep(wait)
 
     def test_conditions_of_the_program_are_its_own(self, site: RawServer, tmp_path: Path) -> None:
         for _ in range(2):
@@ -419,13 +417,11 @@ class TestAuto:
         assert site.hits == 2
 
     def test_time_passes(self, site: RawServer, tmp_path: Path) -> None:
-        with IngestSession("s", tmp_path, "auto", ttl=0.3):
-            requests.get(f"{site.url}/bare")
-            requests.get(f"{site.url}/bare")
-            assert site.hits == 1
-            time.sleep(0.35)
-            requests.get(f"{site.url}/bare")
-            assert site.hits == 2
+        for wait, hits in ((0, 1), (0.35, 1), (0, 2)):
+            with IngestSession("s", tmp_path, "auto", ttl=0.3):
+                requests.get(f"{site.url}/bare")
+            assert site.hits == hits
+            time.sleep(wait)
 
 
 class TestVary:

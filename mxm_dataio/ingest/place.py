@@ -5,14 +5,15 @@ A root here; a cassette in :mod:`mxm_dataio.cassettes.place`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .. import config
 from ..errors import ConfigError, IntegrityError, StoreError
-from ..models import Compression, Durability, Exchange, Mode
+from ..models import Compression, Durability, Exchange, Exhausted, Mode
 from ..replay.lookup import Lookup
-from ..replay.policy import Decision, decide
+from ..replay.policy import Decision, Reuse, decide
 from ..storage.backend import Backend
 from ..store import Store
 
@@ -63,13 +64,18 @@ class RootPlace:
     Args:
         root: as the program's author wrote it.
         session_id: of the one session to replay.
+        reuse: which answers ``auto`` may serve; see :class:`~mxm_dataio.replay.policy.Reuse`.
     """
 
     in_root = True
 
-    def __init__(self, root: Path, session_id: str | None) -> None:
+    def __init__(self, root: Path, session_id: str | None, reuse: Iterable[str] = ()) -> None:
         self._root = root
         self._session_id = session_id
+        try:
+            self._reuse = Reuse(reuse)
+        except ValueError as exc:
+            raise ConfigError(f"setting reuse: {exc}") from None
 
     def open(self, capture: Capture) -> Backend | None:
         """Open the store; a root that is not writable only warns, unless ``strict``."""
@@ -118,13 +124,14 @@ class RootPlace:
 
     def lookup(self, capture: Capture, store: Backend, source: str) -> Lookup:
         """Return what finds answers in the newest session that has them, or the one given."""
+        fetches = capture.mode is Mode.AUTO
         return Lookup(
             store,
             source,
             as_of=capture.as_of,
             root_id=self._session_id,
-            exhausted=capture.exhausted,
-            latest=capture.mode is Mode.AUTO,
+            exhausted=Exhausted.ERROR if fetches else capture.exhausted,
+            but=capture.session.root_id if fetches and capture.session else "",
         )
 
     def decide(
@@ -132,8 +139,9 @@ class RootPlace:
     ) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
         return decide(
-            capture.mode, stored, age=age, ttl=capture.settings.ttl, conditional=conditional
-        )
+            capture.mode, stored, age=age, ttl=capture.settings.ttl, conditional=conditional,
+            reuse=self._reuse,
+        )  # fmt: skip
 
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""

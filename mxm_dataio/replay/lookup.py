@@ -1,7 +1,9 @@
 """Which stored answer a call gets.
 
 Of the source's recorded calls with the same identity, from sessions not after the as-of: those of
-the newest session, in their order, the last again at the end. One session can be pinned.
+the newest session, in their order, the last again at the end. One session can be pinned. A session
+that records too (``auto``) is answered by others alone, and by none at the end: a job that it has
+submitted and polls comes to an end.
 
 **What was learned late.** A value that was found to be secret after it was sent is masked in the
 recorded call, and in replay the program sends it before it can be known, too. So where no call is
@@ -42,7 +44,8 @@ class Lookup:
         as_of: the latest as-of that counts, in stored form; ``None`` for all.
         root_id: the one recorded session to look in.
         exhausted: what follows the last recorded answer of a call.
-        latest: always the last recorded answer, as ``auto`` wants it, not one after the other.
+        but: a recorded session that answers nothing: the one that looks, where it records too. What
+            is found is then fetched otherwise, so that nothing is taken for a secret on trust.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Lookup:
         as_of: str | None = None,
         root_id: str | None = None,
         exhausted: Exhausted = Exhausted.REPEAT,
-        latest: bool = False,
+        but: str = "",
     ) -> None:
         self._store = store
         self._source = source
@@ -61,7 +64,9 @@ class Lookup:
         self._bound = as_of_bound(as_of) if as_of else "~"
         self._root_id = root_id
         self._exhausted = exhausted
-        self._latest = latest
+        self._but = but
+        # Calls that no other session held when they were asked for first.
+        self._absent: set[str] = set()
         self._served, self._settled = Places({}, {})
         self._answered = 0
         self._shared: SharedTurns | None = None
@@ -77,7 +82,7 @@ class Lookup:
             StoreError: what is shared can't be read or written.
         """
         with mutex.lock:
-            if self._shared is None and not self._latest:
+            if self._shared is None and not self._but:
                 places = shared.join(self._source, Places(self._served, self._settled))
                 self._served, self._settled = places
                 self._shared = shared
@@ -104,27 +109,26 @@ class Lookup:
         )
 
     def _find(self, identity: Identity) -> Exchange | None:
-        if self._latest:
-            return self._look_up(identity, identity.params_hash())
         document = identity.document()
         base = hashlib.sha256(document).hexdigest()
         with mutex.lock:
-            masked = bool(self._twins(identity, document))
+            # Where calls are recorded meanwhile nothing that was read ahead would hold.
+            anew = bool(self._but or self._twins(identity, document))
             if self._shared is None:
-                return self._next(identity, base, masked)
+                return self._next(identity, base, anew)
             with self._shared.turn():
-                exchange = self._next(identity, base, masked)
+                exchange = self._next(identity, base, anew)
                 if exchange is not None:
                     request = exchange.request
                     settled = self._settled.get(request.params_hash)
                     self._shared.note(self._source, request.params_hash, request.id, settled)
             return exchange
 
-    def _next(self, identity: Identity, base: str, masked: bool) -> Exchange | None:
+    def _next(self, identity: Identity, base: str, anew: bool) -> Exchange | None:
         """Return the call that is next to answer, and take note that it has."""
         while True:
             answered = self._answered
-            found = None if masked else self._ahead.find(identity, base, self._served)
+            found = None if anew else self._ahead.find(identity, base, self._served)
             if found is not None and self._settles(found):
                 exchange: Exchange | None = self._store.decoded(found)
             else:
@@ -136,7 +140,8 @@ class Lookup:
             request = exchange.request
             self._answered += 1
             self._served[request.params_hash] = request.id
-            self._ahead.answered(request.id, ahead=found is not None)
+            if not self._but:
+                self._ahead.answered(request.id, ahead=found is not None)
         return exchange
 
     def _settles(self, found: Following) -> bool:
@@ -151,7 +156,7 @@ class Lookup:
         hashes = sorted(identity.params_hash(names) for names in counting)
         if (plain := identity.counting(())) not in counting:
             hashes.append(identity.params_hash(plain) if plain else base)
-        twins = [] if self._latest else self._twins(identity, identity.document())
+        twins = [] if self._but else self._twins(identity, identity.document())
         place: tuple[str, str] | None = None
         params_hash = base
         with mutex.lock:
@@ -159,14 +164,12 @@ class Lookup:
                 found = self._place(candidate)
                 if found is not None and (place is None or found > place):
                     place, params_hash = found, candidate
-            if place is None and not self._latest:
+            if place is None and not self._but:
                 params_hash = self._late_hash(identity)
                 place = self._place(params_hash) if params_hash else None
             if place is None:
                 return None
             root_id = place[1]
-            if self._latest:
-                return store.last(self._source, params_hash, root_id)
             after = self._served.get(params_hash, "")
             exchange = store.nth(self._source, params_hash, root_id, after)
             if twins:
@@ -228,15 +231,15 @@ class Lookup:
         if self._root_id is not None:
             held = self._store.last(self._source, params_hash, self._root_id)
             return (held.request.as_of, self._root_id) if held else None
-        if self._latest:
-            return self._store.catalog.newest(self._source, params_hash, self._bound)
         # Which session answers is settled at the first call, so that a recording that goes on
         # beside the replay can't change it half-way.
         place = self._settled.get(params_hash)
-        if place is None:
-            place = self._store.catalog.newest(self._source, params_hash, self._bound)
+        if place is None and params_hash not in self._absent:
+            place = self._store.catalog.newest(self._source, params_hash, self._bound, self._but)
             if place is not None:
                 self._settled[params_hash] = place
+            elif self._but:
+                self._absent.add(params_hash)
         return place
 
     def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:

@@ -5,13 +5,57 @@ The decision is data; the adapters act on it and end in ``assert_never``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..models import Exchange, Mode, Status
 
-# A stored answer that only says "not now" must not stand in for a fetch (RFC 9111 §3 leaves
-# caching of these to the origin; RFC 9110 §15.6, §15.5.9, RFC 6585 §4).
-_TRANSIENT = frozenset({408, 425, 429})
+# What a cache may keep where nothing is said of it (RFC 9110 §15.1), but for 501, which like every
+# 5xx is asked again; and the redirects that are to be asked each time, whose answers are kept.
+STATUSES = frozenset({200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414})
+# RFC 9110 §9.2.1, RFC 4918 §9.1, RFC 3253 §3.6, RFC 5323 §2, and the one that is a query by name.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+_STATUS = re.compile("[1-5](?:[0-9][0-9]|xx)")
+_METHOD = re.compile("[A-Za-z][A-Za-z-]*")
+
+
+class Reuse:
+    """Which stored answers ``auto`` may serve.
+
+    Args:
+        words: statuses, ``404`` or ``4xx``, in place of :data:`STATUSES`; and methods, ``POST``,
+            besides those that are safe.
+
+    Raises:
+        ValueError: a word is neither.
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        statuses: set[int] = set()
+        methods = set(SAFE)
+        for word in words:
+            if _STATUS.fullmatch(word.lower()):
+                first = int(word.lower().replace("xx", "00"))
+                statuses.update(range(first, first + (100 if "x" in word.lower() else 1)))
+            elif _METHOD.fullmatch(word):
+                methods.add(word.upper())
+            else:
+                raise ValueError(f"{word!r} is no status (404, 4xx) and no method (POST)")
+        self._statuses = frozenset(statuses) or STATUSES
+        self._methods = frozenset(methods)
+
+    def admits(self, stored: Exchange) -> bool:
+        """Say whether an answer may be served: whole, of a safe method, and no passing failure."""
+        request, answer = stored.request, stored.answer
+        if request.status is not Status.COMPLETE or answer is None or not answer.complete:
+            return False
+        if request.method not in self._methods:
+            return False
+        if answer.redacted:
+            # With a placeholder for its token the program could not go on to the source.
+            return False
+        return answer.status_code is None or answer.status_code in self._statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +91,9 @@ class Miss:
 Decision = Pass | Fetch | Revalidate | Serve | Miss
 
 
+_DEFAULT = Reuse()
+
+
 def decide(
     mode: Mode,
     stored: Exchange | None,
@@ -54,6 +101,7 @@ def decide(
     age: float = 0.0,
     ttl: float | None = None,
     conditional: bool = True,
+    reuse: Reuse = _DEFAULT,
 ) -> Decision:
     """Return what to do with a call.
 
@@ -63,6 +111,7 @@ def decide(
         ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None`` is for ever.
         conditional: the call may be made conditional (a GET or HEAD without conditions of the
             program's own).
+        reuse: which stored answers ``auto`` may serve.
     """
     match mode:
         case Mode.OFF:
@@ -72,24 +121,12 @@ def decide(
         case Mode.REPLAY:
             return Miss() if stored is None else Serve(stored)
         case Mode.AUTO:
-            if stored is None or not reusable(stored):
+            if stored is None or not reuse.admits(stored):
                 return Fetch()
             if ttl is None or age < ttl:
                 return Serve(stored)
             conditions = validators(stored) if conditional else ()
             return Revalidate(stored, conditions) if conditions else Fetch()
-
-
-def reusable(stored: Exchange) -> bool:
-    """Say whether ``auto`` may serve an answer: whole, and no failure that may have passed."""
-    answer = stored.answer
-    if stored.request.status is not Status.COMPLETE or answer is None or not answer.complete:
-        return False
-    if answer.redacted:
-        # With a placeholder for its token the program could not go on to the source.
-        return False
-    code = answer.status_code
-    return code is None or (code < 500 and code not in _TRANSIENT)
 
 
 def validators(stored: Exchange) -> tuple[tuple[str, str], ...]:

@@ -77,7 +77,12 @@ class AutoSession(Opener):
         self._wanted: Iterable[Callable[[], Interceptor | None]] = ()
         loaded = config.load(settings)
         self.capture = Capture(
-            source, loaded, RootPlace(loaded.root, session), self, redaction=DEFAULT, as_of=as_of
+            source,
+            loaded,
+            RootPlace(loaded.root, session, loaded.reuse),
+            self,
+            redaction=DEFAULT,
+            as_of=as_of,
         )
         self._life = Lifecycle(self.capture)
         if link is not None:

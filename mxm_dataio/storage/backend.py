@@ -21,8 +21,10 @@ class Finder(Protocol):
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""
 
-    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
-        """Return ``(as_of, root_id)`` of the newest session that holds the call."""
+    def newest(
+        self, source: str, params_hash: str, bound: str, but: str = ""
+    ) -> tuple[str, str] | None:
+        """Return ``(as_of, root_id)`` of the newest session that holds the call, but for one."""
 
     def version(self) -> object:
         """Return what is equal to an earlier one only if nothing was written in between."""

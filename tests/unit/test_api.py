@@ -119,13 +119,59 @@ def test_off_fetches_and_stores_nothing(root: Path, fetcher: Counter) -> None:
     assert not root.exists()
 
 
-def test_auto_fetches_once_while_fresh(root: Path, fetcher: Counter) -> None:
+def test_auto_counts_calls_as_replay_does(root: Path, fetcher: Counter) -> None:
+    with IngestSession(SOURCE, root, "auto") as ingest:
+        # What this session has fetched answers none of its own calls.
+        assert [ask(ingest), ask(ingest)] == [b"1", b"2"]
     for ttl in (None, 1000):
         with IngestSession(SOURCE, root, "auto", ttl=ttl) as ingest:
-            assert [ask(ingest), ask(ingest)] == [b"1", b"1"]
+            assert [ask(ingest), ask(ingest)] == [b"1", b"2"]
+    with IngestSession(SOURCE, root, "auto", exhausted="repeat") as ingest:
+        # What goes beyond the recording is fetched.
+        assert [ask(ingest), ask(ingest), ask(ingest)] == [b"1", b"2", b"3"]
     with IngestSession(SOURCE, root, "auto", ttl=0) as ingest:
-        assert [ask(ingest), ask(ingest)] == [b"2", b"3"]
-    assert fetcher.count == 3
+        assert [ask(ingest), ask(ingest)] == [b"4", b"5"]
+
+
+def test_a_job_that_auto_polls_comes_to_an_end(root: Path) -> None:
+    states = iter([b"running", b"running", b"done"])
+    register(SOURCE, type("Job", (), {"fetch": lambda self, request: next(states)})())
+    for _ in range(2):
+        with IngestSession(SOURCE, root, "auto") as ingest:
+            assert [ask(ingest) for _ in range(3)] == [b"running", b"running", b"done"]
+
+
+def test_what_a_broken_off_session_polled_is_no_end_of_its_own(root: Path) -> None:
+    states = iter([b"running", b"done"])
+    register(SOURCE, type("Job", (), {"fetch": lambda self, request: next(states)})())
+    record(root)
+    with IngestSession(SOURCE, root, "auto") as ingest:
+        assert [ask(ingest), ask(ingest)] == [b"running", b"done"]
+
+
+def test_auto_is_served_by_a_session_that_is_still_open(
+    root: Path, fetcher: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mxm_dataio.ingest.place._SHARED_SECONDS", 0.0)
+    with IngestSession(SOURCE, root, "auto") as one:
+        assert [ask(one), ask(one)] == [b"1", b"2"]
+        with IngestSession(SOURCE, root, "auto") as other:
+            assert ask(other) == b"1"
+
+
+def test_what_a_method_changes_is_sent_by_auto_unless_said(root: Path, fetcher: Counter) -> None:
+    for _ in range(2):
+        with IngestSession(SOURCE, root, "auto") as ingest:
+            ingest.request("e", method="POST")
+    assert fetcher.count == 2
+    with IngestSession(SOURCE, root, "auto", reuse=["post"]) as ingest:
+        ingest.request("e", method="POST")
+    assert fetcher.count == 2
+
+
+def test_reuse_is_statuses_and_methods(root: Path) -> None:
+    with pytest.raises(ConfigError, match="'2x' is no status"):
+        IngestSession(SOURCE, root, "auto", reuse=["2x"])
 
 
 def test_auto_goes_by_the_age_of_the_answer(
@@ -155,7 +201,10 @@ def test_auto_does_not_serve_a_failure(root: Path) -> None:
     with IngestSession(SOURCE, root, "auto") as ingest:
         with pytest.raises(FetchError):
             ask(ingest)
-        assert [ask(ingest), ask(ingest), ask(ingest)] == [b"busy", b"good", b"good"]
+        assert [ask(ingest), ask(ingest)] == [b"busy", b"good"]
+    results += [b"better", b"best"]
+    with IngestSession(SOURCE, root, "auto") as ingest:
+        assert [ask(ingest), ask(ingest), ask(ingest)] == [b"better", b"best", b"good"]
 
 
 def test_what_auto_served_is_a_call_of_its_session_and_replays(root: Path) -> None:

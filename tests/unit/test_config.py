@@ -107,7 +107,7 @@ def test_the_default_file_documents_every_setting() -> None:
     defaults = asdict(Settings(root=Path("x")))
     assert list(documented) == [field.name for field in fields(Settings)]
     del documented["root"], defaults["root"]
-    assert documented == defaults | {"ignore_params": [], "allowed_hosts": []}
+    assert documented == defaults | {"ignore_params": [], "allowed_hosts": [], "reuse": []}
     lines = DEFAULT_YAML.read_text().splitlines()
     for index, line in enumerate(lines):
         if line.startswith("  ") and not line.lstrip().startswith("#"):

@@ -11,10 +11,10 @@ from mxm_dataio.replay.policy import (
     Fetch,
     Miss,
     Pass,
+    Reuse,
     Revalidate,
     Serve,
     decide,
-    reusable,
     validators,
 )
 from mxm_dataio.utils import instant
@@ -25,9 +25,12 @@ DATED: Headers = (("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"),)
 
 
 def stored(
-    code: int | None = 200, headers: Headers = (), status: Status = Status.COMPLETE
+    code: int | None = 200,
+    headers: Headers = (),
+    status: Status = Status.COMPLETE,
+    method: str = "GET",
 ) -> Exchange:
-    request = Request("r", "s", "src", "e", started_at=instant(THEN), status=status)
+    request = Request("r", "s", "src", "e", method, started_at=instant(THEN), status=status)
     return Exchange(request, (Response("r", status_code=code, headers=headers, complete=True),))
 
 
@@ -80,15 +83,39 @@ def test_auto_revalidates_only_calls_that_may_be_conditional() -> None:
     assert decide(Mode.AUTO, GOOD, age=1, ttl=1.0, conditional=False) == Fetch()
 
 
-@pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504, 599])
-def test_auto_never_serves_a_passing_failure(code: int) -> None:
-    assert not reusable(stored(code, ETAG))
+# RFC 9110 §15.1, and redirects.
+KEPT = [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414]
+
+
+@pytest.mark.parametrize("code", [code for code in range(100, 600) if code not in KEPT])
+def test_auto_asks_again_for_what_no_cache_keeps(code: int) -> None:
     assert decide(Mode.AUTO, stored(code, ETAG), ttl=None) == Fetch()
 
 
-@pytest.mark.parametrize("code", [200, 204, 206, 301, 400, 401, 404, 410, 499, None])
+@pytest.mark.parametrize("code", [*KEPT, None])
 def test_auto_serves_a_lasting_answer(code: int | None) -> None:
     assert decide(Mode.AUTO, stored(code), ttl=None) == Serve(stored(code))
+
+
+def test_which_statuses_auto_serves_can_be_said() -> None:
+    reuse = Reuse(["200", "4XX"])
+    for code, serves in ((200, True), (403, True), (499, True), (301, False), (500, False)):
+        assert isinstance(decide(Mode.AUTO, stored(code), reuse=reuse), Serve) is serves
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "CONNECT", "MKCOL"])
+def test_auto_serves_what_changes_something_only_where_that_is_said(method: str) -> None:
+    posted = stored(method=method)
+    assert decide(Mode.AUTO, posted) == Fetch()
+    assert decide(Mode.AUTO, posted, reuse=Reuse([method.lower()])) == Serve(posted)
+    # The statuses stay those that are kept anyway.
+    assert decide(Mode.AUTO, stored(500, method=method), reuse=Reuse([method])) == Fetch()
+
+
+@pytest.mark.parametrize("word", ["6xx", "20", "2x", "ok!", "", "200 "])
+def test_a_word_that_is_neither_is_refused(word: str) -> None:
+    with pytest.raises(ValueError, match="no status"):
+        Reuse([word])
 
 
 @pytest.mark.parametrize("held", [FAILED, CUT, EMPTY])
@@ -115,5 +142,5 @@ def test_validators() -> None:
 
 def test_the_last_attempt_decides() -> None:
     bad, good = stored(503).responses[0], GOOD.responses[0]
-    assert reusable(Exchange(GOOD.request, (bad, replace(good, sequence=2))))
-    assert not reusable(Exchange(GOOD.request, (good, replace(bad, sequence=2))))
+    assert Reuse().admits(Exchange(GOOD.request, (bad, replace(good, sequence=2))))
+    assert not Reuse().admits(Exchange(GOOD.request, (good, replace(bad, sequence=2))))

@@ -254,7 +254,9 @@ class MemoryStore:
             names for tape in self._tapes.values() for names in tape.variants.get(base_hash, ())
         ]
 
-    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+    def newest(
+        self, source: str, params_hash: str, bound: str, but: str = ""
+    ) -> tuple[str, str] | None:
         """Return, as its root, the first cassette that holds the call."""
         for path, tape in self._tapes.items():
             if params_hash in tape.by_hash:

@@ -180,20 +180,24 @@ class CatalogReader:
         )
         return [tuple(str(vary).split(",")) for (vary,) in found]
 
-    def newest(self, source: str, params_hash: str, bound: str) -> tuple[str, str] | None:
+    def newest(
+        self, source: str, params_hash: str, bound: str, but: str = ""
+    ) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
 
         Newest by as-of, then by when they came into this store. A call that was broken off
         (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
+
+        Args:
+            but: root id of a session that does not count.
         """
         found = self._all(
             "SELECT as_of, (SELECT id FROM sessions WHERE number = root) FROM requests "
             "WHERE params_hash = ? AND source = ? AND as_of <= ? AND status <> 'interrupted' "
+            "AND root IS NOT (SELECT number FROM sessions WHERE id = ?) "
             "ORDER BY as_of DESC, root DESC LIMIT 1",
-            params_hash,
-            source,
-            bound,
-        )
+            params_hash, source, bound, but,
+        )  # fmt: skip
         return (str(found[0][0]), str(found[0][1])) if found else None
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
