@@ -19,6 +19,7 @@ from mxm_dataio import IngestSession, mount
 from tests.answers import RUINS
 from tests.harness import SOURCE, Raised, mounted, outcome, three_ways
 from tests.servers import Connection, RawServer, answer
+from tests.support.effort import crossed
 from tests.test_bakeoff_readers import READERS
 
 
@@ -32,19 +33,21 @@ def ruin(name: str) -> Callable[[Connection], None]:
 
 
 @pytest.mark.parametrize(
-    "reader",
-    [
-        "read",
-        "read-amount",
-        "stream",
-        "stream-decoded",
-        "read-chunked",
-        "data",
-        "readinto",
-        "drained",
-    ],
+    ("name", "reader"),
+    crossed(
+        RUINS,
+        [
+            "read",
+            "read-amount",
+            "stream",
+            "stream-decoded",
+            "read-chunked",
+            "data",
+            "readinto",
+            "drained",
+        ],
+    ),
 )
-@pytest.mark.parametrize("name", RUINS)
 def test_ruins_while_streaming(name: str, reader: str, tmp_path: Path) -> None:
     with RawServer(ruin(name)) as server:
 
@@ -95,8 +98,7 @@ def test_ruins_through_requests(name: str, tmp_path: Path) -> None:
         mounted(tmp_path / "2", server, lambda session: session.get(url).content)
 
 
-@pytest.mark.parametrize("retries", [False, 0, 2])
-@pytest.mark.parametrize("name", RUINS)
+@pytest.mark.parametrize(("name", "retries"), crossed(RUINS, [False, 0, 2]))
 def test_ruins_through_urllib3(name: str, retries: Any, tmp_path: Path) -> None:
     with RawServer(ruin(name)) as server:
 

@@ -15,6 +15,7 @@ import urllib3
 from tests.answers import ANSWERS
 from tests.harness import mounted, outcome, three_ways
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import crossed
 
 BODIES = [
     "plain", "gzip", "chunked", "chunked-gzip", "close-delimited", "chunk-extensions", "bad-gzip",
@@ -113,8 +114,7 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize(("name", "reader"), crossed(BODIES, READERS, 4))
 def test_readers(name: str, reader: str, server: RawServer, tmp_path: Path) -> None:
     if reader == "read-negative" and OLD and name != "close-delimited":
         pytest.skip("urllib3 1.26 takes -1 for an amount, and waits for the connection's end")
@@ -163,8 +163,12 @@ def test_where_a_reader_stands_at_each_step(name: str, server: RawServer, tmp_pa
 
 @pytest.mark.skipif(not hasattr(urllib3.HTTPResponse, "read1"), reason="read1 is new in urllib3 2")
 @pytest.mark.parametrize("decode", [None, True, False])
-@pytest.mark.parametrize("amount", [None, 1, 50, 10_000])
-@pytest.mark.parametrize("name", ["plain", "gzip", "chunked", "chunked-gzip", "close-delimited"])
+@pytest.mark.parametrize(
+    ("name", "amount"),
+    crossed(
+        ["plain", "gzip", "chunked", "chunked-gzip", "close-delimited"], [None, 1, 50, 10_000], 2
+    ),
+)
 def test_read1_gives_the_same_bytes(
     name: str, amount: int | None, decode: bool | None, server: RawServer, tmp_path: Path
 ) -> None:
@@ -200,8 +204,7 @@ ITERATORS: dict[str, Callable[[requests.Response], Any]] = {
 }
 
 
-@pytest.mark.parametrize("reader", ITERATORS)
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(("name", "reader"), crossed(TEXTS, ITERATORS))
 def test_iterators_of_requests(name: str, reader: str, server: RawServer, tmp_path: Path) -> None:
     def work(session: requests.Session) -> Any:
         with session.get(f"{server.url}/{name}", stream=True) as response:

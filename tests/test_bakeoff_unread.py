@@ -14,6 +14,7 @@ import urllib3
 from mxm_dataio import IngestSession, ReplayMissError, Store
 from tests.harness import SOURCE, mounted, outcome, three_ways
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import crossed
 
 SMALL, BIG = b"0123456789" * 50, b"0123456789abcdef" * 20_000
 
@@ -63,8 +64,7 @@ LEAVING: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("amount", [0, 10])
-@pytest.mark.parametrize("leave", LEAVING)
-@pytest.mark.parametrize("path", ["small", "big", "chunked"])
+@pytest.mark.parametrize(("path", "leave"), crossed(["small", "big", "chunked"], LEAVING, 2))
 def test_left_and_gone_on(
     path: str, leave: str, amount: int, server: RawServer, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import requests
 
 from mxm_dataio import ConfigError, use_cassette
 from tests.servers import RawServer, answer
+from tests.support.pytests import run
 
 pytest_plugins = ["pytester"]
 
@@ -333,11 +334,7 @@ class TestCase(unittest.TestCase):
 
 def test_under_pytest(pytester: pytest.Pytester, server: RawServer) -> None:
     pytester.makepyfile(PLAIN.replace("{url}", server.url))
-    options = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:recording", "-W", "error")
-    # urllib3 1.26's own, on Pythons newer than it.
-    options += ("-W", "ignore:_SixMetaPathImporter:ImportWarning")
-    first = pytester.runpytest_inprocess(*options)
-    first.assert_outcomes(passed=7, xfailed=2)
+    run(pytester, passed=7, xfailed=2)
     hits = server.hits
     # Those that fail as they are to fail ask again.
     assert hits == (2 + 2 * 3 + 3) + (2 + 2 * 5 + 5) + 1 + 5
@@ -347,5 +344,5 @@ def test_under_pytest(pytester: pytest.Pytester, server: RawServer) -> None:
         "TestDerived.setup_class", "TestDerived.test_inherited", "TestDerived.test_own",
         "TestPlain.setup_class", "TestPlain.test_inherited", "TestPlain.test_own",
     ]  # fmt: skip
-    pytester.runpytest_inprocess(*options, "-n", "2").assert_outcomes(passed=7, xfailed=2)
+    run(pytester, "-n", "2", passed=7, xfailed=2)
     assert server.hits == hits + 3 + 5

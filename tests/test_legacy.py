@@ -10,6 +10,7 @@ import pytest
 from examples.market_server import MarketServer
 from mxm_dataio import Status
 from tests.running import CHECKOUT, Programs
+from tests.support.effort import some
 
 LEGACY = CHECKOUT / "examples" / "legacy"
 
@@ -35,10 +36,7 @@ QUICK = ("pool", "crawler", "console-script")
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.long, id=name)
-        for name in PROGRAMS
-    ],
+    some(PROGRAMS, QUICK),
 )
 def test_it_is_recorded_and_replayed_offline(name: str, programs: Programs) -> None:
     with MarketServer() as server:

@@ -22,6 +22,7 @@ from mxm_dataio import Status, Store
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import some
 
 LARGE = b"0123456789abcdef" * 40_000
 
@@ -362,7 +363,7 @@ def recorded(root: Path) -> int:
 
 @pytest.mark.parametrize(
     "scenario",
-    [pytest.param(one, marks=pytest.mark.long if one in _LIKE_OTHERS else ()) for one in EVERY],
+    some(EVERY, set(EVERY) - _LIKE_OTHERS),
 )
 def test_the_program_s_files_are_its_own(server: RawServer, tmp_path: Path, scenario: str) -> None:
     plain, _ = run(server, tmp_path, "plain", scenario)
@@ -400,12 +401,8 @@ def test_so_they_are_in_whatever_way_it_is_recorded(
 
 @pytest.mark.parametrize(
     "scenario",
-    [
-        pytest.param(one, marks=() if one in _REPLAYED else pytest.mark.long)
-        for one in EVERY
-        # Its second source is another.
-        if one != "another_session"
-    ],
+    # The second source of that one is another.
+    some((one for one in EVERY if one != "another_session"), _REPLAYED),
 )
 def test_a_replay_goes_on_and_leaves_them_alone(
     server: RawServer, tmp_path: Path, scenario: str

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
-
-# Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio.pytest_plugin import session, wide_fixtures  # noqa: F401
 from tests.servers import RawServer, answer
-from tests.test_pytest_plugin import cassettes, run
+from tests.support.effort import MANY, rounds
+from tests.support.pytests import bare, cassettes, run, start
 
 pytest_plugins = ["pytester"]
 
@@ -39,8 +36,7 @@ def server() -> Iterator[RawServer]:
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
+    bare(monkeypatch)
 
 
 def write(pytester: pytest.Pytester, server: RawServer, **files: str) -> None:
@@ -143,7 +139,7 @@ def test_whatever_a_marked_test_needs_is_recorded(
     ]  # fmt: skip
     assert len([name for name in kept if name.startswith("fixture.kind[")]) == 2
     server.stop()
-    for options in (("--dataio-mode=none",), (), ("-n", "2"), ("-k", "login")):
+    for options in (("--dataio-mode=none",), (), *rounds((), (("-n", "2"),)), ("-k", "login")):
         outcome = {"passed": 1, "deselected": 4} if "-k" in options else {"passed": 5}
         run(pytester, *block, *options, **outcome)
     assert asked(server) == calls
@@ -168,12 +164,12 @@ def test_processes_that_record_side_by_side_have_the_same_fixtures(
         get(f"/things/{made}?{number}")
     """
     write(pytester, server, conftest=conftest, test_it=text)
-    for made, mode in enumerate(("once", "rewrite"), 1):
+    for made, mode in enumerate(rounds(("once",), ("once", "rewrite")), 1):
         run(pytester, "-n", "2", f"--dataio-mode={mode}", passed=4)
         assert asked(server).count("/made") == made
     assert "cassettes/conftest/fixture.made.json" in cassettes(pytester)
     calls = asked(server)
-    for workers in ((), ("-n", "3")):
+    for workers in rounds(((),), ((), ("-n", "3"))):
         run(pytester, *workers, "--dataio-mode=none", passed=4)
     assert asked(server) == calls
 
@@ -413,7 +409,8 @@ def test_a_blocked_network_is_from_the_first_conftest_to_the_end(
     write(pytester, server, test_it='get("/import")\n' + textwrap.dedent(marked))
     shown = run(pytester, *blocked, errors=1).stdout.str()
     assert "the import of test_it.py has the network blocked" in shown
-    run(pytester, *blocked, "-n", "2", errors=2)
+    if MANY:
+        run(pytester, *blocked, "-n", "2", errors=2)
     run(pytester, *blocked, "--dataio-allowed-hosts=loopback", passed=1)
     write(pytester, server, test_it=plain)
     shown = run(pytester, *blocked, passed=1, errors=1).stdout.str()
@@ -424,7 +421,7 @@ def test_a_blocked_network_is_from_the_first_conftest_to_the_end(
     pytester.makeini("[pytest]\ndataio_block_network = true\n")
     run(pytester, errors=1)
     write(pytester, server, test_it=plain, conftest='get("/conftest")')
-    result = pytester.runpytest_subprocess("--dataio-block-network", "-p", "no:asyncio")
+    result = start(pytester, "--dataio-block-network", apart=True)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "the import of conftest.py has the network blocked" in result.stderr.str()
     assert asked(server) == ["/import"]

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
-
-# Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio.pytest_plugin import session, usage  # noqa: F401
 from tests.servers import Connection, RawServer, answer
+from tests.support.effort import some
+from tests.support.pytests import bare, start
 
 pytest_plugins = ["pytester"]
 
@@ -196,8 +194,7 @@ class Trial:
         for name, value in settings.items():
             self._patch.setenv(name, value)
         self.told.append(f"{settings} pytest {' '.join(options)}")
-        off = [word for name in ("asyncio", "recording") for word in ("-p", f"no:{name}")]
-        return self._pytester.runpytest_inprocess("-q", *off, *options)
+        return start(self._pytester, "-q", *options)
 
     def passes(self, *options: str, **settings: str) -> None:
         """Run it; all tests pass."""
@@ -259,8 +256,7 @@ class Trial:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
+    bare(monkeypatch)
 
     def echo(connection: Connection) -> None:
         while (request := connection.read_request()) is not None:
@@ -294,7 +290,7 @@ def trial(
         assert extra == [], made.explained("")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", some(range(6), (0, 3)))
 def test_no_recording_that_a_test_needs_is_gone(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, server: RawServer, seed: int
 ) -> None:

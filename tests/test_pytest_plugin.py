@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from examples.market_server import MarketServer
-from mxm_dataio.adapters.requests import adapter as _requests  # noqa: F401
-
-# Loaded here, since each pytest within this one drops what it has loaded itself.
-from mxm_dataio.pytest_plugin import session  # noqa: F401
+from tests.support.effort import rounds
+from tests.support.pytests import bare, cassettes, run
 
 pytest_plugins = ["pytester"]
 
@@ -39,8 +37,7 @@ def server() -> Iterator[MarketServer]:
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
-        monkeypatch.delenv(name, raising=False)
+    bare(monkeypatch)
 
 
 def write(
@@ -50,38 +47,6 @@ def write(
     return pytester.makepyfile(
         **{name: text.replace("{url}", url).replace("{{", "{").replace("}}", "}")}
     )
-
-
-OTHERS = ("asyncio", "recording", "rerunfailures")
-
-
-def run(
-    pytester: pytest.Pytester,
-    *options: str,
-    beside: str = "",
-    apart: bool = False,
-    **outcomes: int,
-) -> pytest.RunResult:
-    """Run a pytest within this one; check how many tests ended how.
-
-    Args:
-        beside: which of the others' plugins it runs with.
-        apart: in a process of its own, which takes ten times as long.
-    """
-    off = [word for name in OTHERS if name != beside for word in ("-p", f"no:{name}")]
-    # urllib3 1.26's own, on Pythons newer than it; and pytest's, of what others have loaded early.
-    theirs = ("ImportWarning", "pytest.PytestAssertRewriteWarning", "DeprecationWarning:urllib3")
-    ignored = [word for name in theirs for word in ("-W", f"ignore::{name}")]
-    plain = ("-p", "no:cacheprovider", "-W", "error", *ignored)
-    make = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
-    result = make(*plain, *off, *options)
-    assert result.parseoutcomes() == outcomes, str(result.stdout)
-    return result
-
-
-def cassettes(pytester: pytest.Pytester) -> list[str]:
-    root = pytester.path
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("cassettes/**/*.json"))
 
 
 # -- the main thing ------------------------------------------------------------------------------
@@ -480,7 +445,7 @@ def test_in_parallel(pytester: pytest.Pytester, server: MarketServer) -> None:
     run(pytester, "-n", "2", passed=12)
     assert (len(cassettes(pytester)), server.hits) == (12, 12)
     server.stop()
-    run(pytester, "-n", "2", passed=12)
+    run(pytester, *rounds((), ("-n", "2")), passed=12)
     run(pytester, passed=12)
 
 
@@ -580,7 +545,7 @@ def test_without_a_marked_test_nothing_is_loaded(pytester: pytest.Pytester) -> N
 
 def test_it_can_be_left_out(pytester: pytest.Pytester, server: MarketServer) -> None:
     write(pytester, ASK.replace("@pytest.mark.dataio\n", ""), server)
-    run(pytester, "-p", "no:dataio", passed=1)
+    run(pytester, "-p", "no:dataio", installed=True, passed=1)
     assert cassettes(pytester) == []
 
 
@@ -593,9 +558,10 @@ def test_a_corrupt_cassette_is_an_error_and_stays(
     write(pytester, ASK, server)
     run(pytester, passed=1)
     path = pytester.path / "cassettes/test_it/test_symbols.json"
-    for content in (path.read_text()[:-40], "", "{}", '{"version": 99}'):
+    modes = ("none", "once", "new_episodes", "all")
+    for number, content in enumerate((path.read_text()[:-40], "", "{}", '{"version": 99}')):
         path.write_text(content)
-        for mode in ("none", "once", "new_episodes", "all"):
+        for mode in rounds(modes[number : number + 1], modes):
             shown = run(pytester, f"--dataio-mode={mode}", errors=1).stdout.str()
             assert "test_symbols.json" in shown
             assert path.read_text() == content
@@ -625,7 +591,7 @@ def test_the_report_lists_what_nobody_uses(pytester: pytest.Pytester, server: Ma
     (pytester.path / "test_all_gone.py").unlink()
     server.stop()
     before = cassettes(pytester)
-    for workers in ((), ("-n", "2")):
+    for workers in rounds([("-n", "2")], [(), ("-n", "2")]):
         shown = run(pytester, "--dataio-report", *workers, passed=1, failed=1).stdout
         shown.fnmatch_lines_random(
             [
@@ -642,7 +608,7 @@ def test_the_report_lists_what_nobody_uses(pytester: pytest.Pytester, server: Ma
     assert "cassettes/test_it/test_gone.json" in cassettes(pytester)
     run(pytester, "--dataio-prune", "-k", "two", passed=1, deselected=1)
     assert "cassettes/test_it/test_gone.json" in cassettes(pytester)
-    run(pytester, "--dataio-prune", "-n", "2", passed=1, failed=1)
+    run(pytester, "--dataio-prune", *rounds((), ("-n", "2")), passed=1, failed=1)
     assert cassettes(pytester) == ["cassettes/test_it/test_two.json"]
     run(pytester, "-k", "two", "--dataio-report", passed=1, deselected=1)
 

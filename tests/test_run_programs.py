@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.effort import some
+
 # Where an object lies is another each time.
 _ADDRESS = re.compile(rb"0x[0-9a-f]{6,}")
 RUN = ("-m", "mxm_dataio.run", "--quiet")
@@ -440,10 +442,7 @@ QUICK = frozenset(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.long, id=name)
-        for name in PROGRAMS
-    ],
+    some(PROGRAMS, QUICK),
 )
 def test_a_program_is_the_same(name: str, tmp_path: Path) -> None:
     same(PROGRAMS[name], tmp_path)
@@ -458,9 +457,7 @@ def test_the_table_tells_programs_apart(tmp_path: Path) -> None:
     assert "__pycache__" in ended(PROGRAMS["compiled-beside"], tmp_path / "work", ()).files
 
 
-@pytest.mark.parametrize(
-    "make", ["zip", *(pytest.param(one, marks=pytest.mark.long) for one in ("link", "folder"))]
-)
+@pytest.mark.parametrize("make", some(["zip", "link", "folder"], ["zip"]))
 def test_a_script_that_is_no_plain_file(make: str, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()

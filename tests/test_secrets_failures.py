@@ -50,10 +50,10 @@ def held(folder: Path) -> Iterator[bytes]:
                     yield "\n".join(db.iterdump()).encode()
 
 
-def get(url: str, **given: Any) -> None:
+def get(url: str, timeout: float = 5, **given: Any) -> None:
     with requests.Session() as session:
         session.trust_env = False
-        session.get(url, timeout=5, **given)
+        session.get(url, timeout=timeout, **given)
 
 
 def pooled(url: str, **given: Any) -> None:
@@ -126,7 +126,7 @@ FAILING: dict[str, Work] = {
         "http://x.invalid/", proxies={"http": f"http://user:{v}@127.0.0.1:x"}
     ),
     "a form and a dead end": lambda u, v: requests.post(f"{DEAD}/", data={"new_password": v}),
-    "no TLS": lambda u, v: get(f"{u.replace('http:', 'https:')}/?q=it's&token={v}"),
+    "no TLS": lambda u, v: get(f"{u.replace('http:', 'https:')}/?q=it's&token={v}", timeout=0.2),
 }
 
 
@@ -140,7 +140,8 @@ def routes(value: str) -> dict[str, Any]:
         "/cut": answer(
             200, b"partly", headers=[("Content-Length", "500"), ("Connection", "close")]
         ),
-        "/chunks": answer(200, headers=[("Transfer-Encoding", "chunked")]) + b"5\r\nabc",
+        "/chunks": answer(200, headers=[("Transfer-Encoding", "chunked"), ("Connection", "close")])
+        + b"5\r\nabc",
     }
 
 

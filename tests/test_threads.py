@@ -27,6 +27,7 @@ from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
 from mxm_dataio.adapters.urllib3 import hook, taps
 from tests.harness import EXACT, three_ways
 from tests.servers import Connection, RawServer, answer, responder
+from tests.support.effort import rounds
 
 
 @pytest.fixture
@@ -212,8 +213,7 @@ def test_opened_and_closed_amid_traffic_that_never_stops(
     for thread in threads:
         thread.start()
     statuses = set()
-    # (A session that records syncs the disk at its end.)
-    for _ in range(100 if mode == "replay" else 40):
+    for _ in range(rounds(10, 100)):
         with IngestSession("s", tmp_path, mode) as ingest:
             pass
         assert ingest.session is not None
@@ -480,7 +480,7 @@ def test_interrupted_at_any_line_of_ours(how: str, server: RawServer, tmp_path: 
         work()
         total = lines_of_ours(work, None)
         assert total > 100
-        step = 1 if os.environ.get("MXM_TEST_ROUNDS") else 11
+        step = rounds(23, 1)
         for number, at in enumerate(range(1, total, step)):
             with contextlib.suppress(KeyboardInterrupt):
                 assert lines_of_ours(work, at) < at, "it was raised, and it came through"
