@@ -13,10 +13,11 @@ pytest.register_assert_rewrite("tests.harness", "tests.ways")
 
 from mxm_dataio.coverage import libraries  # noqa: E402
 from mxm_dataio.ingest.active import sessions  # noqa: E402
+from tests.support.effort import rounds  # noqa: E402
 
 settings.register_profile(
     "fast",
-    max_examples=60,
+    max_examples=rounds(20, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     # Others' changes are not to fail by what was drawn for the first time.

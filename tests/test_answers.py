@@ -21,6 +21,7 @@ import urllib3
 from mxm_dataio import IngestSession, Redaction, Store, mount, use_cassette
 from mxm_dataio.redaction import DEFAULT
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import crossed
 
 SECRET = "Zk3v9-QmX71_tRw8"
 KINDS = {
@@ -79,8 +80,7 @@ def on_tape(path: Path, mode: str) -> AbstractContextManager[Any]:
     return use_cassette(path / "tape.json", "all" if mode == "record" else "none")
 
 
-@pytest.mark.parametrize("coding", CODINGS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "coding"), crossed(KINDS, CODINGS, 2))
 def test_an_answer(kind: str, coding: str, tmp_path: Path) -> None:
     media, text = KINDS[kind]
     body = CODINGS[coding]((text % SECRET).encode())

@@ -14,6 +14,7 @@ from mxm_dataio import Store
 from tests.answers import ANSWERS, TEXT
 from tests.harness import mounted, observe, outcome, three_ways
 from tests.servers import Connection, RawServer, Request, answer, responder
+from tests.support.effort import crossed, sampled
 
 
 @pytest.fixture
@@ -31,8 +32,7 @@ def test_answers_through_requests(name: str, server: RawServer, tmp_path: Path) 
     three_ways(tmp_path, server, work)
 
 
-@pytest.mark.parametrize("preload", [True, False])
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(("name", "preload"), crossed(ANSWERS, [True, False], 2))
 def test_answers_through_urllib3(
     name: str, preload: bool, server: RawServer, tmp_path: Path
 ) -> None:
@@ -64,7 +64,7 @@ def head_of(raw: bytes) -> bytes:
     return first + mark
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", sampled(ANSWERS))
 def test_head_then_get(name: str, tmp_path: Path) -> None:
     def by_method(request: Request) -> bytes:
         return head_of(ANSWERS[name]) if request.method == "HEAD" else ANSWERS[name]

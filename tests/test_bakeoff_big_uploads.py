@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.servers import Connection, RawServer, answer
+from tests.support.effort import sampled
 
 MEBIBYTE = 1 << 20
 SLACK = 12.0  # MiB
@@ -152,11 +153,12 @@ CLIENTS = [
 ]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sampled(CLIENTS))
 def test_flat_memory(client: str, tmp_path: Path) -> None:
     check(client, 32, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", ["requests-file", "requests-generator", "urllib3-generator"])
 def test_flat_memory_with_100_mebibytes(client: str, tmp_path: Path) -> None:
     check(client, 100, tmp_path)

@@ -18,6 +18,7 @@ from urllib3.util.retry import Retry
 from mxm_dataio import IngestSession, Store
 from tests.harness import SOURCE, counted, describe, mounted, observe, outcome, three_ways
 from tests.servers import Connection, RawServer, answer, responder
+from tests.support.effort import crossed
 
 CUT = b""
 NOW = answer(200, b"now")
@@ -114,8 +115,7 @@ def test_retries_through_requests(case: str, tmp_path: Path) -> None:
         mounted(tmp_path / "2", server, lambda session: work(session, server.url))
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "method"), crossed(CASES, ["GET", "POST"], 2))
 def test_retries_through_urllib3(case: str, method: str, tmp_path: Path) -> None:
     steps, policy = CASES[case]
     script = Script(*steps)

@@ -21,6 +21,7 @@ from urllib3.util.retry import Retry
 from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
 from tests.harness import EXACT, SOURCE, observe, outcome
 from tests.servers import Connection, RawServer, Request, answer, responder
+from tests.support.effort import crossed
 from tests.ways import HOOK, HOWS, MOUNT, Opener, opener, wire_ways
 
 OLD_URLLIB3 = hasattr(urllib3.HTTPResponse, "from_httplib")
@@ -171,8 +172,7 @@ def send(post: Callable[[Any], Any], body: Any) -> Any:
             body.close()
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("kind", UPLOADS)
+@pytest.mark.parametrize(("kind", "how"), crossed(UPLOADS, HOWS, 2))
 def test_uploads_through_requests(
     kind: str, how: str, server: RawServer, path: Path, tmp_path: Path
 ) -> None:
@@ -192,8 +192,7 @@ def test_uploads_through_requests(
     assert stored_as_sent(tmp_path / "root", server)
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize(("kind", "how"), crossed(WHOLE, HOWS, 2))
 def test_forms_through_requests(kind: str, how: str, server: RawServer, tmp_path: Path) -> None:
     def work(opener: Opener) -> Any:
         with opener() as session:
@@ -204,8 +203,7 @@ def test_forms_through_requests(kind: str, how: str, server: RawServer, tmp_path
         assert b"\r\n--given--\r\n" in server.requests[-1].raw
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("kind", UPLOADS)
+@pytest.mark.parametrize(("kind", "chunked"), crossed(UPLOADS, [False, True], 2))
 def test_uploads_through_urllib3(
     kind: str, chunked: bool, server: RawServer, path: Path, tmp_path: Path
 ) -> None:

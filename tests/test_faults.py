@@ -463,7 +463,7 @@ def test_another_process_writes_for_seconds(
     assert recorded(tmp_path) == made
 
 
-@pytest.mark.parametrize("rounds", [15, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.long)])
 def test_eight_processes_of_eight_threads(tmp_path: Path, rounds: int) -> None:
     def work(process: int) -> None:
         try:

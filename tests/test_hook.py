@@ -21,6 +21,7 @@ from urllib3 import connection, connectionpool
 from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status, Store
 from mxm_dataio.adapters.urllib3 import taps
 from tests.servers import Connection, RawServer, answer, responder
+from tests.support.effort import rounds
 
 CLASSES = (
     http.client.HTTPConnection,
@@ -100,8 +101,7 @@ def test_posts_match_across_clients(payload: Any, server: RawServer, tmp_path: P
 
 
 def test_many_threads(server: RawServer, tmp_path: Path) -> None:
-    rounds = int(os.environ.get("MXM_TEST_ROUNDS", "5"))
-    for number in range(rounds):
+    for number in range(rounds(2, 50)):
         root = tmp_path / str(number)
 
         def fetch(index: int) -> bytes:

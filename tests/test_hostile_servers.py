@@ -35,6 +35,7 @@ from mxm_dataio.registry import unregister
 from tests.harness import observe, outcome
 from tests.memory import growth
 from tests.servers import Connection, RawServer, answer, responder
+from tests.support.effort import crossed
 from tests.ways import HOOK, HOWS, Opener, wire_ways
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -85,8 +86,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("name", FLOODS)
+@pytest.mark.parametrize(("name", "how"), crossed(FLOODS, HOWS, 2))
 def test_floods_of_headers(tmp_path: Path, name: str, how: str) -> None:
     with RawServer(FLOODS[name]) as server:
 
@@ -145,8 +145,7 @@ CUT = {
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("name", CUT)
+@pytest.mark.parametrize(("name", "how"), crossed(CUT, HOWS, 2))
 def test_bodies_cut_to_harm(tmp_path: Path, name: str, how: str) -> None:
     with RawServer(repeated(CHUNKED, CUT[name], 1)) as server:
 
@@ -227,8 +226,10 @@ DEEP = gzip.compress(b'{"a_token":' * 400_000, mtime=0)
 WIDE = gzip.compress(b'{"x_token":[' + b"{},[]," * 1_800_000, 9, mtime=0)
 
 
-@pytest.mark.parametrize("kind", ["text/html", "application/json"])
-@pytest.mark.parametrize("name", ["BOMB", "MEMBERS", "DEEP", "WIDE"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    crossed(["BOMB", "MEMBERS", "DEEP", "WIDE"], ["text/html", "application/json"], 2),
+)
 def test_a_body_that_inflates_is_looked_into_so_far(tmp_path: Path, name: str, kind: str) -> None:
     """For known secrets and tokens; what it takes is bounded, whatever it would come to."""
     body = globals()[name]
@@ -307,8 +308,7 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(("name", "how"), crossed(HEADS, HOWS, 2))
 def test_heads_with_anything_in_them(tmp_path: Path, name: str, how: str) -> None:
     raw = OK + HEADS[name] + b"Connection: close\r\n\r\nbody\xff\0\xed\xa0\x80"
     with RawServer(responder({"/": raw})) as server:
@@ -323,8 +323,7 @@ def test_heads_with_anything_in_them(tmp_path: Path, name: str, how: str) -> Non
         assert exchange.responses[0].head == raw[: raw.index(b"\r\n\r\n") + 4]
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(("name", "how"), crossed(HEADS, HOWS, 2))
 def test_the_same_with_redaction(tmp_path: Path, name: str, how: str) -> None:
     """Which looks into all of it, and leaves what is no secret as it is."""
     raw = OK + HEADS[name] + b"Connection: close\r\n\r\nbody\xff\0\xed\xa0\x80"
@@ -451,8 +450,7 @@ def led(place: str) -> Any:
     return handle
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "how"), crossed(PLACES, HOWS, 2))
 def test_redirects_without_an_end_and_to_odd_places(tmp_path: Path, place: str, how: str) -> None:
     with RawServer(lambda connection: answering(connection, led(place))) as server:
 

@@ -22,7 +22,7 @@ from mxm_dataio import Status, Store
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
 from tests.servers import RawServer, answer, responder
-from tests.support.effort import some
+from tests.support.effort import sampled, some
 
 LARGE = b"0123456789abcdef" * 40_000
 
@@ -304,8 +304,7 @@ _CALLS = {
     "amid_a_large_upload": 3, "locks": 7, "standard_streams": 4,
 }  # fmt: skip
 _REPLAYED = {
-    "sockets", "large_ones", "each_of_ours", "amid_a_large_body", "from_another_thread",
-    "as_a_daemon", "again_and_again", "locks",
+    "sockets", "each_of_ours", "amid_a_large_body", "as_a_daemon",
 }  # fmt: skip
 # Each a part of what another does, told apart where that one fails.
 _LIKE_OTHERS = {
@@ -385,10 +384,13 @@ def test_the_program_s_files_are_its_own(server: RawServer, tmp_path: Path, scen
 
 @pytest.mark.parametrize(
     ("how", "scenario"),
-    [
-        ("auto", "after_calls"), ("power", "sockets"), ("watch", "as_a_daemon"),
-        ("power", "each_of_ours"), ("auto", "amid_a_large_body"), ("watch", "sockets"),
-    ],
+    sampled(
+        [
+            ("auto", "after_calls"), ("power", "sockets"), ("watch", "as_a_daemon"),
+            ("power", "each_of_ours"), ("auto", "amid_a_large_body"), ("watch", "sockets"),
+        ],
+        2,
+    ),
 )  # fmt: skip
 def test_so_they_are_in_whatever_way_it_is_recorded(
     server: RawServer, tmp_path: Path, scenario: str, how: str

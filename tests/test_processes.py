@@ -22,6 +22,7 @@ from mxm_dataio import IngestSession, Status, Store, mount
 from mxm_dataio.concurrency import mutex
 from tests import forks
 from tests.servers import Connection, RawServer, answer, responder
+from tests.support.effort import some
 
 REPOSITORY = Path(__file__).parent.parent
 # Python 3.12 and later warn of any fork beside threads; the servers here are threads.
@@ -323,15 +324,18 @@ PROGRAM = """
 
 @pytest.mark.parametrize(
     "options",
-    [
-        (),
-        ("-X", "dev", "-W", "error"),
-        ("-W", "error"),
-        ("-O",),
-        ("-OO",),
-        ("trace",),
-        ("profile",),
-    ],
+    some(
+        [
+            (),
+            ("-X", "dev", "-W", "error"),
+            ("-W", "error"),
+            ("-O",),
+            ("-OO",),
+            ("trace",),
+            ("profile",),
+        ],
+        [("-X", "dev", "-W", "error"), ("-OO",), ("trace",)],
+    ),
     ids=lambda options: "".join(options) or "usual",
 )
 def test_interpreter_settings(

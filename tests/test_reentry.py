@@ -22,9 +22,10 @@ from mxm_dataio import IngestSession, Status, Store
 from mxm_dataio.formats.cassette import document as cassette
 from tests.running import Programs
 from tests.servers import Connection, RawServer, answer
+from tests.support.effort import crossed
 
 PROGRAM = Path(__file__).with_name("reentrant.py")
-SECONDS = 0.5
+SECONDS = 0.3
 LONG = 15.0
 
 
@@ -114,17 +115,20 @@ def replay(
     assert done.amid > 10
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("road", "where"),
-    [
-        ("hook", "root"),
-        ("mounted", "root"),
-        ("http.client", "root"),
-        ("mixed", "watch"),
-        ("mixed", "cassette"),
-        ("request", "root"),
-    ],
+    ("road", "where", "way"),
+    crossed(
+        [
+            ("hook", "root"),
+            ("mounted", "root"),
+            ("http.client", "root"),
+            ("mixed", "watch"),
+            ("mixed", "cassette"),
+            ("request", "root"),
+        ],
+        WAYS,
+        2,
+    ),
 )
 def test_each_call_is_recorded(
     road: str, where: str, way: str, server: RawServer, tmp_path: Path
@@ -132,16 +136,19 @@ def test_each_call_is_recorded(
     record(server, tmp_path, road, way, where, SECONDS)
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("road", "where", "mode"),
-    [
-        ("hook", "root", "replay"),
-        ("mounted", "root", "replay"),
-        ("http.client", "watch", "replay"),
-        ("mixed", "cassette", "replay"),
-        ("mixed", "root", "auto"),
-    ],
+    ("road", "where", "mode", "way"),
+    crossed(
+        [
+            ("hook", "root", "replay"),
+            ("mounted", "root", "replay"),
+            ("http.client", "watch", "replay"),
+            ("mixed", "cassette", "replay"),
+            ("mixed", "root", "auto"),
+        ],
+        WAYS,
+        2,
+    ),
 )
 def test_each_call_is_answered(
     road: str, where: str, mode: str, way: str, server: RawServer, tmp_path: Path

@@ -21,6 +21,7 @@ from mxm_dataio.models import Failure, Mode, Status, Unseen
 from mxm_dataio.store import Store
 from tests.browser import Browser, chromium
 from tests.recorded import Recorder, Try
+from tests.support.effort import crossed
 
 HOSTILE = "</script><img src='http://127.0.0.1:9/x' onerror='pwned=1'><!--<b>\u202e\u2028&lt;"
 TIMEOUT = Failure("requests.exceptions.ConnectTimeout", f"timed out {HOSTILE}")
@@ -448,8 +449,7 @@ CONTRASTS = """
 """
 
 
-@pytest.mark.parametrize("width", [360, 820, 1280, 1920])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), crossed(["light", "dark"], [360, 820, 1280, 1920], 2))
 def test_it_can_be_read(shown: Browser, scheme: str, width: int) -> None:
     shown.prefer(scheme)
     shown.size(width, 800)

@@ -29,6 +29,7 @@ from requests_toolbelt import MultipartEncoder
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
 from mxm_dataio.redaction.rules import NOTHING
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import crossed
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 Sent = tuple[bytes, dict[str, str]]
@@ -309,8 +310,7 @@ def by_generator(url: str, body: bytes, headers: dict[str, str]) -> bytes:
 WAYS = [by_urllib3, by_urlopen, by_connection, by_file, by_generator]
 
 
-@pytest.mark.parametrize("spool", [1 << 20, 10])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "spool"), crossed(WAYS, [1 << 20, 10], 2))
 def test_every_way_in(way: Any, spool: int, url: str, tmp_path: Path) -> None:
     kinds = ["json of no type", "coding gzip", "multipart/mixed", "soap", "ndjson", "batch"]
     for kind in kinds:

@@ -16,6 +16,7 @@ import requests
 from mxm_dataio import IngestSession, ReplayMissError, use_cassette
 from mxm_dataio.redaction import DEFAULT
 from tests.servers import RawServer, Request, answer
+from tests.support.effort import crossed
 
 FORM = "application/x-www-form-urlencoded"
 _times = count(1)
@@ -103,9 +104,8 @@ KINDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", ["query", "form", "params"])
 @pytest.mark.parametrize("how", ["root", "cassette"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "place"), crossed(KINDS, ["query", "form", "params"]))
 def test_made_anew_it_replays(
     kind: str, how: str, place: str, server: RawServer, tmp_path: Path
 ) -> None:

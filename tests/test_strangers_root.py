@@ -43,6 +43,7 @@ from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.utils import new_id
 from tests.memory import growth
 from tests.servers import RawServer, answer, responder
+from tests.support.effort import crossed, sampled
 
 SMALL, LARGE = b"small body", os.urandom(1 << 16) * 48
 ROUTES: dict[str, Any] = {
@@ -181,8 +182,7 @@ def test_what_is_no_lock(root: Path, kind: str) -> None:
         assert store.sessions()[0].status is Status.INTERRUPTED
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize(("suffix", "kind"), crossed(["", "-wal", "-shm", "-journal"], KINDS, 2))
 @pytest.mark.parametrize("mode", ["record", "replay"])
 def test_what_is_no_database(root: Path, suffix: str, kind: str, mode: str) -> None:
     """SQLite follows links, of its log too, and writes to where they lead."""
@@ -372,7 +372,7 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "value"), COLUMNS)
+@pytest.mark.parametrize(("table", "column", "value"), sampled(COLUMNS, 2))
 def test_columns(server: RawServer, root: Path, table: str, column: str, value: Any) -> None:
     """Refused, or of no account; but never something else."""
     change(root, f"UPDATE {table} SET {column} = :value", value=value)
@@ -393,8 +393,14 @@ def test_columns(server: RawServer, root: Path, table: str, column: str, value: 
     assert not verify_root(root).ok
 
 
-@pytest.mark.parametrize("column", ["id", "root_id", "warnings", "coverage", "mode", "as_of"])
-@pytest.mark.parametrize("value", ["../../../x", b"\xff\0", 5, "[[1]]", "[" * 50_000, "{}", "5"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    crossed(
+        ["id", "root_id", "warnings", "coverage", "mode", "as_of"],
+        ["../../../x", b"\xff\0", 5, "[[1]]", "[" * 50_000, "{}", "5"],
+        2,
+    ),
+)
 def test_columns_of_a_session(server: RawServer, root: Path, column: str, value: Any) -> None:
     change(root, f"UPDATE sessions SET {column} = :value, status = 'running'", value=value)
     with (

@@ -26,7 +26,7 @@ def sampled(root: Path, step: int) -> Outcome:
 
 
 def test_no_flip_that_means_something_is_missed(root: Path) -> None:
-    outcome = sampled(root, 53)
+    outcome = sampled(root, 199)
     assert (outcome.missed, outcome.raised) == ([], [])
     assert outcome.detected["database"] > outcome.flips / 3
 
@@ -42,14 +42,14 @@ def test_a_verify_that_finds_nothing_would_be_found_out(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mutations, "verify_root", lambda _: Verified())
-    outcome = sampled(root, 211)
+    outcome = sampled(root, 499)
     assert len(outcome.missed) > outcome.flips / 3
     assert "0 detected" in str(outcome)
 
 
 def test_the_store_is_as_it_was_behind_every_flip(root: Path) -> None:
     before = dump(root)
-    sampled(root, 1009)
+    sampled(root, 1999)
     assert dump(root) == before
     assert isinstance(before, list)
 

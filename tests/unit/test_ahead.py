@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import StoreError
@@ -19,6 +19,7 @@ from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import DATABASE, Store
+from tests.support.effort import examples
 
 SOURCE = "src"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
@@ -100,7 +101,7 @@ finds = st.tuples(st.just("find"), names, languages)
 again = st.tuples(st.just("again"), st.integers(0, 3), st.integers(1, 12))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     before=st.lists(st.one_of(calls, calls, calls, begun), min_size=4, max_size=40),
     then=st.lists(st.one_of(finds, again, again, calls, begun), max_size=25),

@@ -9,12 +9,13 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.redaction import DEFAULT, Redaction
 from mxm_dataio.redaction.answers import ANSWER_NAMES, Asked, squashed
 from mxm_dataio.redaction.rules import Found
+from tests.support.effort import examples
 
 SECRET, OTHER = "Zk3v9-QmX71_tRw8", "aB4c5D6e7F8g9H0i"
 GET, POST = Asked("GET", "http://h/me"), Asked("POST", "http://h/x")
@@ -180,7 +181,7 @@ members = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(members, st.booleans(), st.sampled_from([None, 1]))
 def test_only_values_change(value: Any, ascii_only: bool, indent: int | None) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
@@ -37,6 +37,7 @@ from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.chain import START, seal
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.utils import canonical_json, instant, new_id
+from tests.support.effort import examples
 
 
 def session(id: str, as_of: str = "2025-01-01", source: str = "src") -> Session:
@@ -138,7 +139,7 @@ entries = st.builds(
     st.none() | text, st.lists(attempts_, max_size=3).map(tuple),
     st.lists(st.binary(), max_size=3).map(lambda some: {sha256(o).hexdigest(): o for o in some}),
 )  # fmt: skip
-roundtrip = settings(max_examples=150, deadline=None)
+roundtrip = examples(150)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
@@ -26,6 +26,7 @@ from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.storage.payloads.spool import Spool
 from tests.servers import RawServer, Route, answer, responder
+from tests.support.effort import examples
 
 LIBRARY = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 pytest.importorskip(LIBRARY)
@@ -86,7 +87,7 @@ def read(folder: PayloadFolder, content: bytes) -> bytes:
 # -- kept ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.binary(max_size=40), st.integers(1, 2000), st.booleans(), st.booleans())
 def test_any_bytes_come_back(
     tmp_path_factory: pytest.TempPathFactory, part: bytes, times: int, kept: bool, blocks: bool

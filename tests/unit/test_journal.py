@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import DataIOWarning, IntegrityError, StoreError
@@ -24,6 +24,7 @@ from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InS
 from mxm_dataio.storage.journal import MAGIC, Journal, Left, left
 from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.store import Store
+from tests.support.effort import examples
 from tests.unit import test_catalog as catalogs
 from tests.unit.test_store import record, session
 
@@ -71,7 +72,7 @@ def written(folder: Path, *entries: Entry) -> Path:
 # -- the file --------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(entry=catalogs.entries, head=st.binary(), vary=st.lists(st.text(), max_size=2))
 def test_every_entry_comes_back(entry: Entry, head: bytes, vary: list[str]) -> None:
     attempts = tuple(one._replace(head=head[1:]) for one in entry.attempts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.identity import Identity, identify
@@ -17,6 +17,7 @@ from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import as_of_bound
+from tests.support.effort import examples
 
 OLD, NEW = "2025-01-01", "2025-01-02"
 # Each example has a source of its own in the one store.
@@ -179,7 +180,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield made
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     before=recorded,
     then=asked_for,

@@ -30,6 +30,7 @@ from mxm_dataio.redaction.needles import (
     masked_wide,
     needles_of,
 )
+from tests.support.effort import rounds
 
 SHORTEST = 8
 MASK = b"REDACTED"
@@ -333,7 +334,7 @@ def test_what_is_learned_in_the_midst_of_learning_is_known() -> None:
     for count in (1, len(inner)):
         step = 1
         while learn_interrupted_at(step, count):
-            step += 1
+            step += rounds(7, 1)
         assert step > 200
 
 

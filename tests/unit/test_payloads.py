@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError
@@ -24,6 +24,7 @@ from mxm_dataio.storage.payloads.drain import BLOCK
 from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.storage.payloads.spool import Spool
+from tests.support.effort import examples
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_spool_copies_what_it_is_given(folder: PayloadFolder) -> None:
     assert made.content() == b"first"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.binary(max_size=9), max_size=8), st.integers(0, 30))
 def test_any_cut_of_any_bytes_comes_back(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int

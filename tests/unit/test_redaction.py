@@ -6,13 +6,14 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mxm_dataio.redaction import DEFAULT, PLACEHOLDER, Redaction
 from mxm_dataio.redaction.rules import NOTHING, SECRET_HEADERS, SECRET_NAMES
+from tests.support.effort import examples
 
-fast = settings(max_examples=150, deadline=None)
+fast = examples(150)
 SECRET = "s3cr3tV4lu3"
 FORM = "application/x-www-form-urlencoded"
 # "=" and "&" apart, anything may stand in a value that is quoted; the mark tells it from the rest.
@@ -156,7 +157,7 @@ head_lines = st.tuples(
 ).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     st.lists(st.tuples(head_lines, st.sampled_from(["\r\n", "\r\n", "\n", "\r\r\n", "\r", ""]))),
     st.sampled_from(["", "\n", "HTTP/1.1 200 OK\r\n", "Cookie: a\n"]),
@@ -327,7 +328,7 @@ def without_secrets(redaction: Redaction, tree: object) -> object:
     return tree
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     st.recursive(
         leaves | odd_names,
