@@ -53,7 +53,7 @@ test-fork:
 	$(PYTHON) -m venv .venv-fork
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check urllib3-future
-	.venv-fork/bin/python -m pytest -q tests/test_coverage.py
+	.venv-fork/bin/python -m pytest -q tests/capture/test_coverage.py
 
 trust: $(VENV)/.installed
 	$(BIN)/python -m tests.trust $(ARGS)

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.harness", "tests.ways")
+pytest.register_assert_rewrite(
+    "tests.support.harness", "tests.support.pytests", "tests.support.ways"
+)
 
 from mxm_dataio.coverage import libraries  # noqa: E402
 from mxm_dataio.ingest.active import sessions  # noqa: E402

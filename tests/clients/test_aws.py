@@ -16,7 +16,7 @@ import requests
 from mxm_dataio import Status
 from tests.clients.harness import WHY, Carry, exchanges, files_with, record_then_replay, session
 from tests.clients.servers import Talk
-from tests.servers import tls_server
+from tests.support.servers import tls_server
 
 boto3 = pytest.importorskip("boto3", reason=WHY)
 moto_server = pytest.importorskip("moto.server", reason=WHY)

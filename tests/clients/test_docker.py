@@ -16,7 +16,7 @@ import pytest
 from mxm_dataio import Status
 from tests.clients.harness import WHY, Carry, exchanges, record_then_replay, session
 from tests.clients.servers import Talk
-from tests.servers import answer
+from tests.support.servers import answer
 
 docker = pytest.importorskip("docker", reason=WHY)
 from docker.utils.socket import frames_iter  # noqa: E402

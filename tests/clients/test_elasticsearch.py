@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clients.harness import WHY, Carry, exchanges, files_with, record_then_replay
-from tests.servers import RawServer, Request, answer
+from tests.support.servers import RawServer, Request, answer
 
 elasticsearch = pytest.importorskip("elasticsearch", reason=WHY)
 from elasticsearch import helpers  # noqa: E402

@@ -12,7 +12,7 @@ import pytest
 
 from mxm_dataio import IngestSession, Store
 from tests.clients.harness import SOURCE, WHY, Carry, exchanges, files_with, record_then_replay
-from tests.servers import RawServer, Request, answer, responder
+from tests.support.servers import RawServer, Request, answer, responder
 
 TOKEN = "ghp_ExampleTokenOfNoOne0123456789"
 NUMBERS = range(1, 8)

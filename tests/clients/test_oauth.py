@@ -21,7 +21,7 @@ from tests.clients.harness import (
     record_then_replay,
     session,
 )
-from tests.servers import RawServer, Request, answer, responder
+from tests.support.servers import RawServer, Request, answer, responder
 
 requests_oauthlib = pytest.importorskip("requests_oauthlib", reason=WHY)
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient  # noqa: E402

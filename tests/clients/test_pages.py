@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.clients.harness import WHY, Carry, exchanges, files_with, record_then_replay
-from tests.servers import RawServer, Request, answer, responder
+from tests.support.servers import RawServer, Request, answer, responder
 
 bs4 = pytest.importorskip("bs4", reason=WHY)
 

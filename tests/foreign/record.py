@@ -1,8 +1,8 @@
-"""Records tests/programs.py with another recorder, in whose environment it is run.
+"""Records tests/support/programs.py with another recorder, in whose environment it is run.
 
     python tests/foreign/record.py vcrpy yaml requests http://127.0.0.1:PORT FILE
 
-(A service listens there: ``python -m tests.service``.) The samples beside it were made so.
+(A service listens there: ``python -m tests.support.service``.) The samples beside it were made so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import programs
 

@@ -20,7 +20,7 @@ import brotli
 import requests
 
 from mxm_dataio import IngestSession, register, unregister
-from tests.servers import Request, answer
+from tests.support.servers import Request, answer
 
 SOURCE = "planted"
 FORM = "application/x-www-form-urlencoded"

@@ -34,8 +34,8 @@ from mxm_dataio import IngestSession, Redaction, ReplayMissError, Store, mount, 
 from mxm_dataio.formats import exporting
 from mxm_dataio.formats.cassette import document
 from mxm_dataio.redaction import DEFAULT
-from tests.proxies import proxy
-from tests.servers import RawServer
+from tests.support.proxies import proxy
+from tests.support.servers import RawServer
 from tests.trust.planting import KIND_OF, PLACES, SOURCE, UNMOUNTED, Bed, serve
 
 WORDS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

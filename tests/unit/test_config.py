@@ -14,8 +14,9 @@ import yaml
 from mxm_dataio.config import Settings, load, mode_of
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Mode
+from tests.support import CHECKOUT
 
-DEFAULT_YAML = Path(__file__).parents[2] / "configs" / "default.yaml"
+DEFAULT_YAML = CHECKOUT / "configs" / "default.yaml"
 
 
 def write(folder: Path, name: str, text: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from mxm_dataio import (
     register,
     unregister,
 )
-from tests.servers import RawServer, answer, responder
+from tests.support.servers import RawServer, answer, responder
 
 SOURCE = "unit-fetcher"
 

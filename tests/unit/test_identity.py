@@ -27,9 +27,10 @@ from mxm_dataio.identity import (
 )
 from mxm_dataio.redaction.rules import NOTHING
 from mxm_dataio.utils import NotCanonicalError, canonical_json
+from tests.support import CHECKOUT
 
 VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "vectors" / "params_hash.json").read_text("ascii")
+    (CHECKOUT / "tests" / "vectors" / "params_hash.json").read_text("ascii")
 )
 HASHES = {vector["name"]: vector["params_hash"] for vector in VECTORS}
 URL = "https://api.example.com/v1/quotes"

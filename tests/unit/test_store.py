@@ -22,6 +22,7 @@ from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
+from tests.support import CHECKOUT
 
 
 @pytest.fixture
@@ -283,7 +284,7 @@ os.read(ready, 1)
 print(child, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    checkout = str(Path(__file__).parents[2])
+    checkout = str(CHECKOUT)
     with subprocess.Popen(
         [sys.executable, "-c", script, root, checkout], stdout=subprocess.PIPE, text=True
     ) as process:
