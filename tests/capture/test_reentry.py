@@ -228,7 +228,7 @@ def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
     try:
         with IngestSession("x", tmp_path), urllib3.PoolManager() as pool:
             end = time.monotonic() + SECONDS * 6
-            while time.monotonic() < end:
+            while time.monotonic() < end or len(points) <= 20:
                 path = f"/c/{len(points)}-{len(made)}"
                 before = len(points)
                 try:
