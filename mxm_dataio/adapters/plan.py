@@ -55,6 +55,7 @@ class Plan:
         self.stored: Exchange | None = None
         self.passes = False
         self.conditions: Headers = ()
+        self._asked: Identity | None = None
         self._decide()
 
     def _decide(self) -> None:
@@ -63,13 +64,14 @@ class Plan:
         if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
             # Of a stream nothing is known before it is sent, and it can be sent only once.
             return
-        identity = self._identity(streams)
+        identity = self._asked = self._identity(streams)
         decision = ingest.decide(
             identity, conditional=ingest.mode is Mode.AUTO and self._may_be_conditional()
         )
         if isinstance(decision, Miss) and streams:
             # Perhaps the recorded upload never got as far as being sent.
-            decision = ingest.decide(identity.with_body(UNSENT))
+            self._asked = identity.with_body(UNSENT)
+            decision = ingest.decide(self._asked)
         match decision:
             case Pass():
                 self.passes = True
@@ -84,6 +86,16 @@ class Plan:
                 _refuse(ingest.miss(identity, self.url))
             case _:
                 assert_never(decision)
+
+    def following(self, answered: Exchange) -> Exchange | None:
+        """Return what replay has for this call after an answer that is to be retried, if more."""
+        if self.ingest.mode is not Mode.REPLAY or self._asked is None:
+            return None
+        decision = self.ingest.decide(self._asked)
+        if not isinstance(decision, Serve) or decision.stored.request.id == answered.request.id:
+            return None
+        self.ingest.served(decision.stored, self._served, self._asked, collector())
+        return decision.stored
 
     def _may_be_conditional(self) -> bool:
         return self.method.upper() in ("GET", "HEAD") and not any(

@@ -7,12 +7,15 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.exceptions import MaxRetryError
+from urllib3.util.retry import Retry
 
 from ...models import Exchange
 from .. import failures
 from ..plan import Plan
 from ..support import sends_chunks
 from ..urllib3.response import replay
+from ..urllib3.retrying import settle
 
 
 def _replay(
@@ -23,8 +26,9 @@ def _replay(
     kwargs: dict[str, Any],
 ) -> requests.Response:
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
-    failure = stored.request.failure
     pool = _Pool(plan, stored, str(request.url))
+    pool.settle(adapter.max_retries, str(request.method), request.path_url)
+    failure = pool.stored.request.failure
     raw = None
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
@@ -83,12 +87,22 @@ def _sent(
 class _Pool:
     """What ``HTTPAdapter.send`` gets in place of a pool: it answers from the store."""
 
-    __slots__ = ("_plan", "_url", "stored")
+    __slots__ = ("_error", "_plan", "_retry", "_url", "stored")
 
     def __init__(self, plan: Plan, stored: Exchange, url: str) -> None:
         self._plan = plan
         self.stored = stored
         self._url = url
+        self._retry: Retry | None = None
+        self._error: MaxRetryError | None = None
+
+    def settle(self, retries: Any, method: str, url: str) -> None:
+        """Go as far as the program's retries go."""
+        retry = Retry.from_int(retries, redirect=False)
+        try:
+            self.stored, self._retry = settle(self._plan, self.stored, retry, method, url, self)
+        except MaxRetryError as exc:
+            self._error = exc
 
     def __repr__(self) -> str:
         # As a pool of urllib3 names itself in messages.
@@ -109,12 +123,14 @@ class _Pool:
         **_kwargs: Any,
     ) -> Any:
         """Return the recorded answer, or raise the recorded exception."""
+        if self._error is not None:
+            raise self._error
         response_kw = {"preload_content": preload_content, "decode_content": decode_content}
+        retry = self._retry or Retry.from_int(retries, redirect=redirect)
         plan = self._plan
         return replay(
-            plan.store, self.stored, self, method, url, retries, redirect, response_kw,
-            plan.ingest.missed,
-        )  # fmt: skip
+            plan.store, self.stored, self, method, url, retry, response_kw, plan.ingest.missed
+        )
 
 
 class _Replayer(HTTPAdapter):

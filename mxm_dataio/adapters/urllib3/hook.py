@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import urllib3
+from urllib3.util.retry import Retry
 
 from ...ingest.active import active
 from ...ingest.capture import Capture
@@ -21,6 +22,7 @@ from ..taps import bracketed, recorded, under_way
 from . import taps
 from .classes import Connection, Pool, TLSConnection
 from .response import replay
+from .retrying import settle
 from .taps import tapped
 
 _BODY_STEP = 65536
@@ -149,11 +151,10 @@ _RESPONSE_KW = ("preload_content", "decode_content", "enforce_content_length", "
 
 def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> Any:
     response_kw = {name: given[name] for name in _RESPONSE_KW if name in given}
-    method, url, retries = given["method"], given["url"], given["retries"]
-    return replay(
-        plan.store, stored, pool, method, url, retries, given["redirect"], response_kw,
-        plan.ingest.missed,
-    )  # fmt: skip
+    method, url = given["method"], given["url"]
+    retry = Retry.from_int(given["retries"], redirect=given["redirect"], default=pool.retries)
+    stored, retry = settle(plan, stored, retry, method, url, pool)
+    return replay(plan.store, stored, pool, method, url, retry, response_kw, plan.ingest.missed)
 
 
 def _given(method: Any) -> Callable[[Any], Any]:

@@ -179,14 +179,16 @@ def replay(
     pool: Any,
     method: str,
     url: str,
-    retries: Any,
-    redirect: bool,
+    retry: Retry,
     response_kw: dict[str, Any],
     missed: Missed | None = None,
 ) -> urllib3.HTTPResponse:
     """Return what the program got from a recorded call, or raise what it met.
 
     The history of retries and redirects is the recorded one; nothing is slept.
+
+    Args:
+        retry: the program's, before the first of the recorded attempts.
 
     Raises:
         IntegrityError: a payload is missing or damaged.
@@ -198,7 +200,6 @@ def replay(
         failures.raise_again(request.failure, pool)
     if final is None:
         raise IntegrityError(f"the recorded call {request.id} has neither answer nor failure")
-    retry = Retry.from_int(retries, redirect=redirect, default=getattr(pool, "retries", None))
     for attempt in stored.responses[:-1]:
         retry = _counted(retry, attempt, attempt.method or method, url, pool)
     made = respond(
