@@ -361,7 +361,7 @@ class Store:
 
     def lost(self) -> list[str]:
         """Return, in words, what others have deleted or moved of the files while they were open."""
-        return [*self._losses.look(), *self._catalog.database.losses]
+        return [*self._losses.look(), *self._catalog.database.losses.look()]
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()

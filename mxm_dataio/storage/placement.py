@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..concurrency.reentry import is_interrupt
+from ..concurrency.reentry import Suppress
 from .backend import Amend
 from .catalog.catalog import SQLiteCatalog
 from .entries import AnyEntry, SessionEntry
@@ -73,13 +73,10 @@ class Placement:
         """Return an entry, a call as its session would record it now."""
         if self.amend is None or isinstance(entry, SessionEntry):
             return entry
-        try:
+        made = entry
+        # It is recorded, come what may.
+        with Suppress(Exception):
             made = self.amend(entry, self.payloads.read)
-        except Exception as exc:
-            if is_interrupt(exc):
-                raise
-            # It is recorded, come what may.
-            return entry
         if made is not entry:
             kept = made.named().keys()
             for checksum, size in entry.named().items():

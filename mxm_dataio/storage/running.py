@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..concurrency import mutex
-from ..concurrency.reentry import Suppress, is_interrupt
+from ..concurrency.reentry import Suppress
 from ..models import Unseen
 from . import locks, unseen
 from .descriptors import Descriptor, LostError
@@ -105,13 +105,9 @@ class RunningSessions:
         Args:
             but: a process whose lines do not count.
         """
-        try:
-            content = read_plain(self._path(session_id), _LARGEST)
-        except OSError as exc:
-            if is_interrupt(exc):
-                raise
-            return None
-        return unseen.read_lines(content, but=but)
+        with Suppress(OSError):
+            return unseen.read_lines(read_plain(self._path(session_id), _LARGEST), but=but)
+        return None
 
     def _path(self, session_id: str) -> Path:
         return self._folder / f"{session_id}{_SUFFIX}"

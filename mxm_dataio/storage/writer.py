@@ -7,7 +7,7 @@ import threading
 import time
 
 from ..concurrency import mutex
-from ..concurrency.reentry import is_interrupt
+from ..concurrency.reentry import Suppress, is_interrupt
 from .entries import AnyEntry, Entry
 from .journal import Journal
 from .journals import OwnJournals
@@ -137,11 +137,8 @@ class Writer:
 
         So does the rest while another process writes to the database: the program's call does not.
         """
-        try:
+        with Suppress(Exception):
             self._move(count, wait=False)
-        except Exception as exc:
-            if is_interrupt(exc):
-                raise
 
     def _move(self, count: int, *, wait: bool) -> None:
         """Move the oldest calls."""

@@ -45,7 +45,7 @@ class Database:
         patience: another's, for the same program.
 
     Attributes:
-        losses: what was done to the files by others while they were open, in words.
+        losses: what was done to the files by others while they were open.
 
     Raises:
         BusyError: another process holds its lock (a writable one that is not ``patient`` raises

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from ...utils import new_id
+from ..losses import Losses
 from .refusals import busy
 from .sqlite_files import SQLiteFiles
 
@@ -16,11 +17,11 @@ class Displacement:
     """Looks whether what is open of a database is what lies at its path.
 
     Attributes:
-        losses: what was done to it, in words.
+        losses: what was done to it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.losses: list[str] = []
+        self.losses = Losses()
         self._path = path
         # Where what was open was written to, as another file lies at its path.
         self._kept: Path | None = None
@@ -77,6 +78,4 @@ class Displacement:
         self._lost("it was deleted while it was open; what it held was written anew")
 
     def _lost(self, what: str) -> None:
-        text = f"the database {self._path}: {what}"
-        if text not in self.losses:
-            self.losses.append(text)
+        self.losses.note(f"the database {self._path}: {what}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ...errors import MALFORMED, IntegrityError
@@ -51,8 +51,8 @@ class CatalogReader:
 
     def session(self, session_id: str) -> Session | None:
         """Return a session."""
-        found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions WHERE id = ?", session_id)
-        return self._decoded(rows.to_session, found[0]) if found else None
+        found = self._sessions("WHERE id = ?", session_id)
+        return found[0] if found else None
 
     def ids(self, text: str, *, calls: bool = False) -> list[str]:
         """Return the ids of sessions, or of calls, that begin or end so; three at most."""
@@ -113,12 +113,8 @@ class CatalogReader:
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first."""
         if source is None:
-            found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions ORDER BY id")
-        else:
-            found = self._all(
-                f"SELECT {rows.READ_SESSION} FROM sessions WHERE source = ? ORDER BY id", source
-            )
-        return [self._decoded(rows.to_session, row) for row in found]
+            return self._sessions("ORDER BY id")
+        return self._sessions("WHERE source = ? ORDER BY id", source)
 
     def counts(self, root_id: str) -> dict[str, int]:
         """Return the ids of a session and its children, oldest first, with the count of calls."""
@@ -130,10 +126,7 @@ class CatalogReader:
 
     def tree(self, root_id: str) -> list[Session]:
         """Return a session and those of its child processes, as they began."""
-        found = self._all(
-            f"SELECT {rows.READ_SESSION} FROM sessions WHERE root_id = ? ORDER BY id", root_id
-        )
-        return [self._decoded(rows.to_session, row) for row in found]
+        return self._sessions("WHERE root_id = ? ORDER BY id", root_id)
 
     def endpoints(self, session_id: str) -> list[tuple[str, str, int]]:
         """Return endpoint, source and number of a session's calls."""
@@ -249,12 +242,11 @@ class CatalogReader:
             source, endpoint, limit,
         )  # fmt: skip
         found += self._requests("TRUE ORDER BY q.number DESC LIMIT ?", limit)
-        return [self._decoded(rows.to_request, row) for row in found]
+        return self._to_requests(found)
 
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
-        found = self._requests("q.params_hash = ? LIMIT ?", params_hash, limit)
-        return [self._decoded(rows.to_request, row) for row in found]
+        return self._to_requests(self._requests("q.params_hash = ? LIMIT ?", params_hash, limit))
 
     def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
         """Return a source's calls whose identity has a text in it, the newest first."""
@@ -263,7 +255,7 @@ class CatalogReader:
             "ORDER BY q.number DESC LIMIT ?",
             source, bound, text, text, limit,
         )  # fmt: skip
-        return [self._decoded(rows.to_request, row) for row in found]
+        return self._to_requests(found)
 
     def first(self, session_id: str, limit: int) -> list[Exchange]:
         """Return the calls of a session that came here first."""
@@ -278,6 +270,13 @@ class CatalogReader:
             checksum, checksum,
         )  # fmt: skip
         return bool(found)
+
+    def _sessions(self, which: str, *values: Any) -> list[Session]:
+        found = self._all(f"SELECT {rows.READ_SESSION} FROM sessions {which}", *values)
+        return [self._decoded(rows.to_session, row) for row in found]
+
+    def _to_requests(self, found: Iterable[rows.Row]) -> list[Request]:
+        return [self._decoded(rows.to_request, row) for row in found]
 
     def _requests(self, where: str, *values: Any) -> list[rows.Row]:
         return self._all(f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {where}", *values)
