@@ -13,7 +13,7 @@ from ..models import Exchange, Session
 from ..reading.comparison import CallsCompared, Compared, HeaderChange, How
 from ..reading.json_diff import Difference, Op, written
 from ..utils import counted
-from .options import print_line
+from .output import print_line
 from .pages import Page
 from .tables import Cell
 from .units import day, short

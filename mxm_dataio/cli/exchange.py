@@ -16,7 +16,7 @@ from ..redaction.rules import PLACEHOLDER
 from ..store import Store
 from ..utils import counted, parse_instant
 from .commands.requests import CLASSES
-from .options import printable
+from .output import printable
 from .pages import Page
 from .tables import Cell
 from .units import codes, span

@@ -17,7 +17,7 @@ except ImportError:
     raise SystemExit(2) from None
 
 from ..errors import DataIOError, IntegrityError
-from .options import MISUSED, WRONG, fail
+from .output import MISUSED, WRONG, fail
 
 # Command → its module, its name there, and the first line of its help, in the order in which help
 # lists them: to list them loads none of them.

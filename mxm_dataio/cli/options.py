@@ -1,20 +1,16 @@
-"""What the commands share: options, exit statuses, and how results are printed.
+"""What the commands share: options, and how they come to a store.
 
-Loaded with every command and for help, so that what only some need is loaded where they do.
+Loaded with every command, so that what only some need is loaded where they do.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,15 +18,11 @@ from ..errors import ConfigError, StoreError
 from .units import short
 
 if TYPE_CHECKING:
-    from ..integrity.findings import Progress
     from ..integrity.proofs import Head
     from ..models import Exchange, Session
     from ..store import Store
 
 
-WRONG, MISUSED = 1, 2
-# What is over sooner shows no progress.
-_SOON = 0.7
 _OFFERED = 50
 
 # -- options -----------------------------------------------------------------------------------
@@ -167,79 +159,6 @@ def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -
         with contextlib.closing(SQLiteCatalog(root / DATABASE, readonly=True)) as catalog:
             return catalog.sessions()[::-1][:count]
     return []
-
-
-# -- output ------------------------------------------------------------------------------------
-
-
-def fail(message: str, status: int) -> NoReturn:
-    click.echo(f"Error: {printable(message)}", err=True)
-    raise SystemExit(status)
-
-
-def print_line(type: str, **values: Any) -> None:
-    click.echo(json.dumps({"type": type, **values}))
-
-
-def printable(text: str) -> str:
-    """Return a text that moves no cursor: it may be a server's, or a forger's."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
-        for character in text
-    )
-
-
-def on_a_terminal() -> bool:
-    return sys.stderr.isatty()
-
-
-def width() -> int | None:
-    """Return the width of the terminal that results go to; ``None``: it is none."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        return None
-    return shutil.get_terminal_size().columns
-
-
-@contextlib.contextmanager
-def progress_bar(verb: str = "checking", **names: str) -> Iterator[Progress | None]:
-    """Yield what shows progress on a terminal, for what takes more than a moment.
-
-    Args:
-        verb: what is done with what is counted.
-        names: what is counted → what is done with it, where it is something else.
-    """
-    if not on_a_terminal():
-        yield None
-        return
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        shown: Any = None
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            nonlocal shown
-            if shown is None:
-                if time.monotonic() < began + _SOON:
-                    return
-                shown = stack.enter_context(_bar())
-            if what not in tasks:
-                tasks[what] = shown.add_task(names.get(what, f"{verb} {what}"))
-            shown.update(tasks[what], completed=done, total=max(total, 1))
-
-        yield show
-
-
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-    )  # fmt: skip
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 # -- the store ---------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
-from .options import printable
+from . import output
+from .output import printable
 from .tables import Cell, console, encodable, text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Page:
     """
 
     def __init__(self) -> None:
-        self.width = options.width()
+        self.width = output.width()
         self._console: Console | None = None if self.width is None else console(self.width)
 
     def line(self, *parts: Cell) -> None:

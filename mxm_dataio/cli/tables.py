@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
-from . import options
-from .options import printable
+from . import output
+from .output import printable
 from .units import cropped
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Column(Generic[_Row]):
 
 def print_table(columns: Sequence[Column[_Row]], rows: Iterable[_Row]) -> int:
     """Print rows, and return how many there were."""
-    width = options.width()
+    width = output.width()
     if width is None:
         return _print_plainly(columns, rows)
     return _Shown(columns, width).print(iter(rows))

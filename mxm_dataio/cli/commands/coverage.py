@@ -11,7 +11,8 @@ from ...models import Session, Status, Unseen
 from ...reading.account import Account, account_of
 from ...storage.unseen import CONNECTION, LIBRARY, PROCESS
 from ...utils import counted
-from ..options import WRONG, print_line, printable, reading, store_options
+from ..options import reading, store_options
+from ..output import WRONG, print_line, printable
 
 # What is to be known of each kind, by one who reads that it was seen.
 _MEANING = {

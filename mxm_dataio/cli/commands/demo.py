@@ -11,7 +11,8 @@ from ...reading.filters import Wanted
 from ...reading.listing import Listing
 from ...utils import counted
 from ..demo_scraper import demonstrate
-from ..options import WRONG, json_option, print_line, reading
+from ..options import json_option, reading
+from ..output import WRONG, print_line
 from ..pages import Page
 from ..tables import print_table
 from ..units import bytes_of, span

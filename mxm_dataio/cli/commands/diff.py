@@ -19,15 +19,8 @@ from ...reading.comparison import (
 from ...reading.listing import Listing
 from ...store import Store, family
 from ..differences import JsonReport, PageReport
-from ..options import (
-    WRONG,
-    Command,
-    complete_session,
-    named,
-    progress_bar,
-    reading,
-    store_options,
-)
+from ..options import Command, complete_session, named, reading, store_options
+from ..output import WRONG, progress_bar
 
 
 @click.command(cls=Command)

@@ -9,7 +9,8 @@ import click
 from ...formats import WRITTEN, exporting
 from ...formats.volatile import NOTHING
 from ...utils import counted
-from ..options import print_line, printable, reading, store_options
+from ..options import reading, store_options
+from ..output import print_line, printable
 
 
 @click.command()

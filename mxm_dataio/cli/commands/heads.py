@@ -9,7 +9,8 @@ import click
 
 from ...integrity import proofs
 from ...integrity.proofs import Consistency, Head, Inclusion
-from ..options import heads_of, means, print_line, reading, store_options
+from ..options import heads_of, means, reading, store_options
+from ..output import print_line
 
 
 @click.command()

@@ -18,7 +18,8 @@ from ...formats.importing import AUTO, Item
 from ...redaction.rules import DEFAULT
 from ...store import Store
 from ...utils import counted
-from ..options import WRONG, json_option, print_line, printable
+from ..options import json_option
+from ..output import WRONG, print_line, printable
 
 
 def _tests(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Destinations:

@@ -13,16 +13,8 @@ from ...integrity.pruning import Choice, Pruned, Tree
 from ...reading.filters import seconds
 from ...store import Store
 from ...utils import counted
-from ..options import (
-    Command,
-    complete_session,
-    means,
-    print_line,
-    progress_bar,
-    reading,
-    source_option,
-    store_options,
-)
+from ..options import Command, complete_session, means, reading, source_option, store_options
+from ..output import print_line, progress_bar
 from ..pages import Page
 from ..tables import Column, print_table
 from ..units import bytes_of, day, short, size

@@ -18,15 +18,8 @@ from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
 from ...reading.report.values import summary
 from ...utils import counted, utc_now
-from ..options import (
-    WRONG,
-    against_option,
-    print_line,
-    printable,
-    progress_bar,
-    reading,
-    store_options,
-)
+from ..options import against_option, reading, store_options
+from ..output import WRONG, print_line, printable, progress_bar
 
 _DEFAULT = Limits()
 

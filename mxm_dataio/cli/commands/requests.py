@@ -16,18 +16,16 @@ from ...reading.filters import Outcome, Wanted, outcome_of
 from ...reading.listing import Listed, Listing
 from ...reading.outcomes import BROKEN
 from ...utils import instant
-from .. import options
 from ..options import (
-    WRONG,
     Command,
     complete_session,
     means,
-    print_line,
-    progress_bar,
     reading,
+    since_option,
     source_option,
     store_options,
 )
+from ..output import WRONG, print_line, printable, progress_bar
 from ..tables import Cell, Column, print_table
 from ..units import codes, short, size, span
 
@@ -143,7 +141,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     help="Only those of which an attempt was answered so (404, 5xx), or that are failed, partial, "
     "interrupted or complete. May be repeated.",
 )
-@options.since_option("calls")
+@since_option("calls")
 @source_option("Only those of a source.")
 @click.option(
     "--failed", is_flag=True, help="Only those that failed, or were at last answered 4xx or 5xx."
@@ -214,7 +212,7 @@ def requests(
             _print(calls, as_json, days=session is None)
     if unread:
         click.secho(
-            f"{len(unread)} bodies can't be read; the first: {options.printable(unread[0])}",
+            f"{len(unread)} bodies can't be read; the first: {printable(unread[0])}",
             fg="red", err=True,
         )  # fmt: skip
         raise SystemExit(WRONG)

@@ -14,8 +14,8 @@ from ...reading.filters import in_trees
 from ...reading.listing import Listing, Totals
 from ...store import Store
 from ...utils import instant, parse_instant
-from .. import options
-from ..options import Command, print_line, reading, source_option, store_options
+from ..options import Command, reading, since_option, source_option, store_options
+from ..output import print_line
 from ..tables import Cell, Column, print_table
 from ..units import day, short, size, span
 
@@ -123,7 +123,7 @@ COLUMNS: Sequence[Column[Line]] = (
 
 @click.command(cls=Command)
 @source_option("Only those of a source.")
-@options.since_option("sessions")
+@since_option("sessions")
 @click.option(
     "--status",
     type=click.Choice([*(s.value for s in Status if s is not Status.PARTIAL), _PRUNED]),

@@ -17,19 +17,10 @@ from ...reading.filters import in_trees
 from ...reading.statistics import Figures, figures
 from ...store import Store
 from ...utils import counted
-from .. import options
+from .. import output
 from ..exchange import show_exchange
-from ..options import (
-    MISUSED,
-    WRONG,
-    Command,
-    complete_session,
-    fail,
-    named,
-    print_line,
-    reading,
-    store_options,
-)
+from ..options import Command, complete_session, named, reading, store_options
+from ..output import MISUSED, WRONG, fail, print_line
 from ..pages import Page
 from ..tables import print_table
 from ..units import bytes_of, short, span
@@ -137,7 +128,7 @@ def _payload(store: Store, exchange: Exchange, attempt: int | None, request_body
 
 def _write(body: Body, *, decoded: bool) -> None:
     """Write a payload to standard output."""
-    if options.width() is not None and not _is_harmless(body, decoded=decoded):
+    if output.width() is not None and not _is_harmless(body, decoded=decoded):
         fail(
             "it may hold what changes how the terminal works: write it to a file or a pipe", MISUSED
         )

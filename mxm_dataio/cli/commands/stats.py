@@ -9,16 +9,9 @@ import click
 
 from ...reading.statistics import FAILED, PERCENTILES, Figures, figures
 from ...store import family
-from .. import options
-from ..options import (
-    Command,
-    complete_session,
-    print_line,
-    progress_bar,
-    reading,
-    source_option,
-    store_options,
-)
+from .. import output
+from ..options import Command, complete_session, reading, since_option, source_option, store_options
+from ..output import print_line, progress_bar
 from ..tables import Cell, Column, print_table
 from ..units import size, span
 from .requests import CLASSES
@@ -89,7 +82,7 @@ _LATENCIES: Sequence[Column[Figures]] = (
 @click.command(cls=Command)
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...", shell_complete=complete_session)
 @source_option("Only calls of a source.")
-@options.since_option("calls")
+@since_option("calls")
 @store_options
 def stats(
     sessions: tuple[str, ...], source: str | None, since: float | None, root: Path, as_json: bool
@@ -123,7 +116,7 @@ def stats(
         print_line(_TOTAL, **_values(total))
         return
     rows = [*hosts, total]
-    if options.width() is None:
+    if output.width() is None:
         print_table([HOST, *COUNTS, *_LATENCIES], rows)
     else:
         print_table([HOST, *COUNTS], rows)

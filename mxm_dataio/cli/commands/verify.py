@@ -13,7 +13,8 @@ from ...integrity.proofs import Consistency, Head, Inclusion
 from ...integrity.verify import verify_root
 from ...reading import values
 from ...utils import counted
-from ..options import WRONG, against_option, print_line, printable, progress_bar, store_options
+from ..options import against_option, store_options
+from ..output import WRONG, print_line, printable, progress_bar
 
 _LARGEST_PROOF = 1 << 20
 

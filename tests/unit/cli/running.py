@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mxm_dataio.cli import main, options
+from mxm_dataio.cli import main, output
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -45,7 +45,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     monkeypatch.setenv("TERM", "xterm-256color")
 
     def shown(*arguments: object, width: int = 80, status: int = 0) -> list[str]:
-        monkeypatch.setattr(options, "width", lambda: width)
+        monkeypatch.setattr(output, "width", lambda: width)
         result = run(*arguments)
         assert result.exit_code == status, result.output
         assert "\x1b[" in result.stdout

@@ -183,7 +183,7 @@ def test_help_loads_no_command_and_a_pipe_no_rich(root: Path) -> None:
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
         "print(*(name for name in sys.modules if name.startswith(('mxm_dataio', 'rich.'))))"
     )
-    for arguments, allowed in ((["--help"], "cli.options"), (["head", "--root", root], "")):
+    for arguments, allowed in ((["--help"], "cli.output"), (["head", "--root", root], "")):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )
@@ -191,7 +191,7 @@ def test_help_loads_no_command_and_a_pipe_no_rich(root: Path) -> None:
         assert not [name for name in loaded if name.startswith("rich.")]
         if allowed:
             assert "mxm_dataio.store" not in loaded
-            assert "mxm_dataio.cli.options" in loaded
+            assert "mxm_dataio.cli.output" in loaded
     assert len(main.list_commands(None)) >= 11
 
 
@@ -204,7 +204,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
 
 def test_progress_is_for_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "checking" not in run("verify", "--root", root).stderr
-    monkeypatch.setattr("mxm_dataio.cli.options.on_a_terminal", lambda: True)
+    monkeypatch.setattr("mxm_dataio.cli.output.on_a_terminal", lambda: True)
     done = run("verify", "--root", root)
     assert done.exit_code == 0
     assert done.stdout.startswith("3 sessions")
@@ -223,11 +223,11 @@ def test_progress_is_for_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_progress_shows_after_a_moment(
     root: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr("mxm_dataio.cli.options.on_a_terminal", lambda: True)
+    monkeypatch.setattr("mxm_dataio.cli.output.on_a_terminal", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     assert said not in run(*arguments, "--root", root).stderr
-    monkeypatch.setattr("mxm_dataio.cli.options._SOON", 0.0)
+    monkeypatch.setattr("mxm_dataio.cli.output._SOON", 0.0)
     done = run(*arguments, "--root", root)
     assert said in done.stderr
     assert said not in done.stdout

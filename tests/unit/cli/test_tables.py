@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.cli import options, tables
+from mxm_dataio.cli import output, tables
 from mxm_dataio.cli.demo_scraper import Demonstrated
 from mxm_dataio.cli.tables import Column, one_line, print_table
 from mxm_dataio.cli.units import bytes_of, codes, cropped, day, short, size, span
@@ -33,7 +33,7 @@ COLUMNS: list[Column[Row]] = [
 def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, *rows: Row
 ) -> list[str]:
-    monkeypatch.setattr(options, "width", lambda: width)
+    monkeypatch.setattr(output, "width", lambda: width)
     assert print_table(COLUMNS, iter(rows)) == len(rows)
     return ESCAPE.sub("", capsys.readouterr().out).splitlines()
 
@@ -68,13 +68,13 @@ def test_no_line_is_wider_than_the_terminal(rows: list[Row], width: int) -> None
     from rich.cells import cell_len
 
     out, old = io.StringIO(), sys.stdout
-    measured, options.width = options.width, lambda: width
+    measured, output.width = output.width, lambda: width
     sys.stdout = out
     try:
         # Names that hold what a terminal takes for a command are longer than they look.
         print_table(COLUMNS, ((row[0][:4], row[1], row[2]) for row in rows))
     finally:
-        sys.stdout, options.width = old, measured
+        sys.stdout, output.width = old, measured
     lines = out.getvalue().split("\n")
     assert max(map(cell_len, lines)) <= max(width, 60)
     assert not set("".join(lines)) & set("\x1b\x07\r\t")
@@ -101,7 +101,7 @@ def test_rows_come_as_they_are_made(
             yield ("x" * (number // 100), "y", number)
 
     for width in (None, 80):
-        monkeypatch.setattr(options, "width", lambda width=width: width)
+        monkeypatch.setattr(output, "width", lambda width=width: width)
         assert print_table(COLUMNS, rows()) == 1000
     assert min(printed_before) >= 800
 
@@ -115,7 +115,7 @@ def test_an_encoding_without_the_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     for width in (None, 60):
-        monkeypatch.setattr(options, "width", lambda width=width: width)
+        monkeypatch.setattr(output, "width", lambda width=width: width)
         print_table(COLUMNS, [("503→200", "日…", 1)])
     out.flush()
     shown = out.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
@@ -150,10 +150,10 @@ def test_a_dumb_terminal_is_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "77")
     monkeypatch.setenv("TERM", "xterm")
-    assert options.width() == 77
+    assert output.width() == 77
     monkeypatch.setenv("TERM", "dumb")
-    assert options.width() is None
-    assert tables.options is options
+    assert output.width() is None
+    assert tables.output is output
 
 
 # -- numbers ---------------------------------------------------------------------------------------
