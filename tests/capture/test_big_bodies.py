@@ -18,6 +18,7 @@ import urllib3
 
 from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, Store, mount
 from mxm_dataio.storage.payloads.checked_file import VerifiedFile
+from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -93,19 +94,16 @@ def test_a_big_upload_is_stored(server: RawServer, tmp_path: Path) -> None:
 
 
 def test_a_big_body_read_to_its_end_survives_a_kill(server: RawServer, tmp_path: Path) -> None:
-    child = os.fork()
-    if not child:
-        try:
-            IngestSession("s", tmp_path).open()
-            with requests.get(f"{server.url}/big", stream=True, timeout=60) as response:
-                left = SIZE
-                for piece in response.iter_content(1 << 16):
-                    left -= len(piece)
-                    if not left:
-                        os.kill(os.getpid(), signal.SIGKILL)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    def child() -> None:
+        IngestSession("s", tmp_path).open()
+        with requests.get(f"{server.url}/big", stream=True, timeout=60) as response:
+            left = SIZE
+            for piece in response.iter_content(1 << 16):
+                left -= len(piece)
+                if not left:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    assert forked(child) == -signal.SIGKILL
     with Store(tmp_path) as store:
         (session,) = store.sessions()
         (exchange,) = store.exchanges(session.id)
@@ -147,15 +145,12 @@ def test_a_child_forked_amid_a_big_body_does_not_hang_or_harm_it(
             pieces = response.iter_content(1 << 16)
             for _ in range(100):
                 digest.update(next(pieces))
-            child = os.fork()
-            if not child:
-                status = 1
-                try:
-                    response.close()
-                    status = len(own_threads())
-                finally:
-                    os._exit(status)
-            assert os.waitpid(child, 0)[1] == 0
+
+            def child() -> None:
+                response.close()
+                assert own_threads() == []
+
+            assert forked(child) == 0
             for piece in pieces:
                 digest.update(piece)
     assert digest.hexdigest() == DIGEST

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, Store, use_cassette
+from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
 
 
@@ -46,13 +47,14 @@ def test_a_session_s_root(
         requests.get(f"{server.url}/0", timeout=5)
         os.chdir(away)
         requests.get(f"{server.url}/1", timeout=5)
-        if not os.fork():
+
+        def child() -> None:
             os.chdir("/")
             requests.get(f"{server.url}/2", timeout=5)
             # As a program ends that has forked.
             ingest.close()
-            os._exit(0)
-        os.wait()
+
+        assert forked(child) == 0
         response = ingest.request(endpoint=f"{server.url}/3")
         assert response.bytes_path is not None
         assert response.bytes_path.read_bytes() == b"3"

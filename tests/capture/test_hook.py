@@ -20,6 +20,7 @@ from urllib3 import connection, connectionpool
 
 from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status, Store
 from mxm_dataio.adapters.urllib3 import taps
+from tests.support import forks
 from tests.support.effort import rounds
 from tests.support.servers import Connection, RawServer, answer, responder
 
@@ -284,15 +285,12 @@ def test_large_body_goes_through_flat_memory(tmp_path: Path) -> None:
 def test_forked_child_records_as_a_child(server: RawServer, tmp_path: Path) -> None:
     with IngestSession("s", tmp_path) as ingest:
         requests.get(f"{server.url}/?n=parent")
-        child = os.fork()
-        if child == 0:
-            try:
-                requests.get(f"{server.url}/?n=child")
-                ingest.close()
-                os._exit(0)
-            except BaseException:
-                os._exit(1)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def child() -> None:
+            requests.get(f"{server.url}/?n=child")
+            ingest.close()
+
+        assert forks.forked(child) == 0
         requests.get(f"{server.url}/?n=parent2")
     with Store(tmp_path) as store:
         parent, forked = store.sessions()

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ import requests
 
 from mxm_dataio import IngestSession, Status, Store, mount
 from mxm_dataio.concurrency import mutex
-from tests.support import CHECKOUT, forks
+from tests.support import CHECKOUT
 from tests.support.effort import some
+from tests.support.forks import forked
 from tests.support.servers import Connection, RawServer, answer, responder
 
 # Python 3.12 and later warn of any fork beside threads; the servers here are threads.
@@ -50,19 +50,6 @@ def calls(root: Path) -> dict[str, Status]:
 
 def fetch(url: str) -> bytes:
     return requests.get(url, timeout=20).content
-
-
-def forked(work: Callable[[], object]) -> int:
-    """Run work in a forked child and return its exit status, or minus the signal that ended it."""
-    child = forks.started(work)
-    end = time.monotonic() + 30
-    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
-        if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise AssertionError("the child hangs")
-        time.sleep(0.002)
-    return os.waitstatus_to_exitcode(done[1])
 
 
 def run(script: str, *args: object, options: tuple[str, ...] = ()) -> str:

@@ -6,7 +6,6 @@ import gc
 import http.client
 import importlib
 import io
-import os
 import socket
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
 from mxm_dataio.coverage import libraries
 from tests.support import CHECKOUT
+from tests.support.forks import forked
 from tests.support.harness import EXACT, SOURCE, outcome, three_ways
 from tests.support.proxies import UnixServer
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server
@@ -524,18 +524,14 @@ class TestLifetimes:
         connection = Client(server.host, server.port)
         with recording(tmp_path) as ingest:
             get(connection, "/n?parent")
-            pid = os.fork()
-            if not pid:
-                status = 1
-                try:
-                    with closing(Client(server.host, server.port)) as other:
-                        get(other, "/n?child")
-                    ingest.close()
-                    status = 0
-                finally:
-                    os._exit(status)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-            get(connection, "/n?parent again") if False else get(connection, "/n?again")
+
+            def child() -> None:
+                with closing(Client(server.host, server.port)) as other:
+                    get(other, "/n?child")
+                ingest.close()
+
+            assert forked(child) == 0
+            get(connection, "/n?again")
         connection.close()
         with Store(tmp_path) as store:
             held = {s.parent_id is None: s.id for s in store.sessions()}

@@ -46,6 +46,7 @@ from mxm_dataio.coverage import audit
 from mxm_dataio.models import Unseen
 from mxm_dataio.storage.unseen import line_of
 from tests.support import CHECKOUT
+from tests.support.forks import forked
 from tests.support.harness import SOURCE
 from tests.support.proxies import proxy, socks
 from tests.support.servers import RawServer, answer, responder, tls_server
@@ -422,16 +423,12 @@ def test_multiprocessing_is_listed_unless_it_captures_itself(
 def test_a_forked_child_lists_what_goes_past_itself(server: RawServer, tmp_path: Path) -> None:
     with watched(tmp_path) as ingest:
         raw(server.port)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                raw(server.port, "localhost")
-                ingest.close()
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def child() -> None:
+            raw(server.port, "localhost")
+            ingest.close()
+
+        assert forked(child) == 0
     parent, own = stored(tmp_path)
     assert own.parent_id == parent.id
     assert parent.coverage == (Unseen("connection", f"127.0.0.1:{server.port}", 1, __name__),)
@@ -441,13 +438,7 @@ def test_a_forked_child_lists_what_goes_past_itself(server: RawServer, tmp_path:
 
 def test_what_a_fork_becomes_is_its_parent_s(tmp_path: Path) -> None:
     with watched(tmp_path) as ingest:
-        child = os.fork()
-        if child == 0:
-            try:
-                os.execvp("true", ["true"])
-            finally:
-                os._exit(1)
-        assert os.waitpid(child, 0)[1] == 0
+        assert forked(lambda: os.execvp("true", ["true"])) == 0
     assert coverage_of(ingest) == [Unseen("process", TRUE, 1, __name__)]
     assert only(tmp_path).coverage == tuple(coverage_of(ingest))
 
@@ -502,13 +493,7 @@ def test_one_that_saw_nothing_has_told_that_it_watched(watch: bool, tmp_path: Pa
 def test_so_has_a_forked_child_that_is_killed(server: RawServer, tmp_path: Path) -> None:
     with watched(tmp_path):
         raw(server.port)
-        child = os.fork()
-        if child == 0:
-            try:
-                requests.get(server.url)
-            finally:
-                os._exit(1)
-        os.waitpid(child, 0)
+        forked(lambda: requests.get(server.url))
     parent, own = stored(tmp_path)
     assert (own.status, own.coverage) == (Status.INTERRUPTED, ())
     assert parent.coverage is not None

@@ -43,7 +43,10 @@ from mxm_dataio import (
 from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.volatile import Volatile
 from mxm_dataio.utils import utc_now
+from tests.support.effort import rounds
+from tests.support.forks import forked
 from tests.support.servers import Connection, RawServer, Request, answer
+from tests.support.waiting import eventually
 
 TODAY = "2025-10-07"
 
@@ -1047,17 +1050,13 @@ def test_a_forked_child_replays_and_says_that_it_can_not_record(
 ) -> None:
     with use_cassette(path) as ingest:
         counter.get("/parent")
-        pid = os.fork()
-        if not pid:
-            status = 1
-            try:
-                with pytest.warns(DataIOWarning, match="forked"):
-                    counter.get("/child")
-                ingest.close()
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitpid(pid, 0)[1] == 0
+
+        def child() -> None:
+            with pytest.warns(DataIOWarning, match="forked"):
+                counter.get("/child")
+            ingest.close()
+
+        assert forked(child) == 0
         assert not path.exists()
     assert bodies(path) == [{"n": 1}]
 
@@ -1082,14 +1081,13 @@ while True:
 def test_a_kill_amid_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     sizes = set()
-    for _ in range(int(os.environ.get("MXM_TEST_ROUNDS", "3"))):
+    for _ in range(rounds(3, 50)):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
         ) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-            while not path.exists():
-                time.sleep(0.001)
+            assert eventually(path.exists)
             time.sleep(random.uniform(0, 0.05))
             writer.kill()
         document = cassette.parse(path.read_bytes(), str(path))

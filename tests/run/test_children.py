@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from mxm_dataio import Session, Status
 from tests.support.running import Programs
 from tests.support.servers import RawServer, answer, responder
+from tests.support.waiting import eventually
 
 GET = """
     import sys, requests
@@ -470,9 +470,7 @@ def test_a_process_that_outlives_the_run_goes_on_by_itself(
 
     def late() -> str:
         path = programs.folder / "late"
-        end = time.monotonic() + 30
-        while not (path.exists() and path.read_text()) and time.monotonic() < end:
-            time.sleep(0.05)
+        assert eventually(lambda: path.exists() and path.read_text())
         got = path.read_text()
         path.unlink()
         return got

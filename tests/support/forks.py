@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
+
+from tests.support.waiting import eventually
 
 
 def started(work: Callable[[], object]) -> int:
@@ -17,3 +20,24 @@ def started(work: Callable[[], object]) -> int:
         finally:
             os._exit(status)
     return child
+
+
+def ended(child: int) -> int:
+    """Wait for a child's end; return its exit status, or minus the signal that ended it."""
+    done = (0, 0)
+
+    def gone() -> bool:
+        nonlocal done
+        done = os.waitpid(child, os.WNOHANG)
+        return done != (0, 0)
+
+    if not eventually(gone):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise AssertionError("the child hangs")
+    return os.waitstatus_to_exitcode(done[1])
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Run work in a forked child; return its exit status, or minus the signal that ended it."""
+    return ended(started(work))

@@ -26,6 +26,7 @@ from tests.support.servers import (
     responder,
     tls_server,
 )
+from tests.support.waiting import eventually
 
 TIMEOUT = 10.0
 
@@ -247,10 +248,7 @@ def test_market_server_stop_ends_open_connections() -> None:
         server.stop()
         with pytest.raises(requests.ConnectionError):
             session.get(f"{server.url}/calendar", timeout=TIMEOUT)
-    deadline = time.monotonic() + 2
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) <= before
+    assert eventually(lambda: set(threading.enumerate()) <= before, 2)
 
 
 def test_requests_are_kept_as_they_came() -> None:

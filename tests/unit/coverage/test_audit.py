@@ -25,6 +25,7 @@ from mxm_dataio.coverage.audit import Child, Question, blocked
 from mxm_dataio.coverage.callers import Stack
 from mxm_dataio.coverage.hosts import Target
 from mxm_dataio.errors import ConfigError
+from tests.support.forks import forked
 
 
 class Seen:
@@ -424,14 +425,11 @@ def test_one_that_takes_this_one_s_place_is_seen_where_it_is_found(
     def spawning(child: Child, stack: Stack) -> None:
         (tmp_path / "seen").write_text(str(child))
 
-    child = os.fork()
-    if child == 0:
-        try:
-            seen.spawning = spawning  # type: ignore[method-assign, assignment]
-            os.execvp("true", ["true"])
-        finally:
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+    def child() -> None:
+        seen.spawning = spawning  # type: ignore[method-assign, assignment]
+        os.execvp("true", ["true"])
+
+    assert forked(child) == 0
     assert "replaces=True" in (tmp_path / "seen").read_text()
 
 
@@ -543,15 +541,12 @@ def test_nested_all_have_to_allow_it(port: int) -> None:
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_blocked_holds_in_a_forked_child(port: int) -> None:
     with blocked((), explain):
-        child = os.fork()
-        if child == 0:
-            try:
+
+        def child() -> None:
+            with pytest.raises(BlockedError):
                 tcp_once(port)
-            except BlockedError:
-                os._exit(7)
-            finally:
-                os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+        assert forked(child) == 0
 
 
 def test_processes_pass() -> None:

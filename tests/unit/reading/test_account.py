@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from mxm_dataio.api import capture_of
 from mxm_dataio.cli import main
 from mxm_dataio.models import Unseen
 from mxm_dataio.reading.account import account_of
+from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -41,19 +41,15 @@ def with_a_child(server: RawServer, root: Path) -> tuple[str, str]:
     """Record a session of one call, and a child's of two that goes past it twice."""
     with IngestSession("scraper", root, watch=True) as ingest:
         requests.get(server.url)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                requests.get(server.url)
-                requests.get(f"http://localhost:{server.port}/b?secret=1")
-                past(server.port)
-                past(server.port)
-                ingest.close()
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def child() -> None:
+            requests.get(server.url)
+            requests.get(f"http://localhost:{server.port}/b?secret=1")
+            past(server.port)
+            past(server.port)
+            ingest.close()
+
+        assert forked(child) == 0
         past(server.port)
     with Store(root) as store:
         parent, own = store.sessions()
@@ -157,13 +153,7 @@ def test_not_watched_is_status_1_and_said(tmp_path: Path) -> None:
 
 
 def test_interrupted_is_said(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        try:
-            IngestSession("scraper", tmp_path).open()
-        finally:
-            os._exit(1)
-    os.waitpid(child, 0)
+    forked(lambda: IngestSession("scraper", tmp_path).open())
     assert "not known: it was interrupted" in run(tmp_path).output
 
 

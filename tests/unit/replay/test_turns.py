@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from mxm_dataio.errors import StoreError
 from mxm_dataio.replay.turns import Places, SharedTurns
+from tests.support import forks
 
 HASH, OTHER = "a" * 64, "b" * 64
 
@@ -51,15 +51,14 @@ def test_forked_children_share_a_file_without_a_name() -> None:
     shared = SharedTurns()
     known = shared.join("s", Places({}, {}))
     take(shared, known, 3)
-    children = []
-    for _ in range(2):
-        child = os.fork()
-        if child == 0:
-            shared.renew()
-            os._exit(0 if len(take(shared, known, 50)) == 50 else 1)
-        children.append(child)
+
+    def child() -> None:
+        shared.renew()
+        assert len(take(shared, known, 50)) == 50
+
+    children = [forks.started(child) for _ in range(2)]
     take(shared, known, 50)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert [forks.ended(child) for child in children] == [0, 0]
     assert take(shared, known, 1) == [154]
 
 
@@ -121,15 +120,12 @@ def test_a_line_that_was_broken_off_is_an_error(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_is_an_error(tmp_path: Path) -> None:
     shared = SharedTurns(tmp_path / "served")
-    child = os.fork()
-    if child == 0:
+
+    def child() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-        try:
-            with shared.turn():
-                shared.note("s", HASH, "1", None)
-        except StoreError as exc:
-            os._exit(0 if "No space left" in str(exc) else 1)
-        os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(StoreError, match="No space left"), shared.turn():
+            shared.note("s", HASH, "1", None)
+
+    assert forks.forked(child) == 0
     with pytest.raises(StoreError, match="can't be shared"):
         shared.join("s", Places({}, {}))

@@ -26,6 +26,7 @@ from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.store import Store
 from tests.support import CHECKOUT
 from tests.support.effort import examples
+from tests.support.forks import forked
 from tests.unit.storage.catalog import test_catalog as catalogs
 from tests.unit.test_store import record, session
 
@@ -379,21 +380,17 @@ def test_a_forked_child_leaves_its_parent_s_calls_to_it(root: Path) -> None:
     held = session()
     store.begin(held)
     made = record(store, held, b"parent's", limit=9)
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            own = replace(session(), parent_id=held.id)
-            store.begin(own)
-            record(store, own, b"child's", limit=9)
-            assert [r.session_id for r in store.requests(own.id)] == [own.id]
-            assert store.requests(held.id) == []
-            record(store, own, b"child's second", limit=9)
-            status = 0
-        finally:
-            # As a child of multiprocessing ends: without closing anything.
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def child() -> None:
+        own = replace(session(), parent_id=held.id)
+        store.begin(own)
+        record(store, own, b"child's", limit=9)
+        assert [r.session_id for r in store.requests(own.id)] == [own.id]
+        assert store.requests(held.id) == []
+        record(store, own, b"child's second", limit=9)
+
+    # As a child of multiprocessing ends: without closing anything.
+    assert forked(child) == 0
     assert len(journals(root)) == 2
     ended = replace(held, ended_at="t")
     store.settle()

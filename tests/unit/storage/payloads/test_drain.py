@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from mxm_dataio.storage.payloads import drain
 from mxm_dataio.storage.payloads.drain import Drain
+from tests.support.forks import forked
+from tests.support.waiting import eventually
 
 # Python 3.12 and later warn of any fork beside threads; the drain's own ends before.
 pytestmark = pytest.mark.filterwarnings("error:.*use of fork:DeprecationWarning")
@@ -44,15 +46,6 @@ def file(tmp_path: Path) -> Iterator[BinaryIO]:
 
 def own_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "drain" in thread.name]
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 30
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 def content(file: BinaryIO) -> bytes:
@@ -275,17 +268,13 @@ def test_a_fork_amid_a_body_waits_for_no_thread_and_harms_none(file: BinaryIO) -
     made = Drain(file)
     made.write(b"a" * 9 * BLOCK)
     assert len(own_threads()) == 1
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            # No thread was there to be forked beside, so the child's copy is whole.
-            made.finish()
-            if made.checksum() == hashlib.sha256(b"a" * 9 * BLOCK).hexdigest():
-                status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def child() -> None:
+        # No thread was there to be forked beside, so the child's copy is whole.
+        made.finish()
+        assert made.checksum() == hashlib.sha256(b"a" * 9 * BLOCK).hexdigest()
+
+    assert forked(child) == 0
     made.write(b"b" * 9 * BLOCK)
     assert len(own_threads()) == 1
     made.finish()
@@ -298,12 +287,6 @@ def test_a_fork_beside_another_thread_s_body_waits_for_nothing(file: BinaryIO) -
     writer = threading.Thread(target=made.write, args=(b"a" * 9 * BLOCK,))
     writer.start()
     writer.join()
-    child = os.fork()
-    if not child:
-        try:
-            made.abandon()
-        finally:
-            os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    assert forked(made.abandon) == 0
     made.finish()
     check(made, file, b"a" * 9 * BLOCK)
