@@ -21,7 +21,8 @@ STEP = 65_536
 # Bytes put in at a time where a library can't be told how much may come out: some twelve are a
 # meta-block of Brotli, which may stand for 16 MiB (RFC 7932 §9.2).
 _SLICE = 16
-_FRAMES = 1024
+# Bytes put in at a time where what follows a frame is copied for each, and so many frames at most.
+_FED, _FRAMES = 1 << 14, 1024
 
 
 class Decoder:
@@ -29,10 +30,12 @@ class Decoder:
 
     Attributes:
         finished: what came so far is whole.
+        frames: that have ended, where there may be several.
         error: raised where it is damaged.
     """
 
     finished = False
+    frames = 0
     error: type[Exception] = zlib.error
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -55,6 +58,7 @@ class _Gzip(Decoder):
                 self._inner, self.finished = zlib.decompressobj(16 + zlib.MAX_WBITS), False
             yield from _inflated(self._inner, data)
             self.finished = self._inner.eof
+            self.frames += self.finished
             data = self._inner.unused_data
 
 
@@ -122,29 +126,35 @@ class _Zstd(Decoder):
             while not (self._inner.eof or self._inner.needs_input):
                 yield self._inner.decompress(b"", STEP)
             self.finished = self._inner.eof
+            self.frames += self.finished
             data = self._inner.unused_data
 
 
 def decoded(content: bytes, coding: str, most: int) -> bytes | None:
-    """Return what a body holds; ``None`` if that is too much, or the coding can't be undone.
+    """Return what a body holds, or the beginning of one.
 
     Args:
         most: bytes that it may be.
+
+    Returns:
+        ``None`` if that is too much, or the coding can't be undone.
     """
     plain = bytearray()
     try:
         decoder = DECODERS[coding]()
-        # In steps, since what is behind a frame is copied for each.
-        for at in range(0, len(content), _FRAMES):
-            try:
-                for piece in decoder.feed(content[at : at + _FRAMES]):
-                    plain += piece
-                    if len(plain) > most:
-                        return None
-            except decoder.error:
-                return None
     except (KeyError, ConfigError):
         return None
+    for at in range(0, len(content), _FED):
+        try:
+            for piece in decoder.feed(content[at : at + _FED]):
+                plain += piece
+                if len(plain) > most or decoder.frames > _FRAMES:
+                    return None
+        except decoder.error:
+            if not decoder.frames:
+                return None
+            # What follows a frame and is none is passed over, as urllib3 does.
+            break
     return bytes(plain)
 
 

@@ -31,7 +31,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -67,8 +66,6 @@ from .rules import Found, Redaction
 UNREAD = PLACEHOLDER.encode("ascii")
 # Bodies up to this are freed of their coding for their names' sake alone.
 _CODED_ORDINARY = 16 << 10
-# Input taken at a time as a body is inflated, and how many members of gzip it may have.
-_STEP, _MEMBERS = 1 << 14, 1024
 _LASTING, _PASSING = 256, 32
 _LONGEST = 8192
 
@@ -77,7 +74,7 @@ _MASK = PLACEHOLDER.encode("ascii")
 _SECRET_COOKIE = re.compile(
     r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
 )
-_CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_FAST = frozenset({"gzip", "x-gzip", "deflate"})
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
 _CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
@@ -459,7 +456,11 @@ class Secrets:
             coding = ""
         if not named and not is_text(media, content):
             return content
-        plain = _decoded(content, coding) if coding else content
+        plain: bytes | None = content
+        if coding:
+            # What takes long is for small ones.
+            large = coding not in _FAST and len(content) > answers.LARGEST
+            plain = None if large else decoded(content, coding, LARGEST)
         if plain is None:
             return content
         clean = plain
@@ -513,48 +514,3 @@ def _readings(value: str) -> Iterator[str]:
             break
         value = plain
         yield value
-
-
-# -- content codings -------------------------------------------------------------------------
-
-
-def _decoded(content: bytes, coding: str) -> bytes | None:
-    """Return a body without its content coding, if it can be undone and made again."""
-    bits = _CODINGS.get(coding)
-    if bits is None:
-        return decoded(content, coding, LARGEST) if len(content) <= answers.LARGEST else None
-    for width in (bits, -15) if coding == "deflate" else (bits,):
-        with contextlib.suppress(zlib.error):
-            return _inflated(content, width)
-    return None
-
-
-def _inflated(content: bytes, width: int) -> bytes | None:
-    """Return what a body inflates to, all members of gzip's; ``None`` if that is too much.
-
-    Raises:
-        zlib.error: it is not of this coding.
-    """
-    plain = bytearray()
-    at = members = 0
-    decoder = zlib.decompressobj(width)
-    while at < len(content):
-        # In steps, since what is behind a member is copied for each.
-        step = content[at : at + _STEP]
-        room = LARGEST + 1 - len(plain)
-        try:
-            plain += decoder.decompress(step, room)
-        except zlib.error:
-            if not members:
-                raise
-            # What follows a member and is none is passed over, as urllib3 does.
-            break
-        if len(plain) > LARGEST or members > _MEMBERS:
-            return None
-        at += len(step) - len(decoder.unused_data) - len(decoder.unconsumed_tail)
-        if decoder.eof:
-            if width != _CODINGS["gzip"]:
-                break
-            members += 1
-            decoder = zlib.decompressobj(width)
-    return bytes(plain)
