@@ -42,19 +42,7 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from .http.codings import Pieces, State
-from .http.content import (
-    BEGINNING,
-    GZIP,
-    LARGEST,
-    Shape,
-    is_form,
-    is_lines,
-    names_beside,
-    nested,
-    part_replaced,
-    replaced,
-    shape_of,
-)
+from .http.content import GZIP, LARGEST
 from .http.forms import Pair, form_pairs
 from .http.json_values import may_nest
 from .http.multipart import (
@@ -68,6 +56,8 @@ from .http.multipart import (
     parts_of,
 )
 from .http.named_values import Kind, Memo, Uncounted
+from .http.replacing import names_beside, nested, part_replaced, replaced
+from .http.shapes import BEGINNING, Shape, is_form, is_lines, shape_of
 from .http.tokens import PLACEHOLDER
 from .http.urls import split_url
 from .models import Headers
@@ -367,7 +357,7 @@ def _content(body: bytes | mmap, coding: str) -> bytes | dict[str, str] | None:
 class _Ignoring:
     """Puts one and the same in the place of what does not count.
 
-    See :class:`mxm_dataio.http.content.Visitor`.
+    See :class:`mxm_dataio.http.replacing.Visitor`.
 
     Args:
         names: holds the names of fields, parts, members and elements.

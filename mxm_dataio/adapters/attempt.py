@@ -6,7 +6,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..http.framing import ChunkParser, MessageParser
+from ..http.chunked import ChunkParser
+from ..http.framing import MessageParser
 from ..http.heads import parse_head
 from ..models import Failure, Peer
 from ..redaction.secrets import Sent

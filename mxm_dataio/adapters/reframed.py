@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from ..http.framing import encode
+from ..http.chunked import encode
 from ..models import Framing, Response
 from . import failures
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from ..concurrency.reentry import is_interrupt
 from ..errors import StoreError
 from ..http.codings import missing
-from ..http.content import BEGINNING, LARGEST, content_headers, has_values
+from ..http.content import LARGEST, content_headers, has_values
 from ..http.heads import FETCHED, parse_head
+from ..http.shapes import BEGINNING
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
 from ..redaction.secrets import UNREAD, Clear, Secrets, Sent

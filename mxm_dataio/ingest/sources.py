@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import NamedTuple
 
-from ..http.content import BEGINNING, LARGEST, content_headers, has_values
+from ..http.content import LARGEST, content_headers, has_values
+from ..http.shapes import BEGINNING
 from ..http.urls import split_url
 from ..identity import Identity, identify
 from ..models import Headers

@@ -18,8 +18,8 @@ from urllib.parse import quote_plus, unquote, unquote_plus
 
 from ..errors import RuleError
 from ..http import credentials, tokens
-from ..http.content import nested, replaced
 from ..http.named_values import Kind, Memo, Sieve, Uncounted
+from ..http.replacing import nested, replaced
 from ..http.tokens import stand_in
 from ..models import Headers
 from . import texts
@@ -550,7 +550,7 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 class _Masking:
     """Puts the placeholder in the place of secret values; a
-    :class:`mxm_dataio.http.content.Visitor`.
+    :class:`mxm_dataio.http.replacing.Visitor`.
     """
 
     def __init__(self, rules: Redaction, into: Sink) -> None:

@@ -42,8 +42,9 @@ from ..errors import RuleError
 from ..http import tokens
 from ..http.codings import decoded, redone
 from ..http.content import LARGEST as LARGEST
-from ..http.content import Shape, content_headers, opened, shape_of
+from ..http.content import content_headers, opened
 from ..http.heads import parse_head
+from ..http.shapes import Shape, shape_of
 from ..http.tokens import PLACEHOLDER, collapsed
 from ..models import Failure, Headers
 from ..utils import canonical_json, media_type

@@ -32,7 +32,8 @@ from mxm_dataio import config
 from mxm_dataio.adapters import failures
 from mxm_dataio.errors import MALFORMED, ConfigError, IntegrityError
 from mxm_dataio.formats import FORMATS, detect, module_of
-from mxm_dataio.http.framing import MessageParser, encode
+from mxm_dataio.http.chunked import encode
+from mxm_dataio.http.framing import MessageParser
 from mxm_dataio.http.heads import parse_head
 from mxm_dataio.identity import identify
 from mxm_dataio.integrity import proofs

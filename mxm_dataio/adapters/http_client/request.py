@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...http.framing import ChunkParser
+from ...http.chunked import ChunkParser
 from ...http.heads import parse_head
 from ...ingest.capture import Capture
 from ...models import Headers

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mxm_dataio.http.framing import ChunkParser, MessageParser, encode
+from mxm_dataio.http.chunked import ChunkParser, encode
+from mxm_dataio.http.framing import MessageParser
 
 CHUNKED = [
     b"0\r\n\r\n",
