@@ -10,7 +10,7 @@ from ..http.chunked import ChunkParser
 from ..http.framing import MessageParser
 from ..http.heads import parse_head
 from ..models import Failure, Peer
-from ..redaction.secrets import Sent
+from ..redaction.sent import Sent
 from ..storage.entries import CapturedAttempt
 from ..storage.payloads.capped import Capped
 from ..storage.payloads.spool import Spool

@@ -18,7 +18,7 @@ from types import CodeType
 from typing import Any
 
 from ..concurrency.reentry import Here, note_handlers, within
-from ..coverage import audit
+from ..coverage import captured
 from ..models import Peer
 from . import unix_sockets
 from .attempt import ON_CONNECTION, Attempt, view
@@ -60,8 +60,8 @@ def under_way() -> Call | None:
 
 
 # What an adapter does that makes a call without a connection of these is the call's as well.
-audit.accounts.append(lambda: under_way() is not None)
-audit.accounts.append(lambda: _connecting.get() is not None and within(_CONNECT))
+captured.accounts.append(lambda: under_way() is not None)
+captured.accounts.append(lambda: _connecting.get() is not None and within(_CONNECT))
 
 
 class TapRaw(SocketIO):

@@ -15,11 +15,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt, within
@@ -27,56 +26,9 @@ from ..errors import ConfigError
 from ..utils import after_fork
 from . import callers
 from .callers import Stack
-from .hosts import Allowed, Target, is_address
-
-
-class Question(NamedTuple):
-    """The look-up of a name, or of the name of an address.
-
-    Attributes:
-        host: what is asked for.
-        reverse: it is an address whose name is asked for.
-    """
-
-    host: str
-    port: int | None = None
-    reverse: bool = False
-
-
-class Child(NamedTuple):
-    """A process that is about to be started, or to take this one's place.
-
-    Attributes:
-        executable: as it is given, ``curl`` or ``/usr/bin/curl``.
-        arguments: its own name first.
-        environment: what it will have; ``None``: that of this process.
-        replaces: it takes this process's place (``os.exec…``).
-    """
-
-    executable: str
-    arguments: tuple[str, ...] = ()
-    environment: Any = None
-    replaces: bool = False
-
-
-class Watcher(Protocol):
-    """Who is told of what happens, in the thread that does it and in the midst of it.
-
-    An exception that is returned is raised in the program. One that a watcher raises itself is
-    dropped: the program is not to suffer from being watched.
-    """
-
-    def connecting(self, target: Target, stack: Stack) -> Exception | None:
-        """Take a connection that no captured call makes, once for each socket and target."""
-
-    def resolving(self, question: Question, stack: Stack) -> Exception | None:
-        """Take a look-up that no captured call makes."""
-
-    def spawning(self, child: Child, stack: Stack) -> Exception | None:
-        """Take the start of a process."""
-
-    def importing(self, name: str, stack: Stack) -> None:
-        """Take the first import of a module, perhaps in vain, of those it was installed for."""
+from .captured import is_captured
+from .events import Child, Question, Watcher
+from .hosts import Target, is_address
 
 
 def install(watcher: Watcher, modules: Iterable[str] = ()) -> None:
@@ -113,78 +65,6 @@ def remove(watcher: Watcher) -> None:
         _renew()
 
 
-@contextlib.contextmanager
-def blocked(
-    allowed_hosts: Iterable[str], explain: Callable[[str, int | None, str], Exception]
-) -> Iterator[None]:
-    """Refuse this process's connections and look-ups but to the hosts allowed.
-
-    Those of captured calls pass, and so do multiprocessing's own sockets.
-
-    Args:
-        allowed_hosts: see :class:`~mxm_dataio.coverage.hosts.Allowed`.
-        explain: makes the exception that the program gets, from host (or a unix socket's path),
-            port and calling module. An ``OSError`` may be taken for an unreachable host, and be
-            survived; any other goes through asyncio, httpx and urllib3 as it is.
-
-    Raises:
-        ConfigError: another audit hook of the process admits none.
-    """
-    watcher = _Blocker(Allowed(allowed_hosts), explain)
-    install(watcher)
-    try:
-        yield
-    finally:
-        remove(watcher)
-
-
-class _Blocker:
-    def __init__(
-        self, allowed: Allowed, explain: Callable[[str, int | None, str], Exception]
-    ) -> None:
-        self._allowed = allowed
-        self._explain = explain
-
-    def connecting(self, target: Target, stack: Stack) -> Exception | None:
-        if self._allowed.admits(target):
-            return None
-        return self._explain(target.host, target.port, stack.caller)
-
-    def resolving(self, question: Question, stack: Stack) -> Exception | None:
-        if self._allowed.admits_lookup(question.host, reverse=question.reverse):
-            self._allowed.learn(question.host)
-            return None
-        return self._explain(question.host, question.port, stack.caller)
-
-    def spawning(self, child: Child, stack: Stack) -> Exception | None:
-        """Let it start: that a process reaches the network can't be told beforehand."""
-
-    def importing(self, name: str, stack: Stack) -> None:
-        """Nothing is asked for."""
-
-
-# -- captured calls ----------------------------------------------------------------------------
-
-_accounted: ContextVar[bool] = ContextVar("mxm_dataio_accounted", default=False)
-# Each says whether the code that runs here belongs to a captured call; filled by the adapters.
-accounts: list[Callable[[], bool]] = []
-
-
-@contextlib.contextmanager
-def captured() -> Iterator[None]:
-    """Account for the connections and look-ups made within, in this context."""
-    token = _accounted.set(True)
-    try:
-        yield
-    finally:
-        _accounted.reset(token)
-
-
-def is_captured() -> bool:
-    """Say whether a captured call accounts for what happens here."""
-    return _accounted.get() or any(account() for account in accounts)
-
-
 # -- the hook ----------------------------------------------------------------------------------
 
 
@@ -218,7 +98,6 @@ class _Watching:
 _TARGETS = 1024
 _HELLO = "mxm_dataio.coverage.audit"
 _Handler = Callable[[tuple[Any, ...], FrameType], Exception | None]
-
 # Those that watch; what the hook tells, anew each time that these change.
 _members: list[_Watching] = []
 _watching: list[_Watching] = []

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 # _socket, which the socket module hands on, loads nothing else.
 LOOPBACK, UNIX = "loopback", "unix"
-
 _LOCAL_NAMES = ("localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain")
 
 

@@ -41,9 +41,7 @@ NATIVE = {
     "wreq": "Rust's reqwest",
     "zmq": "libzmq",
 }
-
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
-
 # Of those that are there to ask servers: by what of theirs a program connects. Replay refuses that,
 # or the import, where a library has none of it. Event loops, runtimes and queues are let be: most
 # of what programs do with them stays on the machine.

@@ -13,8 +13,8 @@ from ..process import AUTO
 from ..storage import unseen
 from ..storage.unseen import CONNECTION, LIBRARY, PROCESS
 from . import audit, callers
-from .audit import Child, Question
 from .callers import Stack
+from .events import Child, Question
 from .guard import Guard
 from .hosts import Allowed, Target, is_loopback
 from .natives import NATIVE

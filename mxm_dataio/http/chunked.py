@@ -7,33 +7,17 @@ from collections.abc import Callable, Iterator
 from ..models import Framing
 
 Sink = Callable[[bytes | memoryview], None]
-
-
 # What http.client takes for a line, and urllib3 since 2.8; a longer one ends the reading.
 _LINE_LIMIT = 65536
-
-
 # Bytes kept of trailers, and of what is no chunked coding; readers go on for as long as they come.
 _TRAILERS_LIMIT = 1 << 20
-
-
 _WRECK_LIMIT = 2 << 20
-
-
 # Bytes looked at for the end of a line at a time: more than most have, no copy of what follows.
 _LOOK = 64
-
-
 # What is kept of how a body was cut: odd leads, their bytes, and runs of one size.
 _ODD_LIMIT = 4096
-
-
 _ODD_BYTES = 1 << 20
-
-
 _RUNS_LIMIT = 65536
-
-
 # What is written down of a size that no body has; its lead says it as it came.
 _LARGEST = 1 << 62
 

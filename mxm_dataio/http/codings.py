@@ -173,7 +173,6 @@ def _brotli() -> Any:
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate, "br": _Brotli, "zstd": _Zstd,
 }  # fmt: skip
-
 # Content coding → what makes it.
 _ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),

@@ -19,19 +19,11 @@ from .tokens import PLACEHOLDER
 
 # Content within content is read to this depth.
 _DEEPEST = 8
-
-
 _NESTED = re.compile(
     r"\s*+(?:(?P<json>[{\[]|(?:query|mutation|subscription)\b[^{}]{0,4096}\{)|<[\w?!])"
 )
-
-
 _TEXT_FORM = re.compile(_FORM.pattern.decode("ascii"))
-
-
 _IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://\S++\Z")
-
-
 _FIELDS = re.compile(r"[^\r\n]+")
 
 

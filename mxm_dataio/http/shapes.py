@@ -11,18 +11,12 @@ from .multipart import looks_multipart
 
 # What of a body tells its shape.
 BEGINNING = 4096
-
-
 _MARK = re.compile(
     rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*+"
     rb"(?:(?P<json>[{\[])|(?P<xml><\0*+[A-Za-z_?!:])|(?P<field>[\w.%+\[\]$:-]{1,200}=)|\Z)"
 )
-
-
 # What a form is made of that no header says to be one.
 _FORM = re.compile(rb"[A-Za-z_%\[$][\w.%+\[\]:$-]*+=[!#-;=?-z|~]*+")
-
-
 _LINES = re.compile(r"ndjson|jsonl|json-?lines|json-seq|jsonlines")
 
 

@@ -21,7 +21,6 @@ PLACEHOLDER = "REDACTED"
 LATE = f"{PLACEHOLDER}_LATE"
 # What each void token has.
 MARK = f".{PLACEHOLDER}"
-
 # Header and claims are JSON objects, whose "{" makes an "e" (RFC 7515 §3.1); quotes or a scheme
 # may stand around it. Encrypted ones have five parts, and say nothing to who has no key.
 _PART = r"e[A-Za-z0-9_-]+"

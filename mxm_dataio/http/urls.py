@@ -10,21 +10,11 @@ from urllib.parse import urlsplit
 from ..utils import utf8
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
 # UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
-
-
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-
-
 _PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
-
-
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|([^A-Za-z0-9._~-])")
-
-
 # A URL that is its own normal form, up to its query: no upper case, userinfo or default port
 # before the path, nothing in it that is or wants to be encoded, ASCII without "#" behind it.
 _NORMAL = re.compile(

@@ -13,7 +13,8 @@ from ..http.heads import FETCHED, parse_head
 from ..http.shapes import BEGINNING
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
-from ..redaction.secrets import UNREAD, Clear, Secrets, Sent
+from ..redaction.secrets import UNREAD, Secrets
+from ..redaction.sent import Clear, Sent
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.payloads.spool import Spool

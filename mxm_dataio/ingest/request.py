@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..concurrency.reentry import Here, within
-from ..coverage import audit
+from ..coverage import captured
 from ..errors import ConfigError, DataIOError, FetchError, StoreError
 from ..fetcher import Fetcher, HTTPFetcher
 from ..http.heads import fetched_head
@@ -178,7 +178,7 @@ class Requester:
             raise ingest.miss(identity, asked.endpoint)
         inner = _collector.set(None)
         try:
-            with audit.captured():
+            with captured.captured():
                 result = _checked(fetcher.fetch(asked), asked.source)
             head = _head_of(result, asked.source)
         except ConfigError:

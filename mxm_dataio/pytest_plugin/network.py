@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from ..coverage import audit
-from ..coverage.audit import Child, Question
+from ..coverage import audit, blocking
 from ..coverage.callers import Stack
+from ..coverage.events import Child, Question
 from ..coverage.hosts import Allowed, Target
 from ..errors import BlockedError, ConfigError
 from ..ingest.active import sessions
@@ -27,7 +27,7 @@ class Guard:
     """Blocks the network for a whole run, but where a test or a fixture has its own rule.
 
     Args:
-        allowed_hosts: as of :func:`~mxm_dataio.coverage.audit.blocked`.
+        allowed_hosts: as of :func:`~mxm_dataio.coverage.blocking.blocked`.
         root: the folder from which paths are told.
 
     Attributes:
@@ -43,7 +43,7 @@ class Guard:
         self._block()
 
     def _block(self) -> None:
-        self._stack.enter_context(audit.blocked(self._hosts, self._explain))
+        self._stack.enter_context(blocking.blocked(self._hosts, self._explain))
 
     def stop(self) -> None:
         """Block no more."""

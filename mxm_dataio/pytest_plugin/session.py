@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..api import IngestSession, capture_of
 from ..cassettes.session import CassetteSession
 from ..config import nearest
-from ..coverage import audit
+from ..coverage import blocking
 from ..errors import BlockedError, ConfigError, ReplayMissError
 from ..formats.cassette.runs import Run
 from ..models import Mode
@@ -252,7 +252,7 @@ def blocked(
         capture_of(ingest).missed(error)
         return error
 
-    return audit.blocked(["unix", *allowed_hosts], explain)
+    return blocking.blocked(["unix", *allowed_hosts], explain)
 
 
 @functools.cache

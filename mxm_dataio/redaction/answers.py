@@ -26,7 +26,8 @@ from urllib.parse import unquote_plus
 from ..http import json_values, xml_values
 from ..http.named_values import Kind, Memo, Sieve, letters, replace_in
 from ..http.tokens import PLACEHOLDER, parsed, stand_in
-from .names import has_secret_word, is_plain, looks_drawn
+from .names import has_secret_word
+from .values import is_plain, looks_drawn
 
 ANSWER_NAMES = frozenset(
     """
@@ -43,7 +44,6 @@ ANSWER_NAMES = frozenset(
 # Longer ones are looked into only where a log-in may be what is answered.
 ORDINARY = 32 << 10
 LARGEST = 1 << 20
-
 # One of these is in each of these names, without its separators, and in few others.
 _STEMS = (
     "token", "secret", "passw", "passphr", "jwt", "sessionid", "sessionkey", "apikey",
@@ -113,7 +113,6 @@ _FORM = re.compile(rf"{_ONE}(?:[&\r\n]++{_ONE})*+", re.ASCII)
 _BEFORE = re.compile(
     r"\s*(?:\)\]\}'?,?|while\s*\(1\);|for\s*\(;;\);|[\w$.]{1,100}\s*\()?\s*(?=[\[{])"
 )
-
 # Told of each value that was taken out: its name in lower case, and what it was.
 Told = Callable[[str, str], object]
 

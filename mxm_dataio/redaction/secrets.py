@@ -31,12 +31,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property
 from mmap import mmap
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeVar, cast
 
 from ..errors import RuleError
 from ..http import tokens
@@ -50,31 +48,21 @@ from ..models import Failure, Headers
 from ..utils import canonical_json, media_type
 from . import answers
 from .answers import Asked
-from .names import SHORTEST, is_passing, is_plain, looks_drawn
-from .needles import (
-    Needle,
-    Needles,
-    coded,
-    holds,
-    masked,
-    masked_end,
-    masked_wide,
-    needles_of,
-)
-from .rules import Found, Redaction
+from .finding import masked, masked_end, masked_wide
+from .found import Found, Sink, is_tellable, readings
+from .known import Needles
+from .names import is_passing
+from .needles import coded, needles_of
+from .rules import Redaction
+from .sent import Clear, Sent
 
+T = TypeVar("T")
 # Takes the place of a body that can't be looked into.
 UNREAD = PLACEHOLDER.encode("ascii")
 # Bodies up to this are freed of their coding for their names' sake alone.
 _CODED_ORDINARY = 16 << 10
 _LASTING, _PASSING = 256, 32
-_LONGEST = 8192
-
 _MASK = PLACEHOLDER.encode("ascii")
-# Names of cookies that are secret, whatever they look like.
-_SECRET_COOKIE = re.compile(
-    r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
-)
 _FAST = frozenset({"gzip", "x-gzip", "deflate"})
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
 _CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -88,40 +76,6 @@ _LINE = re.compile(
 _FRAMING = frozenset(
     {b"connection", b"content-encoding", b"content-length", b"content-type", b"transfer-encoding"}
 )
-
-
-class Sent:
-    """What a request sent, without what stands under secret names."""
-
-    def __init__(self, rules: Redaction, url: str, head: bytes, body: bytes) -> None:
-        self._rules = rules
-        self._url = url
-        # The first line has the URL again.
-        self._head = head[head.find(b"\r\n") :]
-        self._body = body
-        self._type = ""
-        if body:
-            self._type, coding = content_headers(parse_head(head)[2])
-            found = opened(body, self._type, coding)
-            self._body = found.content if found is not None else b""
-
-    def holds(self, needles: Iterable[Needle]) -> bool:
-        """Say whether a value is in it, by its needles."""
-        whole = (self._url.encode("utf-8", "surrogatepass"), self._head, self._body)
-        # What redaction costs is for what is there at all.
-        return any(holds(text, needles) for text in whole) and any(
-            holds(text, needles) for text in self._clear
-        )
-
-    @cached_property
-    def _clear(self) -> tuple[bytes, ...]:
-        rules = self._rules
-        url = rules.url(self._url).encode("utf-8", "surrogatepass")
-        return url, rules.head(self._head), rules.body(self._body, self._type)
-
-
-# Returns what a request sent, where it is asked for.
-Clear = Callable[[], Sent]
 
 
 class Secrets:
@@ -140,8 +94,7 @@ class Secrets:
         # What the program sent in the clear before it was made a cookie.
         self._own: dict[str, None] = {}
         # Of the last URL, headers and body: it, without secrets, and what was known then.
-        self._last_url: tuple[str, str, object, object] = ("", "", None, None)
-        self._last_pairs: tuple[Headers, Headers, object, object] = ((), (), None, None)
+        self._last: dict[str, tuple[Any, Any, object, object]] = {}
         self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
 
     def renew(self) -> None:
@@ -165,14 +118,14 @@ class Secrets:
         if not self.rules.values:
             return
         passing = is_passing(found.name)
-        for value in _readings(found.value):
+        for value in readings(found.value):
             token = tokens.parsed(value)
             if token is not None and token.signature == PLACEHOLDER:
                 continue
-            if token is not None and _tellable(found, token.signature):
+            if token is not None and is_tellable(found, token.signature):
                 # What it says stays; its signature alone may be sent too.
                 value = token.signature
-            if not self._needles.known(value, passing=passing) and _tellable(found, value):
+            if not self._needles.known(value, passing=passing) and is_tellable(found, value):
                 self._learn(found, value, passing, clear)
 
     def _learn(self, found: Found, value: str, passing: bool, clear: Clear | None) -> None:
@@ -221,18 +174,7 @@ class Secrets:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets, and remember them."""
-        version, epoch = self.version, self._needles.epoch
-        last = self._last_url
-        if last[0] == url and last[3] is epoch:
-            if last[2] is version:
-                return last[1]
-            clean = last[1]
-        else:
-            clean = self.rules.url(url, self.learn)
-            version = self.version
-        clean = self.mask_text(clean)
-        self._last_url = (url, clean, version, epoch)
-        return clean
+        return self._latest(url, self.rules.url, self.mask_text)
 
     def text(self, text: str) -> str:
         """Return a message without secrets."""
@@ -345,21 +287,28 @@ class Secrets:
 
     def pairs(self, pairs: Headers) -> Headers:
         """Return a request's headers without secrets, and remember them."""
-        # Most calls of a program have the same.
+        return self._latest(pairs, self.rules.header_pairs, self._masked_pairs)
+
+    def _masked_pairs(self, pairs: Headers) -> Headers:
+        if self.version or any(tokens.MARK in value for _, value in pairs):
+            return tuple([(name, self.mask_text(value)) for name, value in pairs])
+        return pairs
+
+    def _latest(self, given: T, redacted: Callable[[T, Sink], T], masked: Callable[[T], T]) -> T:
+        """Return a URL or headers without secrets: a call asks for its own again and again."""
         version, epoch = self.version, self._needles.epoch
-        last = self._last_pairs
-        if last[0] == pairs and last[3] is epoch:
+        last = self._last.get(redacted.__name__)
+        if last is not None and last[0] == given and last[3] is epoch:
             if last[2] is version:
-                return last[1]
+                return cast(T, last[1])
             clean = last[1]
         else:
-            clean = self.rules.header_pairs(pairs, self.learn)
+            clean = redacted(given, self.learn)
             version = self.version
-        if version or any(tokens.MARK in value for _, value in clean):
-            clean = tuple([(name, self.mask_text(value)) for name, value in clean])
-        if clean == pairs:
-            clean = pairs
-        self._last_pairs = (pairs, clean, version, epoch)
+        clean = masked(clean)
+        if clean == given:
+            clean = given
+        self._last[redacted.__name__] = given, clean, version, epoch
         return clean
 
     def params(self, url: str, params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -486,32 +435,7 @@ def is_text(media: str, content: bytes) -> bool:
 # -- what is known ---------------------------------------------------------------------------
 
 
-def _tellable(found: Found, value: str) -> bool:
-    """Say whether a value is secret enough to be told from data."""
-    if not SHORTEST <= len(value) <= _LONGEST:
-        return False
-    if is_plain(value):
-        return False
-    if found.place == "cookie":
-        # It may be the server's choice: words alone are data, lest it has a part of a protocol
-        # masked (``application/json``) in whatever the session records from then on.
-        named = _SECRET_COOKIE.search(found.name) is not None
-        return looks_drawn(value, 1 if named else SHORTEST)
-    return found.name != "user" or found.place != "userinfo" or looks_drawn(value)
-
-
 def _quoted(url: str) -> list[str]:
     """Return a URL as a message may have it: whole, from its path on, and escaped as by repr."""
     target = url[max(url.find("/", url.find("//") + 2), 0) :]
     return [url, repr(url)[1:-1], target, repr(target)[1:-1]]
-
-
-def _readings(value: str) -> Iterator[str]:
-    """Yield a value as it stands, and as it reads where it was percent-encoded for its place."""
-    yield value
-    for _ in range(2):
-        plain = unquote(value)
-        if plain == value:
-            break
-        value = plain
-        yield value

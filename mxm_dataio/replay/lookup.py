@@ -23,7 +23,7 @@ from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import Identity, base_of
 from ..models import Exchange, Exhausted, Request
-from ..redaction.names import looks_drawn
+from ..redaction.values import looks_drawn
 from ..storage.backend import Backend
 from ..storage.catalog.lookups import Following
 from ..utils import as_of_bound, parse_instant

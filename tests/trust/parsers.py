@@ -40,7 +40,7 @@ from mxm_dataio.integrity import proofs
 from mxm_dataio.integrity.proofs import Consistency, Head, Inclusion
 from mxm_dataio.models import Failure, Framing, Peer, Request, Status
 from mxm_dataio.redaction import DEFAULT
-from mxm_dataio.redaction.rules import Found
+from mxm_dataio.redaction.found import Found
 from mxm_dataio.redaction.secrets import Secrets
 from mxm_dataio.replay.nearest import nearest
 from mxm_dataio.storage import unseen

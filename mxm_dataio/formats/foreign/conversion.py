@@ -22,7 +22,8 @@ from ...identity import Identity, identify
 from ...models import Exchange, Headers, Request, Response, Status
 from ...redaction import rules as redacting
 from ...redaction.rules import Redaction
-from ...redaction.secrets import LARGEST, Secrets, Sent
+from ...redaction.secrets import LARGEST, Secrets
+from ...redaction.sent import Sent
 from ..recordings import Recording, checksum_of
 from . import reconcile
 from .documents import Node, read_document

@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.coverage import audit
-from mxm_dataio.coverage.audit import Child, Question, blocked
+from mxm_dataio.coverage import audit, captured
+from mxm_dataio.coverage.blocking import blocked
 from mxm_dataio.coverage.callers import Stack
+from mxm_dataio.coverage.events import Child, Question
 from mxm_dataio.coverage.hosts import Target
 from mxm_dataio.errors import ConfigError
 from tests.support.forks import forked
@@ -216,21 +217,21 @@ def test_sockets_are_not_kept_alive(seen: Seen, port: int) -> None:
 
 
 def test_what_a_captured_call_does_is_accounted_for(seen: Seen, port: int) -> None:
-    with audit.captured(), socket.create_connection(("localhost", port)):
+    with captured.captured(), socket.create_connection(("localhost", port)):
         pass
     assert seen.targets == []
     assert seen.questions == []
     # In this context alone.
-    with audit.captured():
+    with captured.captured():
         thread = threading.Thread(target=lambda: tcp_once(port))
         thread.start()
         thread.join()
     assert len(seen.targets) == 1
-    audit.accounts.append(lambda: True)
+    captured.accounts.append(lambda: True)
     try:
         tcp_once(port)
     finally:
-        audit.accounts.pop()
+        captured.accounts.pop()
     assert len(seen.targets) == 1
     tcp_once(port)
     assert len(seen.targets) == 2
@@ -477,7 +478,7 @@ def test_blocked_refuses_all_but_what_is_allowed(port: int, tmp_path: Path) -> N
         assert socket.getaddrinfo("127.0.0.1", port)
         assert socket.getaddrinfo(None, port)
         assert socket.getfqdn("127.0.0.1")
-        with audit.captured():
+        with captured.captured():
             tcp_once(port)
     tcp_once(port)
     with blocked(["loopback"], explain):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio.redaction import DEFAULT, Redaction
 from mxm_dataio.redaction.answers import ANSWER_NAMES, Asked, squashed
-from mxm_dataio.redaction.rules import Found
+from mxm_dataio.redaction.found import Found
 from tests.support.effort import examples
 
 SECRET, OTHER = "Zk3v9-QmX71_tRw8", "aB4c5D6e7F8g9H0i"

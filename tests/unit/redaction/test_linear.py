@@ -16,7 +16,7 @@ import pytest
 from mxm_dataio.http.heads import parse_head
 from mxm_dataio.identity import identify
 from mxm_dataio.redaction import DEFAULT
-from mxm_dataio.redaction.rules import Found
+from mxm_dataio.redaction.found import Found
 from mxm_dataio.redaction.secrets import Secrets
 
 # Of the smaller input, in bytes.

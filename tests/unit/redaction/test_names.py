@@ -8,8 +8,9 @@ import pickle
 import pytest
 
 from mxm_dataio.redaction import DEFAULT, Redaction
-from mxm_dataio.redaction.names import is_key, is_passing
+from mxm_dataio.redaction.names import is_passing
 from mxm_dataio.redaction.rules import NOTHING
+from mxm_dataio.redaction.values import is_key
 
 SECRET = """
 new_password user[password] user.password user[new_password] refreshToken clientSecret x-api-key

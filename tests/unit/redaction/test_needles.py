@@ -21,15 +21,9 @@ from hypothesis import strategies as st
 from requests.utils import requote_uri
 
 from mxm_dataio.redaction import needles
-from mxm_dataio.redaction.needles import (
-    Needles,
-    coded,
-    holds,
-    masked,
-    masked_end,
-    masked_wide,
-    needles_of,
-)
+from mxm_dataio.redaction.finding import holds, masked, masked_end, masked_wide
+from mxm_dataio.redaction.known import Needles
+from mxm_dataio.redaction.needles import coded, needles_of
 from tests.support.effort import rounds
 
 SHORTEST = 8

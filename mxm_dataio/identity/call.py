@@ -1,0 +1,197 @@
+"""What a call is recognised by, and its document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from mmap import mmap
+from typing import Any
+
+from ..http.forms import form_pairs
+from ..http.urls import split_url
+from ..utils import (
+    NotCanonicalError,
+    canonical_json,
+    utf8,
+)
+from .bodies import body_member
+from .ignoring import Ignoring
+from .json_form import ENCODE, Written
+from .pairs import sorted_pairs
+
+VERSION = 1
+# The headers that always count.
+_COUNTED = ("accept", "range")
+# One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
+_OPERATION = ("soapaction", "x-amz-target")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a call is recognised by: the members of the document.
+
+    Attributes:
+        headers: the headers that always count.
+        all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
+        source: the data source that the call belongs to; no member of the document.
+    """
+
+    method: str
+    endpoint: str
+    params: list[Any]
+    body: Any
+    headers: dict[str, str]
+    all_headers: Mapping[str, str]
+    source: str = ""
+
+    def document(self, vary: Iterable[str] = ()) -> bytes:
+        """Return the canonical document, with the headers that ``vary`` names.
+
+        Raises:
+            NotCanonicalError: parameters or body have no canonical form.
+        """
+        headers = dict(self.headers)
+        for name in vary:
+            headers[name] = self.all_headers.get(name, "")
+        pairs = sorted(headers.items())
+        try:
+            return self._document(self.endpoint, pairs, self.method)
+        except UnicodeEncodeError:
+            # Half a surrogate pair, in what no client can send.
+            pairs = [(_sound(name), _sound(value)) for name, value in pairs]
+            try:
+                return self._document(_sound(self.endpoint), pairs, _sound(self.method))
+            except UnicodeEncodeError as exc:
+                raise NotCanonicalError(str(exc)) from None
+
+    def _document(self, endpoint: str, pairs: list[tuple[str, str]], method: str) -> bytes:
+        rest = ENCODE(
+            {
+                "endpoint": endpoint,
+                "headers": pairs,
+                "method": method,
+                "params": self.params,
+                "v": VERSION,
+            }
+        )
+        json_value = self.body.get("json") if self.body else None
+        if isinstance(json_value, Written):
+            body = f'{{"json":{json_value.text}}}'
+        else:
+            body = canonical_json(self.body).decode()
+        return f'{{"body":{body},{rest[1:]}'.encode()
+
+    def params_hash(self, vary: Iterable[str] = ()) -> str:
+        """Return the lowercase hex SHA-256 of :meth:`document`."""
+        return hashlib.sha256(self.document(vary)).hexdigest()
+
+    def counting(self, vary: Iterable[str]) -> tuple[str, ...]:
+        """Return the sorted names of the headers that count where answers vary on ``vary``."""
+        operation = [name for name in _OPERATION if name in self.all_headers]
+        return tuple(sorted({*vary, *operation}))
+
+    def with_body(self, body: Any) -> Identity:
+        """Return this identity with another body member."""
+        return replace(self, body=body)
+
+
+def identify(
+    method: str,
+    url: str,
+    *,
+    params: Iterable[tuple[str, str]] = (),
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes | mmap | None = None,
+    ignore: Container[str] = (),
+    ignore_headers: Container[str] = (),
+    source: str = "",
+    coding: str | None = None,
+) -> Identity:
+    """Return the identity of a call.
+
+    Args:
+        method: in any case.
+        url: absolute; its query counts with ``params``.
+        params: more parameters, decoded.
+        headers: as sent; repeats are joined with ``", "``.
+        body: the bytes as sent, before transfer coding.
+        ignore: holds the names, asked as they stand, that do not count: of query parameters, and
+            of fields, parts, members and elements of the body at any depth.
+        ignore_headers: holds the lower-case names of headers that never count.
+        source: which the call belongs to.
+        coding: of the body; ``None``: as the headers say.
+    """
+    endpoint, query = split_url(url)
+    pairs = form_pairs(query)
+    pairs += [(utf8(n), utf8(v)) for n, v in params]
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key not in ignore_headers:
+            text = value.strip()
+            joined[key] = f"{joined[key]}, {text}" if key in joined else text
+    if joined.get("accept") == "*/*":
+        del joined["accept"]
+    counted = {name: joined[name] for name in _COUNTED if joined.get(name)}
+    return Identity(
+        method=method.upper(),
+        endpoint=endpoint,
+        params=sorted_pairs(pairs, Ignoring(ignore)),
+        body=body_member(
+            body,
+            joined.get("content-type", ""),
+            ignore,
+            ignore_headers,
+            joined.get("content-encoding", "") if coding is None else coding,
+        ),
+        headers=counted,
+        all_headers=joined,
+        source=source,
+    )
+
+
+def vary_names(value: str | None, ignore_headers: Container[str] = ()) -> tuple[str, ...]:
+    """Return the lower-case, sorted names of a ``Vary`` header; ``*`` names nothing usable."""
+    if not value:
+        return ()
+    names = {name.strip().lower() for name in value.split(",")}
+    return tuple(sorted(name for name in names - {"", "*"} if name not in ignore_headers))
+
+
+def base_of(document: str) -> tuple[str, tuple[str, ...]]:
+    """Return an identity document without the headers that the answer varies on, and their names.
+
+    Of those that always count, one without a value is only there because the answer names it.
+    """
+    members = json.loads(document)
+    headers = members["headers"]
+    base = [pair for pair in headers if pair[0] in _COUNTED and pair[1]]
+    if len(base) == len(headers):
+        return document, ()
+    vary = tuple(name for name, value in headers if name not in _COUNTED or not value)
+    return canonical_json({**members, "headers": base}).decode("utf-8"), vary
+
+
+def without_headers(document: str, names: Collection[str]) -> str:
+    """Return an identity document without some of the headers that an answer varies on."""
+    members = json.loads(document)
+    kept = [pair for pair in members["headers"] if pair[0] not in names or pair[0] in _COUNTED]
+    if len(kept) == len(members["headers"]):
+        return document
+    return canonical_json({**members, "headers": kept}).decode("utf-8")
+
+
+# -- the endpoint ----------------------------------------------------------------------------
+
+
+def _sound(text: str) -> str:
+    """Return a text that has a form in UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# -- pairs -----------------------------------------------------------------------------------
+
+
+# -- the body --------------------------------------------------------------------------------

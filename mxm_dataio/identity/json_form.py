@@ -1,0 +1,126 @@
+"""JSON in its canonical form (RFC 8785), without what does not count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from ..http.json_values import may_nest
+from ..http.named_values import Memo, Uncounted
+from ..http.replacing import nested
+from ..http.tokens import PLACEHOLDER
+from ..utils import NotCanonicalError, canonical_json
+from .ignoring import Ignoring
+
+_PAIRS = [("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value")]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value by its canonical JSON."""
+
+    text: str
+
+
+def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
+    """Return the canonical form of JSON, ``None`` where it has none."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    ignores = ignoring.may_change(content)
+    # Numbers that the standard encoder writes in another way, or should not write.
+    odd: list[float] = []
+
+    def real(text: str) -> float:
+        value = float(text)
+        if value.is_integer() and abs(value) < 1e21:
+            # From there on it keeps its exponent, and so stays a double when read again.
+            if abs(value) > 2**53:
+                raise NotCanonicalError(f"{text} is no integer that a double holds exactly")
+            return int(value)
+        if -_PLAIN < value < _PLAIN:
+            odd.append(value)
+        return value
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if len(text) > _SHORT:
+            odd.append(value)
+        return value
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_kept_by(ignoring.names) if ignores else _object,
+            parse_float=real,
+            parse_int=whole,
+        )
+        held = ignores and ("=" in text or "@" in text)
+        if held or ((ignores or "<" in text) and may_nest(text)):
+            value = _without_nested(value, ignoring)
+        if not odd and _is_plain(content):
+            return Written(ENCODE(value))
+        return Written(canonical_json(value).decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise NotCanonicalError("a key stands twice")
+    return value
+
+
+def _kept_by(names: Container[str]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Return what makes an object of members without those whose names do not count."""
+    said = names.said if isinstance(names, Uncounted) else Memo(names.__contains__)
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = _object([pair for pair in pairs if not said[pair[0]]])
+        if "value" in value or "Value" in value:
+            # ``{"name": "password", "value": …}``
+            for label, of in _PAIRS:
+                if of in value and isinstance(value.get(label), str) and said[value[label]]:
+                    value[of] = PLACEHOLDER
+        return value
+
+    return kept
+
+
+# The standard encoder writes as RFC 8785 has it, but for small numbers, and the order of names
+# beyond the Basic Multilingual Plane. It would go deeper than what reads the document again.
+ENCODE = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
+).encode
+# Numbers from here on have no exponent, or the same; integers of so many digits are exact.
+_PLAIN, _SHORT = 1e-4, 15
+_DEEPEST_PLAIN = 256
+_BRACKETS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
+_BEYOND = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")
+
+
+def _is_plain(content: bytes) -> bool:
+    """Say whether JSON is not deep, and has only letters of the Basic Multilingual Plane."""
+    if any(map(content.__contains__, _BEYOND)):
+        return False
+    brackets = content.translate(_BRACKETS, _NO_BRACKETS)
+    if len(brackets) <= _DEEPEST_PLAIN:
+        return True
+    return max(accumulate(memoryview(brackets).cast("b"))) <= _DEEPEST_PLAIN
+
+
+def _without_nested(value: Any, ignoring: Ignoring) -> Any:
+    """Return a JSON value in whose texts JSON and XML have no values that do not count."""
+    if isinstance(value, str):
+        return nested(value, ignoring)
+    if isinstance(value, list):
+        return [_without_nested(one, ignoring) for one in value]
+    if isinstance(value, dict):
+        return {name: _without_nested(one, ignoring) for name, one in value.items()}
+    return value
