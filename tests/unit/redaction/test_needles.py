@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from requests.utils import requote_uri
 
-from mxm_dataio.redaction import needles
+from mxm_dataio.redaction import known as values_known
 from mxm_dataio.redaction.finding import holds, masked, masked_end, masked_wide
 from mxm_dataio.redaction.known import Needles
 from mxm_dataio.redaction.needles import coded, needles_of
@@ -299,7 +299,7 @@ def test_what_is_learned_in_the_midst_of_learning_is_known() -> None:
 
         def each(frame: FrameType, event: str, _: object) -> object:
             nonlocal steps
-            if frame.f_code.co_filename != needles.__file__:
+            if frame.f_code.co_filename != values_known.__file__:
                 return None
             if event in ("line", "opcode"):
                 frame.f_trace_opcodes = True
