@@ -83,19 +83,27 @@ def load(failure: Failure, pool: object = None) -> Exception:
 
 
 def raise_again(
-    failure: Failure, pool: object = None, *, wrapped: bool = False, bare: bool = False
+    failure: Failure,
+    pool: object = None,
+    *,
+    wrapped: bool = False,
+    bare: bool = False,
+    note: str = "",
 ) -> NoReturn:
     """Raise a recorded exception, with what it came from.
 
     Args:
         wrapped: as ``requests`` wrapped it; else what urllib3 raised beneath.
         bare: what Python raised beneath either.
+        note: that it is replayed.
 
     Raises:
         BaseException: as recorded.
     """
     exc: BaseException = load(failure, pool)
     exc = innermost(exc) if bare else exc if wrapped else beneath(exc)
+    if note:
+        exc.add_note(note)
     first = exc
     context = exc.__context__
     met = {id(first)}

@@ -30,7 +30,7 @@ from ..formats.recordings import Recording, exchange_of
 from ..formats.volatile import Volatile
 from ..ingest.capture import Capture
 from ..interception import runs
-from ..models import Exchange, Exhausted, Mode, Status
+from ..models import Exchange, Exhausted, Mode, Request, Status
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Serve, decide
 from ..storage.backend import Backend
@@ -184,6 +184,10 @@ class CassettePlace:
         if self._own is not None and not self._was:
             where += ", which is not there"
         return where
+
+    def origin(self, store: Backend, request: Request) -> str:
+        """Name the cassette."""
+        return f"the cassette {self.path}"
 
     # -- what was played -----------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from ..errors import (
 from ..fetcher import HTTPFetcher
 from ..identity import Identity
 from ..interception import http_fetchers
-from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
+from ..models import Exchange, Exhausted, Mode, Request, Session, Status, Unseen
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
 from ..replay.misses import miss_error
@@ -297,6 +297,15 @@ class Capture:
         )
         self.missed(error)
         return error
+
+    def replayed(self, request: Request) -> str:
+        """Return the note of a failure that was recorded, and does not happen now."""
+        text = f"replayed, not live: recorded {request.started_at}"
+        try:
+            store = self.store
+            return text if store is None else f"{text} in {self.place.origin(store, request)}"
+        except StoreError:
+            return text
 
     # -- recording ----------------------------------------------------------------------------
 

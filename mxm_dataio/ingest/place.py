@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .. import config
 from ..errors import ConfigError, IntegrityError, StoreError
-from ..models import Compression, Durability, Exchange, Exhausted, Mode
+from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Reuse, decide
 from ..storage.backend import Backend
@@ -53,6 +53,9 @@ class Place(Protocol):
 
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
+
+    def origin(self, store: Backend, request: Request) -> str:
+        """Return, in words, what a recorded call is from, and how to replay another."""
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write what is written at the end: the session is over, and its store closed."""
@@ -147,6 +150,14 @@ class RootPlace:
         """Return, in words, where replay looks for a source's calls."""
         where = f"source {source!r} under {self._root}"
         return f"session {self._session_id} ({where})" if self._session_id else where
+
+    def origin(self, store: Backend, request: Request) -> str:
+        """Name the session, and the one that would answer in its place."""
+        text = f"session {request.session_id}"
+        other = store.catalog.newest(request.source, request.params_hash, "~", request.root_id)
+        if other is not None:
+            text += f"; session {other[1]} has recorded the call too: session={other[1]!r}"
+        return text
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write nothing: the store has it all."""

@@ -224,15 +224,14 @@ class Requester:
     def _replayed(self, stored: Exchange) -> Response:
         answer = stored.answer
         if stored.request.failure is not None or answer is None:
-            raise _fetch_error(
-                stored.request,
-                stored.request.endpoint,
-                stored.request.failure or Failure("", "no answer came"),
-            )
-        if answer.truncated:
-            error = ended_early(answer.method, answer)
-            self._ingest.missed(error)
+            failure = stored.request.failure or Failure("", "no answer came")
+            error = _fetch_error(stored.request, stored.request.endpoint, failure)
+            error.add_note(self._ingest.replayed(stored.request))
             raise error
+        if answer.truncated:
+            early = ended_early(answer.method, answer)
+            self._ingest.missed(early)
+            raise early
         if self._ingest.store is not None:
             self._ingest.store.verify(answer)
         return answer

@@ -302,8 +302,10 @@ def _timed(original: Method) -> Method:
 def _connect_offline(connection: Any, ingest: Capture) -> None:
     """Connect to the store, or raise what was met in connecting."""
     decision = ingest.decide(ingest.identify("CONNECT", base_of(connection)))
-    if isinstance(decision, Serve) and decision.stored.request.failure is not None:
-        failures.raise_again(decision.stored.request.failure, bare=True)
+    if isinstance(decision, Serve):
+        request = decision.stored.request
+        if request.failure is not None:
+            failures.raise_again(request.failure, bare=True, note=ingest.replayed(request))
     stand_in(connection)
 
 

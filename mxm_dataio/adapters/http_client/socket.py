@@ -91,7 +91,8 @@ class StoreSocket:
         self._answer = answer = _Answer(plan, stored)
         self._peer = stored.answer.peer.address if stored.answer else None
         if answer.sending is not None:
-            failures.raise_again(answer.sending, bare=True)
+            note = plan.ingest.replayed(stored.request)
+            failures.raise_again(answer.sending, bare=True, note=note)
 
     # -- what http.client asks -----------------------------------------------------------
 

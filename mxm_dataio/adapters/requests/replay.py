@@ -79,6 +79,8 @@ def _sent(
             failures.raise_again(failure, pool, wrapped=True)
         return _Replayer(pool, adapter).send(bare, **kwargs)
     except requests.RequestException as exc:
+        if failure is not None:
+            exc.add_note(pool.note())
         if exc.request is not None:
             exc.request = request
         raise
@@ -95,6 +97,10 @@ class _Pool:
         self._url = url
         self._retry: Retry | None = None
         self._error: MaxRetryError | None = None
+
+    def note(self) -> str:
+        """Return the note of the failure that is replayed."""
+        return self._plan.ingest.replayed(self.stored.request)
 
     def settle(self, retries: Any, method: str, url: str) -> None:
         """Go as far as the program's retries go."""

@@ -154,7 +154,17 @@ def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> A
     method, url = given["method"], given["url"]
     retry = Retry.from_int(given["retries"], redirect=given["redirect"], default=pool.retries)
     stored, retry = settle(plan, stored, retry, method, url, pool)
-    return replay(plan.store, stored, pool, method, url, retry, response_kw, plan.ingest.missed)
+    return replay(
+        plan.store,
+        stored,
+        pool,
+        method,
+        url,
+        retry,
+        response_kw,
+        plan.ingest.missed,
+        plan.ingest.replayed,
+    )
 
 
 def _given(method: Any) -> Callable[[Any], Any]:

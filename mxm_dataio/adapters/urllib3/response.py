@@ -18,7 +18,7 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from ...errors import IntegrityError, ReplayMissError
-from ...models import Exchange, Failure, Response
+from ...models import Exchange, Failure, Request, Response
 from ...replay.misses import ended_early
 from ...storage.backend import Backend
 from .. import failures
@@ -182,6 +182,7 @@ def replay(
     retry: Retry,
     response_kw: dict[str, Any],
     missed: Missed | None = None,
+    note: Callable[[Request], str] | None = None,
 ) -> urllib3.HTTPResponse:
     """Return what the program got from a recorded call, or raise what it met.
 
@@ -189,6 +190,7 @@ def replay(
 
     Args:
         retry: the program's, before the first of the recorded attempts.
+        note: makes the note of a failure.
 
     Raises:
         IntegrityError: a payload is missing or damaged.
@@ -197,7 +199,7 @@ def replay(
     request = stored.request
     final = stored.responses[-1] if stored.responses else None
     if request.failure is not None and (final is None or not _undecodable(request.failure, final)):
-        failures.raise_again(request.failure, pool)
+        failures.raise_again(request.failure, pool, note=note(request) if note else "")
     if final is None:
         raise IntegrityError(f"the recorded call {request.id} has neither answer nor failure")
     for attempt in stored.responses[:-1]:

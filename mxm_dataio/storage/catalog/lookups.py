@@ -15,6 +15,18 @@ _OF_ROOT = (
 )
 
 
+# A program that ended with an error may have recorded half of what it asks for.
+_FAILED = "(s.status IN ('failed', 'interrupted') OR coalesce(s.exit_status, 0) <> 0)"
+
+# The newest session that holds a call, of those whose number is below one, and whether it failed.
+NEWEST = f"""
+    SELECT q.as_of, s.id, q.root, {_FAILED}
+    FROM requests q JOIN sessions s ON s.number = q.root
+    WHERE q.params_hash = ? AND q.source = ? AND q.as_of <= ? AND q.root < ?
+        AND q.status <> 'interrupted' AND s.id <> ?
+    ORDER BY q.as_of DESC, q.root DESC LIMIT 1
+"""
+
 # Calls that came after one, and what tells whether a look-up for one would find just it.
 _FOLLOWING = f"""
     SELECT {rows.REQUEST},
@@ -23,7 +35,8 @@ _FOLLOWING = f"""
             AND p.status <> 'interrupted'),
         q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
             AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
-            ORDER BY n.as_of DESC, n.root DESC LIMIT 1),
+            ORDER BY n.as_of DESC, n.root DESC LIMIT 1)
+            AND NOT (SELECT {_FAILED} FROM sessions s WHERE s.number = q.root),
         q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
             WHERE b.params_hash = q.base_hash AND b.source = q.source),
         (SELECT group_concat(v.vary, ' ') FROM variants v
@@ -41,7 +54,7 @@ class Following(NamedTuple):
     Attributes:
         params_hash, base_hash, as_of, root_id: the request's.
         after: id of the call with the same hash before it in its root session, or empty.
-        newest: no newer session holds the hash.
+        newest: no newer session holds the hash, and its own has not failed.
         plainly: calls are held whose hash is this one's ``base_hash``.
         vary: what answers of this base hash vary on, one name list a text.
         request, responses: the rows.

@@ -12,7 +12,10 @@ from ...models import Exchange, Request, Session
 from . import rows
 from .chain import START
 from .database import Database
-from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, Following, _following
+from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, Following, _following
+
+# No session has a number above.
+_LAST = 2**63 - 1
 
 _T = TypeVar("_T")
 
@@ -178,20 +181,25 @@ class CatalogReader:
     ) -> tuple[str, str] | None:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
 
-        Newest by as-of, then by when they came into this store. A call that was broken off
-        (``KeyboardInterrupt``) has no outcome, and counts in none of the look-ups.
+        Newest by as-of, then by when they came into this store; of those of one as-of, one that
+        failed only if all have. A call that was broken off (``KeyboardInterrupt``) has no outcome,
+        and counts in none of the look-ups.
 
         Args:
             but: root id of a session that does not count.
         """
-        found = self._all(
-            "SELECT as_of, (SELECT id FROM sessions WHERE number = root) FROM requests "
-            "WHERE params_hash = ? AND source = ? AND as_of <= ? AND status <> 'interrupted' "
-            "AND root IS NOT (SELECT number FROM sessions WHERE id = ?) "
-            "ORDER BY as_of DESC, root DESC LIMIT 1",
-            params_hash, source, bound, but,
-        )  # fmt: skip
-        return (str(found[0][0]), str(found[0][1])) if found else None
+        top: tuple[str, str] | None = None
+        number = _LAST
+        while True:
+            found = self._all(NEWEST, params_hash, source, bound, number, but)
+            if not found or (top is not None and found[0][0] != top[0]):
+                return top
+            as_of, root_id, number, failed = found[0]
+            if not failed:
+                return str(as_of), str(root_id)
+            top = top or (str(as_of), str(root_id))
+            # Of the same as-of none is newer, and of an older one none counts.
+            bound = as_of
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's first call with this hash whose id is greater than ``after``."""
