@@ -14,8 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from mxm_dataio import IngestSession, mount
-from tests import importing
-from tests.servers import Connection, RawServer, answer
+from tests.support import importing
+from tests.support.servers import Connection, RawServer, answer
 
 BUSY = answer(503, b"busy", headers=[("Retry-After", "3600")])
 GOOD = answer(200, b"good")
