@@ -1,11 +1,14 @@
-"""Small pure helpers: instants, names, canonical JSON; and ids, from :mod:`.process`."""
+"""Small helpers: instants, names, canonical JSON, files written whole; ids, of :mod:`.process`."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import time
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
+from pathlib import Path
 from typing import Any
 
 from .process import after_fork as after_fork
@@ -65,6 +68,28 @@ def dotted(cls: type) -> str:
     return (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     )
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, over what is there, so that it is whole at each moment, or as it was.
+
+    Raises:
+        OSError: it can't be written; what was there is left.
+    """
+    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
+    try:
+        # For all whom the umask lets: it is a file of the user's, not a store's.
+        with temporary.open("xb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def utf8(text: str) -> bytes:

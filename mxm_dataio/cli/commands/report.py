@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,7 +13,7 @@ from ...reading import values
 from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
 from ...reading.report.values import summary
-from ...utils import counted, utc_now
+from ...utils import counted, utc_now, write_whole
 from ..options import against_option, reading, store_options
 from ..output import WRONG, print_line, printable, progress_bar
 
@@ -92,30 +88,10 @@ def report_command(
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
     try:
-        with _beside(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-            temporary.replace(path)
+        write_whole(path, text.encode("utf-8"))
     except OSError as exc:
         raise StoreError(f"the page can't be written to {path}: {exc.strerror}", path=path) from exc
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    file, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(file)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _say(made: Report, path: str) -> None:

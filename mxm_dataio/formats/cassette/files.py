@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StoreError
-from ...utils import new_id, utf8
+from ...utils import utf8, write_whole
 from . import document as cassette
 from .beside import Folder, named_beside
 from .document import Document
@@ -91,10 +91,10 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
         for checksum in sorted(named & beside.keys()):
             folder.path.mkdir(parents=True, exist_ok=True)
             if not _holds(folder.file(checksum), beside[checksum]):
-                _replace(folder.file(checksum), beside[checksum])
+                write_whole(folder.file(checksum), beside[checksum])
         if content != was:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            write_whole(path, content)
         _sweep(folder, named)
     except OSError as exc:
         raise StoreError(
@@ -165,21 +165,6 @@ def drop(path: Path, dropped: Callable[[str], bool]) -> int:
         elif count:
             remove(path)
     return count
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
-    try:
-        # For all whom the umask lets: it is a file of the project's, not a store's.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _sweep(folder: Folder, named: set[str]) -> None:
