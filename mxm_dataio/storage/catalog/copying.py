@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,8 +27,6 @@ def open_copy(file: DatabaseFile) -> tuple[sqlite3.Connection, SQLiteFiles]:
         BusyError: it is written to all the time, or open in this process, whose locks on it
             would be gone with a descriptor that is closed.
     """
-    import tempfile  # rarely needed
-
     path = file.path
     if sqlite_files.is_open(path):
         raise busy(path, "another process holds its lock")

@@ -23,7 +23,6 @@ from ...concurrency import mutex
 from ...errors import BusyError, StoreError
 from ...utils import after_fork
 from . import sqlite_files
-from .copying import open_copy
 from .displacement import Displacement
 from .opening import DatabaseFile
 from .patience import Patience, patiently, written
@@ -92,6 +91,8 @@ class Database:
         except BusyError:
             if not self.readonly:
                 raise
+            from .copying import open_copy  # rarely needed
+
             db, files = open_copy(self._file)
         if self._db is not None:
             # By what has interrupted this very thread amid it.
