@@ -216,7 +216,7 @@ def test_nothing_is_left_of_what_waited(tmp_path: Path) -> None:
                 assert function is not first
                 function = getattr(function, "__wrapped__", None)
         chain(cls.__init__)
-        startup._process.session.close()
+        startup._process.session._life.close(None)
         chain(cls.__init__)
         print(cls.__init__.__code__.co_filename == http.client.__file__)
         """
