@@ -7,6 +7,7 @@ and those of its children that died without a word.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BusyError, DataIOError, StoreError
@@ -19,39 +20,30 @@ from .plan import RunPlan
 from .process_reports import LEFT, failed
 
 
+@dataclass
 class Attendant:
     """Who begins and ends the session of a run.
 
-    Args:
-        session_id: the session's.
+    Attributes:
+        id: the session's.
         dated: its as-of.
         label: the program's.
         python: the program is one of this interpreter's.
         pid: its process.
         folder: what the run's processes share.
+        problems: what was wrong.
     """
 
-    def __init__(
-        self,
-        plan: RunPlan,
-        session_id: str,
-        *,
-        dated: str,
-        label: str,
-        python: bool,
-        pid: int,
-        folder: str,
-    ) -> None:
-        self.plan = plan
-        self.id = session_id
-        self.dated = dated
-        self.label = label
-        self.python = python
-        self.pid = pid
-        self.folder = Path(folder)
-        self.problems: list[str] = []
-        self._store: Store | None = None
-        self._session: Session | None = None
+    plan: RunPlan
+    id: str
+    dated: str
+    label: str
+    python: bool
+    pid: int
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+    _store: Store | None = None
+    _session: Session | None = None
 
     def begin(self) -> None:
         """Open the store, and write the session's row; what fails is told."""

@@ -171,11 +171,13 @@ class Run:
     def _begin(self) -> None:
         """Begin the session, beside the program."""
         try:
+            from pathlib import Path
+
             from .attendant import Attendant
 
             self._attendant = Attendant(
                 self.plan, self.id, dated=self.dated, label=self.program.label,
-                python=self.program.python, pid=self.pid, folder=self.folder,
+                python=self.program.python, pid=self.pid, folder=Path(self.folder),
             )  # fmt: skip
             self._attendant.begin()
         except Exception as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...http.heads import FETCHED, parse_head, status_line
@@ -119,33 +120,27 @@ def to_recording(node: Node, asked: Asked, request_id: str, setting: Setting) ->
     return Recording(Exchange(made, tuple(responses)), payloads)
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader:
-    def __init__(
-        self,
-        node: Node,
-        place: str,
-        request: Request,
-        sequence: int,
-        payloads: dict[str, bytes],
-        beside: Beside | None,
-    ) -> None:
-        self._node = node
-        self._place = place
-        self._request = request
-        self._sequence = sequence
-        self._payloads = payloads
-        self._beside = beside
+    """Reads an answer's node; puts its payload among the others."""
+
+    node: Node
+    place: str
+    request: Request
+    sequence: int
+    payloads: dict[str, bytes]
+    beside: Beside | None
 
     def response(self) -> Response:
-        node, request = self._node, self._request
+        node, request = self.node, self.request
         body = self._body()
         size = len(body.content) if body else 0
         if body is not None:
-            self._payloads[body.checksum] = body.content
+            self.payloads[body.checksum] = body.content
         head = self._head(size)
         version, reason, headers = parse_head(head)
         return Response(
-            request_id=request.id, sequence=self._sequence,
+            request_id=request.id, sequence=self.sequence,
             method=node.get("method", request.method), url=node.get("url", request.url),
             status_code=node["status_code"] if "status_code" in node else status_line(head)[1],
             reason=reason, http_version=version, headers=headers, head=head,
@@ -158,42 +153,42 @@ class _Reader:
         )  # fmt: skip
 
     def _body(self) -> Restored | None:
-        node = self._node
+        node = self.node
         if "body" in node:
             if node["body"] is None:
                 return None
-            return _restored(node, self._place, self._beside)
+            return _restored(node, self.place, self.beside)
         return Restored(b"", EMPTY) if "status" in node or "head" in node else None
 
     def _head(self, size: int) -> bytes:
-        node = self._node
+        node = self.node
         if "head" in node:
-            text = "".join(lines_of(node, "head", self._place))
+            text = "".join(lines_of(node, "head", self.place))
         elif "status" in node:
-            lines = [filled(line, size) for line in lines_of(node, "headers", self._place)]
+            lines = [filled(line, size) for line in lines_of(node, "headers", self.place)]
             text = "\r\n".join([node["status"], *lines, "", ""])
         else:
             return b""
         try:
             return text.encode("utf-8" if text.startswith(FETCHED.decode()) else "latin-1")
         except UnicodeError as exc:
-            raise Refusal(f"has no bytes: {exc}", f"{self._place}.headers") from None
+            raise Refusal(f"has no bytes: {exc}", f"{self.place}.headers") from None
 
     def _framing(self, size: int) -> Framing | None:
-        node = self._node
+        node = self.node
         if "framing" in node:
-            return self._odd_framing(node["framing"], f"{self._place}.framing", size)
+            return self._odd_framing(node["framing"], f"{self.place}.framing", size)
         cut = ((node.get("body") or {}).get("bytes", {})).get("chunks")
-        lines = lines_of(node, "trailers", self._place)
+        lines = lines_of(node, "trailers", self.place)
         if cut is None and not lines:
             return None
         chunks: tuple[tuple[int, int], ...] = ((size, 1),) if size else ()
         if cut is not None:
-            found = _runs(cut, f"{self._place}.body.bytes.chunks", size)
+            found = _runs(cut, f"{self.place}.body.bytes.chunks", size)
             # Of a body that was edited since, and of one compressed anew, it is not.
             chunks = found if length_of(found) == size else chunks
         tail = ("\r\n0\r\n" if chunks else "0\r\n") + "\r\n".join([*lines, "", ""])
-        return Framing(chunks, tail=latin(tail, self._place))
+        return Framing(chunks, tail=latin(tail, self.place))
 
     def _odd_framing(self, given: Node, place: str, size: int) -> Framing:
         try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...http.heads import FETCHED, status_line
 from ...identity import base_of
-from ...models import Failure, Framing, Headers, Request, Response, Status
+from ...models import Exchange, Failure, Framing, Headers, Request, Response, Status
 from ...utils import canonical_json, parse_instant
 from ..recordings import Recording, checksum_of
 from ..volatile import Volatile
@@ -52,18 +53,21 @@ def to_node(recording: Recording, *, volatile: Volatile, chunks: bool = False) -
         volatile: the headers left out.
         chunks: keep how a chunked body was cut, however many pieces that is.
     """
-    return _Writer(recording, volatile, chunks).written()
+    return _Writer(*recording, volatile, chunks).written()
 
 
+@dataclass(slots=True)
 class _Writer:
-    def __init__(self, recording: Recording, volatile: Volatile, chunks: bool) -> None:
-        self._exchange, self._payloads = recording
-        self._volatile = volatile
-        self._chunks = chunks
-        self._beside: dict[str, bytes] = {}
+    """Writes a call; gathers what goes into files of its own."""
+
+    exchange: Exchange
+    payloads: Mapping[str, bytes]
+    volatile: Volatile
+    chunks: bool
+    beside: dict[str, bytes] = field(default_factory=dict)
 
     def written(self) -> Written:
-        request = self._exchange.request
+        request = self.exchange.request
         node: Node = {}
         if request.kind:
             node["kind"] = request.kind
@@ -73,13 +77,13 @@ class _Writer:
             node["status"] = request.status.value
         if request.failure is not None:
             node["failure"] = _failure(request.failure)
-        if self._exchange.responses:
-            node["responses"] = [self._response(one) for one in self._exchange.responses]
-        return Written(node, self._beside, request.params_hash)
+        if self.exchange.responses:
+            node["responses"] = [self._response(one) for one in self.exchange.responses]
+        return Written(node, self.beside, request.params_hash)
 
     def _request(self, request: Request) -> Node:
         node: Node = {"method": request.method, "url": request.url}
-        headers = self._volatile.request(request.headers)
+        headers = self.volatile.request(request.headers)
         if headers:
             node["headers"] = [header(name, value, request.body_size) for name, value in headers]
         if request.body_checksum is not None:
@@ -88,9 +92,9 @@ class _Writer:
 
     def _identity(self, request: Request, node: Node) -> Node:
         """Return the identity where it is not the one that the node's request has."""
-        body = None if request.body_checksum is None else self._payloads[request.body_checksum]
+        body = None if request.body_checksum is None else self.payloads[request.body_checksum]
         headers = request_headers(node, len(body or b""))
-        responses = self._exchange.responses
+        responses = self.exchange.responses
         vary = responses[-1].header("Vary") if responses else None
         derived = DERIVING(request.method, request.url, headers, body, vary)
         said: Node = {}
@@ -106,7 +110,7 @@ class _Writer:
         return said
 
     def _body(self, checksum: str, headers: Headers) -> Node:
-        content = self._payloads[checksum]
+        content = self.payloads[checksum]
         named = {name.lower(): value for name, value in headers}
         shown = show(
             content,
@@ -114,11 +118,11 @@ class _Writer:
             named.get("content-encoding", ""),
         )
         if shown.beside:
-            self._beside[checksum] = content
+            self.beside[checksum] = content
         return shown.node
 
     def _response(self, one: Response) -> Node:
-        request = self._exchange.request
+        request = self.exchange.request
         node: Node = {}
         if one.method != request.method:
             node["method"] = one.method
@@ -155,7 +159,7 @@ class _Writer:
         if not plain or any("\n" in line or filled(line, 0) != line for line in lines):
             return {"head": text.splitlines(keepends=True) if text.isascii() else [text]}
         now = parse_instant(one.started_at) if one.started_at else 0.0
-        headers = self._volatile.answer(lines[1:-2], now)
+        headers = self.volatile.answer(lines[1:-2], now)
         node: Node = {"status": lines[0]}
         if headers:
             node["headers"] = [sized(line, one.size) for line in headers]
@@ -180,9 +184,9 @@ class _Writer:
             return {"framing": _framing_node(framing)}
         # Where so many pieces differ in size, it was the moment that made them.
         usual = len(framing.chunks) <= _MOST_CUTS and framing.chunks != ((one.size, 1),)
-        if body is not None and framing.chunks and (self._chunks or usual):
+        if body is not None and framing.chunks and (self.chunks or usual):
             body["bytes"]["chunks"] = [list(run) for run in framing.chunks]
-        kept = self._volatile.answer(trailers[:-1], 0.0)
+        kept = self.volatile.answer(trailers[:-1], 0.0)
         return {"trailers": kept} if kept else {}
 
 

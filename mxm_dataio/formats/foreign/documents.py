@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -15,6 +16,7 @@ _JSON_SUFFIX = ".json"
 _YAML_SUFFIXES = (".yaml", ".yml")
 
 
+@dataclass(slots=True)
 class Node:
     """A value of a document, and where it stands: ``interactions[3].request.uri``.
 
@@ -24,12 +26,9 @@ class Node:
         file: where the document was read from.
     """
 
-    __slots__ = ("file", "place", "value")
-
-    def __init__(self, value: Any, file: Path, place: str = "") -> None:
-        self.value = value
-        self.file = file
-        self.place = place
+    value: Any
+    file: Path
+    place: str = ""
 
     def fail(self, what: str) -> NoReturn:
         """Raise an :class:`IntegrityError` that names file and place."""
