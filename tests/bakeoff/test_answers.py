@@ -46,7 +46,7 @@ def test_answers_through_urllib3(
     three_ways(tmp_path, server, work)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", sampled(ANSWERS, 2))
 def test_answers_through_a_mounted_session(name: str, server: RawServer, tmp_path: Path) -> None:
     def work(session: requests.Session) -> Any:
         response = session.get(f"{server.url}/{name}", stream=True, allow_redirects=False)

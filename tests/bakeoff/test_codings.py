@@ -15,6 +15,7 @@ import urllib3
 
 from mxm_dataio import Store
 from tests.support.answers import GZIPPED, TEXT
+from tests.support.effort import sampled
 from tests.support.harness import mounted, observe, outcome, three_ways
 from tests.support.servers import RawServer, answer, responder
 
@@ -120,7 +121,7 @@ def test_codings(name: str, server: RawServer, tmp_path: Path) -> None:
     mounted(tmp_path / "3", server, lambda session: observe(session.get(url, stream=True)))
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", sampled(ANSWERS, 2))
 def test_readers_of_codings(name: str, server: RawServer, tmp_path: Path) -> None:
     def work() -> Any:
         seen = {}

@@ -75,7 +75,7 @@ USES = {
 }
 
 
-@pytest.mark.parametrize("use", some(USES, ("made", "derived", "unknown", "child", "forked")))
+@pytest.mark.parametrize("use", some(USES, ("made", "unknown", "child")))
 def test_a_program_that_uses_nothing_else(use: str, programs: Programs) -> None:
     programs.write("prog.py", USES[use])
     library = "pyreqwest" if use == "unknown" else "pycurl"

@@ -309,29 +309,19 @@ PROGRAM = """
 
 
 @pytest.mark.parametrize(
-    "options",
+    "how",
     some(
-        [
-            (),
-            ("-X", "dev", "-W", "error"),
-            ("-W", "error"),
-            ("-O",),
-            ("-OO",),
-            ("trace",),
-            ("profile",),
-        ],
-        [("-X", "dev", "-W", "error"), ("-OO",), ("trace",)],
+        ["", "-X dev -W error", "-W error", "-O", "-OO", "trace", "profile"],
+        ["-X dev -W error", "-OO", "trace"],
     ),
-    ids=lambda options: "".join(options) or "usual",
+    ids=lambda how: how or "usual",
 )
 def test_interpreter_settings(
-    options: tuple[str, ...],
-    server: RawServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    how: str, server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if options in (("trace",), ("profile",)):
-        monkeypatch.setenv("TRACE", options[0])
+    options = tuple(how.split())
+    if how in ("trace", "profile"):
+        monkeypatch.setenv("TRACE", how)
         options = ()
     # urllib3 1.26's own, on Pythons newer than it.
     quiet = ("-W", "ignore:::urllib3", "-W", "ignore::ImportWarning") if options else ()

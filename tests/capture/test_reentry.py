@@ -128,7 +128,6 @@ def replay(
             ("request", "root"),
         ],
         WAYS,
-        2,
     ),
 )
 def test_each_call_is_recorded(
@@ -148,7 +147,6 @@ def test_each_call_is_recorded(
             ("mixed", "root", "auto"),
         ],
         WAYS,
-        2,
     ),
 )
 def test_each_call_is_answered(

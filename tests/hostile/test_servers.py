@@ -32,7 +32,7 @@ from mxm_dataio import (
 )
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.registry import unregister
-from tests.support.effort import crossed
+from tests.support.effort import crossed, sampled
 from tests.support.harness import observe, outcome
 from tests.support.memory import growth
 from tests.support.servers import Connection, RawServer, answer, responder
@@ -103,7 +103,9 @@ def test_floods_of_headers(tmp_path: Path, name: str, how: str) -> None:
     assert verify_root(tmp_path).ok
 
 
-@pytest.mark.parametrize("name", ["large", "many", "one endless line", "no status line"])
+@pytest.mark.parametrize(
+    "name", sampled(["large", "many", "one endless line", "no status line"], 2)
+)
 def test_their_memory_is_bounded(tmp_path: Path, name: str) -> None:
     with RawServer(FLOODS[name]) as server:
 
@@ -169,7 +171,8 @@ def test_bodies_cut_to_harm(tmp_path: Path, name: str, how: str) -> None:
 def test_trailers_do_not_wait_in_memory(tmp_path: Path) -> None:
     """http.client reads them for as long as they come, and keeps none."""
     head = CHUNKED + b"5\r\nhello\r\n0\r\n"
-    with RawServer(repeated(head, b"X-Trailer: of no use\r\n", 1_300_000, b"\r\n")) as server:
+    trailer = b"X-Trailer: %s\r\n" % (b"of no use " * 9)
+    with RawServer(repeated(head, trailer, 300_000, b"\r\n")) as server:
 
         def work() -> None:
             with IngestSession("s", tmp_path):

@@ -23,8 +23,11 @@ def examples(many: int) -> settings:
 
 
 def some(values: Iterable[Any], quick: Collection[Any]) -> list[Any]:
-    """Return parameters, those that are not quick for the long run."""
-    return [pytest.param(one, marks=() if one in quick else pytest.mark.long) for one in values]
+    """Return parameters, those that are not quick for the long run.
+
+    One that is a tuple stands for as many parameters.
+    """
+    return [_param(one, (), one not in quick) for one in values]
 
 
 def crossed(first: Iterable[Any], second: Iterable[Any], every: int = 3) -> list[Any]:
@@ -35,11 +38,7 @@ def crossed(first: Iterable[Any], second: Iterable[Any], every: int = 3) -> list
     """
     others = list(second)
     return [
-        pytest.param(
-            *(one if isinstance(one, tuple) else (one,)),
-            other,
-            marks=pytest.mark.long if (row + column) % every else (),
-        )
+        _param(one, (other,), (row + column) % every != 0)
         for row, one in enumerate(first)
         for column, other in enumerate(others)
     ]
@@ -50,10 +49,9 @@ def sampled(values: Iterable[Any], every: int = 3) -> list[Any]:
 
     One that is a tuple stands for as many parameters.
     """
-    return [
-        pytest.param(
-            *(one if isinstance(one, tuple) else (one,)),
-            marks=pytest.mark.long if number % every else (),
-        )
-        for number, one in enumerate(values)
-    ]
+    return [_param(one, (), number % every != 0) for number, one in enumerate(values)]
+
+
+def _param(one: Any, others: tuple[Any, ...], long: bool) -> Any:
+    values = one if isinstance(one, tuple) else (one,)
+    return pytest.param(*values, *others, marks=pytest.mark.long if long else ())
