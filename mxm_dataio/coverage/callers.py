@@ -6,7 +6,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from .tasks import waiting_for_task
 
 # What carries connections for others; they are named only if nobody else is there.
 _CARRIERS = frozenset(
@@ -127,7 +129,7 @@ def _asked(top: str, frame: FrameType) -> str:
 def _maker_of_task() -> tuple[str, str]:
     """Return the module that waits for this task, and the host that it wants."""
     caller = asked = ""
-    for frame in reversed(_waiting_for_task()):
+    for frame in reversed(waiting_for_task()):
         name = str(frame.f_globals.get("__name__"))
         top = name.partition(".")[0]
         asked = _asked(top, frame) or asked
@@ -135,52 +137,6 @@ def _maker_of_task() -> tuple[str, str]:
             caller = public(name)
             break
     return caller, asked
-
-
-def _waiting_for_task() -> list[FrameType]:
-    """Return the frames that wait for this task, as far as they can be found, inwards."""
-    try:
-        return _task_group() or _staggered()
-    except Exception:
-        # Not in a task, or other releases than those that are known.
-        return []
-
-
-def _task_group() -> list[FrameType]:
-    """Return the frames of the task that has made this one in a task group of anyio's."""
-    anyio = sys.modules.get("anyio")
-    if anyio is None:
-        return []
-    parent = anyio.get_current_task().parent_id
-    for task in anyio.get_running_tasks():
-        if task.id == parent:
-            return list(_suspended(task.coro))
-    return []
-
-
-def _staggered() -> list[FrameType]:
-    """Return the frames that have this task race against others (RFC 8305)."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return []
-    current = asyncio.current_task()
-    for task in asyncio.all_tasks():
-        frames = list(_suspended(task.get_coro()))
-        for frame in frames:
-            if frame.f_code.co_name == "staggered_race":
-                held = [v for v in frame.f_locals.values() if isinstance(v, (list, set))]
-                if any(current in tasks for tasks in held):
-                    return frames
-    return []
-
-
-def _suspended(coroutine: Any) -> Iterator[FrameType]:
-    """Yield the frames of a coroutine that waits, from the outermost inwards."""
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
-        if frame is not None:
-            yield frame
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
 
 
 def _standard(inner: str) -> str:

@@ -19,7 +19,8 @@ from ..http.replacing import replaced
 from ..http.tokens import stand_in
 from ..models import Headers
 from . import texts
-from .answers import ANSWER_NAMES, Asked, Names, cleaned, names_of, squashed
+from .answer_names import ANSWER_NAMES, Asked, Names, names_of, squashed
+from .answers import cleaned
 from .company import goes_with
 from .found import Found, Sink, nowhere, of_header
 from .kinds import (

@@ -47,7 +47,7 @@ from ..http.tokens import PLACEHOLDER, collapsed
 from ..models import Failure, Headers
 from ..utils import canonical_json, media_type
 from . import answers
-from .answers import Asked
+from .answer_names import Asked
 from .finding import masked, masked_end, masked_wide
 from .found import Found, Sink, is_tellable, readings
 from .known import Needles

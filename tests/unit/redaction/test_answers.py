@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.redaction import DEFAULT, Redaction
-from mxm_dataio.redaction.answers import ANSWER_NAMES, Asked, squashed
+from mxm_dataio.redaction.answer_names import ANSWER_NAMES, Asked, squashed
 from mxm_dataio.redaction.found import Found
 from tests.support.effort import examples
 
