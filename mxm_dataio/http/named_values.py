@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -161,6 +161,11 @@ class Uncounted:
         if self._may_be_in is None or self._may_be_in(data):
             return True
         return self._sieve.may_be_in(data)
+
+
+def asker(names: Container[str]) -> Callable[[str], bool]:
+    """Return what says fast whether a name is among some."""
+    return names.said.__getitem__ if isinstance(names, Uncounted) else names.__contains__
 
 
 def replace_in(body: bytes, change: Callable[[str], str]) -> bytes:

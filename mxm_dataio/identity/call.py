@@ -10,6 +10,7 @@ from mmap import mmap
 from typing import Any
 
 from ..http.forms import form_pairs
+from ..http.named_values import asker
 from ..http.urls import split_url
 from ..utils import (
     NotCanonicalError,
@@ -67,21 +68,18 @@ class Identity:
                 raise NotCanonicalError(str(exc)) from None
 
     def _document(self, endpoint: str, pairs: list[tuple[str, str]], method: str) -> bytes:
-        rest = ENCODE(
-            {
-                "endpoint": endpoint,
-                "headers": pairs,
-                "method": method,
-                "params": self.params,
-                "v": VERSION,
-            }
-        )
-        json_value = self.body.get("json") if self.body else None
-        if isinstance(json_value, Written):
-            body = f'{{"json":{json_value.text}}}'
-        else:
-            body = canonical_json(self.body).decode()
-        return f'{{"body":{body},{rest[1:]}'.encode()
+        members: dict[str, Any] = {
+            "endpoint": endpoint,
+            "headers": pairs,
+            "method": method,
+            "params": self.params,
+            "v": VERSION,
+        }
+        value = self.body.get("json") if self.body else None
+        if value is None:
+            return ENCODE({"body": self.body, **members}).encode()
+        text = value.text if isinstance(value, Written) else canonical_json(value).decode()
+        return f'{{"body":{{"json":{text}}},{ENCODE(members)[1:]}'.encode()
 
     def params_hash(self, vary: Iterable[str] = ()) -> str:
         """Return the lowercase hex SHA-256 of :meth:`document`."""
@@ -127,9 +125,10 @@ def identify(
     pairs = form_pairs(query)
     pairs += [(utf8(n), utf8(v)) for n, v in params]
     joined: dict[str, str] = {}
+    ignored = asker(ignore_headers)
     for name, value in headers:
         key = name.lower()
-        if key not in ignore_headers:
+        if not ignored(key):
             text = value.strip()
             joined[key] = f"{joined[key]}, {text}" if key in joined else text
     if joined.get("accept") == "*/*":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Container
 from urllib.parse import quote_plus, unquote_plus
 
-from ..http.named_values import Kind, Uncounted
+from ..http.named_values import Kind, Uncounted, asker
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
 from ..redaction.company import goes_with
@@ -26,10 +26,8 @@ class Ignoring:
 
     def __init__(self, names: Container[str], headers: Container[str] = ()) -> None:
         self.names = names
+        self.asks = asker(names)
         self._headers = headers
-
-    def asks(self, name: str) -> bool:
-        return name in self.names
 
     def may_change(self, body: bytes) -> bool:
         names = self.names

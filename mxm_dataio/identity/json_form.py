@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 from ..http.json_values import may_nest
-from ..http.named_values import Memo, Uncounted
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
 from ..utils import NotCanonicalError, canonical_json
@@ -55,7 +54,7 @@ def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_kept_by(ignoring.names) if ignores else _object,
+            object_pairs_hook=_kept_by(ignoring.asks) if ignores else _object,
             parse_float=real,
             parse_int=whole,
         )
@@ -76,16 +75,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _kept_by(names: Container[str]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+def _kept_by(asks: Callable[[str], bool]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     """Return what makes an object of members without those whose names do not count."""
-    said = names.said if isinstance(names, Uncounted) else Memo(names.__contains__)
 
     def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = _object([pair for pair in pairs if not said[pair[0]]])
+        value = _object([pair for pair in pairs if not asks(pair[0])])
         if "value" in value or "Value" in value:
             # ``{"name": "password", "value": …}``
             for label, of in _PAIRS:
-                if of in value and isinstance(value.get(label), str) and said[value[label]]:
+                if of in value and isinstance(value.get(label), str) and asks(value[label]):
                     value[of] = PLACEHOLDER
         return value
 

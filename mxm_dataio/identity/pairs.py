@@ -16,9 +16,8 @@ _FIRST = itemgetter(0)
 def sorted_pairs(pairs: Iterable[Pair], ignoring: Ignoring) -> list[Any]:
     """Return pairs as the document has them, without those whose names do not count."""
     if ignoring.names:
-        names = ignoring.names
-        kept = [(n, _counted(v, ignoring)) for n, v in pairs if _name(n) not in names]
-        pairs = kept
+        asks = ignoring.asks
+        pairs = [(n, _counted(v, ignoring)) for n, v in pairs if not asks(_name(n))]
     return [[_text(name), _text(value)] for name, value in sorted(pairs, key=_FIRST)]
 
 
