@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .account import ACCOUNT, class_name, from_here, judge_import, lifted, old_name
+from .account import ACCOUNT, class_name, from_here, old_name
+from .guarding import judge_import, lifted
 from .options import (
     SCOPES,
     allowed_hosts,

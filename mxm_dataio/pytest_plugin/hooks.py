@@ -13,19 +13,9 @@ from typing import Any
 import pytest
 
 from ..interception import runs
-from .account import (
-    ACCOUNT,
-    GUARD,
-    IMPORTS,
-    Account,
-    conftests,
-    from_here,
-    is_replayed,
-    mentions,
-    none_outside,
-    start_guard,
-)
+from .account import ACCOUNT, Account, from_here
 from .fixtures import OPENED, WIDE, suspend, within_asked, within_own
+from .guarding import GUARD, IMPORTS, conftests, is_replayed, mentions, none_outside, start_guard
 from .options import MARK, SCOPES, add_markers, add_options, allowed_hosts, mode_of
 
 
