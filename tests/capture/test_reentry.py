@@ -112,7 +112,9 @@ def replay(
     Done(server.url, folder, road, way, where, "record", 0)
     hits = server.hits
     done = Done(server.url, folder, road, way, where, mode, seconds)
-    assert server.hits == hits
+    if mode == "replay":
+        # What goes beyond the recording, auto fetches.
+        assert server.hits == hits
     assert done.amid > 10
 
 
