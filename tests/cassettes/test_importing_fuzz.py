@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio import formats
@@ -17,6 +17,7 @@ from mxm_dataio.errors import IntegrityError
 from mxm_dataio.formats.foreign import documents
 from mxm_dataio.formats.foreign.conversion import Converted, converted
 from mxm_dataio.formats.recordings import Recording, checksum_of
+from tests.support.effort import examples
 from tests.support.importing import FOREIGN
 
 FILES = sorted(path for path in FOREIGN.iterdir() if path.suffix in (".yaml", ".json"))
@@ -64,7 +65,7 @@ def holds(content: bytes, file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 @given(data=st.data())
-@settings(max_examples=25)
+@examples(50)
 def test_bytes_changed(file: Path, data: st.DataObject) -> None:
     # A part of it, so that it is fast; what breaks the rest breaks it alike.
     content = file.read_bytes()[: data.draw(st.sampled_from([600, 6_000]))]
@@ -98,7 +99,7 @@ _ODD = st.recursive(
 
 @pytest.mark.parametrize("file", [*FILES, None], ids=lambda path: path.name if path else "old")
 @given(data=st.data())
-@settings(max_examples=25)
+@examples(50)
 def test_values_changed(file: Path | None, data: st.DataObject) -> None:
     document = _document(file)
     for _ in range(data.draw(st.integers(1, 3))):

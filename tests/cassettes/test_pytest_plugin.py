@@ -62,10 +62,10 @@ def test_it_records_once_and_replays_for_ever(
     written = path.read_bytes(), path.stat().st_mtime_ns
     hits = server.hits
     assert hits == 1
-    run(pytester, apart=True, passed=1)
+    run(pytester, passed=1)
     assert server.hits == hits
     server.stop()
-    run(pytester, apart=True, passed=1)
+    run(pytester, passed=1)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == written
 
 

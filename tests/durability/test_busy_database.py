@@ -23,6 +23,7 @@ import requests
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
 from mxm_dataio.integrity.verify import verify_root
 from tests.support import forks
+from tests.support.effort import crossed
 from tests.support.running import Programs
 from tests.support.servers import RawServer, answer, responder
 
@@ -130,14 +131,11 @@ def whole(root: Path, *, sessions: int = 1) -> list[int]:
     return counts
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("mode", ["record", "auto"])
+@pytest.mark.parametrize(("way", "mode"), crossed(WAYS, ["record", "auto"], 2))
 @pytest.mark.parametrize("durability", ["process", "power"])
 def test_held_all_the_time(
     server: RawServer, root: Path, way: str, mode: str, durability: str
 ) -> None:
-    if (mode, way) == ("auto", "immediate") and durability == "power":
-        pytest.skip("one combination less")
     clock = Clock()
     with held(root, way), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
