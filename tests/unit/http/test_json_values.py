@@ -150,14 +150,15 @@ def test_deep_nesting_is_no_limit() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("before", ["", "x"])
 def test_time_is_linear(piece: str, before: str) -> None:
-    def seconds(count: int) -> float:
+    def seconds(count: int, times: int) -> float:
         body = (before + piece * count).encode()
         best = 9.0
-        for _ in range(3):
+        for _ in range(times):
             start = time.process_time()
             replace_json(body, masked)
             best = min(best, time.process_time() - start)
         return best
 
-    # What else runs on the machine may disturb one of them.
-    assert any(seconds(8_000) < 8 * seconds(2_000) + 0.02 for _ in range(3))
+    # What else runs on the machine may disturb one of them. (The larger is measured first: what
+    # is done once for all is not in what it is compared with.)
+    assert any(seconds(8_000, times) < 8 * seconds(2_000, times) + 0.02 for times in (1, 3, 3))
