@@ -309,7 +309,7 @@ _REPLAYED = {
 # Each a part of what another does, told apart where that one fails.
 _LIKE_OTHERS = {
     "nothing_in_their_place", "one_of_ours", "the_second", "the_third", "the_fourth", "the_fifth",
-    "after_calls", "at_the_end",
+    "after_calls", "at_the_end", "after_hundreds", "again_and_again", "large_ones", "sockets",
 }  # fmt: skip
 EVERY = [line[4:-3] for line in SCENARIOS.splitlines() if line.startswith("def ")]
 EVERY.remove("one_of_ours(index=")
