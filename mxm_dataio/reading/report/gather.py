@@ -142,7 +142,7 @@ def gather(
         ),
         verified=verified,
         against=tuple(against),
-        coverage=merged(chain.from_iterable(watched)) if watched else None,
+        coverage=_together(watched) if watched else None,
         unwatched=len(sessions) - len(watched),
         tally=tally,
         began=min(moments, default=0.0),
@@ -269,3 +269,9 @@ def _beginning(read: Callable[[int], bytes], size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _together(watched: Iterable[Iterable[Unseen]]) -> tuple[Unseen, ...]:
+    """Return what several sessions saw go past them, the same once."""
+    found = merged(chain.from_iterable(watched))
+    return tuple(sorted(found, key=lambda one: (one.kind, one.name, one.caller)))
