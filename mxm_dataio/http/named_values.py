@@ -15,6 +15,8 @@ T = TypeVar("T")
 _MOST = 4096
 # Longer ones are not.
 _LONGEST = 128
+# Strings that are remembered of one text.
+_MOST_NEW = 256
 # Whole texts that are remembered at a time, and how long they are.
 _MOST_TEXTS, _LONGEST_TEXT = 256, 2048
 _LETTERS = bytes(range(ord("a"), ord("z") + 1))
@@ -120,6 +122,9 @@ class Sieve:
         new |= set(b'"'.join(new).split(b'"'))
         unknown = b'"'.join(new - innocent)
         found = frozenset([part for part in self._parts if part in unknown])
+        if len(new) > _MOST_NEW:
+            # Much that is large is said once.
+            return found
         if len(innocent) >= _MOST:
             innocent.clear()
             innocent |= self._given
