@@ -31,7 +31,11 @@ class Plan:
         url: absolute.
         headers: as the program gave them to the transport.
         body: bytes or ``None``, anything else is a stream.
-        upload: spools such a stream, as sending it would read it; discarded after.
+        upload: spools such a stream, as sending it would read it.
+        resend: returns what is sent in its place then.
+
+    Attributes:
+        again: what is to be sent in the place of a stream that was read; ``None``: the stream.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Plan:
         headers: Headers,
         body: Any,
         upload: Callable[[], Spool] | None = None,
+        resend: Callable[[Spool], Any] | None = None,
     ) -> None:
         self.ingest = ingest
         # Kept, since the session may end in another thread meanwhile.
@@ -51,6 +56,8 @@ class Plan:
         self.headers = headers
         self.body = body
         self._upload = upload
+        self._resend = resend
+        self.again: Any = None
         self.serve: Exchange | None = None
         self.stored: Exchange | None = None
         self.passes = False
@@ -61,10 +68,31 @@ class Plan:
     def _decide(self) -> None:
         ingest = self.ingest
         streams = not isinstance(self.body, (bytes, type(None)))
-        if ingest.mode is Mode.RECORD or (ingest.mode is Mode.AUTO and streams):
-            # Of a stream nothing is known before it is sent, and it can be sent only once.
+        if ingest.mode is Mode.RECORD:
             return
-        identity = self._asked = self._identity(streams)
+        if ingest.mode is Mode.AUTO and streams and not self._worth_reading():
+            # Nothing is read before it is sent that would be sent in any case.
+            return
+        read = self._upload() if streams and self._upload is not None else None
+        try:
+            self._settle(self._identity(read), streams)
+            if read is not None and self._resend is not None and self._goes_out():
+                spool, read = read, None
+                self.again = self._resend(spool)
+        finally:
+            if read is not None:
+                read.discard()
+
+    def _goes_out(self) -> bool:
+        return self.ingest.mode is Mode.AUTO and self.serve is None
+
+    def _worth_reading(self) -> bool:
+        """Say whether a stream may be one that was recorded: calls to where it goes were."""
+        return self._resend is not None and self.ingest.holds(self.method, self.url)
+
+    def _settle(self, identity: Identity, streams: bool) -> None:
+        ingest = self.ingest
+        self._asked = identity
         decision = ingest.decide(
             identity, conditional=ingest.mode is Mode.AUTO and self._may_be_conditional()
         )
@@ -109,15 +137,11 @@ class Plan:
             new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
         )
 
-    def _identity(self, streams: bool) -> Identity:
+    def _identity(self, read: Spool | None) -> Identity:
         ingest = self.ingest
-        if not streams or self._upload is None:
+        if read is None:
             return ingest.identify(self.method, self.url, self.headers, self.body)
-        spool = self._upload()
-        try:
-            return identify_streamed(ingest, self.method, self.url, self.headers, spool)
-        finally:
-            spool.discard()
+        return identify_streamed(ingest, self.method, self.url, self.headers, read)
 
     def call(self) -> Call:
         """Begin to record."""

@@ -176,6 +176,10 @@ class CassettePlace:
             return Serve(stored)
         return decide(capture.mode, stored, age=age, ttl=ttl, conditional=conditional)
 
+    def reuses(self, method: str) -> bool:
+        """Say that all are: each recorded call answers once."""
+        return True
+
     def where(self, source: str) -> str:
         """Return, in words, which cassettes replay looks in."""
         where = f"the cassette {self.path}"

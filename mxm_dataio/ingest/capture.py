@@ -31,7 +31,7 @@ from ..interception import http_fetchers
 from ..models import Exchange, Exhausted, Mode, Request, Session, Status, Unseen
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
-from ..replay.misses import miss_error
+from ..replay.misses import goes_past, miss_error
 from ..replay.policy import Decision
 from ..replay.turns import SharedTurns
 from ..storage.backend import Backend
@@ -263,6 +263,16 @@ class Capture:
         """Return what is known to be secret, as it goes for the source of a call."""
         return self.sources.of(url).secrets
 
+    def holds(self, method: str, url: str) -> bool:
+        """Say whether a call with a body may be answered, by where it goes alone."""
+        part = self.sources.of(url)
+        if part.lookup is None or not self.place.reuses(method):
+            return False
+        try:
+            return part.lookup.knows(part.identify(method, url).endpoint)
+        except StoreError:
+            return False
+
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
         stored, confirmed = None, 0.0
@@ -464,12 +474,7 @@ class Capture:
             return
         shown = self.secrets_for(url).url(url)
         if self.mode is Mode.REPLAY:
-            error = ReplayMissError(
-                f"{method} {shown} goes past {past}, where calls are neither recorded nor "
-                f"replayed: {instead}",
-                method=method,
-                url=shown,
-            )
+            error = goes_past(method, shown, past, instead)
             self.missed(error)
             raise error
         self.problems.passed_by(f"coverage: {method} {shown} was not recorded: it went past {past}")

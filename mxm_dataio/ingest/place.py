@@ -51,6 +51,9 @@ class Place(Protocol):
     ) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
 
+    def reuses(self, method: str) -> bool:
+        """Say whether answers to a method are served where calls are recorded too."""
+
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
 
@@ -145,6 +148,10 @@ class RootPlace:
             capture.mode, stored, age=age, ttl=capture.settings.ttl, conditional=conditional,
             reuse=self._reuse,
         )  # fmt: skip
+
+    def reuses(self, method: str) -> bool:
+        """Say whether answers to a method are served in ``auto``."""
+        return self._reuse.takes(method)
 
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""

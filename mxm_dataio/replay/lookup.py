@@ -95,6 +95,11 @@ class Lookup:
         found = self._find(identity)
         return self._resolve(found) if found is not None else (None, 0.0)
 
+    def knows(self, endpoint: str) -> bool:
+        """Say whether calls to an endpoint are recorded."""
+        found = self._store.catalog.similar(self._source, endpoint, 1)
+        return any(one.endpoint == endpoint for one in found)
+
     def nearest(self, identity: Identity) -> tuple[NearMiss, ...]:
         """Return the recorded calls that come closest to one that was not found."""
         catalog = self._store.catalog

@@ -39,6 +39,21 @@ def miss_error(
     )
 
 
+def goes_past(method: str, url: str, past: str, instead: str) -> ReplayMissError:
+    """Return the error of a call that goes past what is captured, and would reach the network.
+
+    Args:
+        past: what it goes past.
+        instead: what to do.
+    """
+    return ReplayMissError(
+        f"{method} {url} goes past {past}, where calls are neither recorded nor replayed: "
+        f"{instead}",
+        method=method,
+        url=url,
+    )
+
+
 def ended_early(method: str, response: Response) -> ReplayMissError:
     """Return the error of a program that reads on where a recorded body ends, and is not whole."""
     url, size = response.url, response.size

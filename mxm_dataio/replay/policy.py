@@ -45,12 +45,16 @@ class Reuse:
         self._statuses = frozenset(statuses) or STATUSES
         self._methods = frozenset(methods)
 
+    def takes(self, method: str) -> bool:
+        """Say whether answers to a method may be served."""
+        return method.upper() in self._methods
+
     def admits(self, stored: Exchange) -> bool:
         """Say whether an answer may be served: whole, of a safe method, and no passing failure."""
         request, answer = stored.request, stored.answer
         if request.status is not Status.COMPLETE or answer is None or not answer.complete:
             return False
-        if request.method not in self._methods:
+        if not self.takes(request.method):
             return False
         if answer.redacted:
             # With a placeholder for its token the program could not go on to the source.

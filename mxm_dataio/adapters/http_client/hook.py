@@ -29,6 +29,7 @@ from ..call import REPLAYS
 from ..patches import Patches, own_class
 from ..plan import Plan
 from ..taps import Method, absolute, base_of, under_way
+from ..uploads import Upload
 from .call import ConnectionCall
 from .request import STREAM, OutgoingRequest
 from .socket import StoreSocket, give_back, leave, stand_in, standing
@@ -159,8 +160,7 @@ def _send(original: Method) -> Method:
         if asked is not None and not attempt.busy and type(data) is bytes:
             asked.take_head(data)
             call.take_head(asked)
-            if asked.ingest.mode is Mode.AUTO and asked.body is not STREAM:
-                plan = Plan(asked.ingest, call.method, call.url, call.headers, asked.body)
+            if asked.ingest.mode is Mode.AUTO and (plan := _planned(asked, call)) is not None:
                 if plan.serve is not None:
                     call.cancel()
                     stand_in(self).expect(asked, plan)
@@ -170,6 +170,24 @@ def _send(original: Method) -> Method:
         return tapped(self, data)
 
     return send
+
+
+def _planned(asked: OutgoingRequest, call: ConnectionCall) -> Plan | None:
+    """Return what to do with a call in ``auto``; ``None`` if that can't be told before it is sent.
+
+    A stream that can't be read twice goes out as it is read.
+    """
+    if asked.body is not STREAM:
+        return Plan(asked.ingest, call.method, call.url, call.headers, asked.body)
+    if asked.given is None:
+        return None
+    # As http.client encodes text.
+    upload = Upload(asked.given, "iso-8859-1", asked.ingest.spool)
+    if not upload.rereadable:
+        return None
+    body = asked.given
+    plan = Plan(asked.ingest, call.method, call.url, call.headers, body, upload.read, upload.again)
+    return plan
 
 
 def _with_fields(head: bytes, fields: Headers) -> bytes:

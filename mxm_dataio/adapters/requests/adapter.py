@@ -213,7 +213,15 @@ def capture(
     if plan.serve is not None:
         return _replay(inner, plan, plan.serve, request, kwargs)
     call = plan.call()
-    response: requests.Response = recorded(call, send, request, **kwargs)
+    response: requests.Response
+    if plan.again is None:
+        response = recorded(call, send, request, **kwargs)
+    else:
+        body, request.body = request.body, plan.again
+        try:
+            response = recorded(call, send, request, **kwargs)
+        finally:
+            request.body = body
     try:
         call.explain(response.raw)
         if plan.not_modified(call, response.status_code) and plan.stored is not None:

@@ -12,20 +12,17 @@ from urllib3.util.retry import Retry
 from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Exchange, Mode
-from ...storage.payloads.spool import Spool
 from .. import unix_sockets
-from ..attempt import view
 from ..headers import header_pairs
 from ..patches import Patches
 from ..plan import Plan
 from ..taps import bracketed, recorded, under_way
+from ..uploads import Upload
 from . import taps
 from .classes import Connection, Pool, TLSConnection
 from .response import replay
 from .retrying import settle
 from .taps import tapped
-
-_BODY_STEP = 65536
 
 
 def text_bytes(body: Any, *, chunked: bool = False) -> Any:
@@ -60,31 +57,11 @@ def planned(
     """
     body = text_bytes(body, chunked=chunked)
 
-    def upload() -> Spool:
-        spool = ingest.spool()
-        try:
-            for part in body_parts(body, _text_coding(chunked)):
-                spool.write(part)
-        except BaseException:
-            spool.discard()
-            raise
-        return spool
-
-    return Plan(ingest, method, url, header_pairs(headers), body, upload)
-
-
-def body_parts(body: Any, coding: str) -> Any:
-    """Yield a streamed body's bytes as urllib3 would send them, from where it stands."""
-    if hasattr(body, "read"):
-        while part := body.read(_BODY_STEP):
-            yield part.encode(coding, "replace") if isinstance(part, str) else part
-        return
-    try:
-        parts: Any = (view(body),)
-    except TypeError:
-        parts = body
-    for part in parts:
-        yield part.encode("utf-8") if isinstance(part, str) else part
+    pairs = header_pairs(headers)
+    if isinstance(body, (bytes, type(None))):
+        return Plan(ingest, method, url, pairs, body)
+    upload = Upload(body, _text_coding(chunked), ingest.spool)
+    return Plan(ingest, method, url, pairs, body, upload.read, upload.again)
 
 
 def url_of(pool: Any, url: str) -> str:
@@ -126,6 +103,8 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
         if plan.serve is not None:
             return _replay(plan, plan.serve, self, given)
+        if plan.again is not None:
+            args, kwargs = _with_body(args, kwargs, plan.again)
         call = plan.call()
         response = recorded(call, original, self, *args, **kwargs)
         try:
@@ -143,6 +122,16 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
             del response
 
     return urlopen
+
+
+def _with_body(
+    args: tuple[Any, ...], kwargs: dict[str, Any], body: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of ``urlopen`` with another body."""
+    at = _NAMES.index("body")
+    if len(args) > at:
+        return (*args[:at], body, *args[at + 1 :]), kwargs
+    return args, {**kwargs, "body": body}
 
 
 # The last is urllib3 1.26's.
