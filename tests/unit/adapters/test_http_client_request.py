@@ -9,6 +9,7 @@ import pytest
 
 from mxm_dataio import IngestSession
 from mxm_dataio.adapters.http_client.request import STREAM, OutgoingRequest
+from mxm_dataio.api import capture_of
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def ingest(tmp_path: Path) -> Any:
 
 
 def asked(ingest: IngestSession, head: str, given: Any = None, **options: Any) -> OutgoingRequest:
-    made = OutgoingRequest(ingest, "POST", "http://a.test/", options.pop("own", ()))
+    made = OutgoingRequest(capture_of(ingest), "POST", "http://a.test/", options.pop("own", ()))
     made.given = given
     made.coded = options.pop("coded", False)
     made.take_head(f"POST / HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
@@ -62,7 +63,7 @@ def test_what_http_client_adds_is_not_asked(ingest: IngestSession) -> None:
 
 def fed(ingest: IngestSession, *pieces: bytes) -> tuple[list[bool], bytes]:
     """Return when all was known, and what was taken of the body."""
-    made = OutgoingRequest(ingest, "POST", "http://a.test/")
+    made = OutgoingRequest(capture_of(ingest), "POST", "http://a.test/")
     known = []
     for piece in pieces:
         made.feed(memoryview(piece))
@@ -94,7 +95,7 @@ def test_all_is_known_when_the_framing_says_so(
 
 
 def test_a_stream_without_framing_is_never_known_to_end(ingest: IngestSession) -> None:
-    made = OutgoingRequest(ingest, "POST", "http://a.test/")
+    made = OutgoingRequest(capture_of(ingest), "POST", "http://a.test/")
     made.given = iter([b"abc"])
     made.feed(memoryview(b"POST / HTTP/1.1\r\n\r\n"))
     made.feed(memoryview(b"abc"))

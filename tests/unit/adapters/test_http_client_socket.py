@@ -21,6 +21,7 @@ from mxm_dataio.adapters.http_client.socket import (
     leave,
     stand_in,
 )
+from mxm_dataio.api import capture_of
 from tests.support.servers import RawServer, answer, responder
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
@@ -48,7 +49,7 @@ def ingest(server: RawServer, tmp_path: Path) -> Iterator[IngestSession]:
 
 def expecting(ingest: IngestSession, server: RawServer, path: str = "/") -> StoreSocket:
     sock = StoreSocket()
-    sock.expect(OutgoingRequest(ingest, "GET", f"{server.url}{path}"))
+    sock.expect(OutgoingRequest(capture_of(ingest), "GET", f"{server.url}{path}"))
     return sock
 
 
@@ -92,7 +93,7 @@ def test_bytes_besides_http_are_a_miss_and_after_the_session_a_broken_pipe(
     with pytest.raises(BrokenPipeError):
         sock.sendall(b"a")
     late = StoreSocket()
-    late.expect(OutgoingRequest(ingest, "GET", server.url))
+    late.expect(OutgoingRequest(capture_of(ingest), "GET", server.url))
     with pytest.raises(BrokenPipeError):
         late.sendall(REQUEST)
 
@@ -130,7 +131,7 @@ def test_the_other_end(peer: str, name: Any) -> None:
 
 def test_facts_of_tls_are_not_made_up(ingest: IngestSession, server: RawServer) -> None:
     sock = TLSStoreSocket()
-    sock.expect(OutgoingRequest(ingest, "GET", server.url))
+    sock.expect(OutgoingRequest(capture_of(ingest), "GET", server.url))
     for ask in (sock.getpeercert, sock.cipher, sock.version):
         with pytest.raises(ReplayMissError):
             ask()
