@@ -21,6 +21,7 @@ from urllib3 import connection, connectionpool
 
 from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, Store, mount
 from tests.support import CHECKOUT
+from tests.support.effort import sampled
 from tests.support.servers import RawServer, answer, responder
 
 
@@ -198,7 +199,7 @@ print(json.dumps(out))
 URLLIB3_1 = urllib3.__version__.startswith("1.")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", sampled(PROGRAMS, 2))
 def test_made_before_the_import(name: str, server: RawServer, tmp_path: Path) -> None:
     if name == "replaced connection" and URLLIB3_1:
         pytest.skip("urllib3 1.26 itself calls super() by the name that is replaced")

@@ -32,7 +32,7 @@ def programs(tmp_path: Path) -> Programs:
     return Programs(tmp_path / "legacy")
 
 
-QUICK = ("pool", "crawler", "console-script")
+QUICK = ("pool", "console-script")
 
 
 @pytest.mark.parametrize(

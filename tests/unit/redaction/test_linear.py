@@ -18,6 +18,7 @@ from mxm_dataio.identity import identify
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.found import Found
 from mxm_dataio.redaction.secrets import Secrets
+from tests.support.effort import crossed
 
 # Of the smaller input, in bytes.
 SIZE = 1 << 13
@@ -142,6 +143,11 @@ def identity(_known: Secrets, text: str) -> None:
 WORKS = (body, answer_body, head, url, message, learning, identity)
 
 
+def name(of: object) -> str:
+    """Return what a parameter is called."""
+    return getattr(of, "__name__", str(of))
+
+
 def least(work: Callable[[Secrets, str], None], text: str, most: int = 3) -> float:
     """Return the least seconds of three; of fewer, if they took long."""
     taken: list[float] = []
@@ -153,8 +159,7 @@ def least(work: Callable[[Secrets, str], None], text: str, most: int = 3) -> flo
     return min(taken)
 
 
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("work", WORKS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(("unit", "work"), crossed(UNITS, WORKS, 2), ids=name)
 def test_it_is_linear(work: Callable[[Secrets, str], None], unit: str) -> None:
     text = UNITS[unit]
     times = SIZE // len(text.encode())
