@@ -27,6 +27,7 @@ from mxm_dataio.adapters.attempt import Attempt
 from mxm_dataio.adapters.call import Call
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
+from tests.support.effort import rounds
 from tests.support.harness import EXACT, observe, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder
 
@@ -533,7 +534,7 @@ def test_hundreds_of_calls_leave_nothing_open(server: RawServer, tmp_path: Path)
         calls(50)
         # The server's thread of the last connection may still be ending.
         before = held(ingest)
-        calls(2000 if os.environ.get("MXM_TEST_ROUNDS") else 400)
+        calls(rounds(400, 2000))
         after = held(ingest)
         assert after[2:] == before[2:] == (0, 0)
         assert abs(after[0] - before[0]) <= 4
