@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import time
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 from .process import after_fork as after_fork
 from .process import new_id as new_id
+from .process import wall_time
 
 
 def utc_now() -> str:
     """Return the present instant as ISO 8601 in UTC with microseconds, ``…Z``."""
-    return instant(time.time())
+    return instant(wall_time())
 
 
 def instant(seconds: float) -> str:

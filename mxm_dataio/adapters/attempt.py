@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from ..http.chunked import ChunkParser
 from ..http.framing import MessageParser
 from ..http.heads import parse_head
 from ..models import Failure, Peer
+from ..process import perf_counter, wall_time
 from ..redaction.sent import Sent
 from ..storage.entries import CapturedAttempt
 from ..storage.payloads.capped import Capped
@@ -51,8 +51,8 @@ class Attempt:
         self.sequence = sequence
         self.method = call.method
         self.url = call.url
-        self.started = time.time()
-        self._clock = time.perf_counter()
+        self.started = wall_time()
+        self._clock = perf_counter()
 
     def hold_on(self, connection: Any) -> None:
         """Be on a connection from connect to answer, since that is what lives so long."""
@@ -68,7 +68,7 @@ class Attempt:
 
     def elapsed(self) -> float:
         """Seconds since the attempt began."""
-        return time.perf_counter() - self._clock
+        return perf_counter() - self._clock
 
     # -- the request ---------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Attempt:
         if self.done or parser is None:
             return
         if self.first_byte is None:
-            self.first_byte = time.perf_counter() - self._clock
+            self.first_byte = perf_counter() - self._clock
         try:
             parser.feed(data)
         except Exception as exc:
@@ -201,7 +201,7 @@ class Attempt:
         """Nothing more will come."""
         if not self.done:
             self.done = True
-            self.total = time.perf_counter() - self._clock
+            self.total = perf_counter() - self._clock
             self.call.advance()
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..identity import Identity
 from ..ingest.capture import Capture
 from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Status
+from ..process import perf_counter, wall_time
 from ..storage.entries import CapturedCall
 from ..storage.payloads.spool import Spool
 from ..utils import new_id
@@ -71,8 +71,8 @@ class Call:
         self.conditions = conditions
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
-        self._started = time.time()
-        self._clock = time.perf_counter()
+        self._started = wall_time()
+        self._clock = perf_counter()
         # What the program is handling as it makes the call is no part of what goes wrong in it.
         self._outside = sys.exception()
         self._lock = threading.RLock()
@@ -133,14 +133,14 @@ class Call:
 
     def returned(self) -> None:
         """The program has its answer."""
-        self._duration = time.perf_counter() - self._clock
+        self._duration = perf_counter() - self._clock
         self._outside = None
         self._over = True
         self.advance()
 
     def raised(self, exc: BaseException) -> None:
         """The program has its exception."""
-        self._duration = time.perf_counter() - self._clock
+        self._duration = perf_counter() - self._clock
         self._failure = self._dump(exc)
         self._status = Status.FAILED
         if not isinstance(exc, Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
@@ -12,6 +11,7 @@ from ..identity import Identity
 from ..ingest.capture import Capture
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
+from ..process import wall_time
 from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
 from ..storage.backend import Backend
 from ..storage.entries import CapturedCall
@@ -134,7 +134,7 @@ class Plan:
         """Return the call as one that never went out."""
         head = given_head(self.headers)
         return CapturedCall(
-            new_id(), self.method.upper(), self.url, time.time(), duration=0.0, head=head
+            new_id(), self.method.upper(), self.url, wall_time(), duration=0.0, head=head
         )
 
     def _identity(self, read: Spool | None) -> Identity:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from socket import SocketIO
@@ -20,6 +19,7 @@ from typing import Any
 from ..concurrency.reentry import Here, note_handlers, within
 from ..coverage import captured
 from ..models import Peer
+from ..process import perf_counter
 from . import unix_sockets
 from .attempt import ON_CONNECTION, Attempt, view
 from .call import Call
@@ -214,14 +214,14 @@ def connect(original: Method) -> Method:
         attempt.connect = None
         call = current.set(None)
         outer = _connecting.set(True)
-        clock = time.perf_counter()
+        clock = perf_counter()
         try:
             result = original(self)
         finally:
             _connecting.set(outer)
             current.set(call)
             attempt.busy = False
-        seconds = time.perf_counter() - clock
+        seconds = perf_counter() - clock
         if attempt.connect is None:
             attempt.connect = seconds
         elif hasattr(self.sock, "cipher"):

@@ -12,7 +12,6 @@ import contextlib
 import os
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,6 +22,7 @@ from typing import Any
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt, within
 from ..errors import ConfigError
+from ..process import monotonic
 from ..utils import after_fork
 from . import callers
 from .callers import Stack
@@ -226,7 +226,7 @@ _asked: deque[tuple[float, int, str, int | None]] = deque(maxlen=64)
 def _on_lookup(args: tuple[Any, ...], frame: FrameType) -> Exception | None:
     """Take ``socket.getaddrinfo`` and ``socket.gethostbyname``: a host, perhaps a port."""
     host, port = _host(args[0]), _port(args[1]) if len(args) > 1 else None
-    now = time.monotonic()
+    now = monotonic()
     _here.asked = (now, host, port)
     _asked.append((now, threading.get_ident(), host, port))
     return _tell(Question(host, port), frame)
@@ -251,7 +251,7 @@ def _name(host: str, port: int, stack: Stack) -> str:
         return host
     if stack.asked:
         return stack.asked
-    now = time.monotonic()
+    now = monotonic()
     if not stack.loops:
         when, name, asked_port = getattr(_here, "asked", (0.0, "", None))
         fits = name and now - when < _SAME_THREAD and asked_port in (None, port)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from mmap import mmap
@@ -29,6 +28,7 @@ from ..fetcher import HTTPFetcher
 from ..identity import Identity
 from ..interception import http_fetchers
 from ..models import Exchange, Exhausted, Mode, Request, Session, Status, Unseen
+from ..process import wall_time
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
 from ..replay.misses import goes_past, miss_error
@@ -286,7 +286,7 @@ class Capture:
                 raise
         if not self.is_open:
             return self.opener.ended(self.mode)
-        return self.place.decide(self, stored, time.time() - confirmed, conditional)
+        return self.place.decide(self, stored, wall_time() - confirmed, conditional)
 
     def miss(self, identity: Identity, url: str) -> ReplayMissError:
         """Note a miss and return its error: what was asked, what is nearest, what to do."""

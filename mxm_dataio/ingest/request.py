@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from ..fetcher import Fetcher, HTTPFetcher
 from ..http.heads import fetched_head
 from ..http.params import texts
 from ..models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
+from ..process import perf_counter, wall_time
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
 from ..replay.policy import Serve
@@ -167,7 +167,7 @@ class Requester:
         ingest = self._ingest
         pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
         identity = ingest.identify(asked.method, asked.endpoint, params=pairs)
-        started, clock = time.time(), time.perf_counter()
+        started, clock = wall_time(), perf_counter()
         asked = replace(asked, started_at=instant(started), url=asked.endpoint)
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
@@ -184,7 +184,7 @@ class Requester:
         except ConfigError:
             raise
         except Exception as exc:
-            seconds = time.perf_counter() - clock
+            seconds = perf_counter() - clock
             secrets = ingest.secrets_for(asked.endpoint)
             failure = Failure(dotted(type(exc)), secrets.about(asked.endpoint)(str(exc)))
             if ingest.mode is not Mode.OFF:
@@ -195,7 +195,7 @@ class Requester:
             raise _fetch_error(asked, secrets.shown(asked.endpoint), failure) from exc
         finally:
             _collector.set(inner)
-        seconds = time.perf_counter() - clock
+        seconds = perf_counter() - clock
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()
             limit = ingest.settings.max_body

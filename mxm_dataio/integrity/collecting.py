@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreError
+from ..process import wall_time
 from ..storage import locks
 from ..storage.payloads import expiry
 from ..store import JOURNAL, RESPONSES, RUNNING, Store
@@ -68,7 +68,7 @@ def collect(
     if not folder.is_dir():
         return Collected()
     try:
-        now = expiry.now(folder) if remove else time.time()
+        now = expiry.now(folder) if remove else wall_time()
         before = now - expiry.GRACE
         temporary = _temporary(store, now - _TEMPORARY_SECONDS, remove=remove)
         # Before the catalog: a call leaves its journal for there.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 
 from ..concurrency import mutex
 from ..concurrency.reentry import Suppress, is_interrupt
+from ..process import monotonic
 from .entries import AnyEntry, Entry
 from .journal import Journal
 from .journals import OwnJournals
@@ -69,7 +69,7 @@ class Writer:
     def _write(self, entry: AnyEntry, data: bytes) -> Journal:
         journals = self._journals
         if self._delay is not None and (journals.current is None or not journals.current.entries):
-            self._due = time.monotonic() + self._delay
+            self._due = monotonic() + self._delay
         journal = journals.append(entry, data)
         if isinstance(entry, Entry):
             self.calls[entry.session.id] = self.calls.get(entry.session.id, 0) + 1
@@ -81,7 +81,7 @@ class Writer:
             size = sum(one.size for one in journals.full)
             if len(journals.full) > _MOST_FULL or size > _MOST_SIZE:
                 journals.park()
-        elif self._delay is not None and time.monotonic() >= self._due:
+        elif self._delay is not None and monotonic() >= self._due:
             self._move_some(count)
         elif journals.full and not count % _STEP_EVERY:
             self._move_some(_STEP)

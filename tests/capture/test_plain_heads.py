@@ -218,7 +218,9 @@ def test_what_the_program_does_to_connections_still_tells(
     response = attempt(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
     monkeypatch.setattr(Connection, "debuglevel", 1)
     replay.respond(store, response, "pool", "GET", "/x", {})
-    assert "header: Content-Length: 10" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "header: Content-Length: 10" in shown
+    assert "send:" not in shown, "a request that was never made"
 
     class Own(HTTPResponse):
         pass

@@ -33,6 +33,7 @@ from mxm_dataio.storage.adoption import Adoption
 from mxm_dataio.storage.catalog import catalog
 from mxm_dataio.storage.payloads import folder as payloads_module
 from tests.support import forks
+from tests.support.clocks import set_clock
 from tests.support.servers import RawServer, answer, responder
 from tests.trust import source, writers
 
@@ -383,8 +384,7 @@ def test_the_clock_steps_back(
         nonlocal step
         step -= seconds
 
-    monkeypatch.setattr(time, "time", lambda: real() + step)
-    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + step * 10**9)
+    set_clock(monkeypatch, lambda: real() + step, lambda: real_ns() + step * 10**9)
     made = []
     with session(tmp_path) as ingest:
         for seconds in (0, 1, 3_600, 86_400, -90_000):

@@ -30,6 +30,7 @@ from mxm_dataio import (
 )
 from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.active import active
+from tests.support.clocks import set_clock
 
 SOURCE = "unit-api"
 
@@ -180,10 +181,10 @@ def test_auto_goes_by_the_age_of_the_answer(
     record(root)
     now = time.time()
     with IngestSession(SOURCE, root, "auto", ttl=60) as ingest:
-        monkeypatch.setattr(time, "time", lambda: now + 50)
+        set_clock(monkeypatch, lambda: now + 50)
         assert ask(ingest) == b"1"
         # Having been served a moment ago makes no answer younger.
-        monkeypatch.setattr(time, "time", lambda: now + 70)
+        set_clock(monkeypatch, lambda: now + 70)
         assert ask(ingest) == b"2"
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import http.client
 import inspect
-import time
 from typing import Any
 
 from ...concurrency import mutex
@@ -22,6 +21,7 @@ from ...errors import ConfigError
 from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...models import Exchange, Headers, Mode
+from ...process import perf_counter
 from ...replay.policy import Serve
 from .. import failures, taps
 from ..attempt import ON_CONNECTION, Attempt
@@ -307,11 +307,11 @@ def _timed(original: Method) -> Method:
     """Note how long the connection took, apart from the TLS that a method above adds to it."""
 
     def connect(self: Any) -> Any:
-        clock = time.perf_counter()
+        clock = perf_counter()
         result = original(self)
         attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is not None and attempt.busy and attempt.connect is None:
-            attempt.connect = time.perf_counter() - clock
+            attempt.connect = perf_counter() - clock
         return result
 
     return connect

@@ -106,10 +106,14 @@ def respond(
         return _wrapped(read, pool, method, url, response_kw)
     connection = _Connection("replay")
     connection.recorded = RecordedRaw(response, payload, beyond)
+    # Nothing is asked: what a program has printed of its requests is not to have this among it.
+    connection.debuglevel = 0
     if _OLD:
         connection.request(method, "/", headers=_HEADERS)
+        connection.debuglevel = Connection.debuglevel
         return _old_wrapped(connection.getresponse(), pool, method, response_kw)
     connection.request(method, url, headers=_HEADERS, **_new_kw(response_kw))
+    connection.debuglevel = Connection.debuglevel
     made: urllib3.HTTPResponse = connection.getresponse()
     made._pool = pool
     return made

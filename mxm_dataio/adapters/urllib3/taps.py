@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from ...ingest.active import active
+from ...process import perf_counter
 from ..attempt import ON_CONNECTION, Attempt
 from ..call import REPLAYS, Call
 from ..taps import (
@@ -138,11 +138,11 @@ def _new_conn(original: Method) -> Method:
     # handshake. Without it both count as "connect"; a test of ours watches for that.
     @functools.wraps(original)
     def new_conn(self: Any) -> Any:
-        clock = time.perf_counter()
+        clock = perf_counter()
         sock = original(self)
         attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is not None:
-            attempt.connect = time.perf_counter() - clock
+            attempt.connect = perf_counter() - clock
         return sock
 
     return new_conn

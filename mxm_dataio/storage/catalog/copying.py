@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ...process import wall_time_ns
 from . import sqlite_files
 from .opening import DatabaseFile, connect
 from .refusals import busy
@@ -37,7 +38,7 @@ def open_copy(file: DatabaseFile) -> tuple[sqlite3.Connection, SQLiteFiles]:
             before = _states(path)
             if before[0] is None or before[2] is not None:
                 break
-            if time.time_ns() - max(one[2] for one in before if one) < _SETTLED_NS:
+            if wall_time_ns() - max(one[2] for one in before if one) < _SETTLED_NS:
                 time.sleep(_SETTLED_NS / 1e9)
                 continue
             shutil.copyfile(path, copy)

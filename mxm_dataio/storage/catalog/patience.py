@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import BusyError
-from ...process import say
+from ...process import monotonic, say
 from .refusals import is_busy
 
 _T = TypeVar("_T")
@@ -54,13 +54,13 @@ class Patience:
         Raises:
             BusyError, sqlite3.OperationalError: the lock was held all the time.
         """
-        began = time.monotonic()
+        began = monotonic()
         try:
             return action(self.left)
         except (sqlite3.OperationalError, BusyError) as exc:
             if not is_busy(exc):
                 raise
-            self.left = max(0.0, self.left - (time.monotonic() - began))
+            self.left = max(0.0, self.left - (monotonic() - began))
             if not self._patient:
                 raise
         say(f"waiting for another process, which holds the lock of the database {self._path}")
@@ -85,14 +85,14 @@ def patiently(
         seconds: how long, since another has written.
         version: what changes then.
     """
-    began = time.monotonic()
+    began = monotonic()
     end, last, pause = began + seconds, None, 0.0005
     while True:
         try:
             action()
             return
         except sqlite3.OperationalError as exc:
-            now = time.monotonic()
+            now = monotonic()
             if not seconds or not is_busy(exc):
                 raise
             if (found := version()) != last and found is not None:

@@ -21,6 +21,7 @@ import os
 import time
 from pathlib import Path
 
+from ...process import wall_time
 from ..files import READ
 
 GRACE = 3600.0
@@ -28,7 +29,7 @@ GRACE = 3600.0
 
 def renewed(name: str | Path, modified: float) -> bool:
     """Say whether a file will stay for now, given when it was modified; if not, write it anew."""
-    if modified > time.time() - GRACE / 2:
+    if modified > wall_time() - GRACE / 2:
         return True
     try:
         file = os.open(name, READ)
