@@ -43,8 +43,8 @@ NATIVE = {
 }
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "options", "request")
 # Of those that are there to ask servers: by what of theirs a program connects. Replay refuses that,
-# or the import, where a library has none of it. Event loops, runtimes and queues are let be: most
-# of what programs do with them stays on the machine.
+# or the import, where a library has none of it. Runtimes and queues are let be: most of what
+# programs do with them stays on the machine.
 USES = {
     "MySQLdb": ("connect", "Connect", "Connection"),
     "_mysql_connector": ("MySQL",),
@@ -64,5 +64,6 @@ USES = {
     "pyreqwest": (),
     "rnet": ("BlockingClient", "Client", *_VERBS, "websocket"),
     "tls_client": ("Session",),
+    "uvloop": ("Loop.create_connection", "Loop.create_datagram_endpoint", "Loop.sock_connect"),
     "wreq": ("BlockingClient", "Client", *_VERBS, "websocket"),
 }

@@ -225,6 +225,11 @@ REAL = {
     "psycopg2": "import psycopg2\ntry:\n"
     "    psycopg2.connect('host=127.0.0.1 port=1 connect_timeout=2')\n"
     "except psycopg2.OperationalError:\n    print('hello')",
+    "uvloop": "import asyncio, uvloop\nfrom urllib.parse import urlsplit\n"
+    "async def main():\n    parts = urlsplit(sys.argv[1])\n"
+    "    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)\n"
+    "    writer.write(b'GET / HTTP/1.0\\r\\nHost: a\\r\\n\\r\\n')\n"
+    "    print((await reader.read()).partition(b'\\r\\n\\r\\n')[2].decode())\nuvloop.run(main())",
 }  # fmt: skip
 
 
