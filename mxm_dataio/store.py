@@ -224,6 +224,35 @@ class Store:
         exchange = self.exchange(request_id)
         return list(exchange.responses) if exchange else []
 
+    def forgotten(self, request: Request) -> str | None:
+        """Return when a call was forgotten, or the one that it was answered with; else nothing."""
+        found = self.catalog.forgotten()
+        return found.get(request.id) or found.get(request.served_from or "")
+
+    def forget(self, request_id: str, *, undo: bool = False) -> bool:
+        """Have a call answer none any more: replay does not find it, and ``auto`` asks again.
+
+        What was recorded stays, and can be proved as before: a mark beside it says so. A call that
+        was answered from the store stands for the one that answered it, and for all that did.
+
+        Args:
+            request_id: the whole of it.
+            undo: have it answer again.
+
+        Returns:
+            Whether that changes anything.
+
+        Raises:
+            StoreError: there is no such call, or the database refused.
+        """
+        held, led = self.exchange(request_id), {request_id}
+        while held is not None and held.request.served_from not in {None, *led}:
+            led.add(held.request.served_from or "")
+            held = self.exchange(held.request.served_from or "") or held
+        if held is None:
+            raise StoreError(f"no call {request_id} is recorded in {self.root}", path=self.root)
+        return self._catalog.forget(held.request.id, undo=undo)
+
     def first(self, session_id: str, limit: int) -> list[Exchange]:
         """Return the calls of a session that are in their place and came there first."""
         return self._catalog.first(session_id, limit)

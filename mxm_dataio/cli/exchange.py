@@ -43,7 +43,7 @@ def show_exchange(page: Page, store: Store, exchange: Exchange, *, whole: bool) 
     """
     request = exchange.request
     page.line((request.method, "bold"), " ", (request.url, "bold"))
-    _show_facts(page, exchange)
+    _show_facts(page, exchange, store.forgotten(request))
     problems: list[str] = []
     if request.headers:
         page.heading("request headers")
@@ -55,7 +55,7 @@ def show_exchange(page: Page, store: Store, exchange: Exchange, *, whole: bool) 
     return problems
 
 
-def _show_facts(page: Page, exchange: Exchange) -> None:
+def _show_facts(page: Page, exchange: Exchange, forgotten: str | None) -> None:
     request = exchange.request
     ends = codes([str(one.status_code or "failed") for one in exchange.responses])
     style = "red" if request.status in BROKEN else "green"
@@ -70,7 +70,7 @@ def _show_facts(page: Page, exchange: Exchange) -> None:
             ("session", f"{request.session_id}, source {request.source}"),
             ("as of", request.as_of),
             ("kind", request.kind),
-            ("started", f"{request.started_at.replace('T', ' ').rstrip('Z')} UTC"),
+            ("started", _utc(request.started_at)),
             (
                 "outcome",
                 [
@@ -84,6 +84,7 @@ def _show_facts(page: Page, exchange: Exchange) -> None:
                 "served from",
                 f"the store: {request.served_from}" if request.served_from else None,
             ),
+            ("forgotten", (f"{_utc(forgotten)}: it answers none", "yellow") if forgotten else None),
             *(
                 ("" if place else "parameters", [(f"{name}", "cyan"), "=", *_marked(str(value))])
                 for place, (name, value) in enumerate(params)
@@ -92,6 +93,10 @@ def _show_facts(page: Page, exchange: Exchange) -> None:
             ("body sha256", (request.body_checksum, "dim") if request.body_checksum else None),
         ]
     )
+
+
+def _utc(instant: str) -> str:
+    return f"{instant.replace('T', ' ').rstrip('Z')} UTC"
 
 
 def _failure(failure: Failure | None) -> list[Cell] | None:

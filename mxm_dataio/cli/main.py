@@ -39,6 +39,7 @@ _COMMANDS = {
     "prove": ("heads", "prove", "Print a proof that a session is among those of a head"),
     "export": ("export", "export", "Write a session to a cassette"),
     "import": ("import_", "import_command", "Convert recordings of other tools"),
+    "forget": ("forget", "forget", "Have one recorded call answer none any more"),
     "prune": ("prune", "prune", "Delete sessions, and payloads that no record names"),
     "demo": ("demo", "demo", "Record a small scraper, stop its server, and replay it"),
     "completion": ("completion", "completion", "Print a script that has a shell complete these"),

@@ -19,7 +19,7 @@ def recordings_of(store: Store, session: Session) -> Iterator[Recording]:
     """Yield the calls of a session and of its children, each with what answered it.
 
     A call that was answered from the store (in ``auto``) has the answer that it was given, as one
-    of its own.
+    of its own. One that was forgotten is left out: replay of the file is to be that of the root.
 
     Raises:
         IntegrityError: a payload is missing or damaged; the file is named.
@@ -27,7 +27,10 @@ def recordings_of(store: Store, session: Session) -> Iterator[Recording]:
     """
     family = store.family(session.id)
     found = [exchange for one in family for exchange in store.exchanges(one.id)]
+    forgotten = store.catalog.forgotten().keys()
     for exchange in sorted(found, key=lambda exchange: exchange.request.id):
+        if not forgotten.isdisjoint({exchange.request.id, exchange.request.served_from or ""}):
+            continue
         whole = _answered(store, exchange)
         yield Recording(whole, {checksum: _payload(store, whole, checksum)
                                 for checksum in checksums(whole)})  # fmt: skip

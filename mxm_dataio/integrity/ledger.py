@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..storage.catalog import rows
-from ..storage.catalog.migrations import SCHEMA, empty, schema
+from ..storage.catalog.migrations import SCHEMA, alterations, empty
 from ..storage.catalog.refusals import DAMAGED
 from . import tombstones
 
@@ -99,9 +99,9 @@ class Ledger:
         """Return what SQLite itself finds wrong, and whether the tables are ours."""
         found = [str(text) for (text,) in self._db.execute("PRAGMA main.integrity_check")]
         found = [text for text in found if text != "ok"]
-        if self._db.execute(SCHEMA).fetchall() != schema():
-            found.append("its tables, indexes or triggers are not those of this release")
-            return found
+        ((number,),) = self._db.execute("PRAGMA main.user_version")
+        if altered := alterations(self._db.execute(SCHEMA).fetchall(), number):
+            return found + altered
         return found + [text for text in map(self._index_problem, _indexes()) if text]
 
     def _index_problem(self, index: tuple[str, str, str]) -> str | None:
@@ -263,6 +263,6 @@ def _indexes() -> list[tuple[str, str, str]]:
         return db.execute(
             "SELECT m.name, m.tbl_name, c.name FROM sqlite_master m "
             "JOIN pragma_index_info(m.name) c ON c.seqno = 0 "
-            # The table of variants is its own index.
-            "WHERE m.type = 'index' AND m.tbl_name <> 'variants'"
+            # These tables are their own indexes.
+            "WHERE m.type = 'index' AND m.tbl_name NOT IN ('variants', 'forgotten')"
         ).fetchall()

@@ -230,6 +230,7 @@ def _delete(db: sqlite3.Connection, trees: Iterable[Tree]) -> None:
         "AND base_hash NOT NULL"
     )
     db.execute(f"DELETE FROM responses WHERE request IN (SELECT number {_CALLS})")
+    db.execute(f"DELETE FROM forgotten WHERE request IN (SELECT id {_CALLS})")
     db.execute(f"DELETE {_CALLS}")
     db.execute(
         "DELETE FROM variants WHERE (base_hash, source, vary) IN (SELECT * FROM temp.varied "

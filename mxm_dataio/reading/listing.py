@@ -28,7 +28,8 @@ _TOTALS = f"""
 _OF_SESSION = "q.session = (SELECT number FROM sessions WHERE id = ?)"
 _CALL = (
     "q.number, q.id, s.id, q.source, q.started, q.method, coalesce(q.url, q.endpoint), q.status, "
-    "q.duration, q.served_from"
+    "q.duration, q.served_from, "
+    "(SELECT CAST(max(f.at) AS TEXT) FROM forgotten f WHERE f.request IN (q.id, q.served_from))"
 )
 _ATTEMPTS = (
     "SELECT status_code, size, checksum, complete, truncated FROM responses "
@@ -72,6 +73,7 @@ class Listed(NamedTuple):
     Attributes:
         started: seconds since the epoch.
         duration: seconds until the program had its answer.
+        forgotten_at: since when it answers none.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Listed(NamedTuple):
     status: Status
     duration: float | None
     served_from: str | None
+    forgotten_at: str | None
     attempts: tuple[Tried, ...]
 
     @property
@@ -236,14 +239,15 @@ class Listing:
         return " AND ".join(terms), tuple(values)
 
     def _listed(self, row: tuple[Any, ...]) -> Listed:
-        number, id, session, source, started, method, url, status, duration, served_from = row
+        number, id, session, source, started, method, url, status, duration, *more = row
+        served_from, forgotten_at = more
         attempts = tuple(
             Tried(code, size, checksum, bool(complete), truncated)
             for code, size, checksum, complete, truncated in self._db.execute(_ATTEMPTS, (number,))
         )
         return Listed(
             id, session, source, started, method, url, Status(status), duration, served_from,
-            attempts,
+            forgotten_at, attempts,
         )  # fmt: skip
 
 

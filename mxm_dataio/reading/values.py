@@ -30,7 +30,7 @@ def call(store: Store, exchange: Exchange, *, bodies: bool = False) -> dict[str,
         "body": _body(sent(store, request), request.body_checksum, bodies=bodies),
         "started_at": request.started_at, "duration": request.duration,
         "status": request.status, "failure": _failure(request.failure),
-        "served_from": request.served_from,
+        "served_from": request.served_from, "forgotten_at": store.forgotten(request),
         "attempts": [_attempt(store, one, bodies=bodies) for one in exchange.responses],
     }  # fmt: skip
 

@@ -111,6 +111,7 @@ class Lookup:
             source=self._source,
             bound=self._bound if self._bounded else None,
             headers=identity.all_headers,
+            forgotten=catalog.forgotten(),
         )
 
     def _find(self, identity: Identity) -> Exchange | None:

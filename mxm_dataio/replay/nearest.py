@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import MALFORMED, NearMiss
@@ -21,6 +21,7 @@ def nearest(
     source: str,
     bound: str | None,
     headers: Mapping[str, str] | None = None,
+    forgotten: Collection[str] = (),
 ) -> tuple[NearMiss, ...]:
     """Return the recorded calls that come closest, best first, at most three.
 
@@ -31,6 +32,7 @@ def nearest(
         bound: the replaying session's ``as_of``, if it has one.
         headers: every header of the call by lower-case name; a recorded call may count more of
             them than the document does, where its answer varied on them.
+        forgotten: ids of calls that were forgotten.
     """
     document = json.loads(asked)
     every = headers or {}
@@ -43,6 +45,8 @@ def nearest(
         except MALFORMED:
             # No identity of ours: of a damaged or foreign store, whose loss is not the question.
             continue
+        if not differences and {request.id, request.served_from}.intersection(forgotten):
+            differences = (f"forgotten: mxm-dataio forget --undo {request.id} brings it back",)
         rank = _rank(document, request, differences)
         known = ranked.get(request.identity + request.source)
         if known is None or rank < known[0]:

@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import BusyError, DataIOError, StoreError
+from ..errors import BusyError, DataIOError, IntegrityError, StoreError
 from ..models import Compression, Durability, Mode, Session, Status
 from ..process import say
 from ..store import Store
@@ -32,6 +32,7 @@ class Attendant:
         pid: its process.
         folder: what the run's processes share.
         problems: what was wrong.
+        refused: the database is none that can be recorded to.
     """
 
     plan: RunPlan
@@ -42,6 +43,7 @@ class Attendant:
     pid: int
     folder: Path
     problems: list[str] = field(default_factory=list)
+    refused: bool = False
     _store: Store | None = None
     _session: Session | None = None
 
@@ -63,6 +65,7 @@ class Attendant:
             self._store.begin(session)
             self._session = session
         except (DataIOError, OSError) as exc:
+            self.refused = isinstance(exc, IntegrityError)
             self._failed(exc)
 
     def _failed(self, exc: Exception) -> None:
@@ -81,7 +84,10 @@ class Attendant:
                 what = f"none was started, or {what}"
             self.problems.append(f"no Python process was captured: {what}")
         self.problems += failed(self.folder)
-        outcome = Outcome(self.plan, self.id, self.label, self.folder, exit_status, self.problems)
+        outcome = Outcome(
+            self.plan, self.id, self.label, self.folder, exit_status, self.problems,
+            refused=self.refused,
+        )  # fmt: skip
         store, session = self._store, self._session
         waits: BusyError | None = None
         if store is not None and session is not None:

@@ -28,6 +28,7 @@ class Outcome:
         label: the program's.
         folder: what the run's processes shared.
         problems: what was wrong, and what will be.
+        refused: the first of them is why nothing could be recorded.
 
     Attributes:
         exit_status: the program's, negative for the signal that ended it.
@@ -47,6 +48,8 @@ class Outcome:
         folder: Path,
         exit_status: int,
         problems: list[str],
+        *,
+        refused: bool = False,
     ) -> None:
         self.exit_status = exit_status
         self.reports = all_of(folder)
@@ -61,7 +64,8 @@ class Outcome:
         self._label = label
         self._problems = problems
         self._replays = plan.mode == Mode.REPLAY
-        self._blind = self._replays and bool(problems)
+        self._refused = refused
+        self._blind = refused or (self._replays and bool(problems))
 
     @property
     def warnings(self) -> list[str]:
@@ -137,9 +141,11 @@ class Outcome:
         if "quiet" in options.flags:
             return
         say(self._line())
-        told = libraries.unseen_warning(self.own.coverage or ()) if self.own is not None else ""
+        told = self._problems[:1] if self._blind else []
+        if self.own is not None:
+            told.append(libraries.unseen_warning(self.own.coverage or ()))
         for warning in self.warnings:
-            if warning != told:
+            if warning not in told:
                 say(f"warning: {warning}")
         for one in unseen:
             say(f"not captured: {libraries.said(one)}")
@@ -150,6 +156,8 @@ class Outcome:
         where = f"source {self._plan.source!r} under {self._plan.settings['root']}"
         if self._replays:
             return f"replayed {counted(self.calls, 'call')}, missed {self.missed}, {where}"
+        if self._refused:
+            return f"nothing was recorded, {where}"
         text = (
             f"session {self._id} is {self.session_status}: {counted(self.calls, 'call')}, {where}"
         )
@@ -160,11 +168,11 @@ class Outcome:
     def _json(self) -> str:
         import json  # loaded by link
 
-        plan, replays = self._plan, self._replays
+        plan, no_session = self._plan, self._replays or self._refused
         line = {
-            "type": "run", "id": None if replays else self._id, "mode": plan.mode,
+            "type": "run", "id": None if no_session else self._id, "mode": plan.mode,
             "source": plan.source, "root": os.fspath(plan.settings["root"]),
-            "program": self._label, "status": None if replays else self.session_status,
+            "program": self._label, "status": None if no_session else self.session_status,
             "exit_status": self.exit_status, "calls": self.calls, "sessions": self.sessions,
             "interrupted": self.interrupted, "missed": self.missed, "misses": self.misses,
             "warnings": self.warnings, "coverage": [one._asdict() for one in self.unseen],

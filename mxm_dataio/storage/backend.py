@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -37,6 +37,9 @@ class Finder(Protocol):
 
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
+
+    def forgotten(self) -> Collection[str]:
+        """Return the ids of the calls that were forgotten: they answer none."""
 
     def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
         """Return a source's calls whose identity has a text in it, the newest first."""

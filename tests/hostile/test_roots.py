@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -270,11 +271,28 @@ def change(root: Path, *statements: str, **values: Any) -> None:
     [
         "CREATE TRIGGER t AFTER INSERT ON requests BEGIN DELETE FROM sessions; END",
         "CREATE VIEW v AS SELECT * FROM requests",
-        "CREATE TABLE more (x)",
+        'CREATE VIEW "a ""view""" AS SELECT 1',
         "CREATE INDEX more ON responses (url)",
-        "DROP INDEX requests_by_hash",
-        "ALTER TABLE responses ADD COLUMN more",
+        "CREATE UNIQUE INDEX IF NOT EXISTS more ON REQUESTS (id)",
+        "CREATE VIRTUAL TABLE words USING fts5 (x)",
     ],
+)
+@pytest.mark.parametrize("mode", ["record", "replay", "auto"])
+def test_what_acts_in_the_database_is_refused_by_its_name(
+    root: Path, statement: str, mode: str
+) -> None:
+    change(root, statement)
+    before = (root / "dataio.sqlite").read_bytes()
+    with pytest.raises(IntegrityError, match="is none of ours") as caught:
+        IngestSession("s", root, mode).open()
+    assert (root / "dataio.sqlite").read_bytes() == before
+    # What is said works when it is typed.
+    change(root, *re.findall(r"is removed with (DROP .+?); ", str(caught.value)))
+    IngestSession("s", root, mode).open().close()
+
+
+@pytest.mark.parametrize(
+    "statement", ["DROP INDEX requests_by_hash", "ALTER TABLE responses ADD COLUMN more"]
 )
 @pytest.mark.parametrize("mode", ["record", "replay", "auto"])
 def test_tables_that_are_not_ours(root: Path, statement: str, mode: str) -> None:
@@ -283,6 +301,40 @@ def test_tables_that_are_not_ours(root: Path, statement: str, mode: str) -> None
     with pytest.raises(IntegrityError, match="not those of this release"):
         IngestSession("s", root, mode).open()
     assert (root / "dataio.sqlite").read_bytes() == before
+
+
+def test_tables_of_programs_that_copy_or_analyse_the_file_are_no_matter(
+    server: RawServer, root: Path
+) -> None:
+    change(
+        root,
+        "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)",
+        "CREATE TABLE _litestream_lock (id INTEGER)",
+        "INSERT INTO _litestream_seq VALUES (1, 7)",
+        "CREATE TABLE notes (k TEXT PRIMARY KEY, v UNIQUE)",
+        "CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "CREATE INDEX notes_by_v ON notes (v)",
+        "ANALYZE",
+    )
+    with IngestSession("s", root, "record"):
+        requests.get(f"{server.url}/small")
+    with IngestSession("s", root, "replay"):
+        assert requests.get(f"{server.url}/small").content == SMALL
+    assert verify_root(root).ok
+    with contextlib.closing(sqlite3.connect(root / "dataio.sqlite")) as db:
+        assert db.execute("SELECT seq FROM _litestream_seq").fetchall() == [(7,)]
+
+
+def test_a_trigger_that_says_it_is_a_table(root: Path) -> None:
+    # SQLite goes by the text, whatever type stands beside it.
+    change(
+        root,
+        "CREATE TRIGGER t AFTER INSERT ON requests BEGIN DELETE FROM sessions; END",
+        "PRAGMA writable_schema=ON",
+        "UPDATE sqlite_master SET type = 'table' WHERE name = 't'",
+    )
+    with pytest.raises(IntegrityError):
+        Store(root)
 
 
 def test_a_view_in_a_table_s_place(root: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -460,11 +463,32 @@ def test_a_root_that_can_not_be_made(server: RawServer, programs: Programs) -> N
 def test_a_database_that_is_none(server: RawServer, programs: Programs) -> None:
     programs.root.mkdir()
     (programs.root / "dataio.sqlite").write_bytes(b"no database" * 1000)
-    said = fails(programs, f"{server.url}/a")
+    done = programs.run("get.py", f"{server.url}/a")
+    assert (done.status, done.out) == (1, "a\n")
+    said = done.said
     assert "is damaged or no SQLite database" in said
     assert (programs.root / "dataio.sqlite").read_bytes() == b"no database" * 1000
     done = programs.run("get.py", f"{server.url}/a", options="--mode replay")
     assert (done.status, done.out) == (2, "")
+
+
+def test_a_view_in_the_database_is_named_and_nothing_is_recorded(
+    server: RawServer, programs: Programs
+) -> None:
+    Store(programs.root).close()
+    with contextlib.closing(sqlite3.connect(programs.root / "dataio.sqlite")) as db:
+        db.execute("CREATE VIEW v AS SELECT 1")
+    done = programs.run("get.py", f"{server.url}/a")
+    assert (done.status, done.out) == (1, "a\n")
+    assert (done.summary["id"], done.summary["status"]) == (None, None)
+    with contextlib.closing(sqlite3.connect(programs.root / "dataio.sqlite")) as db:
+        db.execute(re.findall(r"is removed with (DROP VIEW v);", done.said)[0])
+    assert programs.run("get.py", f"{server.url}/a").status == 0
+    # Its own status goes before.
+    programs.write("bad.py", "raise SystemExit(7)")
+    with contextlib.closing(sqlite3.connect(programs.root / "dataio.sqlite")) as db:
+        db.execute("CREATE VIEW v AS SELECT 1")
+    assert programs.run("bad.py").status == 7
 
 
 @pytest.mark.long

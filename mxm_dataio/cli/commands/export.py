@@ -47,7 +47,8 @@ def export(
     """Write a recorded SESSION to a file, for git, a test or another machine.
 
     SESSION is its id or as much of it as no other begins with. Calls of its child processes go
-    with it. Bodies above 16 KiB that are no text go into a folder beside, FILE.d.
+    with it; those that were forgotten do not. Bodies above 16 KiB that are no text go into a folder
+    beside, FILE.d.
 
     \b
     Examples:
@@ -65,7 +66,12 @@ def export(
             chunks=keep_chunks,
             force=force,
         )
+        left_out = sum(len(store.requests(one.id)) for one in store.family(found.id)) - count
     if as_json:
-        print_line("exported", session=found.id, file=str(output), format=format_name, calls=count)
+        print_line(
+            "exported", session=found.id, file=str(output), format=format_name, calls=count,
+            forgotten=left_out,
+        )  # fmt: skip
     else:
-        click.echo(printable(f"{output}: {counted(count, 'call')} of {found.source}"))
+        but = f"; {counted(left_out, 'call')} left out, which were forgotten" if left_out else ""
+        click.echo(printable(f"{output}: {counted(count, 'call')} of {found.source}{but}"))

@@ -48,7 +48,7 @@ def outcome(call: Listed) -> str:
         shown += f" {call.status}"
     elif call.status is Status.FAILED and tried[-1] != "failed":
         shown += "→failed" if call.attempts else ""
-    return shown
+    return f"{shown} forgotten" if call.forgotten_at else shown
 
 
 def outcome_cell(call: Listed) -> Cell:
@@ -237,6 +237,7 @@ def values(call: Listed) -> dict[str, object]:
         "attempts": [one.status_code for one in call.attempts],
         "bytes": answer.size if answer else None, "duration": call.duration,
         "checksum": answer.checksum if answer else None, "served_from": call.served_from,
+        "forgotten_at": call.forgotten_at,
     }  # fmt: skip
 
 

@@ -282,6 +282,10 @@ class MemoryStore:
         found = [held for held in self._held.values() if held.params_hash == params_hash]
         return [held.request(self._source) for held in found[:limit]]
 
+    def forgotten(self) -> tuple[str, ...]:
+        """Return nothing: a call that is to answer none is deleted from the file."""
+        return ()
+
     def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
         """Return the requests whose identity has a text in it."""
         found = [held for held in self._held.values() if text in held.asked.identified.document]

@@ -69,6 +69,7 @@ class Report:
         tally: the figures of all calls.
         began, ended: of what happened, in seconds since the epoch.
         listed: calls, in the order in which they were made.
+        forgotten: request's id → since when it answers none, of all in the store.
         wrong: request's id → how it went wrong, of those that are listed.
         bodies: checksum → what is shown of it.
         body_limit: bytes to which each was cut.
@@ -85,6 +86,7 @@ class Report:
     began: float
     ended: float
     listed: tuple[Exchange, ...]
+    forgotten: dict[str, str]
     wrong: dict[str, str]
     bodies: dict[str, Preview]
     body_limit: int
@@ -148,6 +150,7 @@ def gather(
         began=min(moments, default=0.0),
         ended=max(moments, default=0.0),
         listed=tuple(work.listed),
+        forgotten=store.catalog.forgotten(),
         wrong=work.wrong,
         bodies=bodies,
         body_limit=body_limit,

@@ -136,6 +136,8 @@ class _Columns:
                     self._words.place(request.status), self._head(request.headers),
                     self._checksum(request.body_checksum), request.body_size,
                     self._failure(request.failure), request.served_from,
+                    report.forgotten.get(request.id)
+                    or report.forgotten.get(request.served_from or ""),
                     -1 if wrong is None else failing[wrong], len(exchange.responses),
                 ]
             )  # fmt: skip
@@ -200,7 +202,7 @@ class _Columns:
 # The names under which the script finds what _Columns lists, in that order.
 _CALL = (
     "id", "session", "method", "url", "host", "start", "ms", "status", "head", "body", "sent",
-    "failure", "served", "wrong", "attempts",
+    "failure", "served", "forgotten", "wrong", "attempts",
 )  # fmt: skip
 _ATTEMPT = (
     "method", "url", "code", "reason", "version", "head", "body", "size", "flags", "failure",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...concurrency import mutex
 from ...models import Session, Unseen
+from ...utils import utc_now
 from ..entries import AnyEntry, SessionEntry
 from . import rows
 from .chain import record_hash
@@ -100,6 +101,21 @@ class SQLiteCatalog(CatalogReader):
         except BaseException:
             self._heads.clear()
             raise
+
+    def forget(self, request_id: str, *, undo: bool = False) -> bool:
+        """Have a call answer none any more, or again; say whether that changes anything.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        with mutex.lock, self.database.write(durable=True) as db:
+            if undo:
+                done = db.execute("DELETE FROM forgotten WHERE request = ?", (request_id,))
+            else:
+                done = db.execute(
+                    "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", (request_id, utc_now())
+                )
+            return done.rowcount > 0
 
     @contextlib.contextmanager
     def pruning(self) -> Iterator[sqlite3.Connection]:

@@ -15,6 +15,19 @@ _OF_ROOT = (
 )
 
 
+def _serves(alias: str) -> str:
+    """Return what is true of a call that may answer: it has an outcome, and none forgot it.
+
+    One that was answered from the store is forgotten with the call that answered it.
+    """
+    return (
+        f"{alias}.status <> 'interrupted' AND NOT EXISTS (SELECT 1 FROM forgotten f "
+        f"WHERE f.request IN ({alias}.id, {alias}.served_from))"
+    )
+
+
+SERVES = _serves("q")
+
 # A program that ended with an error may have recorded half of what it asks for.
 _FAILED = "(s.status IN ('failed', 'interrupted') OR coalesce(s.exit_status, 0) <> 0)"
 
@@ -23,7 +36,7 @@ NEWEST = f"""
     SELECT q.as_of, s.id, q.root, {_FAILED}
     FROM requests q JOIN sessions s ON s.number = q.root
     WHERE q.params_hash = ? AND q.source = ? AND q.as_of <= ? AND q.root < ?
-        AND q.status <> 'interrupted' AND s.id <> ?
+        AND {SERVES} AND s.id <> ?
     ORDER BY q.as_of DESC, q.root DESC LIMIT 1
 """
 
@@ -32,9 +45,9 @@ _FOLLOWING = f"""
     SELECT {rows.REQUEST},
         (SELECT max(p.id) FROM requests p WHERE p.params_hash = q.params_hash
             AND p.source = q.source AND p.as_of = q.as_of AND p.root = q.root AND p.id < q.id
-            AND p.status <> 'interrupted'),
+            AND {_serves("p")}),
         q.root = (SELECT n.root FROM requests n WHERE n.params_hash = q.params_hash
-            AND n.source = q.source AND n.as_of <= :bound AND n.status <> 'interrupted'
+            AND n.source = q.source AND n.as_of <= :bound AND {_serves("n")}
             ORDER BY n.as_of DESC, n.root DESC LIMIT 1)
             AND NOT (SELECT {_FAILED} FROM sessions s WHERE s.number = q.root),
         q.base_hash IS NOT NULL AND EXISTS (SELECT 1 FROM requests b
@@ -43,7 +56,7 @@ _FOLLOWING = f"""
             WHERE v.base_hash = coalesce(q.base_hash, q.params_hash) AND v.source = q.source)
     FROM {rows.REQUESTS}
     WHERE q.session = (SELECT session FROM requests WHERE id = :after) AND q.id > :after
-        AND q.source = :source AND q.as_of = r.as_of AND q.status <> 'interrupted'
+        AND q.source = :source AND q.as_of = r.as_of AND {SERVES}
     ORDER BY q.id LIMIT :limit
 """
 

@@ -59,13 +59,15 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (base_hash, source, vary)
     ) WITHOUT ROWID;
     """,
+    "CREATE TABLE forgotten (request TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
 )
 SCHEMA_VERSION = len(MIGRATIONS)
-# What a database is made of, without what SQLite adds where someone had it analysed.
-SCHEMA = (
-    "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "
-    "ESCAPE '\\' ORDER BY type, name"
-)
+# What a database is made of.
+SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+# What a program that copies or analyses the file may add: a table, which no statement of ours names
+# (Litestream's, SQLite's own), with its indexes. A view or a trigger would have us do what another
+# wants. What counts is the text, which SQLite goes by, whatever type stands beside it.
+_LEFT_ALONE = {"table": ("CREATE TABLE ",), "index": ("CREATE INDEX ", "CREATE UNIQUE INDEX ")}
 
 
 @contextlib.contextmanager
@@ -75,11 +77,6 @@ def empty(migrations: Sequence[str] | None = None) -> Iterator[sqlite3.Connectio
         for migration in MIGRATIONS if migrations is None else migrations:
             db.executescript(migration)
         yield db
-
-
-def schema() -> list[tuple[Any, ...]]:
-    """Return what a database of this release is made of, as :data:`SCHEMA` asks for it."""
-    return _schema(MIGRATIONS)
 
 
 @functools.cache
@@ -113,14 +110,50 @@ def version(db: sqlite3.Connection, path: Path, *, whole: bool = True) -> int:
             f"{SCHEMA_VERSION}: upgrade mxm-dataio; the file was left as it is",
             path=path,
         )
-    if whole and number == SCHEMA_VERSION and tables != schema():
-        # A view or a trigger would have us do what another wants.
-        raise IntegrityError(
-            f"the tables, indexes or triggers of {path} are not those of this release; "
-            "it was left as it is: remove what was added, or restore it from a copy",
-            path=path,
-        )
+    if whole and number and (found := alterations(tables, number)):
+        raise IntegrityError(f"{path}: {'; '.join(found)}; it was left as it is", path=path)
     return number
+
+
+def alterations(found: Sequence[tuple[Any, ...]], number: int) -> list[str]:
+    """Return, in words, what others have changed of a schema, and what undoes it.
+
+    Args:
+        found: what the database is made of, as :data:`SCHEMA` asks for it.
+        number: the version that it says.
+    """
+    own = _schema(MIGRATIONS[:number])
+    names = {name.casefold() for _, name, _, _ in own}
+    later = {name.casefold() for _, name, _, _ in _schema(MIGRATIONS)} - names
+    altered = not set(own) <= set(found)
+    words = []
+    for kind, name, table, sql in set(found).difference(own):
+        folded, of = str(name).casefold(), str(table).casefold()
+        begins = (sql is None and kind == "index") or str(sql).startswith(_LEFT_ALONE.get(kind, ()))
+        if folded in names or kind not in {"table", "index", "view", "trigger"}:
+            altered = True
+        elif not begins or folded in later or (kind == "index" and of in names):
+            drop = f"DROP {kind.upper()} {_quoted(str(name))}"
+            words.append(f"the {kind} {name} is none of ours, and is removed with {drop}")
+    if altered:
+        words.append(
+            "its tables, indexes or triggers are not those of this release: restore it from a copy"
+        )
+    return sorted(words)
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
+
+
+def stand_in(db: sqlite3.Connection, number: int) -> bool:
+    """Give a connection that reads an older version what that lacks, empty; say if that can be."""
+    statements = ";".join(MIGRATIONS[number:]).split(";")
+    if not all(one.strip().startswith("CREATE TABLE ") for one in statements):
+        return False
+    for one in statements:
+        db.execute(one.replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1))
+    return True
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

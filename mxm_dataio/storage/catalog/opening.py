@@ -146,7 +146,8 @@ class DatabaseFile:
         db = connect(location, seconds, uri=True)
         try:
             version = migrations.version(db, self.path)
-            if self.readonly and version < migrations.SCHEMA_VERSION:
+            older = self.readonly and version < migrations.SCHEMA_VERSION
+            if older and not migrations.stand_in(db, version):
                 raise StoreError(
                     f"{self.path} is of schema version {version}, this release reads "
                     f"{migrations.SCHEMA_VERSION}: open it once for recording, which migrates it",

@@ -12,7 +12,7 @@ from ...models import Exchange, Request, Session
 from . import rows
 from .chain import START
 from .database import Database
-from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, Following, _following
+from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, SERVES, Following, _following
 
 # No session has a number above.
 _LAST = 2**63 - 1
@@ -182,8 +182,8 @@ class CatalogReader:
         """Return ``(as_of, root_id)`` of the newest session that holds the call.
 
         Newest by as-of, then by when they came into this store; of those of one as-of, one that
-        failed only if all have. A call that was broken off (``KeyboardInterrupt``) has no outcome,
-        and counts in none of the look-ups.
+        failed only if all have. A call that was broken off (``KeyboardInterrupt``) has no outcome;
+        neither it nor one that was forgotten counts in any of the look-ups.
 
         Args:
             but: root id of a session that does not count.
@@ -204,14 +204,14 @@ class CatalogReader:
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a session's first call with this hash whose id is greater than ``after``."""
         return self._first(
-            f"{_OF_ROOT} AND q.id > ? AND q.status <> 'interrupted' ORDER BY q.id LIMIT 1",
+            f"{_OF_ROOT} AND q.id > ? AND {SERVES} ORDER BY q.id LIMIT 1",
             params_hash, source, root_id, root_id, after,
         )  # fmt: skip
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
         return self._first(
-            f"{_OF_ROOT} AND q.status <> 'interrupted' ORDER BY q.id DESC LIMIT 1",
+            f"{_OF_ROOT} AND {SERVES} ORDER BY q.id DESC LIMIT 1",
             params_hash, source, root_id, root_id,
         )  # fmt: skip
 
@@ -269,6 +269,10 @@ class CatalogReader:
         """Return the calls of a session that came here first."""
         found = self._requests("s.id = ? ORDER BY q.number LIMIT ?", session_id, limit)
         return [self._with_responses(row) for row in found]
+
+    def forgotten(self) -> dict[str, str]:
+        """Return the ids of the calls that were forgotten, and when each was."""
+        return dict(self._all("SELECT CAST(request AS TEXT), CAST(at AS TEXT) FROM forgotten"))
 
     def names(self, checksum: str) -> bool:
         """Say whether any call names a payload."""

@@ -20,6 +20,7 @@ from mxm_dataio.utils import as_of_bound
 from tests.support.effort import examples
 
 OLD, NEW = "2025-01-01", "2025-01-02"
+FORGOTTEN = 2
 # Each example has a source of its own in the one store.
 _examples = itertools.count()
 
@@ -135,18 +136,20 @@ def record(store: Store, rules: Rules, began: str, what: tuple[int, int, Any, in
         held,
         call.params_hash(),
         call.params_hash(names),
-        counts=status > 0,
+        counts=status == 1,
     )
     entry = Entry(
         CapturedCall(
             one.id, "GET", "u", 0.0,
-            status=Status.COMPLETE if one.counts else Status.INTERRUPTED,
+            status=Status.COMPLETE if status else Status.INTERRUPTED,
         ),
         InSession(held.id, held.root_id, held.source, held.as_of),
         "", call.document(names).decode(), names, one.base if names else None, None, 0, None,
         (CapturedAttempt("GET", "u", 0.0, 200, complete=True),), {},
     )  # fmt: skip
     store.catalog.put([entry])
+    if status == FORGOTTEN:
+        assert store.forget(one.id)
     rules.calls.append(one)
     if names and held.source == rules.sessions.name:
         rules.variants.setdefault(one.base, set()).add(names)
@@ -160,10 +163,12 @@ wild = st.tuples(
     st.sampled_from([0, 0, 0, 0, 1, 2, 2, 3, 4]),
     st.integers(0, len(CALLS) - 1),
     st.sampled_from([(), (), (), ("x",), ("x", "y")]),
-    st.sampled_from([0, 1, 1, 1, 1, 1]),
+    st.sampled_from([0, FORGOTTEN, 1, 1, 1, 1, 1]),
 )
 # One program that makes a few calls over and over.
-calm = st.tuples(mostly(0, 1, 2), st.sampled_from([0, 2, 4, 6]), mostly((), ("x",)), mostly(1, 0))
+calm = st.tuples(
+    mostly(0, 1, 2), st.sampled_from([0, 2, 4, 6]), mostly((), ("x",)), mostly(1, 0, FORGOTTEN)
+)
 # Ask for the call that was recorded so many behind the one asked for last, or record another.
 moves = mostly(1, 1, 2, 3, 0, -1, -7)
 recorded = st.lists(calm, min_size=10, max_size=40) | st.lists(wild, min_size=3, max_size=30)

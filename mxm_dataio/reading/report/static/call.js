@@ -85,6 +85,7 @@ const callDetails = (row) => {
       ["Status", ended(row)],
       ["Failure", C.failure[place] < 0 ? null : word(C.failure[place])],
       ["Answered from", C.served[place] ? el("code", C.served[place]) : null],
+      ["Forgotten", C.forgotten[place] ? `${C.forgotten[place]}: it answers none` : null],
       ["Request", el("code", C.id[place])],
       ["Session", several ? [tag(partName(C.session[place])), " ", el("code", (data.parts[C.session[place]] || { id: "–" }).id)] : null],
       ["To see all of it", el("code", `mxm-dataio show ${C.id[place]}`)],
