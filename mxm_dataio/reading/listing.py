@@ -85,8 +85,8 @@ class Listed(NamedTuple):
     status: Status
     duration: float | None
     served_from: str | None
-    forgotten_at: str | None
     attempts: tuple[Tried, ...]
+    forgotten_at: str | None = None
 
     @property
     def answer(self) -> Tried | None:
@@ -247,7 +247,7 @@ class Listing:
         )
         return Listed(
             id, session, source, started, method, url, Status(status), duration, served_from,
-            forgotten_at, attempts,
+            attempts, forgotten_at,
         )  # fmt: skip
 
 
