@@ -47,7 +47,7 @@ class IngestSession:
             often than was recorded.
         redaction: what never reaches disk, or a mapping that has it by source (the default for
             those it does not name); ``None`` switches it off, with a warning.
-        strict: a failure to store raises :class:`StoreError` instead of a warning.
+        strict: a failure to store raises :class:`mxm_dataio.StoreError` instead of a warning.
         ignore_params: names of query, form and JSON fields (at any depth) that do not count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.

@@ -29,7 +29,7 @@ interceptors: list[Callable[[], Interceptor | None]] = []
 STDLIB = "http.client"
 # The module whose calls each of them sees; where sessions start by themselves, they wait for it.
 modules: dict[Callable[[], Interceptor | None], str] = {}
-# Each makes the fetcher whose calls the IngestSession given captures.
+# Each makes the fetcher whose calls the session given captures.
 http_fetchers: list[Callable[[Any], HTTPFetcher]] = []
 # Each returns the run of tests that is on (a :class:`mxm_dataio.formats.cassette.runs.Run`), which
 # keeps account of cassettes; the last one counts.

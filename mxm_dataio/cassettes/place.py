@@ -58,10 +58,10 @@ class CassettePlace:
 
     Args:
         path: of the cassette.
-        mode: the word for what is done, as :class:`use_cassette` takes it.
+        mode: the word for what is done, as :class:`mxm_dataio.use_cassette` takes it.
         source: the source's name, if it was given.
         shared: further cassettes that are replayed, never written.
-        keep_failed, redate, keep_chunks, volatile: as of :class:`use_cassette`.
+        keep_failed, redate, keep_chunks, volatile: as of :class:`mxm_dataio.use_cassette`.
 
     Attributes:
         word: the word for what is done; without one, what the run of tests has it be.

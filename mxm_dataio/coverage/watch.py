@@ -83,7 +83,7 @@ class CoverageWatch:
             self._guard.remove()
 
     def loaded(self, library: str) -> None:
-        """Take a library that connects unseen, as it is loaded; see :class:`.Guard`."""
+        """Take a library that connects unseen, as it is loaded; the guard refuses its use."""
         if self._guard is not None:
             self._guard.loaded(library)
 

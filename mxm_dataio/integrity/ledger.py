@@ -78,7 +78,7 @@ class Ledger:
     """What a snapshot of the catalog holds.
 
     Args:
-        db: see :meth:`.SQLiteCatalog.snapshot`.
+        db: see of ``CatalogReader.snapshot``.
         sessions: ids of those to read; all if none is given.
     """
 

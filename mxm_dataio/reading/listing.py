@@ -115,7 +115,7 @@ class Listing:
     """Lists what a snapshot of the catalog holds.
 
     Args:
-        db: see :meth:`.SQLiteCatalog.snapshot`.
+        db: see of ``CatalogReader.snapshot``.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:

@@ -83,7 +83,7 @@ def figures(
     """Return the figures of each host, that with most calls first, and those of all together.
 
     Args:
-        db: a snapshot of the catalog, :meth:`.SQLiteCatalog.snapshot`.
+        db: a snapshot of the catalog, of ``CatalogReader.snapshot``.
         sessions: ids; ``None``: all.
         source: the calls'.
         since: seconds since the epoch.

@@ -176,7 +176,7 @@ class _Converter:
         return Recording(Exchange(request, (response,)), payloads), changes
 
     def _identify(self, one: Interaction, body: bytes, types: tuple[str, str]) -> Identity:
-        """Return the identity that :meth:`mxm_dataio.IngestSession.identify` gives the call."""
+        """Return the identity that a session gives the call."""
         secrets = self._secrets
         coding = types[1]
         if body and len(body) <= LARGEST:

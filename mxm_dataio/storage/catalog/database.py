@@ -39,7 +39,7 @@ class Database:
         path: the file; made when absent, unless ``readonly``.
         readonly: never write, not even to migrate. Where the file can't be read as it is, a copy
             of it is, which is deleted at once.
-        patient: wait for a minute for another process, and say so; else for :data:`PATIENCE`, and
+        patient: wait for a minute for another process, and say so; else for a second, and
             then the file is opened once it is used and can be.
         patience: another's, for the same program.
 
