@@ -1,9 +1,9 @@
 """What a request's body is, whatever its header says, and the named values in it.
 
 The one reader of bodies: redaction and identity both replace values through
-:func:`mxm_dataio.http.replacing.replaced`, so what the one finds, the other finds too. It goes down to what is within: JSON in a field of a form,
-in a part or in a text of JSON; requests in a batch; multipart in multipart. Every byte that is no
-value stays.
+:func:`mxm_dataio.http.replacing.replaced`, so what the one finds, the other finds too. It goes
+down to what is within: JSON in a field of a form, in a part or in a text of JSON; requests in a
+batch; multipart in multipart. Every byte that is no value stays.
 """
 
 from __future__ import annotations
