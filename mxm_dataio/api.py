@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from . import config
 from .config import Settings
 from .errors import ConfigError, DataIOWarning, ReplayMissError
+from .faces import PYTHON, Face
 from .http.params import plain
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
@@ -23,6 +26,32 @@ from .redaction import rules as redacting
 from .redaction.rules import Redaction
 from .storage.backend import Backend
 from .utils import new_id
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+
+def checked(init: _Init) -> _Init:
+    """Have a class refuse the options that it does not have, and name the nearest that it has."""
+
+    @functools.wraps(init)
+    def made(self: object, *args: Any, **options: Any) -> None:
+        known = options_of(type(self))  # type: ignore[arg-type] # a class is hashable
+        for name in options:
+            if name not in known:
+                cls = type(self).__name__
+                raise ConfigError(f"{cls} has no option {name!r}{config.nearest(name, known)}")
+        init(self, *args, **options)
+
+    return cast(_Init, made)
+
+
+@functools.cache
+def options_of(cls: type[object]) -> frozenset[str]:
+    """Return the names of the options that a class of sessions takes, or one that opens such."""
+    cls = getattr(cls, "_opens", cls)
+    made = [one.__init__ for one in cls.__mro__ if one is not object]  # type: ignore[misc]
+    names = [name for init in made for name in inspect.signature(init).parameters]
+    return frozenset(names) - {"self", "options"}
 
 
 class IngestSession:
@@ -39,8 +68,10 @@ class IngestSession:
             ``new_episodes``, ``once``.
         as_of: date or instant the data stand for: text, ``date`` or ``datetime``. Recording:
             today (UTC) if not given. Replay and auto: only sessions not after it count.
-        session: id of the one recorded session to replay.
-        ttl: seconds (or a ``timedelta``) for which ``auto`` takes an answer as fresh.
+        session: id of the one recorded session to replay, or a part of it; ``latest`` is the
+            source's newest, ``latest~1`` the one before it.
+        ttl: seconds (or ``90s``, ``15m``, ``1h``, ``30d``, a ``timedelta``) for which ``auto``
+            takes an answer as fresh.
         reuse: statuses of answers that ``auto`` may serve (``404``, ``"4xx"``), in place of those
             that caches keep and of redirects; and methods (``"POST"``) besides the safe ones.
         exhausted: ``repeat`` (the last answer again) or ``error``, when replay is asked more
@@ -64,12 +95,15 @@ class IngestSession:
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
 
     Raises:
-        ConfigError: an unknown mode or setting, on construction.
+        ConfigError: an unknown mode, option or setting, on construction.
     """
 
     # Settings that hold where nothing else is said.
     _defaults: Mapping[str, Any] = MappingProxyType({})
+    # In whose words messages say what to do.
+    _face: Face = PYTHON
 
+    @checked
     def __init__(
         self,
         source: str,
@@ -78,7 +112,7 @@ class IngestSession:
         as_of: str | date | datetime | None = None,
         *,
         session: str | None = None,
-        ttl: float | timedelta | None = None,
+        ttl: float | str | timedelta | None = None,
         reuse: Iterable[str | int] | None = None,
         exhausted: str | None = None,
         redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
@@ -116,12 +150,13 @@ class IngestSession:
                 "sources": sources,
             },
             defaults=self._defaults,
+            face=self._face,
         )
         self._capture = Capture(
             source,
             settings,
             self._place(settings, session),
-            Opener(),
+            Opener(self._face),
             redaction=redaction,
             as_of=as_of,
             kind=str(kind),
@@ -131,7 +166,7 @@ class IngestSession:
             warnings.warn(
                 f"redaction is off for source {name!r}: credentials will be stored as they are",
                 DataIOWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._requester = Requester(self._capture)
         self._life = Lifecycle(self._capture, self._requester.close)
@@ -192,8 +227,7 @@ class IngestSession:
             _warn(
                 f"a session of {self.source!r} was never opened, and saw no call: write "
                 "with IngestSession(…) as ingest: …",
-                ResourceWarning,
-                source=self,
+                DataIOWarning,
                 stacklevel=2,
             )
 

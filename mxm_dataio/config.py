@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .faces import ENVIRONMENT, PYTHON, Face
 from .models import Compression, Durability, Exhausted, Mode
 from .process import PREFIX, default_root
 
@@ -75,6 +78,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     *,
     defaults: Mapping[str, Any] | None = None,
+    face: Face = PYTHON,
 ) -> Settings:
     """Return the settings in force.
 
@@ -82,6 +86,7 @@ def load(
         arguments: what the caller gave; ``None`` stands for "not given".
         environ: the environment, ``os.environ`` if not given.
         defaults: values that hold where nothing else is said, in place of the usual ones.
+        face: in whose words the arguments were given.
 
     Raises:
         ConfigError: an unknown name or a value that does not fit, saying where it stands.
@@ -90,19 +95,22 @@ def load(
     known = [field.name for field in fields(Settings)]
     values: dict[str, Any] = {"root": Path(default_root(environ)), **(defaults or {})}
     named = environ.get(f"{PREFIX}CONFIG")
-    layers = [
-        (f"the file {named}", _read(Path(named)) if named else {}),
-        ("the environment", _from_environment(environ)),
-        ("the arguments", {k: v for k, v in arguments.items() if v is not None}),
+    layers: list[tuple[str, Face | None, dict[str, Any]]] = [
+        (f"the file {named}", None, _read(Path(named)) if named else {}),
+        ("the environment", ENVIRONMENT, _from_environment(environ)),
+        ("the arguments", face, {k: v for k, v in arguments.items() if v is not None}),
     ]
-    for place, layer in layers:
+    for place, words, layer in layers:
         for name, value in layer.items():
             if name not in known:
-                raise ConfigError(f"unknown setting {name!r} in {place}{nearest(name, known)}")
+                also = [one.lower() for one in RESERVED] if words is ENVIRONMENT else []
+                near = nearest(name, [*known, *also], PREFIX if also else "")
+                raise ConfigError(f"unknown setting {name!r} in {place}{near}")
             try:
                 values[name] = _convert(name, value)
-            except (TypeError, ValueError, ArithmeticError, RuntimeError) as exc:
-                raise ConfigError(f"setting {name}={value!r} in {place}: {exc}") from None
+            except (TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError) as exc:
+                said = words.says(name, value) if words else f"{name}={value!r} in {place}"
+                raise ConfigError(f"{said}: {exc}") from None
     return Settings(**values)
 
 
@@ -129,12 +137,46 @@ def mode_of(word: str, recorded: bool = False) -> Mode:
         ) from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean …?`` for the nearest known name, or nothing."""
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return ``; did you mean …?`` for the nearest known name, or nothing.
+
+    Args:
+        prefix: with which the names are variables of the environment.
+    """
     import difflib  # for an error alone
 
     match = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    if not match:
+        return ""
+    return f"; did you mean {match[0]!r}?" + (f" ({prefix}{match[0].upper()})" if prefix else "")
+
+
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+
+
+def seconds_of(value: object, unit: str) -> float:
+    """Return a time in seconds: ``90s``, ``15m``, ``12h``, ``30d``, ``2w``, a ``timedelta``.
+
+    Args:
+        unit: of a number alone.
+
+    Raises:
+        ValueError: it is none, or negative.
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    else:
+        text = str(value).strip().lower()
+        number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, unit)
+        try:
+            seconds = float(number) * _UNITS[unit]
+        except ValueError:
+            raise ValueError(
+                f"no time: 90s, 15m, 12h, 30d, 2w, or a number, which has the unit {unit}"
+            ) from None
+    if not seconds >= 0:
+        raise ValueError("a time is not negative")
+    return seconds
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -193,28 +235,21 @@ def _convert(name: str, value: Any) -> Any:
             mode_of(word)
             return word
         case "exhausted":
-            return Exhausted(str(value).lower()).value
+            return _one_of(Exhausted, value)
         case "durability":
-            return Durability(str(value).lower()).value
+            return _one_of(Durability, value)
         case "compression":
-            return Compression(str(value).lower()).value
+            return _one_of(Compression, value)
         case "ttl":
-            if isinstance(value, timedelta):
-                return value.total_seconds()
             if isinstance(value, str) and value.lower() in ("", "none", "null"):
                 return None
-            seconds = float(value)
-            if not seconds >= 0:
-                raise ValueError("a time to live is not negative")
-            return seconds
+            return seconds_of(value, "s")
         case "strict" | "stdlib" | "watch":
             return _boolean(value)
         case "ignore_params" | "allowed_hosts":
-            names = value.split(",") if isinstance(value, str) else value
-            return tuple(str(item).strip().lower() for item in names if str(item).strip())
+            return tuple(word.lower() for word in words_of(value))
         case "reuse":
-            words = value.split(",") if isinstance(value, str) else value
-            return tuple(str(word).strip() for word in words if str(word).strip())
+            return words_of(value)
         case "sources":
             return _mapping(value)
         case "max_body" if value is None or str(value).lower() in ("", "none", "null"):
@@ -226,8 +261,48 @@ def _convert(name: str, value: Any) -> Any:
             return number
 
 
+def _one_of(kind: type[StrEnum], value: Any) -> str:
+    text = str(value).lower()
+    try:
+        return kind(text).value
+    except ValueError as exc:
+        words = [one.value for one in kind]
+        raise ValueError(f"{exc} (there are {', '.join(words)}){nearest(text, words)}") from None
+
+
+# Not an IPv6 address.
+_LIST = re.compile(r"\s*\[(?![0-9A-Fa-f.]*:)")
+
+
+def words_of(value: Any) -> tuple[str, ...]:
+    """Return words that are given one by one; as text, with commas between or as a JSON list.
+
+    Raises:
+        TypeError, ValueError: they are not.
+    """
+    if isinstance(value, str):
+        value = _from_json(value, list) if _LIST.match(value) else value.split(",")
+    elif isinstance(value, Mapping):
+        raise TypeError("no list of words")
+    words = (str(word).strip() for word in value if word is not None)
+    return tuple(word for word in words if word)
+
+
+def _from_json(text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"it begins as JSON, and is none: {exc}") from None
+    values = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, kind) or not all(isinstance(one, (str, int)) for one in values):
+        raise ValueError("it is JSON, but not of words alone")
+    return value
+
+
 def _mapping(value: Any) -> dict[str, str]:
-    """Return a mapping of names; as text, ``pattern=name`` pairs with commas between."""
+    """Return a mapping of names; as text, ``pattern=name`` pairs with commas between, or JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = _from_json(value, dict)
     if isinstance(value, str):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         if not all(equals for _, equals, _ in pairs):

@@ -71,12 +71,19 @@ class FetchError(DataIOError):
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A recorded call that resembles the one replay was asked for, and why it is another."""
+    """A recorded call that resembles the one replay was asked for, and why it is another.
+
+    Attributes:
+        differences: in words.
+        ignorable: the names in ``ignore_params`` by which it would be the same call, if there are
+            such.
+    """
 
     request_id: str
     method: str
     url: str
     differences: tuple[str, ...]
+    ignorable: tuple[str, ...] = ()
 
 
 class ReplayMissError(DataIOError):

@@ -77,6 +77,9 @@ class Store:
         self._delay = delay
         self.payloads = PayloadFolder(root / RESPONSES, compression, temporary=root / RUNNING)
         refuse_links(root)
+        if root.is_file():
+            folder = f": {root.parent}" if root.name == DATABASE else " of a store"
+            raise StoreError(f"the root {root} is a file; give the folder{folder}", path=root)
         if not readonly:
             try:
                 root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,9 +185,9 @@ class Store:
             return replace(session, status=Status.INTERRUPTED)
         return session
 
-    def session_id(self, text: str) -> str:
+    def session_id(self, text: str, source: str | None = None) -> str:
         """Return the id of a session; see :func:`mxm_dataio.storage.ids.session_id`."""
-        return session_id(self.catalog, text)
+        return session_id(self.catalog, text, source)
 
     def request_id(self, text: str) -> str:
         """Return the id of a call; see :func:`mxm_dataio.storage.ids.request_id`."""

@@ -189,7 +189,7 @@ class CassettePlace:
             where += ", which is not there"
         return where
 
-    def origin(self, store: Backend, request: Request) -> str:
+    def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Name the cassette."""
         return f"the cassette {self.path}"
 

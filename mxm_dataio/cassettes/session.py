@@ -10,9 +10,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
-from ..api import IngestSession
+from ..api import IngestSession, checked
 from ..config import Settings
-from ..errors import ConfigError
+from ..errors import ConfigError, DataIOWarning
+from ..faces import CASSETTE
 from ..formats.cassette import document as cassette
 from ..formats.volatile import Volatile
 from ..ingest.active import current_task
@@ -33,6 +34,7 @@ class CassetteSession(IngestSession):
     """
 
     _defaults = MappingProxyType({"stdlib": True})
+    _face = CASSETTE
 
     def __init__(
         self,
@@ -121,6 +123,9 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
         StoreError: at the end, the file can't be written.
     """
 
+    _opens = CassetteSession
+
+    @checked
     def __init__(
         self, path: str | os.PathLike[str], mode: str | None = None, **options: Any
     ) -> None:
@@ -141,8 +146,7 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
             _warn(
                 f"use_cassette({str(self._path)!r}) was made and not used: write "
                 "with use_cassette(…): …, or put @use_cassette(…) above a function",
-                ResourceWarning,
-                source=self,
+                DataIOWarning,
                 stacklevel=2,
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..errors import ReplayMissError
+from ..faces import Face
 from ..models import Unseen
 from ..process import AUTO
 from ..storage import unseen
@@ -52,10 +53,16 @@ class CoverageWatch:
         session: whose it is.
         allowed: hosts to which connections are no matter.
         refuse: refuse the others.
+        stdlib: calls of ``http.client`` are captured.
+        face: in whose words to say what to do.
     """
 
-    def __init__(self, session: Watched, allowed: Iterable[str], *, refuse: bool) -> None:
+    def __init__(
+        self, session: Watched, allowed: Iterable[str], *, refuse: bool, stdlib: bool, face: Face
+    ) -> None:
         self._session = session
+        self._stdlib = stdlib
+        self._face = face
         self._allowed = Allowed(allowed)
         self._refuse = refuse
         self._times: dict[tuple[str, str, str], int] = {}
@@ -171,10 +178,12 @@ class CoverageWatch:
 
     def _refusal(self, what: str, target: Target, caller: str) -> ReplayMissError:
         by = f" by {caller}" if caller else ""
+        says = self._face.says
+        also = "" if self._stdlib else f" with {says('stdlib', True)}"
         error = ReplayMissError(
             f"{what} {target}{by} was refused: replay is offline, and no captured call makes it; "
-            "make the call through requests or urllib3, or through http.client with stdlib=True, "
-            f"or let it pass with allowed_hosts=[{_to_allow(target)!r}]",
+            f"make the call through requests or urllib3, or through http.client{also}, "
+            f"or let it pass with {says('allowed_hosts', [_to_allow(target)])}",
             method="CONNECT",
             url=str(target),
         )
@@ -187,7 +196,8 @@ class CoverageWatch:
         error = ReplayMissError(
             f"the use of {library}{by} was refused: replay is offline, and what "
             f"{NATIVE[library]} fetches is neither recorded nor replayed; make the call through "
-            f"requests or urllib3, or let it connect with allowed_hosts=[{library!r}]",
+            "requests or urllib3, or let it connect with "
+            f"{self._face.says('allowed_hosts', [library])}",
             method="CONNECT",
             url=library,
         )

@@ -304,6 +304,7 @@ class Capture:
             identity.params_hash(),
             self.place.where(part.source),
             near,
+            self.opener.face,
         )
         self.missed(error)
         return error
@@ -313,7 +314,7 @@ class Capture:
         text = f"replayed, not live: recorded {request.started_at}"
         try:
             store = self.store
-            return text if store is None else f"{text} in {self.place.origin(store, request)}"
+            return text if store is None else f"{text} in {self.place.origin(self, store, request)}"
         except StoreError:
             return text
 

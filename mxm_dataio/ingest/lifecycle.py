@@ -163,8 +163,9 @@ class Lifecycle:
         from ..coverage.watch import CoverageWatch  # few sessions watch
 
         capture.watch = CoverageWatch(
-            capture, capture.settings.allowed_hosts, refuse=capture.mode is Mode.REPLAY
-        )
+            capture, capture.settings.allowed_hosts, refuse=capture.mode is Mode.REPLAY,
+            stdlib=capture.settings.stdlib, face=capture.opener.face,
+        )  # fmt: skip
 
     def _refuse_second_root(self) -> None:
         """Raise if the hook would have to record to two roots.

@@ -14,6 +14,7 @@ from contextvars import Token
 from typing import TYPE_CHECKING
 
 from ..errors import DataIOWarning
+from ..faces import PYTHON, Face
 from ..interception import STDLIB, interceptors, modules
 from ..models import Mode, Session
 from ..replay.policy import Decision, Pass
@@ -28,13 +29,20 @@ if TYPE_CHECKING:
 class Opener:
     """The program itself, which opens and closes the session.
 
+    Args:
+        face: in whose words messages say what to do.
+
     Attributes:
+        face: that.
         steps_back: the session leaves calls to any other, even one on another root.
         parent: the session of the process that started this one, if it had any.
     """
 
     steps_back = False
     parent: Session | None = None
+
+    def __init__(self, face: Face = PYTHON) -> None:
+        self.face = face
 
     @property
     def keeps_row(self) -> bool:

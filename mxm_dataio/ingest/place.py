@@ -5,17 +5,19 @@ A root here; a cassette in :mod:`mxm_dataio.cassettes.place`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .. import config
 from ..errors import ConfigError, IntegrityError, StoreError
+from ..faces import Face
 from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Reuse, decide
 from ..storage.backend import Backend
-from ..store import Store
+from ..store import DATABASE, Store
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -57,7 +59,7 @@ class Place(Protocol):
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
 
-    def origin(self, store: Backend, request: Request) -> str:
+    def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Return, in words, what a recorded call is from, and how to replay another."""
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
@@ -92,7 +94,8 @@ class RootPlace:
             recorded = _has_recording(settings.root, capture.source)
             capture.mode = config.mode_of(config.ONCE, recorded=recorded)
         if capture.mode is Mode.REPLAY:
-            return self._checked(Store(settings.root, readonly=True), capture.source)
+            store = to_read(settings.root, capture.opener.face)
+            return self._checked(store, capture.source)
         try:
             # Others that share this root as a cache are to find what is new in it.
             store = Store(
@@ -113,7 +116,7 @@ class RootPlace:
         if self._session_id is None:
             return store
         try:
-            stored = store.session(self._session_id)
+            stored = store.session(_found(store, self._session_id, source))
             if stored is None:
                 raise ConfigError(f"no session {self._session_id} under {store.root}")
             if stored.pruned_at is not None:
@@ -158,16 +161,50 @@ class RootPlace:
         where = f"source {source!r} under {self._root}"
         return f"session {self._session_id} ({where})" if self._session_id else where
 
-    def origin(self, store: Backend, request: Request) -> str:
+    def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Name the session, and the one that would answer in its place."""
         text = f"session {request.session_id}"
         other = store.catalog.newest(request.source, request.params_hash, "~", request.root_id)
         if other is not None:
-            text += f"; session {other[1]} has recorded the call too: session={other[1]!r}"
+            says = capture.opener.face.says("session", other[1])
+            text += f"; session {other[1]} has recorded the call too: {says}"
         return text
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write nothing: the store has it all."""
+
+
+def to_read(root: Path, face: Face) -> Store:
+    """Return the store of a root that is to be replayed.
+
+    Args:
+        face: in whose words to say what to do.
+
+    Raises:
+        StoreError: it can't be read; there is none.
+    """
+    if not root.is_file() and not os.path.lexists(root / DATABASE):
+        raise StoreError(
+            f"nothing is recorded under {root}: {DATABASE} is not there; record first, with "
+            f"{face.says('mode', 'record')}, or give the root of the recording, "
+            f"{face.says('root', 'DIR')}",
+            path=root / DATABASE,
+        )
+    return Store(root, readonly=True)
+
+
+def _found(store: Store, text: str, source: str) -> str:
+    """Return the id of the session to replay.
+
+    Raises:
+        ConfigError: there is none, or more than one.
+    """
+    try:
+        return store.session_id(text, source)
+    except StoreError as exc:
+        if type(exc) is StoreError:
+            raise ConfigError(str(exc)) from None
+        raise
 
 
 def _has_recording(root: Path, source: str) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import NearMiss, ReplayMissError
+from ..faces import Face
 from ..models import Request, Response
+
+# Of more names than these it is not for a cache buster or two that a call is another.
+_FEW = 3
 
 
 def miss_error(
-    method: str, url: str, params_hash: str, where: str, near: tuple[NearMiss, ...]
+    method: str, url: str, params_hash: str, where: str, near: tuple[NearMiss, ...], face: Face
 ) -> ReplayMissError:
     """Return the error that says what was asked, what comes closest, and what to do.
 
@@ -17,6 +21,7 @@ def miss_error(
         url: redacted.
         where: what was searched, in words.
         near: recorded calls, the closest first.
+        face: in whose words to say what to do.
     """
     lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
     if near:
@@ -30,10 +35,18 @@ def miss_error(
         lines += [f"    - {difference}" for difference in why]
     if not near:
         lines.append("nothing is recorded that resembles it")
+    if face.reason:
+        lines.append(face.reason)
     lines.append(
-        "record it (mode='record', or mode='auto' to fetch only what is missing), or leave "
-        "out what changes from run to run with ignore_params=[…]"
+        f"to record it: {face.says('mode', 'record')}, or {face.says('mode', 'auto')} to fetch "
+        "only what is missing"
     )
+    changed = near[0].ignorable if near else ()
+    if 0 < len(changed) <= _FEW:
+        lines.append(
+            f"if {' and '.join(changed)} change{'s' * (len(changed) == 1)} from run to run, record "
+            f"and replay with {face.says('ignore_params', list(changed))}"
+        )
     return ReplayMissError(
         "\n".join(lines), method=method, url=url, params_hash=params_hash, nearest=near
     )

@@ -23,7 +23,7 @@ def nearest(
     headers: Mapping[str, str] | None = None,
     forgotten: Collection[str] = (),
 ) -> tuple[NearMiss, ...]:
-    """Return the recorded calls that come closest, best first, at most three.
+    """Return the recorded calls that come closest, all as close as the first; at most three.
 
     Args:
         asked: the identity document of the call.
@@ -36,33 +36,37 @@ def nearest(
     """
     document = json.loads(asked)
     every = headers or {}
-    ranked: dict[str, tuple[float, Request, tuple[str, ...]]] = {}
+    ranked: dict[str, tuple[float, Request, list[tuple[str, str]]]] = {}
     for request in candidates:
         if request.method != document["method"] and request.endpoint != document["endpoint"]:
             continue
         try:
-            differences = tuple(_differences(document, request, source, bound, every))
+            differences = list(_differences(document, request, source, bound, every))
         except MALFORMED:
             # No identity of ours: of a damaged or foreign store, whose loss is not the question.
             continue
         if not differences and {request.id, request.served_from}.intersection(forgotten):
-            differences = (f"forgotten: mxm-dataio forget --undo {request.id} brings it back",)
-        rank = _rank(document, request, differences)
+            undo = f"mxm-dataio forget --undo {request.id}"
+            differences.append((f"forgotten: {undo} brings it back", ""))
+        rank = len(differences) + _penalty(document["endpoint"], request.endpoint)
         known = ranked.get(request.identity + request.source)
         if known is None or rank < known[0]:
             ranked[request.identity + request.source] = (rank, request, differences)
-    best = sorted(ranked.values(), key=lambda item: item[0])[:_SHOWN]
-    return tuple(
-        NearMiss(request.id, request.method, request.url, differences)
-        for _, request, differences in best
-    )
+    first = min((rank for rank, _, _ in ranked.values()), default=0)
+    best = [_near(request, told) for rank, request, told in ranked.values() if rank == first]
+    return tuple(best[:_SHOWN])
 
 
-def _rank(asked: dict[str, Any], request: Request, differences: tuple[str, ...]) -> float:
-    penalty = 0.0
-    if asked["endpoint"] != request.endpoint:
-        penalty += 4 if _host(asked["endpoint"]) == _host(request.endpoint) else 8
-    return len(differences) + penalty
+def _near(request: Request, differences: list[tuple[str, str]]) -> NearMiss:
+    names = dict.fromkeys(name for _, name in differences)
+    ignorable = () if "" in names else tuple(names)
+    said = tuple(text for text, _ in differences)
+    return NearMiss(request.id, request.method, request.url, said, ignorable)
+
+
+def _penalty(asked: str, recorded: str) -> int:
+    """Return what it counts that two endpoints differ."""
+    return 0 if asked == recorded else 4 if _host(asked) == _host(recorded) else 8
 
 
 def _host(endpoint: str) -> str:
@@ -75,34 +79,36 @@ def _differences(
     source: str,
     bound: str | None,
     headers: Mapping[str, str],
-) -> Iterable[str]:
+) -> Iterable[tuple[str, str]]:
+    """Yield each difference in words, and the name in ``ignore_params`` that would leave it out."""
     stored = json.loads(request.identity)
     if request.source != source:
-        yield f"source: asked {source!r}, recorded {request.source!r}"
+        yield f"source: asked {source!r}, recorded {request.source!r}", ""
     if bound is not None and request.as_of > bound:
-        yield f"date: recorded as of {request.as_of}, after the asked {bound.rstrip('~')}"
+        yield f"date: recorded as of {request.as_of}, after the asked {bound.rstrip('~')}", ""
     if asked["method"] != stored["method"]:
-        yield f"method: asked {asked['method']}, recorded {stored['method']}"
+        yield f"method: asked {asked['method']}, recorded {stored['method']}", ""
     if asked["endpoint"] != stored["endpoint"]:
-        yield f"endpoint: asked {asked['endpoint']}, recorded {stored['endpoint']}"
+        yield f"endpoint: asked {asked['endpoint']}, recorded {stored['endpoint']}", ""
     yield from _pairs("param", asked["params"], stored["params"])
     counted = {name for name, _ in asked["headers"]}
     varied = [[n, headers.get(n, "")] for n, _ in stored["headers"] if n not in counted]
     if "accept" in dict(varied) and dict(varied)["accept"] == "*/*":
         varied = [pair for pair in varied if pair[0] != "accept"]
-    yield from _pairs("header", asked["headers"] + varied, stored["headers"])
+    headings = _pairs("header", asked["headers"] + varied, stored["headers"])
+    yield from ((text, "") for text, _ in headings)
     yield from _body(asked["body"], stored["body"])
 
 
-def _pairs(word: str, asked: list[Any], stored: list[Any]) -> Iterable[str]:
+def _pairs(word: str, asked: list[Any], stored: list[Any]) -> Iterable[tuple[str, str]]:
     mine, theirs = _grouped(asked), _grouped(stored)
     for name in sorted(mine.keys() | theirs.keys()):
         if name not in theirs:
-            yield f"{word} {name}: asked {_show(mine[name])}, not in the recorded call"
+            yield f"{word} {name}: asked {_show(mine[name])}, not in the recorded call", name
         elif name not in mine:
-            yield f"{word} {name}: recorded {_show(theirs[name])}, not in this call"
+            yield f"{word} {name}: recorded {_show(theirs[name])}, not in this call", name
         elif mine[name] != theirs[name]:
-            yield f"{word} {name}: asked {_show(mine[name])}, recorded {_show(theirs[name])}"
+            yield f"{word} {name}: asked {_show(mine[name])}, recorded {_show(theirs[name])}", name
 
 
 def _grouped(pairs: list[Any]) -> dict[str, list[Any]]:
@@ -121,24 +127,25 @@ def _short(value: Any) -> str:
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
-def _body(asked: Any, stored: Any) -> Iterable[str]:
+def _body(asked: Any, stored: Any) -> Iterable[tuple[str, str]]:
     if json.dumps(asked, sort_keys=True) == json.dumps(stored, sort_keys=True):
         return
     if asked is None or stored is None:
-        yield "body: this call has none" if asked is None else "body: the recorded call has none"
+        which = "this call" if asked is None else "the recorded call"
+        yield f"body: {which} has none", ""
         return
     (kind, mine), (other, theirs) = next(iter(asked.items())), next(iter(stored.items()))
     if kind != other:
-        yield f"body: asked as {kind}, recorded as {other}"
+        yield f"body: asked as {kind}, recorded as {other}", ""
     elif kind == "form":
         yield from _pairs("form field", mine, theirs)
     elif kind == "json":
-        for path, left, right in _json_differences("$", mine, theirs):
-            yield f"body {path}: asked {left}, recorded {right}"
+        for path, name, left, right in _json_differences("$", "", mine, theirs):
+            yield f"body {path}: asked {left}, recorded {right}", name
     elif kind == "multipart":
-        yield from _parts(mine, theirs)
+        yield from ((text, "") for text in _parts(mine, theirs))
     else:
-        yield f"body: {kind} differs"
+        yield f"body: {kind} differs", ""
 
 
 def _parts(mine: list[Any], theirs: list[Any]) -> Iterable[str]:
@@ -152,18 +159,21 @@ def _parts(mine: list[Any], theirs: list[Any]) -> Iterable[str]:
             yield f"body part {place}{f' ({_short(name)})' if name else ''}: it has other {what}"
 
 
-def _json_differences(path: str, mine: Any, theirs: Any) -> Iterable[tuple[str, str, str]]:
+def _json_differences(
+    path: str, name: str, mine: Any, theirs: Any
+) -> Iterable[tuple[str, str, str, str]]:
+    """Yield path, the last name in it, and the two values, of each place where two differ."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for key in sorted(mine.keys() | theirs.keys()):
             if key not in mine:
-                yield f"{path}.{key}", "nothing", _short(theirs[key])
+                yield f"{path}.{key}", key, "nothing", _short(theirs[key])
             elif key not in theirs:
-                yield f"{path}.{key}", _short(mine[key]), "nothing"
+                yield f"{path}.{key}", key, _short(mine[key]), "nothing"
             else:
-                yield from _json_differences(f"{path}.{key}", mine[key], theirs[key])
+                yield from _json_differences(f"{path}.{key}", key, mine[key], theirs[key])
     elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
         for index, (left, right) in enumerate(zip(mine, theirs, strict=True)):
-            yield from _json_differences(f"{path}[{index}]", left, right)
+            yield from _json_differences(f"{path}[{index}]", name, left, right)
     elif json.dumps(mine) != json.dumps(theirs):
         # As JSON: to Python true equals 1.
-        yield path, _short(mine), _short(theirs)
+        yield path, name, _short(mine), _short(theirs)

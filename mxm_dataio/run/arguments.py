@@ -23,7 +23,10 @@ _OPTIONS = {
     "--root": ("DIR", "folder of the store"),
     "--mode": ("MODE", "record (default), replay, auto, off, once"),
     "--as-of": ("DATE", "date the data stand for; in replay the latest that counts"),
-    "--session": ("ID", "replay exactly this session; its id may be cut short"),
+    "--session": ("ID", "replay exactly this session: latest, latest~1, or (part of) its id"),
+    "--ttl": ("TIME", "for which auto takes an answer as fresh: 90s, 15m, 1h, 30d"),
+    "--reuse": ("WHAT", "status (404, 4xx) or method that auto may serve; repeatable"),
+    "--ignore-param": ("NAME", "query, form or JSON field that does not count; repeatable"),
     "--allow-host": ("HOST", "host that replay's uncaptured connections may reach; repeatable"),
     f"--{FULL}": ("", "exit 1 if anything went past capture"),
     "--no-stdlib": ("", "leave out http.client and urllib.request"),
@@ -31,6 +34,10 @@ _OPTIONS = {
     "--max-body": ("BYTES", "keep so much of an answer's body"),
     "--quiet": ("", "print no summary"),
     "--json": ("", "print the summary as one line of JSON"),
+}  # fmt: skip
+# Those that may be repeated, and the settings that they are.
+_LISTS = {
+    "--allow-host": "allowed_hosts", "--ignore-param": "ignore_params", "--reuse": "reuse",
 }  # fmt: skip
 _SHORT = {"-q": "--quiet"}
 _ARGUMENTS = {"source": SOURCE, "as-of": AS_OF, "session": SESSION}
@@ -55,13 +62,13 @@ class Options:
 
     Attributes:
         values: by name, without the dashes.
-        allowed_hosts: of the one that may be repeated.
+        lists: of those that may be repeated, by setting.
         flags: those that have no value.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        self.allowed_hosts: list[str] = []
+        self.lists: dict[str, list[str]] = {}
         self.flags: set[str] = set()
 
     def argument(self, name: str) -> str | None:
@@ -75,8 +82,8 @@ class Options:
             for name, value in self.values.items()
             if name not in _ARGUMENTS
         }
-        if self.allowed_hosts:
-            found["allowed_hosts"] = self.allowed_hosts
+        # A value may hold several, with commas between.
+        found |= {name: ",".join(given) for name, given in self.lists.items()}
         if "no-stdlib" in self.flags:
             found["stdlib"] = False
         return found
@@ -131,11 +138,43 @@ def parse(arguments: Sequence[str]) -> tuple[Options, Program]:
                 _misused(f"{name} needs a value: {_OPTIONS[name][0]}")
             value = arguments[at]
             at += 1
-        if name == "--allow-host":
-            options.allowed_hosts.append(value)
+        if name in _LISTS:
+            options.lists.setdefault(_LISTS[name], []).append(value)
         else:
             options.values[name[2:]] = value
-    return options, _program(arguments[at:])
+    program = _program(arguments[at:])
+    if program.python and "quiet" not in options.flags:
+        _warn_behind(arguments[:at], arguments[at:], options)
+    return options, program
+
+
+def _warn_behind(before: Sequence[str], words: Sequence[str], options: Options) -> None:
+    """Warn of options of ours that stand behind the program, which gets them."""
+    given = {*options.values, *options.flags}
+    at = 2 if words[0] in ("-m", "-c") else 1
+    ours: list[str] = []
+    left = list(words[:at])
+    while at < len(words):
+        word = words[at]
+        name, equals, _ = word.partition("=")
+        at += 1
+        if word == "--":
+            left += words[at - 1 :]
+            break
+        if name not in _OPTIONS or name[2:] in given or (not _OPTIONS[name][0] and equals):
+            left.append(word)
+            continue
+        ours.append(word)
+        if _OPTIONS[name][0] and not equals:
+            ours += words[at : at + 1]
+            at += 1
+    if ours:
+        import shlex  # for a warning alone
+
+        say(
+            f"warning: the program gets {shlex.join(ours)}, which stands behind it; if it is for "
+            f"{_NAME}: {_NAME} {shlex.join([*before, *ours, *left])}"
+        )
 
 
 def _program(words: Sequence[str]) -> Program:

@@ -70,7 +70,7 @@ def plain(options: Options, program: Program) -> RunPlan | None:
 
     It does, for a program that is to be recorded, with nothing in the environment but where to.
     """
-    if any(name not in ("source", "root") for name in options.values):
+    if {*options.values, *options.lists} - {"source", "root", "allowed_hosts"}:
         return None
     if any(name.startswith(PREFIX) and name not in _SIMPLE for name in os.environ):
         return None
@@ -90,7 +90,10 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     from dataclasses import replace
 
     from .. import config
+    from ..faces import RUN as BY_RUN
+    from ..ingest.place import to_read
     from ..models import Mode
+    from ..replay.policy import Reuse
     from ..store import DATABASE, Store
     from ..utils import as_of_text
     from .handoff import settings_json
@@ -99,12 +102,13 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     given = options.settings()
     if session and not given.get("mode"):
         given["mode"] = "replay"
-    settings = config.load(given, defaults=DEFAULTS)
+    settings = config.load(given, defaults=DEFAULTS, face=BY_RUN)
     settings = replace(settings, root=settings.root.absolute())
     plan = RunPlan(
         settings.mode, _source(options, program), settings_json(settings),
         as_of=as_of_text(as_of) if as_of else None, session=session,
     )  # fmt: skip
+    Reuse(settings.reuse)
     mode = config.mode_of(settings.mode)
     if settings.mode == config.ONCE and (settings.root / DATABASE).exists():
         with Store(settings.root, readonly=True) as store:
@@ -113,7 +117,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     plan.mode = mode.value
     if mode is Mode.REPLAY or session:
         # What can't be replayed is to be told before the program starts.
-        with Store(settings.root, readonly=True) as store:
+        with to_read(settings.root, BY_RUN) as store:
             _look_up(plan, store, named=options.argument("source") is not None)
     return plan
 
@@ -122,7 +126,7 @@ def _look_up(plan: RunPlan, store: Store, *, named: bool) -> None:
     """Find the one session to replay, and its source if none was named."""
     if not plan.session:
         return
-    found = store.session(store.session_id(plan.session))
+    found = store.session(store.session_id(plan.session, plan.source if named else None))
     assert found is not None
     if named and found.source != plan.source:
         from ..errors import ConfigError

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..errors import DataIOWarning, StoreError
+from ..faces import ENVIRONMENT
+from ..faces import RUN as BY_RUN
 from ..ingest.active import sessions
 from ..ingest.capture import Capture
 from ..ingest.lifecycle import Lifecycle
@@ -64,6 +66,7 @@ class AutoSession(Opener):
         settings: dict[str, Any],
         folder: Path | None,
     ) -> None:
+        super().__init__(BY_RUN if link is not None and link.attended else ENVIRONMENT)
         self.program = _program()
         self._link = link
         self._asked = as_of, session
@@ -75,7 +78,7 @@ class AutoSession(Opener):
         self._joined = link is not None and link.joins and link.pid == os.getpid()
         self._loaded: set[str] = set()
         self._wanted: Iterable[Callable[[], Interceptor | None]] = ()
-        loaded = config.load(settings)
+        loaded = config.load(settings, face=self.face)
         self.capture = Capture(
             source,
             loaded,

@@ -10,12 +10,15 @@ from .catalog.catalog import SQLiteCatalog
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
 
 
-def session_id(catalog: SQLiteCatalog, text: str) -> str:
+def session_id(catalog: SQLiteCatalog, text: str, source: str | None = None) -> str:
     """Return the id of the one session whose id begins or ends so.
 
     Ids of one moment begin alike, so that it is their ends that tell them apart. ``latest`` is
     the newest session, ``latest~1`` the one before it, and so on; those of child processes do
     not count.
+
+    Args:
+        source: whose sessions count for ``latest``; of all, if not given.
 
     Raises:
         StoreError: there is none, or more than one.
@@ -23,7 +26,7 @@ def session_id(catalog: SQLiteCatalog, text: str) -> str:
     match = _LATEST.fullmatch(text)
     if match is None:
         return _one("session", catalog, catalog.ids(text), text)
-    found = catalog.latest(int(match[1] or 0))
+    found = catalog.latest(int(match[1] or 0), source)
     return _one("session", catalog, [found] if found else [], text)
 
 

@@ -444,7 +444,7 @@ def test_nothing_is_mounted(server: RawServer, tmp_path: Path) -> None:
 
 
 def test_what_is_made_and_never_opened_is_told_of(tmp_path: Path) -> None:
-    with pytest.warns(ResourceWarning) as told:  # noqa: PT031
+    with pytest.warns(DataIOWarning) as told:  # noqa: PT031
         IngestSession("forgotten", tmp_path)
         use_cassette(tmp_path / "x.json")
         gc.collect()

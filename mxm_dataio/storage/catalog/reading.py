@@ -69,19 +69,20 @@ class CatalogReader:
             )  # fmt: skip
         return [id for (id,) in found]
 
-    def latest(self, before: int = 0) -> str | None:
+    def latest(self, before: int = 0, source: str | None = None) -> str | None:
         """Return the id of the newest session, or of one before it.
 
         Sessions of child processes, and those that stand for a prune, do not count.
 
         Args:
             before: how many before the newest.
+            source: whose; of all, if not given.
         """
         found = self._all(
             "SELECT id FROM sessions WHERE parent_id IS NULL AND source <> '' "
-            "ORDER BY id DESC LIMIT 1 OFFSET ?",
-            before,
-        )
+            "AND source = coalesce(?, source) ORDER BY id DESC LIMIT 1 OFFSET ?",
+            source, before,
+        )  # fmt: skip
         return str(found[0][0]) if found else None
 
     def leaves(self) -> list[tuple[int, str, bytes]]:

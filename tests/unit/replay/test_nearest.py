@@ -179,19 +179,46 @@ def test_a_param_that_is_no_text_is_shown() -> None:
     assert line == """param a: asked {"hex": "ff"}, recorded '1'"""
 
 
-def test_the_likeliest_come_first_and_at_most_three() -> None:
+def test_those_that_differ_in_more_than_the_first_are_left_out() -> None:
     asked = document(url=f"{URL}?a=1&b=2&c=3")
     candidates = [
         recorded(url="https://other.example/v1/bars?a=1&b=2&c=3", id="host"),
         recorded(url=f"{URL}?a=1&b=9&c=9", id="two"),
         recorded(url=f"{URL}/x?a=1&b=2&c=3", id="path"),
         recorded(url=f"{URL}?a=1&b=2&c=9", id="one"),
-        recorded(url="https://other.example/else", id="far"),
     ]
+    while candidates:
+        (found,) = nearest(asked, candidates, source="src", bound=None)
+        assert found.request_id == ("one", "two", "path", "host")[-len(candidates)]
+        candidates = [one for one in candidates if one.id != found.request_id]
+
+
+def test_of_those_that_are_alike_three_are_shown() -> None:
+    asked = document(url=f"{URL}?page=1&nonce=x")
+    candidates = [recorded(url=f"{URL}?page=1&nonce={n}", id=str(n)) for n in range(5)]
     found = nearest(asked, candidates, source="src", bound=None)
-    assert [near.request_id for near in found] == ["one", "two", "path"]
-    assert found[0].url == f"{URL}?a=1&b=2&c=9"
-    assert found[0].method == "GET"
+    assert [near.request_id for near in found] == ["0", "1", "2"]
+    assert {(near.method, near.ignorable) for near in found} == {("GET", ("nonce",))}
+    assert found[0].url == f"{URL}?page=1&nonce=0"
+
+
+@pytest.mark.parametrize(
+    ("asked", "other", "names"),
+    [
+        ({"url": f"{URL}?b=1&a=1"}, {"url": URL}, ("a", "b")),
+        ({"body": b'{"a": {"x.y": 1, "z": [{"t": 1}]}}'},
+         {"body": b'{"a": {"x.y": 2, "z": [{"t": 2}]}}'}, ("x.y", "t")),
+        ({"body": b"[1]"}, {"body": b"[2]"}, ()),
+        ({"url": f"{URL}?a=1", "method": "POST"}, {"url": f"{URL}?a=2"}, ()),
+        ({"url": URL}, {"url": URL}, ()),
+    ],
+)  # fmt: skip
+def test_what_could_be_left_out_is_named(asked: Any, other: Any, names: tuple[str, ...]) -> None:
+    json = {"headers": [("Content-Type", "application/json")]}
+    (found,) = nearest(
+        document(**json, **asked), [recorded(**json, **other)], source="src", bound=None
+    )
+    assert found.ignorable == names
 
 
 def test_equal_calls_are_named_once_by_the_better() -> None:
