@@ -87,7 +87,8 @@ class Session:
         root_id: the session's own id, or that of the outermost parent for a child process.
         program: what ran under :mod:`mxm_dataio.run`: the script, module or command, without its
             arguments, which may be secret.
-        exit_status: of that program; negative for the signal that ended it.
+        exit_status: of that program; negative for the signal that ended it. Of a child process
+            nobody sees it, unless its parent sent that signal.
         coverage: what was seen to go past the session; ``None`` where nobody watched.
         pruned_at: when its calls were deleted; its row and its seal stay.
     """
@@ -108,6 +109,12 @@ class Session:
     exit_status: int | None = None
     coverage: tuple[Unseen, ...] | None = None
     pruned_at: str | None = None
+
+    @property
+    def ended_by_parent(self) -> bool:
+        """It was a child process's, whose parent ended that (``Pool.terminate``)."""
+        is_child, stopped = self.parent_id is not None, self.exit_status is not None
+        return self.status is Status.INTERRUPTED and is_child and stopped
 
 
 @dataclass(frozen=True, slots=True)

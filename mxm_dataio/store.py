@@ -378,10 +378,17 @@ class Store:
         self._lifecycle.end(session, settled=settled)
 
     def end_left(
-        self, session_id: str, *, warnings: Sequence[str] = (), replaced: bool = True
+        self,
+        session_id: str,
+        *,
+        warnings: Sequence[str] = (),
+        replaced: bool = True,
+        stopped_by: int | None = None,
     ) -> None:
         """End a session whose process is gone and has not."""
-        self._lifecycle.end_left(self.session(session_id), warnings, replaced=replaced)
+        self._lifecycle.end_left(
+            self.session(session_id), warnings, replaced=replaced, stopped_by=stopped_by
+        )
 
     def note_unseen(self, session_id: str, line: bytes) -> None:
         """Keep a line of coverage with a session that is under way."""

@@ -5,6 +5,7 @@ Rows are printed as they come, a few at a time, so that a table may have any num
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _Row = TypeVar("_Row")
 # What a row has in a column: a text, or one with a style of rich's.
 Cell = str | tuple[str, str]
 
+PIPE, TERMINAL = "pipe", "terminal"
 _BATCH = 200
 _GAP = 2
 # What a column that takes what room is left has on the narrowest terminals.
@@ -46,7 +48,8 @@ class Column(Generic[_Row]):
             0: it is as wide as its widest.
         rank: where there is no room, the column with the highest is left out first; 0: none.
         sparse: left out where it is empty.
-        piped: for a pipe alone.
+        where: for a pipe alone, or for a terminal alone.
+        urls: what all have in common of these, the host, is left out on a terminal, and said above.
     """
 
     name: str
@@ -56,7 +59,8 @@ class Column(Generic[_Row]):
     least: int = 0
     rank: int = 0
     sparse: bool = False
-    piped: bool = False
+    where: str = ""
+    urls: bool = False
 
 
 def print_table(columns: Sequence[Column[_Row]], rows: Iterable[_Row]) -> int:
@@ -69,6 +73,7 @@ def print_table(columns: Sequence[Column[_Row]], rows: Iterable[_Row]) -> int:
 
 def _print_plainly(columns: Sequence[Column[_Row]], rows: Iterable[_Row]) -> int:
     count, each = 0, iter(rows)
+    columns = [column for column in columns if column.where != TERMINAL]
     while batch := list(islice(each, _BATCH)):
         count += len(batch)
         lines = ["\t".join(one_line(column.plain(row)) for column in columns) for row in batch]
@@ -116,18 +121,32 @@ class _Shown(Generic[_Row]):
     """A table on a terminal, whose columns grow as wider rows come."""
 
     def __init__(self, columns: Sequence[Column[_Row]], width: int) -> None:
-        self._all = [column for column in columns if not column.piped]
+        self._all = [column for column in columns if column.where != PIPE]
         self._room = width
         self._console = console(width)
         self._natural = [len(column.name) for column in self._all]
         self._headed = False
+        # Column's place → what its URLs have in common.
+        self._hosts: dict[int, str] = {}
 
     def print(self, rows: Iterator[_Row]) -> int:
         count = 0
         while batch := list(islice(rows, _BATCH)):
             count += len(batch)
-            self._print([[_cell(column, row) for column in self._all] for row in batch])
+            cells = [[_cell(column, row) for column in self._all] for row in batch]
+            if not self._headed:
+                self._find_hosts(cells)
+            for place, host in self._hosts.items():
+                for row in cells:
+                    shown, style = row[place]
+                    row[place] = without_host(shown, host), style
+            self._print(cells)
         return count
+
+    def _find_hosts(self, cells: list[list[tuple[str, str]]]) -> None:
+        for place, column in enumerate(self._all):
+            if column.urls and (host := shared_host(row[place][0] for row in cells)):
+                self._hosts[place] = host
 
     def _print(self, batch: list[list[tuple[str, str]]]) -> None:
         from rich.cells import cell_len
@@ -139,6 +158,8 @@ class _Shown(Generic[_Row]):
         widths = self._fitted()
         if not self._headed:
             self._headed = True
+            for host in self._hosts.values():
+                self._console.print(text((f"at {host}", "dim")))
             heads = [(column.name, "bold") for column in self._all]
             self._line(heads, widths)
             total = sum(widths.values()) + _GAP * (len(widths) - 1)
@@ -189,6 +210,22 @@ class _Shown(Generic[_Row]):
         line = text(*parts)
         line.rstrip()
         self._console.print(line)
+
+
+def shared_host(urls: Iterable[str]) -> str:
+    """Return scheme and host of URLs, two or more, if they are the same; else an empty text."""
+    found = [_origin(url) for url in urls]
+    return found[0] if len(found) > 1 and len(set(found)) == 1 else ""
+
+
+def without_host(url: str, host: str) -> str:
+    """Return what a URL has behind a host; all of it, if it has another."""
+    return url[len(host) :] or "/" if host and _origin(url) == host else url
+
+
+def _origin(url: str) -> str:
+    match = re.match(r"[a-z][a-z0-9+.-]*://[^/?#]+", url, re.IGNORECASE)
+    return match[0] if match else ""
 
 
 def _cell(column: Column[_Row], row: _Row) -> tuple[str, str]:

@@ -1,13 +1,16 @@
-"""What a call came to: whether it went wrong, and how, for Python and for SQLite.
+"""What calls and sessions came to: whether they went wrong, and how, for Python and for SQLite.
 
-It went wrong if it failed, was broken off, or was at last answered with 4xx or 5xx.
+A call went wrong if it failed, was broken off, or was at last answered with 4xx or 5xx.
 """
 
 from __future__ import annotations
 
+import signal
 from http import HTTPStatus
 
-from ..models import Exchange, Failure, Status
+from ..models import Exchange, Failure, Session, Status
+
+PRUNED, ENDED_BY_PARENT = "pruned", "ended by parent"
 
 # With these, whatever was answered does not count.
 BROKEN = frozenset({Status.FAILED, Status.INTERRUPTED})
@@ -52,3 +55,20 @@ def failure_of(call: Exchange) -> Failure | None:
 def code_of(call: Exchange) -> int | None:
     """Return the status code of a call's last attempt."""
     return call.answer.status_code if call.answer else None
+
+
+def ended(session: Session) -> str:
+    """Return in a word or three how a session ended, or that it was pruned since."""
+    if session.pruned_at:
+        return PRUNED
+    return ENDED_BY_PARENT if session.ended_by_parent else str(session.status)
+
+
+def exit_word(exit_status: int | None) -> str | None:
+    """Return how a program ended, as far as that is known: ``0``, ``3``, ``SIGTERM``."""
+    if exit_status is None or exit_status >= 0:
+        return None if exit_status is None else str(exit_status)
+    try:
+        return signal.Signals(-exit_status).name
+    except ValueError:
+        return f"signal {-exit_status}"

@@ -17,7 +17,7 @@ from ..store import Store
 from ..utils import utc_now
 from .outcome import Outcome
 from .plan import RunPlan
-from .process_reports import LEFT, failed
+from .process_reports import LEFT, failed, stopped
 
 
 @dataclass
@@ -115,6 +115,7 @@ class Attendant:
     def _end_children(self, store: Store, outcome: Outcome) -> None:
         """End the sessions of processes that are gone and could not."""
         known = {report.session: report for report in outcome.reports}
+        signals = stopped(self.folder)
         for child, _ in store.sessions_of(self.id):
             if child.id != self.id:
                 report = known.get(child.id)
@@ -122,4 +123,5 @@ class Attendant:
                     child.id,
                     warnings=report.warnings if report is not None else (),
                     replaced=report is not None and report.state == LEFT,
+                    stopped_by=signals.get(child.pid),
                 )

@@ -34,6 +34,7 @@ from ..process import AUTO, CONFIG, RUN, VERSION, link_text, new_id, say
 from . import startup
 from .arguments import MISUSED, Options, Program, parse
 from .plan import RunPlan, plan_of
+from .presence import is_found
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -151,10 +152,17 @@ class Run:
 
     def whole(self, options: Options) -> int:
         """Run the program, and tell of it; return its exit status, or end as it did."""
+        # What is not there fails as it does without, and of that there is nothing to record.
+        there = is_found(self.program)
         self._start()
-        self._beginning.start()
+        if there:
+            self._beginning.start()
         status = self._wait()
-        self._beginning.join()
+        if not there and (not status or self._has_reports()):
+            self._beginning.start()
+            there = True
+        if there:
+            self._beginning.join()
         found = status
         try:
             if self._attendant is not None:
@@ -246,6 +254,9 @@ class Run:
                     os.kill(self.pid, number)
                 except ProcessLookupError:
                     continue
+
+    def _has_reports(self) -> bool:
+        return any(name.endswith(".json") for name in os.listdir(self.folder))
 
     def _clean(self) -> None:
         try:

@@ -10,6 +10,7 @@ from ..coverage import libraries
 from ..integrity.proofs import head_of
 from ..models import Mode, Session, Status, Unseen
 from ..process import put, say
+from ..reading.outcomes import exit_word
 from ..storage import unseen as unseen_
 from ..store import Store
 from ..utils import counted, utc_now
@@ -36,7 +37,8 @@ class Outcome:
         own: what the program's own process reported.
         calls: how many were recorded, or served in replay.
         sessions: how many were recorded.
-        interrupted: how many of these did not end by themselves.
+        interrupted: how many of these did not end by themselves, nor by their parent.
+        stopped: how many their parent ended.
         head: the store's, as a line.
     """
 
@@ -57,7 +59,7 @@ class Outcome:
         self.calls = served(folder)
         self.missed = sum(one.missed for one in self.reports)
         self.misses = [text for one in self.reports for text in one.misses]
-        self.sessions = self.interrupted = 0
+        self.sessions = self.interrupted = self.stopped = 0
         self.head: str | None = None
         self._plan = plan
         self._id = session_id
@@ -109,7 +111,9 @@ class Outcome:
         found = store.sessions_of(self._id)
         self.sessions = len(found)
         self.calls = sum(count for _, count in found)
-        self.interrupted = sum(session.status is Status.INTERRUPTED for session, _ in found)
+        self.stopped = sum(session.ended_by_parent for session, _ in found)
+        interrupted = sum(session.status is Status.INTERRUPTED for session, _ in found)
+        self.interrupted = interrupted - self.stopped
         self.head = str(head_of(store))
 
     def status(self, options: Options) -> int:
@@ -154,16 +158,18 @@ class Outcome:
 
     def _line(self) -> str:
         where = f"source {self._plan.source!r} under {self._plan.settings['root']}"
+        ended = f"exit {exit_word(self.exit_status)}"
+        calls = counted(self.calls, "call")
         if self._replays:
-            return f"replayed {counted(self.calls, 'call')}, missed {self.missed}, {where}"
+            return f"replayed {calls}, missed {self.missed}, {ended}, {where}"
         if self._refused:
-            return f"nothing was recorded, {where}"
-        text = (
-            f"session {self._id} is {self.session_status}: {counted(self.calls, 'call')}, {where}"
-        )
+            return f"nothing was recorded, {ended}, {where}"
+        text = f"session {self._id} is {self.session_status}, {ended}: {calls}, {where}"
         if self.sessions > 1:
             text += f"; with {counted(self.sessions - 1, 'child session')}"
-        return text + (f", {self.interrupted} interrupted" if self.interrupted else "")
+        for count, how in ((self.stopped, "ended by parent"), (self.interrupted, "interrupted")):
+            text += f", {count} {how}" if count else ""
+        return text
 
     def _json(self) -> str:
         import json  # loaded by link
@@ -174,7 +180,8 @@ class Outcome:
             "source": plan.source, "root": os.fspath(plan.settings["root"]),
             "program": self._label, "status": None if no_session else self.session_status,
             "exit_status": self.exit_status, "calls": self.calls, "sessions": self.sessions,
-            "interrupted": self.interrupted, "missed": self.missed, "misses": self.misses,
+            "interrupted": self.interrupted, "ended_by_parent": self.stopped,
+            "missed": self.missed, "misses": self.misses,
             "warnings": self.warnings, "coverage": [one._asdict() for one in self.unseen],
             "head": self.head,
         }  # fmt: skip

@@ -79,6 +79,16 @@ def failed(folder: Path) -> list[str]:
     return list(dict.fromkeys(f"a process was not captured: {text}" for text in found))
 
 
+def stopped(folder: Path) -> dict[int, int]:
+    """Return which processes another of the run has sent a signal to end them, and which."""
+    found = {}
+    for path in folder.glob("*.stopped"):
+        text = path.read_text("ascii")
+        if text.isdecimal() and path.stem.isdecimal():
+            found[int(path.stem)] = int(text)
+    return found
+
+
 def all_of(folder: Path) -> list[Report]:
     """Return the reports in a folder that can be read, the oldest session's first."""
     found = []

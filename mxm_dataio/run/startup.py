@@ -51,6 +51,9 @@ _EVENTS = frozenset(
     }
 )
 _TO_ADDRESS = frozenset({"socket.connect", "socket.sendmsg", "socket.sendto"})
+_KILLS = frozenset({"os.kill", "os.killpg"})
+# SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGTERM: sent to end a process.
+_ENDING = frozenset({1, 2, 3, 6, 9, 15})
 
 
 # Module → what a program makes before it makes a call: a class, by its module and name.
@@ -209,14 +212,14 @@ def _folder() -> str:
         return ""
 
 
-def _mark(what: str, text: str = "") -> None:
-    """Leave word of this process in the run's folder, if there is one."""
+def _mark(what: str, text: str = "", pid: int = 0) -> None:
+    """Leave word of a process, if not of this one, in the run's folder, if there is one."""
     folder = os.environ.get(RUN)
     if not folder:
         return
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        file = os.open(f"{folder}/{os.getpid()}.{what}", flags, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        file = os.open(f"{folder}/{pid or os.getpid()}.{what}", flags, 0o600)
         os.write(file, text.encode("utf-8", "backslashreplace"))
         os.close(file)
     except OSError:
@@ -264,12 +267,40 @@ def _finish() -> None:
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
+    if event in _KILLS:
+        _kills(event, *args)
     if event not in _EVENTS or _process.failed:
         return
     if _process.session is None and _counts(event, args):
         _process.capture()
     if event == "os.exec" and _process.session is not None:
         _process.session.leave(args[0])
+
+
+def _kills(event: str, target: int, number: int) -> None:
+    """Leave word of the processes that this one is about to end; nobody else will know who did."""
+    if number not in _ENDING:
+        return
+    # kill(2): 0 is the group of this process, -n the group n.
+    group = (target or os.getpgrp()) if event == "os.killpg" or not target else -target
+    for pid in [target] if group < 0 else _members(group):
+        if pid not in (os.getpid(), os.getppid()):
+            _mark("stopped", str(number), pid)
+
+
+def _members(group: int) -> list[int]:
+    """Return the processes of the run that are of a group."""
+    found = set()
+    try:
+        for name in os.listdir(os.environ[RUN]):
+            # A process's mark, or its session's report.
+            pid = name.partition(".")[0].rpartition("-")[2]
+            if pid.isdecimal() and os.getpgid(int(pid)) == group:
+                found.add(int(pid))
+    except (OSError, LookupError):
+        # The run is over, or a process is.
+        return sorted(found)
+    return sorted(found)
 
 
 def _counts(event: str, args: tuple[Any, ...]) -> bool:

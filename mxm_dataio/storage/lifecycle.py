@@ -107,13 +107,19 @@ class Lifecycle:
             self._running.end(session.id)
 
     def end_left(
-        self, session: Session | None, warnings: Sequence[str] = (), *, replaced: bool = True
+        self,
+        session: Session | None,
+        warnings: Sequence[str] = (),
+        *,
+        replaced: bool = True,
+        stopped_by: int | None = None,
     ) -> None:
         """End a session whose process is gone and has not; one that goes on, or was ended, stays.
 
         Args:
             warnings: what it could not record, beyond what its row says.
             replaced: its process became another program's (``os.exec…``); else it died.
+            stopped_by: the signal by which its parent ended it.
 
         Raises:
             StoreError, OSError: disk or database refused.
@@ -123,10 +129,12 @@ class Lifecycle:
         # What it had recorded is moved first, to be sealed with it.
         self.settle()
         known = tuple(dict.fromkeys((*session.warnings, *warnings)))
-        status: Status = session.status
+        ended = replace(session, ended_at=utc_now(), warnings=known)
         if replaced:
-            status = Status.INCOMPLETE if known else Status.COMPLETE
-        self.end(replace(session, status=status, ended_at=utc_now(), warnings=known))
+            ended = replace(ended, status=Status.INCOMPLETE if known else Status.COMPLETE)
+        elif stopped_by is not None:
+            ended = replace(ended, exit_status=-stopped_by)
+        self.end(ended)
 
     def _append_row(self, session: Session, calls: int | None) -> None:
         """Have a session's row wait in the journal.

@@ -84,15 +84,67 @@ def test_the_summary_in_words(server: RawServer, programs: Programs) -> None:
     (session,) = programs.sessions()
     first, head = done.stderr.splitlines()
     assert first == (
-        f"mxm-dataio: session {session.id} is complete: 1 call, source 'get' under {programs.root}"
+        f"mxm-dataio: session {session.id} is complete, exit 0: 1 call, "
+        f"source 'get' under {programs.root}"
     )
     assert Head.parse(head).size == 1
     words.insert(2, "--quiet")
     assert programs.plainly(*words).stderr == ""
     words[2:3] = ["--mode", "replay"]
     assert programs.plainly(*words).stderr == (
-        f"mxm-dataio: replayed 1 call, missed 0, source 'get' under {programs.root}\n"
+        f"mxm-dataio: replayed 1 call, missed 0, exit 0, source 'get' under {programs.root}\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nosuch.py",),
+        ("no/such.py", "--an", "argument"),
+        pytest.param(("folder",), marks=LONG),
+        ("-m", "nosuch"),
+        pytest.param(("-mnosuch",), marks=LONG),
+        pytest.param(("-m", "json.nosuch"), marks=LONG),
+        pytest.param(("-m", "json.tool.nosuch"), marks=LONG),
+        ("-m", "xml"),
+    ],
+)
+def test_a_program_that_is_not_there_fails_as_without_and_leaves_nothing(
+    words: tuple[str, ...], programs: Programs
+) -> None:
+    (programs.folder / "folder").mkdir()
+    plain = programs.plainly(*words)
+    assert plain.returncode
+    for options in (["--json"], [], ["--source", "s"]):
+        root = ["--root", programs.root]
+        done = programs.plainly("-m", "mxm_dataio.run", *root, *options, *words)
+        assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
+        assert done.stderr == plain.stderr
+    assert not programs.root.exists()
+
+
+def test_a_command_that_is_not_there_leaves_nothing(programs: Programs) -> None:
+    done = programs.run("--", "nosuch-command")
+    assert (done.status, done.said) == (
+        127, "mxm-dataio: error: nosuch-command: No such file or directory\n",
+    )  # fmt: skip
+    assert not programs.root.exists()
+
+
+def test_a_module_that_only_its_package_can_find_is_recorded(
+    server: RawServer, programs: Programs
+) -> None:
+    programs.write("odd/__init__.py", "__path__.append(__path__[0] + '/../elsewhere')")
+    programs.write(
+        "elsewhere/prog.py", "import sys, requests; requests.get(sys.argv[1]); sys.exit(3)"
+    )
+    done = programs.run("-m", "odd.prog", f"{server.url}/a")
+    assert (done.status, done.said) == (3, "")
+    (session,) = programs.sessions()
+    assert (session.status, session.exit_status, session.program) == (
+        Status.COMPLETE, 3, "-m odd.prog",
+    )  # fmt: skip
+    assert programs.called() == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import click
 from ...coverage.natives import NATIVE
 from ...models import Session, Status, Unseen
 from ...reading.account import Account, account_of
+from ...reading.outcomes import ended, exit_word
 from ...storage.unseen import CONNECTION, LIBRARY, PROCESS
 from ...utils import counted
-from ..options import reading, store_options
+from ..options import Command, complete_session, reading, store_options
 from ..output import WRONG, print_line, printable
 
 # What is to be known of each kind, by one who reads that it was seen.
@@ -27,8 +28,8 @@ _LIMITS = (
 )
 
 
-@click.command("coverage")
-@click.argument("session", default="latest")
+@click.command("coverage", cls=Command)
+@click.argument("session", default="latest", shell_complete=complete_session)
 @store_options
 def coverage_command(session: str, root: Path, as_json: bool) -> None:
     """Print what of a session was captured, and what was seen to go past it.
@@ -76,11 +77,13 @@ def _fields(one: Unseen) -> dict[str, object]:
 def _say(account: Account) -> None:
     session = account.session
     children = len(account.sessions) - 1
+    exit = "" if session.exit_status is None else f", exit {exit_word(session.exit_status)}"
     within = f", with {counted(children, 'child session')}" if children else ""
     click.echo(
         printable(
             f"session {session.id}\n"
-            f"{session.source}, {session.started_at}, {session.mode}, {session.status}{within}"
+            f"{session.source}, {session.started_at}, {session.mode}, {ended(session)}{exit}"
+            f"{within}"
         )
     )
     click.echo()
@@ -108,7 +111,7 @@ def _say(account: Account) -> None:
 
 def _why(session: Session, which: str) -> str:
     if session.status is Status.INTERRUPTED:
-        return f"{which} was interrupted, and nobody watched what went past until then"
+        return f"{which} was {ended(session)}, and nobody watched what went past until then"
     return f"{which} was not watched (watch=True, or mxm-dataio run, does that)"
 
 

@@ -9,12 +9,12 @@ import click
 from ...formats import WRITTEN, exporting
 from ...formats.volatile import NOTHING
 from ...utils import counted
-from ..options import reading, store_options
+from ..options import Command, complete_session, reading, store_options
 from ..output import print_line, printable
 
 
-@click.command()
-@click.argument("session")
+@click.command(cls=Command)
+@click.argument("session", default="latest", shell_complete=complete_session)
 @click.option(
     "-o",
     "--output",
@@ -46,9 +46,9 @@ def export(
 ) -> None:
     """Write a recorded SESSION to a file, for git, a test or another machine.
 
-    SESSION is its id or as much of it as no other begins with. Calls of its child processes go
-    with it; those that were forgotten do not. Bodies above 16 KiB that are no text go into a folder
-    beside, FILE.d.
+    SESSION is its id or as much of it as no other begins with, by default the newest. Calls of its
+    child processes go with it; those that were forgotten do not. Bodies above 16 KiB that are no
+    text go into a folder beside, FILE.d.
 
     \b
     Examples:

@@ -14,14 +14,14 @@ from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
 from ...reading.report.values import summary
 from ...utils import counted, utc_now, write_whole
-from ..options import against_option, reading, store_options
+from ..options import Command, against_option, complete_session, reading, store_options
 from ..output import WRONG, print_line, printable, progress_bar
 
 _DEFAULT = Limits()
 
 
-@click.command("report")
-@click.argument("session")
+@click.command("report", cls=Command)
+@click.argument("session", default="latest", shell_complete=complete_session)
 @click.option(
     "-o",
     "--output",
@@ -55,7 +55,7 @@ def report_command(
     root: Path,
     as_json: bool,
 ) -> None:
-    """Write one HTML page on a session and its child processes.
+    """Write one HTML page on a session, by default the newest, and its child processes.
 
     What was fetched, when, from where, what came back, what failed, what could not be seen, and
     whether the record verifies, which is checked anew. The page needs no network and no other

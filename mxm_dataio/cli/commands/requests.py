@@ -26,7 +26,7 @@ from ..options import (
     store_options,
 )
 from ..output import WRONG, print_line, printable, progress_bar
-from ..tables import Cell, Column, print_table
+from ..tables import PIPE, Cell, Column, print_table
 from ..units import codes, short, size, span
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def columns(*, days: bool) -> Sequence[Column[Listed]]:
     start, end = (0, 19) if days else (11, 19)
     return (
         Column("id", lambda call: call.id, _id),
-        Column("session", lambda call: call.session, piped=True),
+        Column("session", lambda call: call.session, where=PIPE),
         Column(
             "time (UTC)",
             lambda call: instant(call.started),
@@ -106,7 +106,7 @@ def columns(*, days: bool) -> Sequence[Column[Listed]]:
             right=True,
             rank=2,
         ),
-        Column("url", lambda call: call.url, lambda call: call.url, least=36),
+        Column("url", lambda call: call.url, lambda call: call.url, least=36, urls=True),
         Column(
             "checksum",
             _checksum,

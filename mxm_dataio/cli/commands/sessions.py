@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,17 +12,18 @@ from ...integrity.tombstones import is_prune
 from ...models import Session, Status
 from ...reading.filters import in_trees
 from ...reading.listing import Listing, Totals
+from ...reading.outcomes import ENDED_BY_PARENT, PRUNED, ended, exit_word
 from ...store import Store
 from ...utils import instant, parse_instant
 from ..options import Command, reading, since_option, source_option, store_options
 from ..output import print_line
-from ..tables import Cell, Column, print_table
+from ..tables import PIPE, TERMINAL, Cell, Column, print_table
 from ..units import day, short, size, span
 
-_PRUNED = "pruned"
 STATUS_STYLES = {
     "running": "bold cyan", "complete": "green", "incomplete": "yellow", "failed": "red",
-    "interrupted": "magenta", _PRUNED: "dim",
+    "interrupted": "magenta", PRUNED: "dim",
+    ENDED_BY_PARENT: "cyan",
 }  # fmt: skip
 
 
@@ -33,17 +34,19 @@ class Line:
     Attributes:
         depth: how deep below its root.
         others: sources of its calls, besides its own.
+        family: totals of it and those below it.
     """
 
     depth: int
     session: Session
     totals: Totals = Totals()  # noqa: RUF009 - a tuple
     others: tuple[str, ...] = ()
+    family: Totals = Totals()  # noqa: RUF009 - a tuple
 
     @property
     def status(self) -> str:
         """How it ended, or that it was pruned."""
-        return _PRUNED if self.session.pruned_at else str(self.session.status)
+        return ended(self.session)
 
     @property
     def duration(self) -> float | None:
@@ -75,12 +78,22 @@ def _id(line: Line) -> Cell:
 
 
 def _errors(line: Line) -> Cell:
-    return line.number(line.totals.errors), "red" if line.totals.errors else "dim"
+    return line.number(line.family.errors), "red" if line.family.errors else "dim"
 
 
-def _program(line: Line) -> Cell:
-    status = line.session.exit_status
-    return line.session.program + (f" → {status}" if status else ""), "dim"
+def status_style(line: Line) -> str:
+    """Return the colour of a status: green if capture and program are as they should."""
+    complete = line.session.status is Status.COMPLETE
+    return "" if complete and line.session.exit_status else STATUS_STYLES[line.status]
+
+
+def exit_cell(line: Line) -> Cell:
+    """Return how the program ended."""
+    if line.session.ended_by_parent:
+        # Its status says it.
+        return ""
+    shown = exit_word(line.session.exit_status) or ""
+    return shown, "dim" if shown == "0" else "bold red"
 
 
 COLUMNS: Sequence[Column[Line]] = (
@@ -93,9 +106,8 @@ COLUMNS: Sequence[Column[Line]] = (
     ),
     Column("as of", lambda line: line.session.as_of, lambda line: line.session.as_of[:10], rank=4),
     Column("mode", lambda line: line.session.mode, rank=5),
-    Column(
-        "status", lambda line: line.status, lambda line: (line.status, STATUS_STYLES[line.status])
-    ),
+    Column("status", lambda line: line.status, lambda line: (line.status, status_style(line))),
+    Column("exit", lambda line: line.session.exit_status, exit_cell, sparse=True, where=TERMINAL),
     Column(
         "started (UTC)",
         lambda line: line.session.started_at,
@@ -105,19 +117,27 @@ COLUMNS: Sequence[Column[Line]] = (
     Column(
         "calls",
         lambda line: line.totals.calls,
-        lambda line: line.number(line.totals.calls),
+        lambda line: line.number(line.family.calls),
         right=True,
     ),
     Column("errors", lambda line: line.totals.errors, _errors, right=True),
     Column(
         "bytes",
         lambda line: line.totals.size,
-        lambda line: size(line.totals.size) if line.number(0) else "",
+        lambda line: size(line.family.size) if line.number(0) else "",
         right=True,
         rank=1,
     ),
-    Column("parent", lambda line: line.session.parent_id, piped=True),
-    Column("program", lambda line: line.session.program, _program, least=12, rank=3, sparse=True),
+    Column("parent", lambda line: line.session.parent_id, where=PIPE),
+    Column(
+        "program",
+        lambda line: line.session.program,
+        lambda line: (line.session.program, "dim"),
+        least=12,
+        rank=3,
+        sparse=True,
+    ),
+    Column("exit", lambda line: line.session.exit_status, where=PIPE),
 )
 
 
@@ -126,7 +146,7 @@ COLUMNS: Sequence[Column[Line]] = (
 @since_option("sessions")
 @click.option(
     "--status",
-    type=click.Choice([*(s.value for s in Status if s is not Status.PARTIAL), _PRUNED]),
+    type=click.Choice(list(STATUS_STYLES)),
     help="Only those that are so.",
 )
 @click.option(
@@ -149,8 +169,11 @@ def sessions(
     An id may be given to other commands by its beginning or its end, which is what a terminal
     shows; the newest session is also called latest or -1, the one before it latest~1 or -2.
 
+    Status is how capture ended, exit how the program did. Calls, errors and bytes of a session
+    with child processes count theirs in, which follow.
+
     Into a pipe: tab-separated, without headings: id, sources, as-of, mode, status, start, seconds,
-    calls, errors, bytes, parent, program.
+    calls, errors and bytes of its own, parent, program, exit.
 
     \b
     Examples:
@@ -193,8 +216,21 @@ def lines_of(
     lines = []
     for depth, one in trees:
         others = tuple(name for name in sources.get(one.id, ()) if name != one.source)
-        lines.append(Line(depth, one, totals.get(one.id, Totals()), others))
-    return lines
+        own = totals.get(one.id, Totals())
+        lines.append(Line(depth, one, own, others, own))
+    return _with_families(lines)
+
+
+def _with_families(lines: list[Line]) -> list[Line]:
+    """Return lines, of which each counts those below it in."""
+    above: list[int] = []
+    sums = [line.totals for line in lines]
+    for place, line in enumerate(lines):
+        del above[line.depth :]
+        for one in above:
+            sums[one] = Totals(*map(sum, zip(sums[one], line.totals, strict=True)))
+        above.append(place)
+    return [replace(line, family=total) for line, total in zip(lines, sums, strict=True)]
 
 
 def _newest(trees: list[tuple[int, Session]], limit: int | None) -> list[tuple[int, Session]]:
@@ -211,9 +247,10 @@ def values(line: Line) -> dict[str, object]:
         "mode": session.mode, "status": session.status, "kind": session.kind,
         "started_at": session.started_at, "ended_at": session.ended_at,
         "duration": line.duration, "calls": totals.calls, "attempts": totals.attempts,
-        "errors": totals.errors, "bytes": totals.size, "parent_id": session.parent_id,
+        "errors": totals.errors, "bytes": totals.size, "family": line.family._asdict(),
+        "parent_id": session.parent_id,
         "root_id": session.root_id, "program": session.program,
-        "exit_status": session.exit_status, "pid": session.pid,
+        "exit_status": session.exit_status, "outcome": line.status, "pid": session.pid,
         "warnings": list(session.warnings),
         "unseen": None if session.coverage is None else len(session.coverage),
         "pruned_at": session.pruned_at,

@@ -24,7 +24,7 @@ from ..output import MISUSED, WRONG, fail, print_line
 from ..pages import Page
 from ..tables import print_table
 from ..units import bytes_of, short, span
-from .sessions import COLUMNS, STATUS_STYLES, Line, lines_of
+from .sessions import COLUMNS, Line, exit_cell, lines_of, status_style
 from .sessions import values as session_values
 from .stats import COUNTS, HOST
 
@@ -33,7 +33,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @click.command(cls=Command)
-@click.argument("id", shell_complete=complete_session)
+@click.argument("id", default="latest", shell_complete=complete_session)
 @click.option("--all", "whole", is_flag=True, help="Show bodies to their end; with --json, at all.")
 @click.option("--raw", is_flag=True, help="Write the payload itself, byte for byte, to a pipe.")
 @click.option("--decoded", is_flag=True, help="The same with its content coding (gzip, …) undone.")
@@ -58,7 +58,7 @@ def show(
     """Show a session, or a call: what was asked, each attempt with its times, headers and bodies.
 
     ID is that of a session or of a call, or as much of its beginning or end as tells it from
-    others; latest is the newest session. ID/2 is the second attempt of a call.
+    others; latest, the newest session, is the default. ID/2 is the second attempt of a call.
 
     Bodies are decoded: JSON is indented, text is in its charset, binary data a hex dump; their
     beginning is shown. What was redacted stands out as REDACTED.
@@ -195,7 +195,6 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
 
 def _show_facts(page: Page, line: Line, total: Figures) -> None:
     session = line.session
-    exit_status = session.exit_status
     ended = f", took {span(line.duration)}" if line.duration is not None else ", has not ended"
     calls = (
         f"{counted(total.calls, 'call')} in {counted(total.attempts, 'attempt')}, "
@@ -208,10 +207,10 @@ def _show_facts(page: Page, line: Line, total: Figures) -> None:
             ("kind", session.kind if session.source else None),
             ("mode", str(session.mode)),
             ("as of", session.as_of),
-            ("status", (line.status, STATUS_STYLES[line.status])),
+            ("status", (line.status, status_style(line))),
             ("started", f"{session.started_at.replace('T', ' ').rstrip('Z')} UTC{ended}"),
             ("program", session.program),
-            ("exit status", None if exit_status is None else str(exit_status)),
+            ("exit", exit_cell(line)),
             ("process", str(session.pid) if session.pid else None),
             ("parent", session.parent_id),
             ("pruned", session.pruned_at),

@@ -12,7 +12,7 @@ from ...store import family
 from .. import output
 from ..options import Command, complete_session, reading, since_option, source_option, store_options
 from ..output import print_line, progress_bar
-from ..tables import Cell, Column, print_table
+from ..tables import PIPE, Cell, Column, print_table
 from ..units import size, span
 from .requests import CLASSES
 
@@ -52,7 +52,7 @@ COUNTS: Sequence[Column[Figures]] = (
     Column("errors", lambda one: one.errors, lambda one: _number(one.errors, "red"), right=True),
     *map(_ends, _CLASSES),
     Column("bytes", lambda one: one.size, lambda one: size(one.size), right=True),
-    Column("kept", lambda one: one.kept, piped=True),
+    Column("kept", lambda one: one.kept, where=PIPE),
     Column("saved", _saved, lambda one: (_saved(one), "dim"), right=True, rank=1),
 )
 

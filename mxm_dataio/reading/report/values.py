@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ...storage.catalog.sound import text_of
+from ..outcomes import ended, exit_word
 from ..values import finding
 from .gather import Part, Report
 from .tally import Failing, Host, Percentiles, Totals
@@ -75,7 +76,8 @@ def _part(part: Part) -> dict[str, Any]:
             "status": session.status, "started_at": session.started_at,
             "ended_at": session.ended_at, "pruned_at": session.pruned_at, "pid": session.pid,
             "host": text_of(end.host) if end else "", "program": session.program,
-            "exit_status": session.exit_status, "warnings": session.warnings[:_NOTES],
+            "exit_status": session.exit_status, "exit": exit_word(session.exit_status),
+            "outcome": ended(session), "warnings": session.warnings[:_NOTES],
             "watched": session.coverage is not None, "calls": part.calls, "bad": part.bad,
             "chain": chain,
         }

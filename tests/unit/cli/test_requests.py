@@ -44,12 +44,19 @@ def test_on_a_terminal(demonstrated: tuple[Path, Demonstrated], screen: Screen) 
     root, _ = demonstrated
     narrow = screen("requests", "-1", "--root", root)
     assert fits(narrow)
-    assert narrow[0].split() == ["id", "method", "status", "bytes", "took", "url"]
-    assert set(narrow[1]) == {"─"}
-    assert len(narrow) == 17
+    calls = values("requests", "-1", "--root", root)
+    host = "/".join(calls[0]["url"].split("/")[:3])
+    assert narrow[0] == f"at {host}"
+    assert narrow[1].split() == [
+        "id", "time", "(UTC)", "method", "status", "bytes", "took", "url",
+    ]  # fmt: skip
+    assert set(narrow[2]) == {"─"}
+    assert len(narrow) == 18
+    assert "http" not in "".join(narrow[1:])
+    assert host in rows("requests", "-1", "--root", root)[0][7]
     wide = screen("requests", "--root", root, width=140)
     assert fits(wide, 140)
-    assert wide[0].split() == [
+    assert wide[1].split() == [
         "id", "time", "(UTC)", "method", "status", "bytes", "took", "url", "checksum",
     ]  # fmt: skip
     assert fits(screen("requests", "--root", root, width=36), 36)
@@ -59,7 +66,7 @@ def test_ids_shown_on_a_terminal_can_be_pasted_back(
     demonstrated: tuple[Path, Demonstrated], screen: Screen
 ) -> None:
     root, done = demonstrated
-    shown = [line.split()[0] for line in screen("requests", "--root", root)[2:]]
+    shown = [line.split()[0] for line in screen("requests", "--root", root)[3:]]
     for text, row in zip(shown, rows_again(root), strict=True):
         assert run("show", text, "--root", root, "--json").stdout.count(f'"id": "{row}"') == 1
     session_id = screen("sessions", "--root", root)[2].split()[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.cli import output
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Session, Status
 from mxm_dataio.store import Store
@@ -51,12 +52,13 @@ def test_into_a_pipe(root: Path, held: list[Session]) -> None:
     ]  # fmt: skip
     assert found[0][:4] == [first.id, "market", "2025-01-01", "record"]
     assert found[0][5:] == [
-        first.started_at, found[0][6], "1", "0", "10", "-", "scraper.py",
+        first.started_at, found[0][6], "1", "0", "10", "-", "scraper.py", "3",
     ]  # fmt: skip
     assert found[1][7:11] == ["1", "1", "5", first.id]
     assert found[4][11] == "mxm-dataio prune"
     assert found[5][0] == running.id
-    assert {len(row) for row in found} == {12}
+    assert [row[12] for row in found[1:]] == ["3", "-", "3", "-", "-"]
+    assert {len(row) for row in found} == {13}
 
 
 def test_as_json(root: Path, held: list[Session]) -> None:
@@ -65,6 +67,8 @@ def test_as_json(root: Path, held: list[Session]) -> None:
     assert (one["type"], one["id"], one["parent_id"]) == ("session", held[1].id, held[0].id)
     assert (one["calls"], one["attempts"], one["errors"], one["bytes"]) == (1, 1, 1, 5)
     assert (one["exit_status"], one["unseen"], one["warnings"]) == (3, 1, ["a word"])
+    assert (one["family"]["calls"], found[0]["calls"]) == (1, 1)
+    assert found[0]["family"] == {"calls": 2, "attempts": 3, "errors": 1, "size": 15}
     assert found[3]["pruned_at"]
     assert found[2]["status"] == "interrupted"
 
@@ -73,17 +77,62 @@ def test_on_a_terminal(root: Path, held: list[Session], screen: Screen) -> None:
     narrow = screen("sessions", "--root", root)
     assert fits(narrow)
     assert narrow[0].split() == [
-        "id", "source", "status", "started", "(UTC)", "took", "calls", "errors", "bytes",
+        "id", "source", "status", "exit", "started", "(UTC)", "calls", "errors", "bytes",
     ]  # fmt: skip
     assert narrow[2].startswith(f"{held[0].id[-8:]}  ")
     assert narrow[3].startswith(f"└ {held[1].id[-8:]}  market")
-    assert narrow[5].split()[-1] == "ms" or "pruned" in narrow[5]
+    assert "pruned" in narrow[5]
     assert "(prune)" in narrow[6]
     wide = screen("sessions", "--root", root, width=140)
     assert fits(wide, 140)
     assert "as of" in wide[0]
     assert wide[0].split()[-1] == "program"
-    assert "scraper.py → 3" in wide[2]
+    assert "scraper.py" in wide[2]
+
+
+def test_a_family_is_counted_in_its_parents_row(
+    root: Path, held: list[Session], screen: Screen
+) -> None:
+    whole = screen("sessions", "--root", root)
+    assert whole[2].split()[-3:] == ["2", "1", "15"]
+    assert whole[3].split()[-3:] == ["1", "1", "5"]
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "shown"), [(0, "0"), (1, "1"), (-15, "SIGTERM"), (-99, "signal 99")]
+)
+def test_how_the_program_ended_stands_beside_how_capture_did(
+    exit_status: int, shown: str, root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = session()
+    store.begin(one)
+    store.end(
+        replace(one, status=Status.COMPLETE, ended_at=one.started_at, exit_status=exit_status)
+    )
+    assert rows("sessions", "--root", root)[0][12] == str(exit_status)
+    monkeypatch.setattr(output, "width", lambda: 80)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    row = run("sessions", "--root", root).stdout.splitlines()[2]
+    assert shown in row
+    assert ("\x1b[32mcomplete" in row) == (exit_status == 0)
+    assert (f"\x1b[1;31m{shown}" in row) == (exit_status != 0)
+    assert shown in run("coverage", "--root", root).stdout
+    assert shown in run("show", "--root", root).stdout
+
+
+def test_a_child_that_its_parent_ended_is_not_interrupted(root: Path, store: Store) -> None:
+    parent, child = (top := session()), session(top)
+    for one in (child, parent):
+        store.begin(one)
+        store.end(replace(one, status=Status.INTERRUPTED, ended_at=one.started_at, exit_status=-15))
+    found = {row[0]: row[4] for row in rows("sessions", "--root", root)}
+    assert found == {child.id: "ended by parent", parent.id: "interrupted"}
+    assert [row[0] for row in rows("sessions", "--status", "ended by parent", "--root", root)] == [
+        child.id
+    ]
+    (one,) = values("show", child.id, "--root", root)
+    assert (one["status"], one["outcome"]) == ("interrupted", "ended by parent")
 
 
 def test_which(root: Path, held: list[Session]) -> None:

@@ -267,7 +267,7 @@ def test_a_session(root: Path, screen: Screen) -> None:
     assert lines[0] == f"session {ids[1]}"
     for text in (
         "  source      market", "  status      incomplete", "  program     scraper.py",
-        "  exit status 3", "  calls       3 calls in 4 attempts, 0 errors, 17 bytes",
+        "  exit        3", "  calls       3 calls in 4 attempts, 0 errors, 17 bytes",
         "with its children", "warnings", "  a word", "not captured",
         "  process curl, 2 times, by m", f"its calls: mxm-dataio requests {ids[1][-8:]}",
     ):  # fmt: skip

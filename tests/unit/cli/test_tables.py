@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mxm_dataio.cli import output, tables
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.cli.tables import Column, one_line, print_table
+from mxm_dataio.cli.tables import PIPE, Column, one_line, print_table
 from mxm_dataio.cli.units import bytes_of, codes, cropped, day, short, size, span
 from tests.unit.cli.running import ESCAPE
 
@@ -26,7 +26,7 @@ COLUMNS: list[Column[Row]] = [
     Column("text", lambda row: row[1], lambda row: (row[1], "red"), least=10),
     Column("count", lambda row: row[2], lambda row: f"{row[2]:,}", right=True, rank=1),
     Column("never", lambda row: None, lambda row: "", sparse=True),
-    Column("piped", lambda row: "p", piped=True),
+    Column("piped", lambda row: "p", where=PIPE),
 ]
 
 

@@ -36,10 +36,13 @@ const showVerdicts = () => {
   } else {
     list.append(verdict("ok", "No call went wrong", counted(totals.calls, "call"), "failures"));
   }
-  const kind = { complete: "ok", running: "note" }[own.status] || "bad";
-  const exit = own.exit_status === null ? "" : `, exit status ${own.exit_status}`;
+  const kind = { complete: "ok", running: "note", "ended by parent": "note" }[own.outcome] || "bad";
   const warned = data.parts.reduce((sum, part) => sum + part.warnings.length, 0);
-  list.append(verdict(warned && kind === "ok" ? "note" : kind, `The session is ${own.status}`, `${counted(warned, "warning")}${exit}`, "summary"));
+  list.append(verdict(warned && kind === "ok" ? "note" : kind, `The session is ${own.outcome}`, `${counted(warned, "warning")}${own.exit === null ? "" : `, exit ${own.exit}`}`, "summary"));
+  if (own.exit_status && own.outcome !== "ended by parent") {
+    const how = own.exit_status < 0 ? "was ended by" : "exited with";
+    list.append(verdict("bad", `The program ${how} ${own.exit}`, "what it did may be half done", "summary"));
+  }
 };
 
 const figure = (name, value, text) => el("li", el("span.name", name), el("strong", value), el("span.why", text));
@@ -79,13 +82,13 @@ const showFacts = () => {
       ["As of", own.as_of],
       ["Mode", own.mode],
       ["Program", own.program],
-      ["Exit status", own.exit_status === null ? null : own.exit_status < 0 ? `ended by signal ${-own.exit_status}` : String(own.exit_status)],
+      ["Exit status", own.exit],
       ["Host", own.host],
       ["Process", own.pid ? String(own.pid) : null],
       ["Started (UTC)", written(own.started_at)],
-      ["Ended (UTC)", own.ended_at ? written(own.ended_at) : `not (${own.status})`],
+      ["Ended (UTC)", own.ended_at ? written(own.ended_at) : `not (${own.outcome})`],
       ["Duration", lasted((data.ended - data.began) * 1000)],
-      ["Status", own.status],
+      ["Status", own.outcome],
       ["Pruned (UTC)", own.pruned_at ? `${written(own.pruned_at)}: its calls were deleted` : null],
       ["Session", code(own.id)],
       ["Parent", own.parent ? code(own.parent) : null],
@@ -230,13 +233,14 @@ const showSessions = () => {
   document.querySelector("#sessions .body").append(
     table(
       "The session and those of its child processes",
-      [["", "keep"], ["Session", "keep"], ["Program", "long"], ["Process", "num"], ["Status", ""], ["Started", ""], ["Calls", "num"], ["Wrong", "num"]],
+      [["", "keep"], ["Session", "keep"], ["Program", "long"], ["Process", "num"], ["Status", ""], ["Exit", ""], ["Started", ""], ["Calls", "num"], ["Wrong", "num"]],
       data.parts.map((part, place) => [
         tag(partName(place)),
         code(short(part.id)),
         part.program || "–",
         String(part.pid),
-        [part.status, part.exit_status ? `, exit ${part.exit_status}` : null],
+        part.outcome,
+        part.exit === null ? "–" : part.exit === "0" ? "0" : el("span.bad-text", part.exit),
         part.started_at ? part.started_at.slice(11, 23) : "–",
         el("button.link", { type: "button", click: () => callsTable.only({ session: String(place) }), "aria-label": `Show the calls of ${partName(place)}` }, count(part.calls)),
         part.bad ? el("span.bad-text", count(part.bad)) : "0",
