@@ -17,9 +17,11 @@ The SHA-256 of the RFC 8785 canonical JSON of one document:
   ``{"json": value}``, ``{"form": pairs}`` as params, ``{"multipart": [part, …]}`` of any subtype
   without the boundary, or ``{"sha256": hex}``. A part is its headers and its own ``sha256`` or
   ``multipart``. JSON lines and XML are ``sha256``, and so is what has no canonical form (a key
-  twice, an integer beyond 2^53, another encoding than UTF-8), and forms or JSON above 1 MiB.
+  twice, an integer beyond 2^53, a number that no double holds as it is written, another encoding
+  than UTF-8), and forms or JSON above 1 MiB.
 - **headers**: ``[name, value]`` pairs, sorted: ``accept`` (``*/*`` counts as absent, RFC 9110
-  §12.5.1), ``range``, and those that a stored answer's ``Vary`` names. A header that names the
+  §12.5.1), ``range``, conditions (``if-none-match`` and the like, RFC 9110 §13.1), and those that a
+  stored answer's ``Vary`` names. A header that names the
   operation of one URL (``SOAPAction``, ``X-Amz-Target``) counts as if the answer named it.
 
 Ignored and redacted names leave the document, in JSON at any depth. Of what is a ``sha256``, a text
@@ -31,14 +33,25 @@ WS-Security and WS-Addressing have anew in each message. Test vectors:
 from __future__ import annotations
 
 from .bodies import PARSED_BODY_LIMIT, body_member
-from .call import VERSION, Identity, base_of, identify, vary_names, without_headers
+from .call import (
+    CONDITIONS,
+    VERSION,
+    Identity,
+    base_of,
+    conditions_of,
+    identify,
+    vary_names,
+    without_headers,
+)
 
 __all__ = [
+    "CONDITIONS",
     "PARSED_BODY_LIMIT",
     "VERSION",
     "Identity",
     "base_of",
     "body_member",
+    "conditions_of",
     "identify",
     "vary_names",
     "without_headers",

@@ -23,8 +23,12 @@ from .json_form import ENCODE, Written
 from .pairs import sorted_pairs
 
 VERSION = 1
+# What makes a call conditional (RFC 9110 §13.1).
+CONDITIONS = frozenset(
+    ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"]
+)
 # The headers that always count.
-_COUNTED = ("accept", "range")
+_COUNTED = frozenset(["accept", "range"]) | CONDITIONS
 # One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
 _OPERATION = ("soapaction", "x-amz-target")
 
@@ -90,6 +94,16 @@ class Identity:
         operation = [name for name in _OPERATION if name in self.all_headers]
         return tuple(sorted({*vary, *operation}))
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        """The conditions that the call makes, by the lower-case names of their headers."""
+        return {name: self.headers[name] for name in self.headers.keys() & CONDITIONS}
+
+    def unconditional(self) -> Identity:
+        """Return this identity as if the call had made no conditions."""
+        headers = {name: self.headers[name] for name in self.headers.keys() - CONDITIONS}
+        return replace(self, headers=headers)
+
     def with_body(self, body: Any) -> Identity:
         """Return this identity with another body member."""
         return replace(self, body=body)
@@ -115,8 +129,8 @@ def identify(
         params: more parameters, decoded.
         headers: as sent; repeats are joined with ``", "``.
         body: the bytes as sent, before transfer coding.
-        ignore: holds the names, asked as they stand, that do not count: of query parameters, and
-            of fields, parts, members and elements of the body at any depth.
+        ignore: holds the names, asked as they stand, that do not count: of query parameters, of
+            conditions, and of fields, parts, members and elements of the body at any depth.
         ignore_headers: holds the lower-case names of headers that never count.
         source: which the call belongs to.
         coding: of the body; ``None``: as the headers say.
@@ -124,16 +138,14 @@ def identify(
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
     pairs += [(utf8(n), utf8(v)) for n, v in params]
-    joined: dict[str, str] = {}
     ignored = asker(ignore_headers)
-    for name, value in headers:
-        key = name.lower()
-        if not ignored(key):
-            text = value.strip()
-            joined[key] = f"{joined[key]}, {text}" if key in joined else text
+    joined = _joined((name.lower(), value) for name, value in headers if not ignored(name.lower()))
     if joined.get("accept") == "*/*":
         del joined["accept"]
-    counted = {name: joined[name] for name in _COUNTED if joined.get(name)}
+    counted = {name: joined[name] for name in joined.keys() & _COUNTED if joined[name]}
+    for name in counted.keys() & CONDITIONS:
+        if name in ignore:
+            del counted[name]
     return Identity(
         method=method.upper(),
         endpoint=endpoint,
@@ -149,6 +161,21 @@ def identify(
         all_headers=joined,
         source=source,
     )
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        text = value.strip()
+        joined[name] = f"{joined[name]}, {text}" if name in joined else text
+    return joined
+
+
+def conditions_of(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the conditions that headers make, as :attr:`Identity.conditions` has them."""
+    pairs = ((name.lower(), value) for name, value in headers)
+    made = _joined(pair for pair in pairs if pair[0] in CONDITIONS)
+    return {name: value for name, value in made.items() if value}
 
 
 def vary_names(value: str | None, ignore_headers: Container[str] = ()) -> tuple[str, ...]:

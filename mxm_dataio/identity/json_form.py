@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,6 +37,8 @@ def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
 
     def real(text: str) -> float:
         value = float(text)
+        if (len(text) > _SHORT or not _TINY < abs(value) < _HUGE) and not _holds(value, text):
+            raise NotCanonicalError(f"{text[:_SHORT]}… is no number that a double holds")
         if value.is_integer() and abs(value) < 1e21:
             # From there on it keeps its exponent, and so stays a double when read again.
             if abs(value) > 2**53:
@@ -68,6 +71,34 @@ def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
         return None
 
 
+def _holds(value: float, text: str) -> bool:
+    """Say whether a double is the number of a text.
+
+    By its shortest form; up to 17 digits, which tell any two doubles apart, rounded to that.
+    """
+    if text == repr(value):
+        return True
+    (digits, point), (short, place) = _decimal(text), _decimal(repr(value))
+    if (digits, point) == (short, place):
+        return True
+    if not 0 < abs(value) < math.inf or len(digits) > _DIGITS:
+        return False
+    last, unit = point - len(digits), place - len(short)
+    low = min(last, unit)
+    apart = abs(int(digits) * 10 ** (last - low) - int(short) * 10 ** (unit - low))
+    return bool(2 * apart <= 10 ** (unit - low))
+
+
+def _decimal(text: str) -> tuple[str, int]:
+    """Return a number's digits, without zeros around them, and the place of its point."""
+    mantissa, _, exponent = text.lower().lstrip("-").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    leading = len(whole) + len(fraction) - len(digits)
+    digits = digits.rstrip("0")
+    return digits, len(whole) - leading + int(exponent or 0) if digits else 0
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
@@ -97,6 +128,9 @@ ENCODE = json.JSONEncoder(
 ).encode
 # Numbers from here on have no exponent, or the same; integers of so many digits are exact.
 _PLAIN, _SHORT = 1e-4, 15
+# Doubles between these hold any number of so many digits.
+_TINY, _HUGE = 1e-300, 1e300
+_DIGITS = 17
 _DEEPEST_PLAIN = 256
 _BRACKETS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))

@@ -15,13 +15,13 @@ not, the wrong call may have answered, and that is a miss; see :meth:`Lookup.unp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote
 
 from ..concurrency import mutex
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
-from ..identity import Identity, base_of
+from ..identity import CONDITIONS, Identity, base_of, conditions_of
 from ..models import Exchange, Exhausted, Request
 from ..redaction.values import looks_drawn
 from ..storage.backend import Backend
@@ -33,6 +33,8 @@ from .turns import Places, SharedTurns
 
 # Recorded calls looked at for the nearest to a miss.
 _CANDIDATES = 200
+# Conditions of a call; ``None`` where they are a part of its hash, or do not count.
+Made = dict[str, str] | None
 
 
 class Lookup:
@@ -135,9 +137,10 @@ class Lookup:
         while True:
             answered = self._answered
             found = None if anew else self._ahead.find(identity, base, self._served)
+            exchange: Exchange | None = None
             if found is not None and self._settles(found):
-                exchange: Exchange | None = self._store.decoded(found)
-            else:
+                exchange = self._store.decoded(found)
+            if exchange is None or not answers(exchange, _made(identity)):
                 found, exchange = None, self._look_up(identity, base)
             # Else a call that a signal's handler or a finalizer has made amid this one has it.
             if answered == self._answered:
@@ -155,9 +158,15 @@ class Lookup:
         place = found.as_of, found.root_id
         return self._settled.setdefault(found.params_hash, place) == place
 
-    def _look_up(self, identity: Identity, base: str, twins: Sequence[str] = ()) -> Exchange | None:
-        store = self._store
-        variants = store.catalog.variants(self._source, base)
+    def _look_up(
+        self, identity: Identity, base: str, asked: Identity | None = None
+    ) -> Exchange | None:
+        """Return the call that is next to answer.
+
+        Args:
+            asked: the identity of the call, where this one stands for it.
+        """
+        variants = self._store.catalog.variants(self._source, base)
         counting = {identity.counting(names) for names in variants}
         hashes = sorted(identity.params_hash(names) for names in counting)
         if (plain := identity.counting(())) not in counting:
@@ -173,23 +182,46 @@ class Lookup:
             if place is None and not self._but:
                 params_hash = self._late_hash(identity)
                 place = self._place(params_hash) if params_hash else None
+            if place is None and not self._but and identity.conditions:
+                # Recorded before conditions were a part of what is asked.
+                without = identity.unconditional()
+                return self._look_up(without, without.params_hash(), identity)
             if place is None:
                 return None
+            made = asked.conditions if asked else _made(identity)
             root_id = place[1]
-            after = self._served.get(params_hash, "")
-            exchange = store.nth(self._source, params_hash, root_id, after)
+            exchange = next(self._behind(made, params_hash, root_id), None)
             if twins:
-                others = self._others(root_id, {*hashes, *twins} - {params_hash})
+                others = [
+                    next(self._behind(made, other, root_id), None)
+                    for other in {*hashes, *twins} - {params_hash}
+                ]
                 exchange = self._first([exchange, *others])
-            if exchange is None and after and self._exhausted is Exhausted.REPEAT:
-                exchange = store.exchange(after)
+            if exchange is None and self._exhausted is Exhausted.REPEAT:
+                exchange = self._again(made, params_hash, root_id)
             return exchange
 
-    def _others(self, root_id: str, hashes: Iterable[str]) -> Iterator[Exchange | None]:
-        """Yield the next calls with other hashes, which are the same call all the same."""
-        for params_hash in hashes:
-            after = self._served.get(params_hash, "")
-            yield self._store.nth(self._source, params_hash, root_id, after)
+    def _behind(
+        self, made: Made, params_hash: str, root_id: str, after: str | None = None
+    ) -> Iterator[Exchange]:
+        """Yield the calls with a hash that may answer, behind the one that answered last."""
+        place = self._served.get(params_hash, "") if after is None else after
+        while (found := self._store.nth(self._source, params_hash, root_id, place)) is not None:
+            place = found.request.id
+            if answers(found, made):
+                yield found
+
+    def _again(self, made: Made, params_hash: str, root_id: str) -> Exchange | None:
+        """Return the last call with a hash that may answer, if one of them has answered."""
+        last = self._served.get(params_hash, "")
+        found = self._store.exchange(last) if last else None
+        if found is None or answers(found, made):
+            return found
+        return max(
+            self._behind(made, params_hash, root_id, ""),
+            key=lambda one: (len(one.request.id), one.request.id),
+            default=None,
+        )
 
     def _first(self, found: Iterable[Exchange | None]) -> Exchange | None:
         """Return the exchange that was recorded first; ids end in a number, or are as long."""
@@ -263,6 +295,32 @@ class Lookup:
             held = self._store.exchange(source) if source not in led else None
             led.add(source)
         return held, confirmed or 0.0
+
+
+def _made(identity: Identity) -> Made:
+    """Return what says of a call with this very hash whether it may answer."""
+    return {} if CONDITIONS.isdisjoint(identity.all_headers) else None
+
+
+def answers(exchange: Exchange, conditions: Made) -> bool:
+    """Say whether a recorded call may answer one with its hash, of which conditions are no part.
+
+    As a 304 or 412 it answers a call that made conditions (RFC 9110 §13.1), and one that was
+    recorded before they were a part of the hash answers its like alone.
+
+    Args:
+        conditions: of the call that asks; ``None`` where they are no question any more.
+    """
+    answer = exchange.answer
+    if conditions is None:
+        return True
+    if not conditions and (answer is None or answer.status_code not in (304, 412)):
+        return True
+    request = exchange.request
+    if request.served_from is not None:
+        # What confirmed a stored answer is no answer of its own.
+        return not conditions
+    return conditions_of(request.headers) == conditions
 
 
 def filled(recorded: str, asked: str) -> list[str] | None:

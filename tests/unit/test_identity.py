@@ -6,6 +6,7 @@ import hashlib
 import json
 import mmap
 import re
+import time
 from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 from typing import Any
@@ -567,3 +568,19 @@ def test_a_url_no_client_can_use_identifies_all_the_same(
     """Its client refuses it, in its own words; the record of that must not get in their way."""
     identity = identify("GET", url)
     assert (identity.endpoint, identity.params) == (endpoint, params)
+
+
+@pytest.mark.parametrize(
+    "number", ["0." + "1" * 10**6, "1" * 10**6 + ".5", "1e" + "1" * 10**6, "1e-" + "9" * 4000]
+)
+def test_a_number_of_any_length_has_a_hash_in_linear_time(number: str) -> None:
+    started = time.process_time()
+    assert "sha256" in posted(f"[{number}]".encode(), JSON).body
+    assert time.process_time() - started < 5
+
+
+@given(st.floats(-(2.0**53), 2.0**53))
+def test_a_double_is_the_same_by_its_shortest_form_and_by_17_digits(value: float) -> None:
+    forms = [f"[{value!r}]", f"[{value:.17g}]", f"[{value:.16e}]"]
+    documents = {posted(form.encode(), JSON).document() for form in forms if "." in form}
+    assert len(documents) <= 1
