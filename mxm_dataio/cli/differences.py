@@ -12,17 +12,19 @@ from ..errors import IntegrityError
 from ..models import Exchange, Session
 from ..reading.comparison import CallsCompared, Compared, HeaderChange, How
 from ..reading.json_diff import Difference, Op, written
+from ..reading.outcomes import exit_word
 from ..utils import counted
 from .output import print_line
 from .pages import Page
-from .tables import Cell
-from .units import day, short
+from .tables import Cell, without_host
+from .units import cropped_url, day, short
 
 _MARKS = {Op.ADDED: ("+", "green"), Op.REMOVED: ("-", "red"), Op.CHANGED: ("~", "yellow")}
 _LINE_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 # Lines for each body of a call, and characters of a value, unless all are asked for.
 _MOST = 20
 _VALUE = 60
+_LEAST_URL = 20
 
 
 class PageReport:
@@ -38,37 +40,49 @@ class PageReport:
         self._brief = brief
         self._whole = whole
         self._indent = ""
+        self._host = ""
 
     def begin(self, old: Session | Exchange, new: Session | Exchange) -> None:
         """Name what is compared."""
         for mark, style, one in (("--- ", "red", old), ("+++ ", "green", new)):
             if isinstance(one, Session):
                 self._indent = "    "
-                title, about = f"session {one.id}", f"{one.source}  {day(one.started_at)}"
+                id = one.id if self._page.width is None else short(one.id)
+                title, about = f"session {id}", f"{one.source}  {day(one.started_at)}"
+                if one.exit_status:
+                    about += f"  exit {exit_word(one.exit_status)}"
             else:
                 request = one.request
                 title = f"{request.method} {request.url}"
                 about = f"{self._id(one)}  {day(request.started_at)}"
             self._page.line((mark, style), (title, style), f"  {about}")
 
+    def leave_out(self, host: str) -> None:
+        """Name the host that all calls share; on a terminal it is left out of each."""
+        if host and self._page.width is not None:
+            self._host = host
+            self._page.line((f"at {host}", "dim"))
+
     def alone(self, what: str, call: Exchange) -> None:
         """Tell a call that only one session has."""
-        mark, style = _MARKS[Op.ADDED if what == "added" else Op.REMOVED]
         answer = call.answer
         code = str(answer.status_code or "failed") if answer else str(call.request.status)
-        self._page.line(
-            (f"{mark} {call.request.method} {call.request.url}", style),
-            (f"  {code}  [{self._id(call)}]", "dim"),
-        )
+        op = Op.ADDED if what == "added" else Op.REMOVED
+        self._called(op, call, f"  {code}  [{self._id(call)}]")
+
+    def _called(self, op: Op, call: Exchange, more: str) -> None:
+        """Print which call it is, on one line of a terminal."""
+        mark, style = _MARKS[op]
+        head, url = f"{mark} {call.request.method} ", call.request.url
+        if self._page.width is not None:
+            room = self._page.width - len(head) - len(more)
+            url = cropped_url(without_host(url, self._host), max(room, _LEAST_URL))
+        self._page.line((head + url, style), (more, "dim"))
 
     def call(self, old: Exchange, new: Exchange, found: CallsCompared | IntegrityError) -> None:
         """Tell what differs between two calls."""
         if self._indent:
-            mark, style = _MARKS[Op.CHANGED]
-            self._page.line(
-                (f"{mark} {new.request.method} {new.request.url}", style),
-                (f"  [{self._id(old)} → {self._id(new)}]", "dim"),
-            )
+            self._called(Op.CHANGED, new, f"  [{self._id(old)} → {self._id(new)}]")
         if isinstance(found, IntegrityError):
             self._page.line(self._indent, (str(found), "red"))
             return
@@ -162,6 +176,9 @@ class JsonReport:
 
     def begin(self, old: Session | Exchange, new: Session | Exchange) -> None:
         """Say nothing: each line names its calls."""
+
+    def leave_out(self, host: str) -> None:
+        """Say nothing: URLs are whole."""
 
     def alone(self, what: str, call: Exchange) -> None:
         """Tell a call that only one session has."""

@@ -43,6 +43,20 @@ def printable(text: str) -> str:
     )
 
 
+def wrapped(text: str, margin: str = "") -> str:
+    """Return a text that a terminal need not break within a word; into a pipe, as it is.
+
+    Args:
+        margin: stands before lines that go on with another.
+    """
+    columns = width()
+    if columns is None:
+        return text
+    from ..reading import layout
+
+    return layout.wrapped(text, columns, margin)
+
+
 def on_a_terminal() -> bool:
     return sys.stderr.isatty()
 

@@ -31,9 +31,15 @@ class Page:
         self._console: Console | None = None if self.width is None else console(self.width)
 
     def line(self, *parts: Cell) -> None:
-        """Print a line of parts, each a text or one with a style."""
-        if self._console is not None:
-            self._console.print(text(*parts))
+        """Print a line of parts, each a text or one with a style.
+
+        On a terminal what is too long goes on below, from between two words, and behind a first
+        part that is blank.
+        """
+        if self.width is not None:
+            first = parts[0] if parts and isinstance(parts[0], str) else ""
+            margin = first if first.isspace() else ""
+            self._wrapped(margin, parts[bool(margin) :], margin and f"{margin}  ", self.width)
         else:
             words = (part if isinstance(part, str) else part[0] for part in parts)
             click.echo(encodable(printable("".join(words))).rstrip())
@@ -48,8 +54,24 @@ class Page:
         for name, value in pairs:
             if value is None or value == "":
                 continue
-            parts = value if isinstance(value, list) else [value]
-            self.line((f"  {name:<{_LABEL}} ", "dim"), *parts)
+            parts: Sequence[Cell] = value if isinstance(value, list) else [value]  # type: ignore[list-item]
+            label = f"  {name:<{_LABEL}} ", "dim"
+            if self.width is None:
+                self.line(label, *parts)
+            else:
+                self._wrapped(label, parts, " " * len(label[0]), self.width)
+
+    def _wrapped(self, label: Cell, parts: Sequence[Cell], margin: str, width: int) -> None:
+        """Print a line behind a label, and what does not fit behind a margin."""
+        assert self._console is not None
+        line, room = text(*parts), width - len(margin)
+        rows = [line]
+        # A word that does not fit would be alone, and still be cut by the terminal.
+        if line.cell_len > room > max(map(len, line.plain.split()), default=0):
+            rows = list(line.wrap(self._console, room))
+        for place, row in enumerate(rows):
+            row.rstrip()
+            self._console.print(text(margin if place else label) + row)
 
     def lines(self, lines: Iterator[Sequence[Cell]], *, indent: str = "  ") -> None:
         """Print many lines."""

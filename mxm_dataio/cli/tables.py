@@ -5,7 +5,6 @@ Rows are printed as they come, a few at a time, so that a table may have any num
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import click
 
 from . import output
 from .output import printable
-from .units import cropped
+from .units import cropped, cropped_url, origin
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -198,7 +197,7 @@ class _Shown(Generic[_Row]):
         for place, width in widths.items():
             content, style = cells[place]
             if cell_len(content) > width:
-                content = cropped(content, width)
+                content = (cropped_url if self._all[place].urls else cropped)(content, width)
                 while cell_len(content) > width:
                     content = cropped(content, len(content) - 1)
             padding = " " * (width - cell_len(content))
@@ -214,18 +213,13 @@ class _Shown(Generic[_Row]):
 
 def shared_host(urls: Iterable[str]) -> str:
     """Return scheme and host of URLs, two or more, if they are the same; else an empty text."""
-    found = [_origin(url) for url in urls]
+    found = [origin(url) for url in urls]
     return found[0] if len(found) > 1 and len(set(found)) == 1 else ""
 
 
 def without_host(url: str, host: str) -> str:
     """Return what a URL has behind a host; all of it, if it has another."""
-    return url[len(host) :] or "/" if host and _origin(url) == host else url
-
-
-def _origin(url: str) -> str:
-    match = re.match(r"[a-z][a-z0-9+.-]*://[^/?#]+", url, re.IGNORECASE)
-    return match[0] if match else ""
+    return url[len(host) :] or "/" if host and origin(url) == host else url
 
 
 def _cell(column: Column[_Row], row: _Row) -> tuple[str, str]:

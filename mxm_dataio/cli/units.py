@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from ..utils import counted
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]+", re.IGNORECASE)
+# So much of a path at least is shown beside its host.
+_PATH = 12
 # So much of an id's end is shown: of a million, two in ten thousand have it in common.
 _DIGITS = 8
 
@@ -52,12 +57,30 @@ def day(instant: str) -> str:
 
 
 def cropped(text: str, width: int) -> str:
-    """Return a text that fits a width, without its middle: ends tell URLs apart."""
+    """Return a text that fits a width, without its middle: ends tell names apart."""
     if len(text) <= width:
         return text
     kept = max(width - 1, 0)
     head = kept - kept // 2
     return f"{text[:head]}…{text[len(text) - kept // 2 :]}" if width else ""
+
+
+def origin(url: str) -> str:
+    """Return scheme and host of a URL; an empty text, if it has none."""
+    match = _ORIGIN.match(url)
+    return match[0] if match else ""
+
+
+def cropped_url(url: str, width: int) -> str:
+    """Return a URL that fits a width: its host and the end of its path, which tells calls apart."""
+    if len(url) <= width:
+        return url
+    host = origin(url)
+    room = width - len(host) - 1
+    if room < _PATH:
+        return cropped(url, width)
+    head = len(host) + room // 4
+    return f"{url[:head]}…{url[len(url) - room + room // 4 :]}"
 
 
 def codes(shown: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -91,3 +92,15 @@ def _hex_line(offset: int, data: bytes) -> str:
     left, right = data[:8].hex(" "), data[8:].hex(" ")
     shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
     return f"{offset:08x}  {left:<23}  {right:<23}  {shown}"
+
+
+def wrapped(text: str, columns: int, margin: str = "") -> str:
+    """Return a text whose lines a terminal of so many columns need not break within a word.
+
+    Args:
+        margin: stands before lines that go on with another.
+    """
+    lines = textwrap.TextWrapper(
+        columns, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(map(lines.fill, text.split("\n")))

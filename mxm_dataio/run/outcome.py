@@ -10,6 +10,7 @@ from ..coverage import libraries
 from ..integrity.proofs import head_of
 from ..models import Mode, Session, Status, Unseen
 from ..process import put, say
+from ..reading.layout import wrapped
 from ..reading.outcomes import exit_word
 from ..storage import unseen as unseen_
 from ..store import Store
@@ -144,15 +145,15 @@ class Outcome:
             say(f"error: not all was captured: {counted(len(unseen), 'thing')} went past")
         if "quiet" in options.flags:
             return
-        say(self._line())
+        _say(self._line())
         told = self._problems[:1] if self._blind else []
         if self.own is not None:
             told.append(libraries.unseen_warning(self.own.coverage or ()))
         for warning in self.warnings:
             if warning not in told:
-                say(f"warning: {warning}")
+                _say(f"warning: {warning}")
         for one in unseen:
-            say(f"not captured: {libraries.said(one)}")
+            _say(f"not captured: {libraries.said(one)}")
         if self.head is not None:
             put(self.head)
 
@@ -186,3 +187,14 @@ class Outcome:
             "head": self.head,
         }  # fmt: skip
         return json.dumps(line)
+
+
+def _say(text: str) -> None:
+    """Say it; on a terminal no line breaks within a word."""
+    try:
+        columns = os.get_terminal_size(2).columns
+    except OSError:
+        say(text)
+        return
+    begun = "mxm-dataio: "
+    say(wrapped(begun + text, columns, "  ").removeprefix(begun))

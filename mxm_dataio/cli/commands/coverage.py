@@ -12,8 +12,9 @@ from ...reading.account import Account, account_of
 from ...reading.outcomes import ended, exit_word
 from ...storage.unseen import CONNECTION, LIBRARY, PROCESS
 from ...utils import counted
+from .. import output
 from ..options import Command, complete_session, reading, store_options
-from ..output import WRONG, print_line, printable
+from ..output import WRONG, print_line, printable, wrapped
 
 # What is to be known of each kind, by one who reads that it was seen.
 _MEANING = {
@@ -80,10 +81,12 @@ def _say(account: Account) -> None:
     exit = "" if session.exit_status is None else f", exit {exit_word(session.exit_status)}"
     within = f", with {counted(children, 'child session')}" if children else ""
     click.echo(
-        printable(
-            f"session {session.id}\n"
-            f"{session.source}, {session.started_at}, {session.mode}, {ended(session)}{exit}"
-            f"{within}"
+        wrapped(
+            printable(
+                f"session {session.id}\n"
+                f"{session.source}, {session.started_at}, {session.mode}, {ended(session)}{exit}"
+                f"{within}"
+            )
         )
     )
     click.echo()
@@ -99,14 +102,14 @@ def _say(account: Account) -> None:
         _table([_cells(one) for one in account.unseen])
         for kind in dict.fromkeys(one.kind for one in account.unseen):
             if kind in _MEANING:
-                click.echo(f"  {kind}: {_MEANING[kind]}")
+                click.echo(wrapped(f"  {kind}: {_MEANING[kind]}", "    "))
     elif account.ok:
         click.secho("not captured: nothing that was seen", fg="green", bold=True)
     for one in account.unwatched:
         which = f"session {one.id}" if children else "it"
-        click.secho(printable(f"not known: {_why(one, which)}"), fg="red", bold=True)
+        click.secho(wrapped(printable(f"not known: {_why(one, which)}"), "  "), fg="red", bold=True)
     click.echo()
-    click.echo(click.wrap_text(_LIMITS, width=100))
+    click.echo(wrapped(_LIMITS) if output.width() else click.wrap_text(_LIMITS, width=100))
 
 
 def _why(session: Session, which: str) -> str:
@@ -128,4 +131,4 @@ def _table(rows: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(f"  {'  '.join(cells)}".rstrip())
+        click.echo(wrapped(f"  {'  '.join(cells)}".rstrip(), "      "))

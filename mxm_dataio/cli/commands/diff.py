@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ...errors import IntegrityError
+from ...errors import IntegrityError, StoreError
 from ...models import Exchange, Session
 from ...reading.comparison import (
     CallsCompared,
@@ -21,11 +21,12 @@ from ...store import Store, family
 from ..differences import JsonReport, PageReport
 from ..options import Command, complete_session, named, reading, store_options
 from ..output import WRONG, progress_bar
+from ..tables import shared_host
 
 
 @click.command(cls=Command)
-@click.argument("a", shell_complete=complete_session)
-@click.argument("b", shell_complete=complete_session)
+@click.argument("a", required=False, shell_complete=complete_session)
+@click.argument("b", required=False, shell_complete=complete_session)
 @click.option("--brief", is_flag=True, help="Only which calls differ, not in what.")
 @click.option("--all", "whole", is_flag=True, help="All that differs in a body, not its beginning.")
 @click.option(
@@ -36,8 +37,8 @@ from ..output import WRONG, progress_bar
 @click.option("--no-headers", is_flag=True, help="Compare no headers.")
 @store_options
 def diff(
-    a: str,
-    b: str,
+    a: str | None,
+    b: str | None,
     brief: bool,
     whole: bool,
     all_headers: bool,
@@ -47,6 +48,8 @@ def diff(
 ) -> None:
     """Compare two sessions with their children, or two calls. Exit status 1 if they differ.
 
+    By default the newest session with the one before it of the same source.
+
     Calls of two sessions belong together if they are the same call, the first with the first and so
     on: those that were added, are gone, or got another answer are listed. Bodies are compared
     decoded: JSON by its values, whatever its white space and the order of its members, text by
@@ -54,13 +57,19 @@ def diff(
 
     \b
     Examples:
+      mxm-dataio diff
       mxm-dataio diff latest~1 latest
       mxm-dataio diff 7c1a9e02 91bb02f4 --all-headers
     """
     if all_headers and no_headers:
         raise click.UsageError("give either --all-headers or --no-headers")
     with reading(root) as store:
-        old, new = named(store, a), named(store, b)
+        if a is None:
+            old, new = _last_two(store)
+        elif b is None:
+            raise click.UsageError("give two sessions or two calls, or neither for the last two")
+        else:
+            old, new = named(store, a), named(store, b)
         report = JsonReport() if as_json else PageReport(brief=brief, whole=whole)
         if isinstance(old, Session) and isinstance(new, Session):
             comparer = Comparer(store, not no_headers, all_headers, requests=False)
@@ -77,6 +86,24 @@ def diff(
         raise SystemExit(WRONG)
 
 
+def _last_two(store: Store) -> tuple[Session | Exchange, Session | Exchange]:
+    """Return the newest session, behind the one before it of the same source.
+
+    Raises:
+        StoreError: there is none.
+    """
+    newest = named(store, "latest")
+    assert isinstance(newest, Session)
+    for one in reversed(store.sessions(newest.source)):
+        if one.parent_id is None and not one.pruned_at and one.id < newest.id:
+            return one, newest
+    raise StoreError(
+        f"session {newest.id} is the first of the source {newest.source!r} in {store.root}: there "
+        "is none to compare it with",
+        path=store.root,
+    )
+
+
 class _Sessions:
     """Compares the calls of two sessions, one pair after the other."""
 
@@ -91,6 +118,9 @@ class _Sessions:
         sessions = self._store.sessions()
         families = [[one.id for one in family(sessions, top.id)] for top in (old, new)]
         self._report.begin(old, new)
+        ids = (id for each in families for id in each)
+        urls = (one for id in ids for one, *_ in self._store.endpoints(id))
+        self._report.leave_out(shared_host(urls))
         with self._store.catalog.snapshot() as db, progress_bar("comparing") as progress:
             listing = Listing(db)
             pairs = list(paired(*map(listing.hashes, families)))

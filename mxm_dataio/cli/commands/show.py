@@ -187,7 +187,8 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
         found = list(texts)
         if found:
             page.heading(title)
-            page.lines([(text, "yellow")] for text in found)
+            for text in found:
+                page.line("  ", (text, "yellow"))
     if total.calls:
         page.line()
         page.line((f"its calls: mxm-dataio requests {short(session.id)}", "dim"))

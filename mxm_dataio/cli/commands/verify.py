@@ -14,7 +14,7 @@ from ...integrity.verify import verify_root
 from ...reading import values
 from ...utils import counted
 from ..options import against_option, store_options
-from ..output import WRONG, print_line, printable, progress_bar
+from ..output import WRONG, print_line, printable, progress_bar, wrapped
 
 _LARGEST_PROOF = 1 << 20
 
@@ -60,7 +60,7 @@ def verify_command(
         if as_json:
             print_line("note", what=note)
         else:
-            click.echo(f"note: {note}")
+            click.echo(wrapped(f"note: {note}", "  "))
     if as_json:
         print_line(
             "verified", ok=found.ok, sessions=found.sessions, calls=found.calls,
@@ -81,7 +81,8 @@ def _say_finding(finding: Finding) -> None:
         where.append(f"session {finding.session}")
     if where:
         click.secho(printable("\n  ".join(where)), bold=True)
-    click.echo(("  " if where else "") + click.style(printable(finding.what), fg="red"))
+    margin = "  " if where else ""
+    click.secho(wrapped(margin + printable(finding.what), margin), fg="red")
 
 
 def _say_summary(found: Verified) -> None:

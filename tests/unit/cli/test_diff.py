@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,9 +90,41 @@ def test_sessions_as_json(root: Path, held: list[Session]) -> None:
 def test_sessions_on_a_terminal(root: Path, held: list[Session], screen: Screen) -> None:
     lines = screen("diff", "-2", "-1", "--root", root, status=1)
     assert fits(lines)
-    one = next(line for line in lines if line.startswith("~ GET https://h/json"))
+    one = next(line for line in lines if line.startswith("~ GET /json"))
     assert len(one) < 60
     assert run("show", one.rpartition(" ")[2].strip("]"), "--root", root).exit_code == 0
+
+
+def test_a_shared_host_is_said_once(
+    root: Path, held: list[Session], screen: Screen, store: Store
+) -> None:
+    assert screen("diff", "--root", root, "--brief", status=1)[2] == "at https://h"
+    long = session()
+    store.begin(long)
+    call(store, long, f"https://h/{'folder/' * 20}price?page=7")
+    end(store, long)
+    lines = screen("diff", held[0].id, long.id, "--root", root, status=1)
+    assert fits(lines)
+    assert any("folder/price?page=7" in line for line in lines)
+
+
+def test_the_last_two_of_the_newest_sessions_source(
+    root: Path, held: list[Session], store: Store
+) -> None:
+    both = run("diff", "latest~1", "latest", "--root", root).stdout
+    assert run("diff", "--root", root).stdout == both
+    other = replace(session(), source="other")
+    store.begin(other)
+    end(store, other)
+    done = run("diff", "--root", root)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"session {other.id} is the first of the source 'other'" in done.stderr
+    last = session()
+    store.begin(last)
+    end(store, last)
+    begun = run("diff", "--root", root).stdout.splitlines()[:2]
+    assert [line.split()[2] for line in begun] == [held[1].id, last.id]
+    assert run("diff", "latest", "--root", root).exit_code == 2
 
 
 def test_equal_sessions(root: Path, held: list[Session]) -> None:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from mxm_dataio.cli import output, tables
 from mxm_dataio.cli.demo_scraper import Demonstrated
+from mxm_dataio.cli.pages import Page
 from mxm_dataio.cli.tables import PIPE, Column, one_line, print_table
-from mxm_dataio.cli.units import bytes_of, codes, cropped, day, short, size, span
+from mxm_dataio.cli.units import bytes_of, codes, cropped, cropped_url, day, short, size, span
 from tests.unit.cli.running import ESCAPE
 
 Row = tuple[str, str, int]
@@ -78,6 +79,28 @@ def test_no_line_is_wider_than_the_terminal(rows: list[Row], width: int) -> None
     lines = out.getvalue().split("\n")
     assert max(map(cell_len, lines)) <= max(width, 60)
     assert not set("".join(lines)) & set("\x1b\x07\r\t")
+
+
+def test_a_host_that_all_rows_share_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns: list[Column[str]] = [Column("url", lambda row: row, least=10, urls=True)]
+
+    def printed(*urls: str, width: int | None = 40) -> list[str]:
+        monkeypatch.setattr(output, "width", lambda: width)
+        print_table(columns, urls)
+        return ESCAPE.sub("", capsys.readouterr().out).splitlines()
+
+    urls = "https://h:8443/a?b=1", "https://h:8443", "https://h:8443?c"
+    assert printed(*urls) == ["at https://h:8443", "url", "──────", "/a?b=1", "/", "?c"]
+    assert printed(*urls, width=None) == list(urls)
+    assert printed("https://h/a", "http://h/a")[2:] == ["https://h/a", "http://h/a"]
+    assert printed("https://h/a", "https://hh/a")[0] == "url"
+    assert printed("https://h/a")[0] == "url"
+    assert printed("name", "name")[0] == "url"
+    # What comes later and is elsewhere is named in full.
+    more = printed(*["https://h/a"] * 300, "https://other/a", "https://h/b")
+    assert (more[0], more[-2:]) == ("at https://h", ["https://other/a", "/b"])
 
 
 def test_wide_characters_count_twice(
@@ -184,6 +207,42 @@ def test_cropped(text: str, width: int) -> None:
     assert found == text or (len(text) > width and len(found) == width)
     head, _, tail = found.partition("…")
     assert found == text or "…" in text or (text.startswith(head) and text.endswith(tail))
+
+
+def test_of_a_url_the_middle_of_its_path_is_left_out() -> None:
+    url = "https://api.example.com/v2/a/collection/of/things/item-7/history?page=12"
+    assert cropped_url(url, 80) == url
+    assert cropped_url(url, 60) == "https://api.example.com/v2/a/col…ings/item-7/history?page=12"
+    assert cropped_url(url, 40) == "https://api.example.com/v2/…tory?page=12"
+    assert cropped_url("/v2/a/collection/item-7/history", 24) == "/v2/a…ion/item-7/history"
+    assert cropped_url(url, 20) == cropped(url, 20)
+
+
+@given(st.text(max_size=50), st.integers(0, 60))
+def test_cropped_urls_fit(text: str, width: int) -> None:
+    for url in (text, f"https://h/{text}"):
+        found = cropped_url(url, width)
+        assert len(found) == min(len(url), width)
+
+
+def test_lines_break_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "width", lambda: 30)
+    page = Page()
+    page.line("  ", ("a warning of several words that is long", "yellow"))
+    page.pairs([("name", [("one two", "red"), " three four five"])])
+    page.line("x" * 40, " y")
+    page.line(" " * 40)
+    assert ESCAPE.sub("", capsys.readouterr().out).splitlines() == [
+        "  a warning of several words", "    that is long",
+        "  name        one two three", "              four five", f"{'x' * 40} y", " " * 40,
+    ]  # fmt: skip
+    assert output.wrapped("one two three four five six seven", "  ") == (
+        "one two three four five six\n  seven"
+    )
+    monkeypatch.setattr(output, "width", lambda: None)
+    assert output.wrapped("one two " * 20) == "one two " * 20
 
 
 def test_the_rest() -> None:
