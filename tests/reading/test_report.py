@@ -604,6 +604,33 @@ def test_a_session_of_which_nothing_is_known(browser: Browser, tmp_path: Path) -
     assert browser.run("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize(
+    ("exit_status", "card"),
+    [(1, "The program exited with 1"), (-9, "The program was ended by SIGKILL"), (0, None)],
+)
+def test_how_the_program_ended(
+    exit_status: int, card: str | None, browser: Browser, tmp_path: Path
+) -> None:
+    root, target = tmp_path / "root", tmp_path / "report.html"
+    with Store(root) as store:
+        parent = Recorder.begin(store)
+        child = Recorder.begin(store, parent.session, at=1.0)
+        child.call("https://a.example/", Try(200, b"a"))
+        child.end(2.0, Status.INTERRUPTED, coverage=(), exit_status=-15)
+        parent.end(3.0, coverage=(), exit_status=exit_status)
+    # Of the newest, if of none else.
+    assert run("--root", root, "-o", target).exit_code == 0
+    browser.open(target)
+    bad = texts(browser, ".verdicts li.bad strong")
+    assert bad == ([card] if card else [])
+    rows = wide(browser, "#sessions")
+    assert [row["Exit"] for row in rows] == [
+        "SIGKILL" if card and exit_status < 0 else str(exit_status),
+        "SIGTERM",
+    ]
+    assert [row["Status"] for row in rows] == ["complete", "ended by parent"]
+
+
 def test_a_session_that_was_pruned(browser: Browser, tmp_path: Path) -> None:
     held = fill(tmp_path, 3)
     with Store(tmp_path) as store:
