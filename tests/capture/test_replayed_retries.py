@@ -126,6 +126,24 @@ def test_a_failure_is_tried_again(way: Way, tmp_path: Path) -> None:
         assert get(url)[1] == b"good"
 
 
+def test_what_urllib3_never_tries_again_is_not_tried_again(tmp_path: Path) -> None:
+    def work(base: str) -> Any:
+        with urllib3.HTTPConnectionPool(*base, maxsize=1, block=True) as pool:
+            held = pool.request("GET", "/", preload_content=False)
+            with pytest.raises(urllib3.exceptions.EmptyPoolError):
+                pool.request("GET", "/full", pool_timeout=0.01, retries=3)
+            held.read()
+            held.release_conn()
+            return pool.request("GET", "/full", retries=3).data
+
+    with RawServer(flaky(GOOD, GOOD)) as server:
+        base: Any = server.host, server.port
+        with IngestSession("s", tmp_path):
+            live = work(base)
+    with IngestSession("s", tmp_path, "replay"):
+        assert work(base) == live
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_where_no_more_is_recorded_the_retries_end_as_live(way: Way, tmp_path: Path) -> None:
     url = recorded(way, tmp_path, BUSY)

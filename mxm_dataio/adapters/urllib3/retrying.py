@@ -8,15 +8,28 @@ needs none of this.
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import Any
 
 import urllib3
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import (
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+    TimeoutError,
+)
 from urllib3.util.retry import Retry
 
 from ...models import Exchange, Response
 from .. import failures
 from ..plan import Plan
+
+# What ``urlopen`` tries again, in every version: a full pool, say, is not among them.
+_RETRIED = (
+    HTTPException, NewConnectionError, OSError, ProtocolError, ProxyError, SSLError, TimeoutError,
+)  # fmt: skip
 
 
 def settle(
@@ -66,6 +79,8 @@ def _counted(stored: Exchange, retry: Retry, method: str, url: str, pool: Any) -
         error = failures.beneath(failures.load(failure, pool))
         reason = getattr(error, "reason", None)
         error = reason if isinstance(reason, Exception) else error
+        if not isinstance(error, _RETRIED):
+            return None
         try:
             return retry.increment(method, url, error=error, _pool=pool)  # type: ignore[arg-type]
         except Exception:
