@@ -130,6 +130,21 @@ def put(line: str) -> None:
         return
 
 
+def output_ended(exc: OSError) -> int:
+    """Return with what status a command ends whose output can't be written; say why.
+
+    A reader that has enough (``| head -1``) is no failure to tell of: the status is a shell's for
+    a program that SIGPIPE has ended.
+    """
+    # What is still held would be written as the interpreter ends, and fail once more.
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+    if isinstance(exc, BrokenPipeError):
+        return 141
+    say(f"error: the output can't be written: {exc.strerror}")
+    return 1
+
+
 def _standard() -> tuple[int, int] | None:
     """Return which file standard error is: as the process begins, which loads this."""
     try:

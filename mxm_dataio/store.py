@@ -25,7 +25,7 @@ from .storage.layout import DATABASE as DATABASE
 from .storage.layout import JOURNAL as JOURNAL
 from .storage.layout import RESPONSES as RESPONSES
 from .storage.layout import RUNNING as RUNNING
-from .storage.layout import refuse_links
+from .storage.layout import WRITABLE, refuse_links
 from .storage.lifecycle import Lifecycle
 from .storage.losses import Losses
 from .storage.payloads.folder import PayloadFolder
@@ -33,7 +33,7 @@ from .storage.payloads.spool import Spool
 from .storage.placement import Placement
 from .storage.running import RunningSessions
 from .storage.writer import Writer
-from .utils import after_fork
+from .utils import after_fork, cause
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
@@ -43,9 +43,9 @@ class Store:
     """One root folder.
 
     Args:
-        root: made when absent, for its owner alone, unless ``readonly``.
-        readonly: never write; what replay uses. (What a process that was killed has left in a
-            journal is moved to its place first, where that may be written.)
+        root: there, or made for its owner alone, if not ``readonly``.
+        readonly: make and write nothing; what replay uses. (What a process that was killed has
+            left in a journal is moved to its place first, where that may be written.)
         delay: seconds for which a recorded call may wait before it is moved to where other
             processes find it, once further calls come; ``None``: until there are many.
         compression: of the payloads that are put from now on.
@@ -59,14 +59,14 @@ class Store:
             was waited for patiently.
         ConfigError: the library for the compression is not installed; nothing was made.
         IntegrityError: the database is foreign, damaged or newer; nothing was changed.
-        StoreError: the root can't be read or made.
+        StoreError: the root can't be read or made; or nothing is recorded there, to be read.
     """
 
     def __init__(
         self,
         root: str | os.PathLike[str],
         *,
-        readonly: bool = False,
+        readonly: bool = True,
         delay: float | None = None,
         compression: Compression = Compression.NONE,
         durability: Durability = Durability.PROCESS,
@@ -86,8 +86,7 @@ class Store:
                 self.payloads.create()
             except OSError as exc:
                 raise StoreError(
-                    f"the root {root} can't be made: {exc.strerror}; make the folder "
-                    "writable or give another root",
+                    f"the root {root} can't be made: {cause(exc, WRITABLE)}",
                     path=root,
                 ) from exc
         self._losses = losses = Losses(root, root / RESPONSES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 from datetime import UTC, date, datetime
@@ -90,6 +91,28 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+# What a system says where a file system has no locks (flock), and where it is full.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_LOCKS = "put it on a local disk, or mount its file system with locks"
+FULL = "free space there, or put it on another disk"
+
+
+def cause(exc: OSError, otherwise: str = "") -> str:
+    """Return why something can't be written, and what is to be done about it.
+
+    Args:
+        otherwise: what is to be done if the cause asks for nothing of its own.
+    """
+    what, remedy = exc.strerror or str(exc), otherwise
+    if exc.errno in _NO_LOCKS:
+        what += ": its file system has no file locks (flock)"
+        remedy = NO_LOCKS
+    elif exc.errno in _FULL:
+        remedy = FULL
+    return f"{what}; {remedy}" if remedy else what
 
 
 def utf8(text: str) -> bytes:

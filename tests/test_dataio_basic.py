@@ -32,7 +32,7 @@ def test_basic_example(tmp_path: Path) -> None:
     assert resp.complete
     assert resp.header("etag") == '"v1"'
 
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         (session,) = store.sessions("yahoo")
         (exchange,) = store.exchanges(session.id)
     assert session.status is Status.COMPLETE

@@ -264,11 +264,7 @@ def _lines(
         return indented(document, width), _json_line, _LINES
     if kind is Kind.BINARY:
         return body.hex(), lambda line: [(line[:10], "dim"), line[10:]], _HEX_LINES
-    return body.lines(), lambda line: _marked(_tabbed(line)), _LINES
-
-
-def _tabbed(line: str) -> str:
-    return "\t".join(map(printable, line.split("\t")))
+    return body.lines(), lambda line: _marked(printable(line, "\t")), _LINES
 
 
 def _json_line(line: str) -> list[Cell]:

@@ -6,8 +6,12 @@ Results go to standard output, with ``--json`` as JSON lines; progress and error
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 try:
@@ -17,6 +21,7 @@ except ImportError:
     raise SystemExit(2) from None
 
 from ..errors import DataIOError, IntegrityError
+from ..process import output_ended
 from .output import MISUSED, WRONG, fail
 
 # Command → its module, its name there, and the first line of its help, in the order in which help
@@ -79,12 +84,34 @@ class _Group(click.Group):
         ]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the command line, and print help if that is asked for."""
+        if sys.stdout is None:
+            # Closed by who has called it. It has the number, which no other file is to get.
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        with _output():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; our errors end it with their message and status, not with a traceback."""
-        try:
-            return super().invoke(ctx)
-        except DataIOError as exc:
-            fail(str(exc), WRONG if isinstance(exc, IntegrityError) else MISUSED)
+        with _output():
+            try:
+                return super().invoke(ctx)
+            except DataIOError as exc:
+                fail(str(exc), WRONG if isinstance(exc, IntegrityError) else MISUSED)
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """End as other tools do where the output can't be written."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as exc:
+        # Of a file it would name that.
+        if exc.filename is not None:
+            raise
+        raise SystemExit(output_ended(exc)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -33,12 +33,16 @@ def print_line(type: str, **values: Any) -> None:
     click.echo(json.dumps({"type": type, **values}))
 
 
-def printable(text: str) -> str:
-    """Return a text that moves no cursor: it may be a server's, or a forger's."""
+def printable(text: str, kept: str = "\n") -> str:
+    """Return a text that moves no cursor: it may be a server's, or a forger's.
+
+    Args:
+        kept: what stays as it is, though it is none that is printed.
+    """
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        character if character.isprintable() or character in kept else repr(character)[1:-1]
         for character in text
     )
 

@@ -81,7 +81,8 @@ class Page:
             return
         while batch := list(islice(lines, _BATCH)):
             whole = (
-                "".join(part if isinstance(part, str) else part[0] for part in parts)
+                indent + "".join(part if isinstance(part, str) else part[0] for part in parts)
                 for parts in batch
             )
-            click.echo(encodable("\n".join(f"{indent}{one}".rstrip() for one in whole)))
+            shown = (printable(one, "\t").rstrip() for one in whole)
+            click.echo(encodable("\n".join(shown)))

@@ -10,7 +10,7 @@ from ..errors import ConfigError, StoreError
 from ..models import Exchange, Session
 from ..store import Store
 from .cassette import files
-from .cassette.document import Document
+from .cassette.document import SUFFIX, Document
 from .recordings import Recording, checksums
 from .volatile import Volatile
 
@@ -80,10 +80,15 @@ def to_cassette(
         force: what is there is replaced.
 
     Raises:
-        ConfigError: there is a file already.
+        ConfigError: there is a file already, or the name is none of a cassette's.
         IntegrityError: a payload is missing or damaged; nothing was written.
         StoreError: the file can't be written.
     """
+    if path.suffix != SUFFIX:
+        raise ConfigError(
+            f"{path} would be read by nothing: a cassette's name ends in {SUFFIX}, like "
+            f"{path.with_name(f'{path.stem or path.name}{SUFFIX}')}"
+        )
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already: --force replaces it")
     document = Document(session.source, session.started_at[:10])

@@ -16,8 +16,9 @@ from ..models import Exchange, Mode, Session, Status
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
 from ..storage.entries import InSession
+from ..storage.layout import WRITABLE
 from ..store import Store
-from ..utils import instant, new_id, utc_now
+from ..utils import cause, instant, new_id, utc_now
 from .cassette import files
 from .cassette.document import Document
 from .destinations import SUFFIX, Destinations
@@ -298,8 +299,7 @@ def put(
         store.settle()
     except OSError as exc:
         raise StoreError(
-            f"{origin} was not put into {store.root}: {exc.strerror or exc}; free space or make "
-            "the folder writable",
+            f"{origin} was not put into {store.root}: {cause(exc, WRITABLE)}",
             path=store.root,
         ) from exc
     store.end(replace(session, status=Status.COMPLETE, ended_at=utc_now()))

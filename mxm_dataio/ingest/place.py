@@ -103,6 +103,7 @@ class RootPlace:
                 delay=_SHARED_SECONDS if capture.mode is Mode.AUTO else None,
                 compression=Compression(settings.compression),
                 durability=Durability(settings.durability),
+                readonly=False,
             )
         except IntegrityError:
             raise

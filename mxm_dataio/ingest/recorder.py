@@ -17,7 +17,9 @@ from ..redaction.secrets import UNREAD, Secrets
 from ..redaction.sent import Clear, Sent
 from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from ..storage.layout import WRITABLE
 from ..storage.payloads.spool import Spool
+from ..utils import cause
 
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
@@ -132,8 +134,8 @@ class Recorder:
             if is_interrupt(exc):
                 raise
             raise StoreError(
-                f"{call.method} {secrets.shown(call.url)} was not recorded: {exc.strerror or exc} "
-                f"({self._store.root}); free space or make the folder writable",
+                f"{call.method} {secrets.shown(call.url)} was not recorded in "
+                f"{self._store.root}: {cause(exc, WRITABLE)}",
                 path=self._store.root,
             ) from exc
         finally:

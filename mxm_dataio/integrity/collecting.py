@@ -26,6 +26,7 @@ from ..process import wall_time
 from ..storage import locks
 from ..storage.payloads import expiry
 from ..store import JOURNAL, RESPONSES, RUNNING, Store
+from ..utils import cause
 from .findings import Progress
 from .waiting import Waiting
 
@@ -86,7 +87,7 @@ def collect(
                 else:
                     files, size = files + 1, size + had
     except OSError as exc:
-        raise StoreError(f"{folder} can't be written: {exc.strerror}", path=folder) from exc
+        raise StoreError(f"{folder} can't be written: {cause(exc)}", path=folder) from exc
     return Collected(files, size, young, temporary)
 
 

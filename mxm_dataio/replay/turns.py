@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ..concurrency import mutex
 from ..errors import DataIOWarning, StoreError
 from ..storage.descriptors import Descriptor, LostError
+from ..utils import cause
 
 _STEP = 1 << 16
 _PAUSE = 0.001
@@ -112,7 +113,7 @@ class SharedTurns:
             except OSError as exc:
                 raise StoreError(
                     "what the processes of this replay have been served can't be shared "
-                    f"({exc.strerror}): make room for temporary files, and replay again"
+                    f"({cause(exc)}): make room for temporary files (TMPDIR), and replay again"
                 ) from exc
             finally:
                 self._inside = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..process import AS_OF, SESSION, SOURCE, say
+from ..process import AS_OF, SESSION, SOURCE, output_ended, say
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
@@ -231,7 +231,11 @@ def _help() -> NoReturn:
         f"  {short.get(name, '')}{name} {value}".rstrip().ljust(27) + help
         for name, (value, help) in _OPTIONS.items()
     ]
-    print("\n".join([_USAGE, _HELP, *lines, "  -h, --help".ljust(27) + "print this", _MORE]))
+    try:
+        print("\n".join([_USAGE, _HELP, *lines, "  -h, --help".ljust(27) + "print this", _MORE]))
+        sys.stdout.flush()
+    except OSError as exc:
+        raise SystemExit(output_ended(exc)) from None
     raise SystemExit(0)
 
 

@@ -57,6 +57,7 @@ class Attendant:
                 settings["root"],
                 compression=Compression(settings.get("compression", Compression.NONE)),
                 durability=Durability(settings.get("durability", Durability.PROCESS)),
+                readonly=False,
             )
             session = Session(
                 self.id, plan.source, Mode(plan.mode), self.dated, Status.RUNNING, utc_now(),

@@ -11,6 +11,8 @@ DATABASE = "dataio.sqlite"
 RESPONSES = "responses"
 JOURNAL = "journal"
 RUNNING = "running"
+# What is to be done about a root that can't be written, unless the cause says.
+WRITABLE = "make the folder writable or give another root"
 
 
 def refuse_links(root: Path) -> None:

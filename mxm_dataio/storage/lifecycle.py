@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import BusyError, StoreError
 from ..models import Session, Status
-from ..utils import utc_now
+from ..utils import cause, utc_now
 from .adoption import Adoption
 from .catalog import rows
 from .entries import SessionEntry
@@ -147,7 +147,6 @@ class Lifecycle:
             self._writer.append(entry, sync=calls is not None)
         except OSError as exc:
             raise StoreError(
-                f"session {session.id} can't be written to {self._journals.folder}: "
-                f"{exc.strerror or exc}",
+                f"session {session.id} can't be written to {self._journals.folder}: {cause(exc)}",
                 path=self._journals.folder,
             ) from exc

@@ -185,6 +185,6 @@ def test_plain_proxy_and_refused_tunnel(tmp_path: Path) -> None:
         plain = three_ways(tmp_path, server, work)
     assert plain[0]["content"] == b"via proxy http://far.test/x?a=1"
     assert plain[1][0] == "ProxyError"
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         first, _ = store.exchanges(store.sessions()[0].id)
     assert first.request.url == "http://far.test/x?a=1"

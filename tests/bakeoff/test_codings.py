@@ -136,7 +136,7 @@ def test_readers_of_codings(name: str, server: RawServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["br", "zstd", "gzip-br"])
 def test_a_coded_body_is_stored_as_it_came(name: str, server: RawServer, tmp_path: Path) -> None:
     three_ways(tmp_path, server, lambda: requests.get(f"{server.url}/{name}").content)
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
         with store.open(exchange.responses[-1]) as payload:
             stored = payload.read()

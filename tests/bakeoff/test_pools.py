@@ -354,7 +354,7 @@ def test_ipv6(how: str, tmp_path: Path) -> None:
 
     with server:
         wire_ways(tmp_path, server, work, how)
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         first = next(iter(store.exchanges(store.sessions()[0].id)))
     assert first.request.url == f"http://[::1]:{server.port}/echo?x=1"
     assert first.answer.peer.address == f"[::1]:{server.port}"

@@ -83,7 +83,7 @@ def way(client: str) -> str:
 
 
 def recorded(root: Path) -> list[Any]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [e for s in store.sessions() if s.mode == "record" for e in store.exchanges(s.id)]
 
 

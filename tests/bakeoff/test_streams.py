@@ -121,7 +121,7 @@ def test_each_event_is_on_time(
         with IngestSession("s", tmp_path, "replay"):
             assert work() == EVENTS
         assert server.hits == hits == 2
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
         assert exchange.request.status is Status.COMPLETE
         assert exchange.answer.bytes_path.read_bytes() == b"".join(EVENTS)
@@ -144,7 +144,7 @@ def test_a_stream_left_after_its_first_event(tmp_path: Path) -> None:
             assert work() == plain
         with IngestSession("s", tmp_path, "replay"):
             assert work() == plain
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert exchange.request.status is Status.PARTIAL
 

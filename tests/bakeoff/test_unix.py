@@ -118,7 +118,7 @@ def test_unix_socket(style: str, how: str, folder: Path, tmp_path: Path) -> None
         assert server.connections == (4 if how == HOOK else 2)
     assert [one["status"] for one in seen if isinstance(one, dict)] == [200] * (len(seen) - 1)
     assert seen[3][0] == "ConnectionError"
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         first, second, *_ = store.exchanges(store.sessions()[0].id)
     assert first.answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert first.answer.peer.address == str(folder / "socket")

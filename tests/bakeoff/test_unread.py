@@ -142,7 +142,7 @@ def test_what_was_broken_off_is_told_so_in_replay(server: RawServer, tmp_path: P
         session.get(url, stream=True) as response,
     ):
         head = response.raw.read(100)
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert (exchange.request.status, exchange.answer.complete) == ("partial", False)
     assert 100 <= exchange.answer.size < len(BIG)

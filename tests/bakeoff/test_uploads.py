@@ -147,7 +147,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def recorded(root: Path) -> list[Any]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [e for s in store.sessions() if s.mode == "record" for e in store.exchanges(s.id)]
 
 

@@ -96,12 +96,12 @@ def post(
 
 
 def calls(root: Path) -> list[Exchange]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return list(store.exchanges(store.sessions()[0].id))
 
 
 def stored(root: Path, call: Exchange) -> bytes:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         request = call.request
         assert request.body_checksum is not None
         return store.payloads.path(request.body_checksum).read_bytes()

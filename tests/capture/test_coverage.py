@@ -57,7 +57,7 @@ def test_a_library_past_urllib3_is_named(server: RawServer, tmp_path: Path) -> N
     # In a process of its own: httpx would stay loaded for the tests that follow.
     subprocess.run([sys.executable, "-c", HTTPX, str(tmp_path), server.url], check=True)
     assert server.hits == 2
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         sessions = store.sessions()
         assert len(sessions) == 2
         for stored in sessions:

@@ -46,7 +46,7 @@ def server() -> Iterator[RawServer]:
 
 
 def exchanges(root: Path) -> list[Any]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 
@@ -188,7 +188,7 @@ class TestHalfRead:
         with IngestSession("two", tmp_path) as two:
             got += response.raw.read()
         assert got == BODY
-        with Store(tmp_path) as store:
+        with Store(tmp_path, readonly=False) as store:
             assert store.requests(two.id) == []
 
     def test_a_call_without_answer_at_the_end_is_interrupted(self, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ class TestManySessions:
             requests.get(f"{server.url}/n?{position}")
             sessions[closing].close()
         requests.get(f"{server.url}/n?unseen")
-        with Store(tmp_path) as store:
+        with Store(tmp_path, readonly=False) as store:
             urls = {i.source: [r.url[-1] for r in store.requests(i.id)] for i in sessions}
         assert urls == {"a": [], "b": ["2"], "c": ["0", "1"]}
         assert vars(urllib3.HTTPConnectionPool)["urlopen"] is before

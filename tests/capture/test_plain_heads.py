@@ -139,7 +139,7 @@ def test_nor_are_those_that_http_client_refuses() -> None:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     root: Path = tmp_path_factory.mktemp("root")
-    made = Store(root)
+    made = Store(root, readonly=False)
     spool = made.spool(100)
     spool.write(BODY)
     made.payloads.put(spool)

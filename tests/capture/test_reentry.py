@@ -69,7 +69,7 @@ class Done:
 def recorded(root: Path) -> list[str]:
     """Return the paths of the calls recorded, each of which is whole."""
     found = []
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         for session in store.sessions():
             assert session.status is Status.COMPLETE, session.warnings
             assert not session.coverage
@@ -249,7 +249,7 @@ def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
     assert len(points) > 20
     # (In a finalizer it is lost to everybody.)
     assert len(swallowed) <= len(points) // 20, swallowed
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (session,) = store.sessions()
         each = [
             one.request.endpoint.removeprefix(server.url) for one in store.exchanges(session.id)

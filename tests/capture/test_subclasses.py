@@ -38,7 +38,7 @@ def server() -> Iterator[RawServer]:
 
 def recorded(root: Path) -> list[str]:
     """Return the recorded URLs' ends; each call was seen on the wire."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         exchanges = [e for s in store.sessions() for e in store.exchanges(s.id)]
     assert all(e.answer is not None and e.answer.timings.first_byte for e in exchanges)
     return [e.request.url.rpartition("/")[2] for e in exchanges]

@@ -40,7 +40,7 @@ def server() -> Iterator[RawServer]:
 
 
 def exchanges(root: Path) -> list[Any]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 

@@ -201,7 +201,7 @@ def test_what_one_way_recorded_another_replays(
     for way, ask in WAYS.items():
         with IngestSession("d", tmp_path / way, stdlib=True) as ingest:
             ask(path, "/info", None)
-        with Store(tmp_path / way) as store:
+        with Store(tmp_path / way, readonly=False) as store:
             (request,) = store.requests(ingest.id)
             hashes.add(request.params_hash)
             assert request.endpoint == f"http+unix://{quote(path, safe='')}/info"

@@ -503,7 +503,7 @@ def test_so_has_a_forked_child_that_is_killed(server: RawServer, tmp_path: Path)
 def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
     server: RawServer, tmp_path: Path
 ) -> None:
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         ingest = IngestSession(SOURCE, tmp_path).open()
         assert ingest.session is not None
         ended = replace(ingest.session, status=Status.INTERRUPTED, ended_at=utils.utc_now())
@@ -511,7 +511,7 @@ def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
         begun = replace(ended, id=utils.new_id(), status=Status.RUNNING, ended_at=None)
         store.begin(begun)
         # The process of the program knows the session, and has not begun it.
-        with Store(tmp_path) as other:
+        with Store(tmp_path, readonly=False) as other:
             other.note_unseen(begun.id, line_of(Unseen("", ""), 1))
             other.note_unseen(begun.id, line_of(Unseen("process", "curl"), 1))
         store.end(replace(ended, id=begun.id))

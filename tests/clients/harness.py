@@ -50,7 +50,7 @@ def session(
 
 def exchanges(root: Path) -> list[Exchange]:
     """Return all recorded calls, in their order."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 

@@ -83,7 +83,7 @@ def server() -> Iterator[RawServer]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     made = tmp_path / "root"
-    Store(made).close()
+    Store(made, readonly=False).close()
     return made
 
 
@@ -117,7 +117,7 @@ def whole(root: Path, *, sessions: int = 1) -> list[int]:
     """Open the store as the next does; return how many calls each session has, all sealed."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root) as store:
+        with Store(root, readonly=False) as store:
             found = store.sessions()
             assert len(found) == sessions
             assert [one.status for one in found] == [Status.COMPLETE] * sessions, found
@@ -247,7 +247,7 @@ def test_a_killed_process_is_interrupted_and_its_calls_are_there(
 
     with held(root):
         os.waitpid(forks.started(dies), 0)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         (session,) = store.sessions()
         assert session.status is Status.INTERRUPTED
         assert session.source == "s"

@@ -347,7 +347,7 @@ def recorded(root: Path) -> int:
     """Open the store as the next process would; return how many calls it holds, all sound."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root) as store:
+        with Store(root, readonly=False) as store:
             sessions = store.sessions()
             assert all(one.ended_at for one in sessions), sessions
             assert {one.status for one in sessions} <= {Status.COMPLETE, Status.INCOMPLETE}

@@ -35,7 +35,7 @@ def run(*arguments: object) -> Result:
 
 def fill(root: Path, count: int = 240) -> Recorder:
     """Record a session of a few hosts with a child, and everything that may befall a call."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         parent = Recorder.begin(store, program="scraper.py")
         child = Recorder.begin(store, parent.session, at=1.0, program="worker.py")
         for number in range(count):
@@ -498,7 +498,7 @@ def test_it_can_be_printed(shown: Browser, tmp_path: Path) -> None:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a session all of whose texts are an attack, some by a forger's hand."""
     root = tmp_path_factory.mktemp("hostile")
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         held = Recorder.begin(store, program=HOSTILE, source=HOSTILE, kind=HOSTILE)
         failure = Failure(f"a.{HOSTILE}", HOSTILE)
         body = f"{HOSTILE}\ud800".encode("utf-8", "surrogatepass")
@@ -587,7 +587,7 @@ def test_the_policy_forbids_what_an_attack_would_need(
 
 
 def test_a_session_of_which_nothing_is_known(browser: Browser, tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         held = Recorder.begin(store, mode=Mode.AUTO)
         run_of = held.session.id
         done = run(run_of, "--root", tmp_path, "-o", tmp_path / "x.html")
@@ -633,7 +633,7 @@ def test_how_the_program_ended(
 
 def test_a_session_that_was_pruned(browser: Browser, tmp_path: Path) -> None:
     held = fill(tmp_path, 3)
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         prune(store, Choice(before=4e9))
     done = run(held.session.id, "--root", tmp_path, "-o", tmp_path / "x.html")
     assert done.exit_code == 0, done.output

@@ -256,7 +256,7 @@ with IngestSession("s", sys.argv[1]), requests.Session() as web:
         command = [sys.executable, "-c", program, str(tmp_path), server.url]
         done = subprocess.run(command, cwd=CHECKOUT, timeout=60, check=False)
     assert done.returncode == 9
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         assert verify(store).ok
         (session,) = store.sessions()
         calls = list(store.exchanges(session.id))
@@ -275,7 +275,7 @@ def test_what_can_not_be_moved_waits_masked(
         with pytest.warns(DataIOWarning, match="wait"):
             record(tmp_path, page_first, server.url)
     assert [name for name in leaks(tmp_path) if name.endswith(".journal")] == []
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         assert verify(store).ok
         (session,) = store.sessions()
         assert len(list(store.exchanges(session.id))) == 6

@@ -79,7 +79,7 @@ def test_failures_and_misses(tmp_path: Path) -> None:
             requests.get(url + "&other=1")
         assert SECRET not in str(caught.value)
         ingest.misses.clear()
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         (request,) = store.requests(store.sessions()[0].id)
     assert request.url == "http://127.0.0.1:1/path?token=REDACTED"
     assert request.failure is not None

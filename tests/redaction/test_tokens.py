@@ -186,7 +186,7 @@ def test_what_it_claims_does_not_count(tmp_path: Path) -> None:
             with IngestSession("s", root), requests.Session() as web:
                 uses(web, server.url, token_by_answer(web, server.url))
             port = str(server.port)
-        with Store(root) as store:
+        with Store(root, readonly=False) as store:
             (session,) = store.sessions()
             calls = list(store.exchanges(session.id))
         identities.append([call.request.identity.replace(port, "") for call in calls])

@@ -30,7 +30,7 @@ TEXT = ("Content-Type", "text/html; charset=utf-8")
 
 
 def exchanges(root: Path) -> list[Exchange]:
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         return [one for session in store.sessions() for one in store.exchanges(session.id)]
 
 

@@ -527,7 +527,7 @@ def test_a_database_that_is_none(server: RawServer, programs: Programs) -> None:
 def test_a_view_in_the_database_is_named_and_nothing_is_recorded(
     server: RawServer, programs: Programs
 ) -> None:
-    Store(programs.root).close()
+    Store(programs.root, readonly=False).close()
     with contextlib.closing(sqlite3.connect(programs.root / "dataio.sqlite")) as db:
         db.execute("CREATE VIEW v AS SELECT 1")
     done = programs.run("get.py", f"{server.url}/a")
@@ -827,6 +827,6 @@ def test_nothing_is_left_of_a_run(server: RawServer, programs: Programs) -> None
     programs.run("get.py", f"{server.url}/a", TMPDIR=str(away))
     programs.run("get.py", f"{server.url}/a", options="--mode replay", TMPDIR=str(away))
     assert list(away.iterdir()) == []
-    with Store(programs.root) as store:
+    with Store(programs.root, readonly=False) as store:
         assert list((store.root / "running").iterdir()) == []
         assert list((store.root / "journal").iterdir()) == []

@@ -35,7 +35,7 @@ def put(root: Path, source: str, recordings: Collection[Recording]) -> None:
         as_of="2024-01-01", status=Status.RUNNING, started_at=utc_now(),
     )  # fmt: skip
     within = InSession(session.id, session.root_id, source, session.as_of)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         store.begin(session)
         for recording in recordings:
             store.append(entry_of(recording, within, new_id()))

@@ -93,7 +93,7 @@ def record(
 
 def fill(root: Path) -> list[str]:
     """Make the store: two sessions that ended, and a third, child of the second; return ids."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         first, second = session(), session()
         child = session(second)
         store.begin(first)
@@ -115,7 +115,7 @@ def fill(root: Path) -> list[str]:
 
 def with_pruned(root: Path) -> None:
     """Have a session in the store that was pruned, and none of its files."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         gone = session()
         store.begin(gone)
         record(store, gone, "p", b"pruned", vary=("x-part",))

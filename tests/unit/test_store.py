@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[Store]:
-    with Store(root) as made:
+    with Store(root, readonly=False) as made:
         yield made
 
 
@@ -74,7 +74,7 @@ def record(
 
 def write_many(root: Path, count: int, mark: str) -> None:
     """Write one session, as a thread or a process of its own."""
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         held = session()
         store.begin(held)
         for number in range(count):
@@ -87,7 +87,7 @@ def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> 
     store.begin(held)
     id = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
     store.end(held)
-    with Store(root) as again:
+    with Store(root, readonly=False) as again:
         made = again.exchange(id)
         assert made is not None
         assert made.request.params_hash == H
@@ -153,7 +153,7 @@ def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         held = session()
-        with Store(root) as store:
+        with Store(root, readonly=False) as store:
             store.begin(held)
             made = record(store, held, b"content")
             store.end(held)
@@ -196,7 +196,7 @@ def test_threads_and_processes_writing_one_root_lose_nothing(root: Path) -> None
         for number in range(4)
     ]
     # Four more threads share one store.
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         held = session()
         store.begin(held)
 
@@ -232,7 +232,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_store import Status, Store, record, session
-store = Store(Path(sys.argv[1]))
+store = Store(Path(sys.argv[1]), readonly=False)
 held = session(os.getpid(), Status.RUNNING)
 store.begin(held)
 record(store, held, b"kept")
@@ -256,7 +256,7 @@ def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store, r
     store.begin(ended)
     store.end(ended)
     store.begin(alive)
-    other = Store(root)
+    other = Store(root, readonly=False)
     other.begin(dead)
     assert store.sessions("src") == other.sessions("src") == [ended, alive, dead]
     other.close()
@@ -272,7 +272,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.unit.test_store import *
-store = Store(Path(sys.argv[1]))
+store = Store(Path(sys.argv[1]), readonly=False)
 store.begin(session(os.getpid(), Status.RUNNING))
 ready, told = os.pipe()
 child = os.fork()
@@ -292,7 +292,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         child = int(process.stdout.readline())
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         try:
-            with Store(root) as store:
+            with Store(root, readonly=False) as store:
                 assert [one.status for one in store.sessions()] == [Status.INTERRUPTED]
             assert list((root / "running").iterdir()) == []
         finally:

@@ -34,7 +34,7 @@ def forget(call: str, undo: bool, root: Path, as_json: bool) -> None:
 
     with reading(root) as store:
         id = store.request_id(call)
-    with Store(root, patient=True) as store:
+    with Store(root, readonly=False, patient=True) as store:
         changed = store.forget(id, undo=undo)
         exchange = store.exchange(id)
         assert exchange is not None

@@ -140,7 +140,7 @@ def _store(root: Path | None, dry_run: bool) -> Iterator[Store | None]:
     if root is None or dry_run:
         yield None
         return
-    with Store(root, patient=True) as store:
+    with Store(root, readonly=False, patient=True) as store:
         yield store
 
 

@@ -107,7 +107,7 @@ def prune(
             with progress_bar("looking at") as progress:
                 _say(pruning.plan(store, choice, progress=progress), as_json, done=False)
             return
-    with Store(root, patient=True) as store:
+    with Store(root, readonly=False, patient=True) as store:
         with progress_bar("looking at") as progress:
             found = pruning.prune(store, choice, progress=progress)
         if vacuum:

@@ -29,7 +29,7 @@ from .sessions import values as session_values
 from .stats import COUNTS, HOST
 
 _SHOWN_ON_TERMINALS = 1 << 20
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @click.command(cls=Command)
@@ -148,7 +148,12 @@ def _is_harmless(body: Body, *, decoded: bool) -> bool:
     if body.size > _SHOWN_ON_TERMINALS:
         return False
     content = b"".join(_content(body, decoded=decoded))
-    return _CONTROL.search(content) is None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        # The terminal may take each byte for a character.
+        text = content.decode("latin-1")
+    return _CONTROL.search(text) is None
 
 
 # -- sessions ------------------------------------------------------------------------------------

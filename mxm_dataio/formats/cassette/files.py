@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StoreError
-from ...utils import utf8, write_whole
+from ...utils import cause, utf8, write_whole
 from . import document as cassette
 from .beside import Folder, named_beside
 from .document import Document
@@ -98,7 +98,7 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
         _sweep(folder, named)
     except OSError as exc:
         raise StoreError(
-            f"the cassette {path} can't be written: {exc.strerror}; what was recorded is lost",
+            f"the cassette {path} can't be written: {cause(exc)}; what was recorded is lost",
             path=path,
         ) from exc
     return content != was

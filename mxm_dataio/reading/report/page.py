@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -27,6 +28,7 @@ _POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'"
 )
+_SPECIAL = re.compile("[<>&\x7f-\x9f\u2028\u2029]")
 # Of a text: how long it may be; together with all others; and when that is used up.
 _URL = (2048, 3 << 20, 120)
 _HEADER = (1024, 2 << 20, 0)
@@ -60,10 +62,9 @@ def page(report: Report, at: str) -> str:
 
 
 def embedded(value: Any) -> str:
-    """Return a value as JSON that has no character which means anything to HTML or to script."""
+    """Return a value as JSON without a character that means anything to HTML, script, terminals."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
+    text = _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # Half a surrogate pair has no UTF-8; as JSON it can be written.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

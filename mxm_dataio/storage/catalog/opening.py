@@ -8,7 +8,9 @@ import sqlite3
 from pathlib import Path
 
 from ...errors import IntegrityError, StoreError
+from ...utils import cause
 from ..files import is_plain, open_plain, read_plain
+from ..layout import WRITABLE
 from . import migrations
 from .patience import patiently
 from .refusals import DAMAGED, code_of, refusal
@@ -66,8 +68,7 @@ class DatabaseFile:
             raise refusal(self.path, exc) from exc
         except OSError as exc:
             raise StoreError(
-                f"the database {self.path} can't be opened: {exc.strerror}; make the folder "
-                "writable or give another root",
+                f"the database {self.path} can't be opened: {cause(exc, WRITABLE)}",
                 path=self.path,
             ) from exc
 

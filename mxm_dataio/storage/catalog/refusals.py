@@ -6,10 +6,21 @@ import sqlite3
 from pathlib import Path
 
 from ...errors import BusyError, IntegrityError, StoreError
+from ...utils import FULL, NO_LOCKS
 
 # What a damaged database raises. A message of SQLite's with bytes of it need not be text.
 DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+
+_FULL = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+)  # fmt: skip
+_NO_LOCKS = (
+    sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+)  # fmt: skip
 
 
 def refusal(path: Path, exc: Exception) -> StoreError:
@@ -25,7 +36,13 @@ def refusal(path: Path, exc: Exception) -> StoreError:
     text = "decode to UTF-8" in str(exc)
     if isinstance(exc, sqlite3.Error) and type(exc) is not sqlite3.DatabaseError and not text:
         # Its subclasses are of use and circumstance; the class itself is for corruption.
-        return StoreError(f"the database {path}: {exc}", path=path)
+        code = code_of(exc)
+        remedy = ""
+        if code in _FULL:
+            remedy = f"; {'' if code == sqlite3.SQLITE_FULL else 'its disk may be full: '}{FULL}"
+        elif code in _NO_LOCKS:
+            remedy = f": its file system has no file locks; {NO_LOCKS}"
+        return StoreError(f"the database {path}: {exc}{remedy}", path=path)
     return IntegrityError(
         f"the database {path} is damaged ({exc}); it was left as it is: restore it from "
         "a copy or give another root",

@@ -28,5 +28,5 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[Store]:
-    with Store(root) as made:
+    with Store(root, readonly=False) as made:
         yield made

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from mxm_dataio import DataIOError, IngestSession, Store
 from mxm_dataio.cli import main
+from mxm_dataio.errors import StoreError
 from mxm_dataio.integrity.proofs import Head
+from mxm_dataio.integrity.verify import verify_root
 from tests.trust.small import fill
 
 
@@ -165,10 +168,55 @@ def test_two_heads_are_proved_consistent(root: Path, tmp_path: Path) -> None:
 
 def test_where_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MXM_DATAIO_ROOT", str(tmp_path / "none"))
-    for command in ("verify", "head"):
-        done = run(command)
-        assert (done.exit_code, str(tmp_path / "none") in done.output) == (2, True)
-    assert not (tmp_path / "none").exists()
+    for command in (
+        "verify", "head", "sessions", "requests", "show latest", "diff", "diff a b", "stats",
+        "coverage latest", "report latest", "prove latest", "export latest -o a.json", "prune",
+        "prune --yes", "forget abc", "forget abc --undo", "run --mode replay x.py",
+        "run --session latest x.py",
+    ):  # fmt: skip
+        done = run(*command.split())
+        assert done.exit_code == 2, command
+        if not command.startswith(("diff", "run")):
+            assert str(tmp_path / "none") in done.output, command
+        assert list(tmp_path.iterdir()) == [], command
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "none"
+    for read in (
+        lambda: Store(root),
+        lambda: Store(root, delay=1.0),
+        lambda: IngestSession("s", root, "replay").open(),
+        lambda: IngestSession("s", root, "replay", session="x").open(),
+        lambda: verify_root(root),
+    ):
+        with pytest.raises(DataIOError):
+            read()
+        assert not root.exists()
+    with IngestSession("s", root, "off"):
+        pass
+    assert not root.exists()
+    # What has begun, or lies beside, is no store either, and stays as it is.
+    root.mkdir()
+    with pytest.raises(StoreError, match="nothing is recorded"):
+        Store(root)
+    assert list(root.iterdir()) == []
+    with Store(root, readonly=False) as store:
+        assert not store.readonly
+    with Store(root) as store:
+        assert store.readonly
+        with pytest.raises(StoreError, match="readonly"):
+            store.catalog.forget("x")
+
+
+def test_export_refuses_a_name_that_nothing_reads(root: Path, tmp_path: Path) -> None:
+    for name in ("a", "a.yaml", "a.JSON", "a.json.gz", "a.html", ".json"):
+        done = run("export", "latest", "-o", tmp_path / name, "--root", root)
+        assert (done.exit_code, "ends in .json" in done.output) == (2, True), name
+        assert not (tmp_path / name).exists()
+    # The name that is said is one.
+    said = done.output.split()[-1]
+    assert run("export", "latest", "-o", said, "--root", root).exit_code == 0
 
 
 @pytest.mark.parametrize("command", main.list_commands(None))

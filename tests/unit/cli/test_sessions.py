@@ -31,7 +31,7 @@ def held(root: Path, store: Store) -> list[Session]:
     call(store, first, "https://h/a", 503, 200)
     call(store, child, "https://h/b", 404)
     call(store, gone, "https://h/c", 200)
-    with Store(root) as dead:
+    with Store(root, readonly=False) as dead:
         dead.begin(broken)
         call(dead, broken, "https://h/d", 200, source="other")
     end(store, child)

@@ -284,7 +284,7 @@ def test_a_session(root: Path, screen: Screen) -> None:
 
 def test_a_prune(root: Path) -> None:
     ids = fill(root)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         prune(store, Choice(sessions=(ids[0],)))
         event = store.sessions()[-1].id
     shown = run("show", event, "--root", root).stdout

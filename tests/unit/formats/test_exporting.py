@@ -35,7 +35,7 @@ def put(root: Path, calls: Iterable[Recording], source: str, as_of: str) -> str:
     )
     session = replace(session, root_id=session.id)
     within = InSession(session.id, session.id, source, as_of)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         store.begin(session)
         for call in calls:
             store.append(entry_of(call, within, new_id()))
@@ -183,7 +183,7 @@ def test_calls_of_other_sources_keep_theirs(tmp_path: Path, market: MarketServer
 
 
 def test_children_go_with_their_parent_and_not_it_with_them(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         parent = Recorder.begin(store)
         child = Recorder.begin(store, parent.session, at=1.0)
         parent.call("https://a.example/parent", Try(200, b"1"))

@@ -178,7 +178,7 @@ def test_a_cassette_is_written_whole(tmp_path: Path) -> None:
 
 def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
     recordings = recorded(("2014-05-11T20:30:30.000000Z", ""), ("", ""))
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         session_id = put(store, "github", recordings, "a.json (betamax)")
         session = store.session(session_id)
         calls = list(store.exchanges(session_id))
@@ -196,7 +196,7 @@ def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [70_000, 400_000])
 def test_a_large_payload_is_a_file_of_its_own(size: int, tmp_path: Path) -> None:
     recordings = recorded(("", ""), ("", ""), content=b"\x00\xff" * (size // 2))
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         put(store, "large", recordings, "a.json (vcr)")
         (path,) = (tmp_path / "responses").glob("*.bin")
         assert path.stat().st_size == size

@@ -59,7 +59,7 @@ def test_every_session_is_proved_and_no_other(root: Path) -> None:
 
 def test_a_store_that_goes_on_is_proved_to(tmp_path: Path) -> None:
     heads = []
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         for number in range(5):
             held = session()
             store.begin(held)

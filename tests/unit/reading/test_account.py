@@ -51,7 +51,7 @@ def with_a_child(server: RawServer, root: Path) -> tuple[str, str]:
 
         assert forked(child) == 0
         past(server.port)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         parent, own = store.sessions()
     return parent.id, own.id
 
@@ -170,7 +170,7 @@ def test_a_library_says_what_it_connects_by(tmp_path: Path) -> None:
 
 def test_no_session_is_status_2(tmp_path: Path) -> None:
     assert run(tmp_path / "none").exit_code == 2
-    Store(tmp_path).close()
+    Store(tmp_path, readonly=False).close()
     assert run(tmp_path).exit_code == 2
     done = run(tmp_path, "0123")
     assert done.exit_code == 2

@@ -140,7 +140,7 @@ def test_a_pattern_across_pieces_is_found() -> None:
 
 
 def test_bodies_of_a_store(tmp_path: object) -> None:
-    with Store(str(tmp_path)) as store:
+    with Store(str(tmp_path), readonly=False) as store:
         held = session()
         store.begin(held)
         id = record(store, held, "a", b'{"price": 1}', upload=b"a=1")

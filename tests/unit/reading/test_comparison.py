@@ -116,7 +116,7 @@ def test_headers() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path) as made:
+    with Store(tmp_path, readonly=False) as made:
         yield made
 
 

@@ -18,7 +18,7 @@ from tests.trust.small import end, fill, session
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path) as made:
+    with Store(tmp_path, readonly=False) as made:
         yield made
 
 

@@ -181,7 +181,7 @@ asked_for = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("store") / "root") as made:
+    with Store(tmp_path_factory.mktemp("store") / "root", readonly=False) as made:
         yield made
 
 

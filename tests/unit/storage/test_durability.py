@@ -53,7 +53,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
-    with Store(root, durability=Durability.POWER) as store:
+    with Store(root, durability=Durability.POWER, readonly=False) as store:
         held = session()
         store.begin(held)
         for number in range(3):
@@ -89,7 +89,7 @@ def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.Mo
 
 def test_by_default_a_call_is_not_synced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         held = session()
         store.begin(held)
         record(store, held, b"content", limit=100)
@@ -103,7 +103,7 @@ def test_threads_share_a_sync_and_none_is_done_before_it(
     monkeypatch.setattr(module, "_FULL", 7)
     monkeypatch.setattr(module, "_STEP_EVERY", 2)
     disk = Disk(monkeypatch, 0.01)
-    with Store(root, durability=Durability.POWER) as store:
+    with Store(root, durability=Durability.POWER, readonly=False) as store:
         held = session()
         store.begin(held)
         append, lost = store._writer._queue.put, []

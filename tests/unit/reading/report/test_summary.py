@@ -16,7 +16,7 @@ AT = "2025-10-08T00:00:00.000000Z"
 
 
 def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         main = Recorder.begin(store, program="p" * 5000)
         for number in range(600):
             main.call(f"https://{number}.example/", Try(404 if number % 2 else 200))
@@ -43,7 +43,7 @@ def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
 
 
 def test_a_call(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with Store(tmp_path, readonly=False) as store:
         main = Recorder.begin(store)
         failure = Failure("requests.exceptions.ConnectionError", "refused")
         main.call(
