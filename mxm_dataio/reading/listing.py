@@ -143,10 +143,10 @@ class Listing:
     def _of(self, select: str, sessions: Collection[str] | None) -> Iterator[Any]:
         """Yield what is selected of sessions, of all if none is given."""
         if sessions is None:
-            yield from self._db.execute(select.format(""))
+            yield from _rows(self._db.execute(select.format("")))
             return
         for id in sessions:
-            yield from self._db.execute(select.format("WHERE s.id = ?"), (id,))
+            yield from _rows(self._db.execute(select.format("WHERE s.id = ?"), (id,)))
 
     def with_source(self, source: str) -> set[str]:
         """Return the ids of the sessions that have calls of a source."""
@@ -190,7 +190,7 @@ class Listing:
         reverse: bool = False,
     ) -> Iterator[Any]:
         """Yield rows, whose second value is a call's id, of each session by its index."""
-        each = [self._db.execute(select, (session, *values)) for session in sessions]
+        each = [_rows(self._db.execute(select, (session, *values))) for session in sessions]
         # Not sorted all together.
         return heapq.merge(*each, key=lambda row: row[1], reverse=reverse)
 
@@ -249,6 +249,14 @@ class Listing:
             id, session, source, started, method, url, Status(status), duration, served_from,
             attempts, forgotten_at,
         )  # fmt: skip
+
+
+def _rows(cursor: sqlite3.Cursor) -> Iterator[Any]:
+    """Return the rows of a cursor, which who breaks off does not close.
+
+    (``yield from`` would, with what it is in, and that may be collected after the database.)
+    """
+    return map(tuple, cursor)
 
 
 def _totals(row: list[Any]) -> Totals:

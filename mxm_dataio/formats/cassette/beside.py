@@ -26,6 +26,8 @@ class Folder:
             Refusal: it is not there or of another size; a link is never followed.
         """
         path = self.file(checksum)
+        if self.path.is_symlink():
+            raise Refusal(f"{self.path} is a link", "beside")
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             with os.fdopen(descriptor, "rb") as file:

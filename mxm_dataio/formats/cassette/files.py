@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import StoreError
+from ...errors import IntegrityError, StoreError
+from ...storage.files import NotPlainError, is_link, open_plain
 from ...utils import cause, utf8, write_whole
 from . import document as cassette
 from .beside import Folder, named_beside
@@ -34,18 +35,36 @@ def load(path: Path, *, needed: bool = False) -> tuple[bytes, Document | None]:
         needed: that there is none is an error.
 
     Raises:
-        IntegrityError: it is malformed or newer.
+        IntegrityError: it is malformed or newer, or a link or no plain file lies in its place.
         StoreError: it can't be read.
     """
+    _refuse_links(path)
     try:
-        content = path.read_bytes()
+        with os.fdopen(open_plain(path), "rb") as file:
+            content = file.read()
     except FileNotFoundError:
-        if needed or path.is_symlink():
+        if needed:
             raise StoreError(f"there is no cassette {path}", path=path) from None
         return b"", None
+    except NotPlainError:
+        raise IntegrityError(f"the cassette {path} is no plain file", path=path) from None
     except OSError as exc:
         raise StoreError(f"the cassette {path} can't be read: {exc.strerror}", path=path) from exc
     return content, cassette.parse(content, str(path))
+
+
+def _refuse_links(path: Path) -> None:
+    """Raise if a cassette or the folder beside it is a link: what is read and written is elsewhere.
+
+    The folders that it lies in may be links; their owner says what they are.
+    """
+    for one, what in ((path, "file"), (Folder(path).path, "folder")):
+        if is_link(one):
+            raise IntegrityError(
+                f"{one} is a link; nothing was read or changed: put the {what} itself in its "
+                "place, or give the path that it leads to",
+                path=one,
+            )
 
 
 @contextlib.contextmanager
@@ -82,8 +101,10 @@ def save(path: Path, document: Document, beside: dict[str, bytes], was: bytes) -
         was: the bytes that it had.
 
     Raises:
+        IntegrityError: a link lies in its place, or in that of the folder beside it.
         StoreError: it can't be written; what was there is left.
     """
+    _refuse_links(path)
     content = document.text().encode("utf-8")
     folder = Folder(path)
     try:

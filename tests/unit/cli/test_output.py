@@ -22,6 +22,7 @@ COMMANDS = [
     "sessions --json",
     "requests",
     "requests --json",
+    "requests --json latest",
     "show latest",
     "show latest --json",
     "stats",

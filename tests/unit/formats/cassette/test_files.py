@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import IntegrityError, StoreError
+from mxm_dataio import IntegrityError, StoreError, use_cassette
 from mxm_dataio.formats.cassette.document import Document, Folder
 from mxm_dataio.formats.cassette.files import load, locked, remove, save
 
@@ -96,9 +96,52 @@ def test_nothing_but_payloads_is_removed_from_beside(tmp_path: Path) -> None:
 def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
     path, other = tmp_path / "a.json", tmp_path / "b.json"
     save(other, document(large=True), {CHECKSUM: LARGE}, b"")
+    was = other.read_bytes()
     Folder(path).path.symlink_to(Folder(other).path)
-    save(path, document(), {}, b"")
+    for one in (document(), document(large=True)):
+        with pytest.raises(IntegrityError, match="is a link"):
+            save(path, one, {CHECKSUM: LARGE}, b"")
+    with pytest.raises(IntegrityError, match="is a link"):
+        load(path)
+    Folder(path).path.unlink()
+    path.symlink_to(other)
+    for work in (lambda: load(path), lambda: save(path, document("x"), {}, was)):
+        with pytest.raises(IntegrityError, match="put the file itself in its place"):
+            work()
+    assert path.is_symlink()
+    assert other.read_bytes() == was
     assert Folder(other)(CHECKSUM, len(LARGE)) == LARGE
+
+
+@pytest.mark.parametrize("mode", ["once", "none", "all", "new_episodes", "rewrite", "record"])
+@pytest.mark.parametrize("which", ["file", "dangling", "folder"])
+def test_no_mode_follows_a_link(tmp_path: Path, mode: str, which: str) -> None:
+    path, other = tmp_path / "a.json", tmp_path / "b.json"
+    save(other, document(large=True), {CHECKSUM: LARGE}, b"")
+    if which == "folder":
+        path.write_bytes(other.read_bytes())
+        Folder(path).path.symlink_to(Folder(other).path)
+    else:
+        path.symlink_to(other if which == "file" else tmp_path / "none.json")
+    before = {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
+    with pytest.raises(IntegrityError, match="is a link"), use_cassette(path, mode):
+        pass
+    assert {one: one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()} == before
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(IntegrityError, match="no plain file"):
+        load(tmp_path / "a.json")
+
+
+def test_the_folders_that_it_lies_in_may_be_links(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    path = tmp_path / "link" / "a.json"
+    save(path, document(large=True), {CHECKSUM: LARGE}, b"")
+    assert load(path)[1] is not None
+    assert Folder(path)(CHECKSUM, len(LARGE)) == LARGE
 
 
 def test_a_payload_beside_that_is_damaged_is_written_anew(tmp_path: Path) -> None:
@@ -138,10 +181,10 @@ def test_what_can_not_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no cassette"):
         load(tmp_path / "a.json", needed=True)
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(StoreError, match="can't be read"):
+    with pytest.raises(IntegrityError, match="no plain file"):
         load(tmp_path / "folder.json")
     (tmp_path / "link.json").symlink_to("nowhere")
-    with pytest.raises(StoreError, match="there is no cassette"):
+    with pytest.raises(IntegrityError, match="is a link"):
         load(tmp_path / "link.json")
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(IntegrityError, match=r"bad\.json"):
