@@ -612,7 +612,7 @@ def test_how_the_program_ended(
     exit_status: int, card: str | None, browser: Browser, tmp_path: Path
 ) -> None:
     root, target = tmp_path / "root", tmp_path / "report.html"
-    with Store(root) as store:
+    with Store(root, readonly=False) as store:
         parent = Recorder.begin(store)
         child = Recorder.begin(store, parent.session, at=1.0)
         child.call("https://a.example/", Try(200, b"a"))
