@@ -82,7 +82,7 @@ def _counted(stored: Exchange, retry: Retry, method: str, url: str, pool: Any) -
         if not isinstance(error, _RETRIED):
             return None
         try:
-            return retry.increment(method, url, error=error, _pool=pool)  # type: ignore[arg-type]
+            return retry.increment(method, url, error=error, _pool=pool)
         except Exception:
             return None
     if final is None or final.status_code is None:
