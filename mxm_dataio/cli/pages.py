@@ -52,7 +52,7 @@ class Page:
     def pairs(self, pairs: Iterable[tuple[str, Cell | Sequence[Cell] | None]]) -> None:
         """Print names and what belongs to them; without that, neither."""
         for name, value in pairs:
-            if value is None or value == "":
+            if value is None or value == "" or (isinstance(value, tuple) and not value[0]):
                 continue
             parts: Sequence[Cell] = value if isinstance(value, list) else [value]  # type: ignore[list-item]
             label = f"  {name:<{_LABEL}} ", "dim"

@@ -39,6 +39,8 @@ _EVENTS = frozenset(
     {
         "os.exec",
         "os.fork",
+        "os.kill",
+        "os.killpg",
         "os.posix_spawn",
         "os.system",
         "socket.connect",
@@ -267,9 +269,10 @@ def _finish() -> None:
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
+    if event not in _EVENTS or _process.failed:
+        return
     if event in _KILLS:
         _kills(event, *args)
-    if event not in _EVENTS or _process.failed:
         return
     if _process.session is None and _counts(event, args):
         _process.capture()

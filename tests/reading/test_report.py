@@ -623,6 +623,8 @@ def test_how_the_program_ended(
     browser.open(target)
     bad = texts(browser, ".verdicts li.bad strong")
     assert bad == ([card] if card else [])
+    good = texts(browser, ".verdicts li.ok strong")
+    assert ("The session is complete" in good) == (card is None)
     rows = wide(browser, "#sessions")
     assert [row["Exit"] for row in rows] == [
         "SIGKILL" if card and exit_status < 0 else str(exit_status),

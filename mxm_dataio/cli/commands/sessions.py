@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -87,13 +87,16 @@ def status_style(line: Line) -> str:
     return "" if complete and line.session.exit_status else STATUS_STYLES[line.status]
 
 
-def exit_cell(line: Line) -> Cell:
-    """Return how the program ended."""
-    if line.session.ended_by_parent:
-        # Its status says it.
-        return ""
-    shown = exit_word(line.session.exit_status) or ""
-    return shown, "dim" if shown == "0" else "bold red"
+def exit_style(line: Line) -> str:
+    """Return the colour of how the program ended."""
+    session = line.session
+    return "bold red" if session.exit_status and not session.ended_by_parent else "dim"
+
+
+def _exit(line: Line) -> Cell:
+    # Of one that its parent ended the status says it.
+    known = None if line.session.ended_by_parent else line.session.exit_status
+    return exit_word(known) or "", exit_style(line)
 
 
 COLUMNS: Sequence[Column[Line]] = (
@@ -107,7 +110,7 @@ COLUMNS: Sequence[Column[Line]] = (
     Column("as of", lambda line: line.session.as_of, lambda line: line.session.as_of[:10], rank=4),
     Column("mode", lambda line: line.session.mode, rank=5),
     Column("status", lambda line: line.status, lambda line: (line.status, status_style(line))),
-    Column("exit", lambda line: line.session.exit_status, exit_cell, sparse=True, where=TERMINAL),
+    Column("exit", lambda line: line.session.exit_status, _exit, sparse=True, where=TERMINAL),
     Column(
         "started (UTC)",
         lambda line: line.session.started_at,
@@ -185,16 +188,17 @@ def sessions(
         if source is not None:
             with store.catalog.snapshot() as db:
                 recorded = Listing(db).with_source(source)
+        held = store.sessions()
         wanted = [
             session
-            for session in store.sessions()
+            for session in held
             if (source is None or session.source == source or session.id in recorded)
             and (since is None or session.started_at >= instant(since))
             and (status is None or Line(0, session).status == status)
         ]
         trees = _newest(in_trees(wanted), limit)
         some = len(trees) < len(wanted) or (source, since, status) != (None, None, None)
-        lines = lines_of(store, trees, some=some)
+        lines = lines_of(store, trees, held, some=some)
     if as_json:
         for line in lines:
             print_line("session", **values(line))
@@ -203,34 +207,44 @@ def sessions(
 
 
 def lines_of(
-    store: Store, trees: Sequence[tuple[int, Session]], *, some: bool = True
+    store: Store,
+    trees: Sequence[tuple[int, Session]],
+    held: Sequence[Session],
+    *,
+    some: bool = True,
 ) -> list[Line]:
     """Return sessions with their totals.
 
     Args:
+        held: those, and what is below them.
         some: they are not all that there are.
     """
-    ids = [one.id for _, one in trees] if some else None
+    below = _descendants([one.id for _, one in trees], held)
+    ids = set(below).union(*below.values()) if some else None
     with store.catalog.snapshot() as db:
         totals, sources = Listing(db).totals(ids), Listing(db).sources(ids)
     lines = []
     for depth, one in trees:
         others = tuple(name for name in sources.get(one.id, ()) if name != one.source)
-        own = totals.get(one.id, Totals())
-        lines.append(Line(depth, one, own, others, own))
-    return _with_families(lines)
+        members = [totals[id] for id in (one.id, *below[one.id]) if id in totals]
+        family = Totals(*map(sum, zip(*members, strict=True)))
+        lines.append(Line(depth, one, totals.get(one.id, Totals()), others, family))
+    return lines
 
 
-def _with_families(lines: list[Line]) -> list[Line]:
-    """Return lines, of which each counts those below it in."""
-    above: list[int] = []
-    sums = [line.totals for line in lines]
-    for place, line in enumerate(lines):
-        del above[line.depth :]
-        for one in above:
-            sums[one] = Totals(*map(sum, zip(sums[one], line.totals, strict=True)))
-        above.append(place)
-    return [replace(line, family=total) for line, total in zip(lines, sums, strict=True)]
+def _descendants(ids: Sequence[str], held: Sequence[Session]) -> dict[str, list[str]]:
+    """Return the ids of what is below sessions."""
+    found: dict[str, list[str]] = {id: [] for id in ids}
+    parents = {session.id: session.parent_id for session in held}
+    for session in held:
+        above, passed = session.parent_id, {session.id}
+        # A forged row may be its own parent.
+        while above is not None and above not in passed:
+            if above in found:
+                found[above].append(session.id)
+            passed.add(above)
+            above = parents.get(above)
+    return found
 
 
 def _newest(trees: list[tuple[int, Session]], limit: int | None) -> list[tuple[int, Session]]:

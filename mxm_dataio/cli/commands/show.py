@@ -14,6 +14,7 @@ from ...models import Exchange, Response, Session, Unseen
 from ...reading import values
 from ...reading.bodies import Body, answered, sent
 from ...reading.filters import in_trees
+from ...reading.outcomes import exit_word
 from ...reading.statistics import Figures, figures
 from ...store import Store
 from ...utils import counted
@@ -24,7 +25,7 @@ from ..output import MISUSED, WRONG, fail, print_line
 from ..pages import Page
 from ..tables import print_table
 from ..units import bytes_of, short, span
-from .sessions import COLUMNS, Line, exit_cell, lines_of, status_style
+from .sessions import COLUMNS, Line, exit_style, lines_of, status_style
 from .sessions import values as session_values
 from .stats import COUNTS, HOST
 
@@ -161,7 +162,7 @@ def _is_harmless(body: Body, *, decoded: bool) -> bool:
 
 def _show_session(store: Store, session: Session, as_json: bool) -> None:
     members = store.family(session.id)
-    lines = lines_of(store, in_trees(members))
+    lines = lines_of(store, in_trees(members), members)
     with store.catalog.snapshot() as db:
         hosts, total = figures(db, sessions=[one.id for one in members])
     if as_json:
@@ -216,7 +217,7 @@ def _show_facts(page: Page, line: Line, total: Figures) -> None:
             ("status", (line.status, status_style(line))),
             ("started", f"{session.started_at.replace('T', ' ').rstrip('Z')} UTC{ended}"),
             ("program", session.program),
-            ("exit", exit_cell(line)),
+            ("exit", (exit_word(session.exit_status) or "", exit_style(line))),
             ("process", str(session.pid) if session.pid else None),
             ("parent", session.parent_id),
             ("pruned", session.pruned_at),

@@ -11,8 +11,8 @@ from ...reading.statistics import FAILED, PERCENTILES, Figures, figures
 from ...store import family
 from .. import output
 from ..options import Command, complete_session, reading, since_option, source_option, store_options
-from ..output import print_line, progress_bar
-from ..tables import PIPE, Cell, Column, print_table
+from ..output import print_line, printable, progress_bar
+from ..tables import PIPE, Cell, Column, encodable, print_table
 from ..units import size, span
 from .requests import CLASSES
 
@@ -115,13 +115,16 @@ def stats(
             print_line("host", host=one.host, **_values(one))
         print_line(_TOTAL, **_values(total))
         return
-    rows = [*hosts, total]
+    rows, first = [*hosts, total], [HOST]
     if output.width() is None:
         print_table([HOST, *COUNTS, *_LATENCIES], rows)
-    else:
-        print_table([HOST, *COUNTS], rows)
-        click.echo()
-        print_table([HOST, *_LATENCIES], rows)
+        return
+    if len(hosts) == 1:
+        click.secho(encodable(printable(f"at {hosts[0].host}")), dim=True)
+        rows, first = [total], []
+    print_table([*first, *COUNTS], rows)
+    click.echo()
+    print_table([*first, *_LATENCIES], rows)
 
 
 def _values(one: Figures) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,12 @@ def test_a_family_is_counted_in_its_parents_row(
     whole = screen("sessions", "--root", root)
     assert whole[2].split()[-3:] == ["2", "1", "15"]
     assert whole[3].split()[-3:] == ["1", "1", "5"]
+    # Whatever else is listed.
+    failed = screen("sessions", "--status", "failed", "--root", root)
+    assert (len(failed), failed[2].split()[-3:]) == (3, ["2", "1", "15"])
+    with sqlite3.connect(root / "dataio.sqlite") as db:
+        db.execute("UPDATE sessions SET parent_id = id WHERE id = ?", (held[0].id,))
+    assert run("sessions", "--root", root).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
+from mxm_dataio.store import Store
+from tests.support.calls import call
+from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, rows, run, values
 
 
@@ -37,12 +40,25 @@ def test_on_a_terminal(demonstrated: tuple[Path, Demonstrated], screen: Screen) 
     for width in (80, 140):
         lines = screen("stats", "--root", root, width=width)
         assert fits(lines, width)
-        assert lines[0].split() == [
-            "host", "calls", "attempts", "errors", "2xx", "3xx", "4xx", "bytes", "saved",
+        # Of one host: it is said once.
+        assert lines[0].startswith("at 127.0.0.1:")
+        assert lines[1].split() == [
+            "calls", "attempts", "errors", "2xx", "3xx", "4xx", "bytes", "saved",
         ]  # fmt: skip
+        assert lines[3].split()[0] == "15"
         assert lines[5].split()[-4:] == ["byte", "p50", "p90", "p99"]
-        assert lines[3].startswith("total")
     assert fits(screen("stats", "--root", root, width=70), 70)
+
+
+def test_several_hosts_on_a_terminal(root: Path, store: Store, screen: Screen) -> None:
+    one = session()
+    store.begin(one)
+    for host in "ab":
+        call(store, one, f"https://{host}/", 200)
+    end(store, one)
+    lines = screen("stats", "--root", root)
+    assert [line.split()[0] for line in lines[:1] + lines[2:5]] == ["host", "a", "b", "total"]
+    assert [line.split()[0] for line in lines[6:7] + lines[8:]] == ["host", "a", "b", "total"]
 
 
 def test_which(demonstrated: tuple[Path, Demonstrated]) -> None:

@@ -38,7 +38,7 @@ const showVerdicts = () => {
   }
   const kind = { complete: "ok", running: "note", "ended by parent": "note" }[own.outcome] || "bad";
   const warned = data.parts.reduce((sum, part) => sum + part.warnings.length, 0);
-  list.append(verdict(warned && kind === "ok" ? "note" : kind, `The session is ${own.outcome}`, `${counted(warned, "warning")}${own.exit === null ? "" : `, exit ${own.exit}`}`, "summary"));
+  list.append(verdict((warned || own.exit_status) && kind === "ok" ? "note" : kind, `The session is ${own.outcome}`, `${counted(warned, "warning")}${own.exit === null ? "" : `, exit ${own.exit}`}`, "summary"));
   if (own.exit_status && own.outcome !== "ended by parent") {
     const how = own.exit_status < 0 ? "was ended by" : "exited with";
     list.append(verdict("bad", `The program ${how} ${own.exit}`, "what it did may be half done", "summary"));
