@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_on_a_terminal(root: Path, held: list[Session], screen: Screen) -> None:
 
 
 def test_a_family_is_counted_in_its_parents_row(
-    root: Path, held: list[Session], screen: Screen
+    root: Path, held: list[Session], store: Store, screen: Screen
 ) -> None:
     whole = screen("sessions", "--root", root)
     assert whole[2].split()[-3:] == ["2", "1", "15"]
@@ -100,7 +101,8 @@ def test_a_family_is_counted_in_its_parents_row(
     # Whatever else is listed.
     failed = screen("sessions", "--status", "failed", "--root", root)
     assert (len(failed), failed[2].split()[-3:]) == (3, ["2", "1", "15"])
-    with sqlite3.connect(root / "dataio.sqlite") as db:
+    store.close()
+    with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         db.execute("UPDATE sessions SET parent_id = id WHERE id = ?", (held[0].id,))
     assert run("sessions", "--root", root).exit_code == 0
 
