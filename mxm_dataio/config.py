@@ -38,7 +38,8 @@ class Settings:
     Attributes:
         root: folder of the store.
         mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
-        ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever.
+        ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever. Given as
+            a number, ``90s``, ``15m``, ``1h``, ``30d`` or a ``timedelta``.
         reuse: statuses and methods of which ``auto`` may serve answers; see
             :class:`mxm_dataio.replay.policy.Reuse`.
         exhausted: ``repeat`` or ``error``, for a call made more often than it was recorded.

@@ -71,6 +71,7 @@ class CassettePlace:
         run: the run of tests that is on and keeps account of the file.
         only: node id of the one test whose name the file has.
         marked: a test's marker or fixture opened it.
+        reason: why nothing is recorded, in words, where nobody has said so.
 
     Raises:
         ConfigError: an unknown mode, a path that is none of a cassette.
@@ -92,8 +93,11 @@ class CassettePlace:
     ) -> None:
         self.path = _cassette_path(path)
         self.run = _run_with(self.path)
+        self.reason = ""
         if mode is None:
-            mode = "none" if self.run is not None and self.run.offline else "once"
+            mode = "once"
+            if self.run is not None and self.run.offline:
+                mode, self.reason = "none", self.run.reason
         self.word = str(mode).lower()
         if self.word not in _MODES:
             raise ConfigError(
@@ -249,7 +253,12 @@ class CassettePlace:
                 Call(mark, held.params_hash, held.played, str(held)) for mark, held in told
             )
             recorded = () if shared else tuple(made)
-            run.used.append(used._replace(path=path, calls=found, made=recorded, shared=shared))
+            run.used.append(
+                used._replace(
+                    path=path, calls=found, made=recorded, shared=shared,
+                    written=self.written and not shared,
+                )
+            )  # fmt: skip
 
     def _write(self, memory: MemoryStore, own: LoadedCassette, capture: Capture) -> Iterable[str]:
         """Write what was recorded, and return the marks of all that the run has recorded."""

@@ -13,6 +13,7 @@ import pytest
 
 from .options import (
     SCOPES,
+    by_ci,
     marks_of,
     mode_of,
     shared_of,
@@ -94,7 +95,7 @@ class Account:
             root = self._config.rootpath
             self._run = Run(
                 self, root, folder, details=wants_report(self._config),
-                offline=mode_of(self._config) == "none",
+                offline=mode_of(self._config) == "none", reason=by_ci(self._config),
             )  # fmt: skip
         return self._run
 
@@ -161,10 +162,11 @@ class Account:
             gathered = self._run or wants_report(self._config)
             output["dataio"] = json.dumps(self._usage().dump()) if gathered else ""
         elif self._run or self._gathered:
-            from .usage import prune
+            from .usage import prune, written
 
             usage, here = self._usage(), self._config.invocation_params.dir
-            self._done = list(prune(usage, here, rewritten=True))
+            brief = self._config.getoption("verbose") < 0
+            self._done = [*prune(usage, here, rewritten=True), *written(usage, here, brief=brief)]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report, and do what was asked for about it."""

@@ -7,6 +7,7 @@ before a test is marked but the modules of the plugin that its hooks and fixture
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -16,7 +17,15 @@ from ..interception import runs
 from .account import ACCOUNT, Account, from_here
 from .fixtures import OPENED, WIDE, suspend, within_asked, within_own
 from .guarding import GUARD, IMPORTS, conftests, is_replayed, mentions, none_outside, start_guard
-from .options import MARK, SCOPES, add_markers, add_options, allowed_hosts, mode_of
+from .options import (
+    MARK,
+    SCOPES,
+    add_markers,
+    add_options,
+    allowed_hosts,
+    mode_of,
+    note_near_options,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,9 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(
-    early_config: pytest.Config,
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     """Block the network from the first conftest on, where it is to be blocked."""
+    note_near_options(parser, args)
     start_guard(early_config, early_config.known_args_namespace)
     return (yield)
 
@@ -157,6 +167,10 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the sessions what became of their test, and the reader how to record it again."""
+    if call.excinfo is not None and "mxm_dataio.errors" in sys.modules:
+        from .frames import cut_frames
+
+        cut_frames(call.excinfo, item.config)
     report = yield
     for opened in item.config.stash[OPENED]:
         missed = opened.ended(item.nodeid, call.when, report)

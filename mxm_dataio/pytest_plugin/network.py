@@ -13,6 +13,7 @@ from ..coverage.callers import Stack
 from ..coverage.events import Child, Question
 from ..coverage.hosts import Allowed, Target
 from ..errors import BlockedError, ConfigError
+from ..faces import PYTEST
 from ..ingest.active import sessions
 
 _INSTEAD = (
@@ -67,7 +68,7 @@ class Guard:
         what = self.running() or _importing(self._root) or "this run"
         text = (
             f"{what} has the network blocked, and {caller or 'it'} is about to reach {where}: to "
-            f"let it, add {host!r} to --dataio-allowed-hosts; to have it recorded, {_INSTEAD}"
+            f"let it: {PYTEST.says('allowed_hosts', [host])}; to have it recorded, {_INSTEAD}"
         )
         return BlockedError(text, host=host, port=port, caller=caller)
 
@@ -206,9 +207,11 @@ class Past(_Watcher):
     def __init__(self, allowed_hosts: Iterable[str]) -> None:
         super().__init__(allowed_hosts)
         self._seen: dict[str, None] = {}
+        self._hosts: dict[str, None] = {}
 
     def take(self, target: Target, caller: str) -> Exception | None:
         self._seen[f"{target} by {caller}" if caller else str(target)] = None
+        self._hosts[target.host] = None
         return None
 
     def said(self, what: str, *, stdlib: bool) -> str:
@@ -221,11 +224,12 @@ class Past(_Watcher):
         if not self._seen:
             return ""
         named = list(self._seen)
+        allowed = PYTEST.says("allowed_hosts", list(self._hosts))
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         recorded = "requests, urllib3 and http.client" if stdlib else "requests and urllib3"
         also = "" if stdlib else ALSO_STDLIB
         return (
             f"{what} made connections that are in no cassette, to {', '.join(named[:_NAMED])}"
             f"{more}: only calls of {recorded} are recorded{also}; replay will refuse the others, "
-            "unless allowed_hosts names where they go"
+            f"unless you let it: {allowed}"
         )

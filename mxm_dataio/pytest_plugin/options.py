@@ -17,12 +17,24 @@ MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
 # Not packages: pytest has a plugin's fixtures of that scope live as long as the run.
 SCOPES = ("class", "module", "session")
 MARK, VCR = "dataio", "vcr"
+# Among a test's options: why its mode is what it is, where nobody has said it.
+REASON = "_reason"
 
+BY_CI = (
+    "nothing is recorded here: CI is set, so the mode is none; record it where CI is not set, and "
+    "commit the cassette"
+)
 MARK_HELP = (
     "dataio(*shared, **options): record the test's HTTP calls in a cassette, and replay them. "
     "shared are cassettes that are replayed besides. options: mode, keep_failed, expires, "
     "on_expired, freeze, scope, block_network, allowed_hosts, and what use_cassette takes."
 )
+
+
+_OPTIONS = (
+    "--dataio-mode", "--dataio-block-network", "--dataio-allowed-hosts", "--dataio-report",
+    "--dataio-prune",
+)  # fmt: skip
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -61,6 +73,20 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("dataio_markers", "names of more markers that mean dataio, such as vcr", "args")
 
 
+def note_near_options(parser: pytest.Parser, args: Iterable[str]) -> None:
+    """Have pytest name the nearest option of ours beside one that it does not know.
+
+    It may be another plugin's, or a conftest's that is not loaded yet: pytest alone can tell.
+    """
+    for arg in args:
+        name = arg.partition("=")[0]
+        if name.startswith("--") and name not in _OPTIONS:
+            import difflib  # for what may be an error alone
+
+            for near in difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.75):
+                parser.extra_info[name] = f"did you mean {near}?"
+
+
 def add_markers(config: pytest.Config) -> None:
     """Make the markers known.
 
@@ -93,7 +119,9 @@ def options_of(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict
     for name in ("expires", "on_expired"):
         if config.getini(f"dataio_{name}"):
             options.setdefault(name, config.getini(f"dataio_{name}"))
-    options["mode"] = mode_of(config, options.get("mode"))
+    given = options.get("mode")
+    options["mode"] = mode_of(config, given)
+    options[REASON] = "" if given else by_ci(config)
     return options
 
 
@@ -101,6 +129,12 @@ def mode_of(config: pytest.Config, given: str | None = None) -> str:
     """Return the mode that counts, where ``given`` is a test's own."""
     mode = config.getoption("--dataio-mode") or given or config.getini("dataio_mode")
     return mode or ("none" if os.environ.get("CI") else "once")
+
+
+def by_ci(config: pytest.Config) -> str:
+    """Return, in words, that the environment makes the mode ``none``; empty if it does not."""
+    said = config.getoption("--dataio-mode") or config.getini("dataio_mode")
+    return BY_CI if os.environ.get("CI") and not said else ""
 
 
 def their_mark(node: pytest.Item, name: str) -> pytest.Mark | None:

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..api import IngestSession, capture_of
+from ..api import IngestSession, capture_of, options_of
 from ..cassettes.session import CassetteSession
-from ..config import nearest
+from ..config import nearest, seconds_of
 from ..coverage import blocking
 from ..errors import BlockedError, ConfigError, ReplayMissError
+from ..faces import PYTEST
 from ..formats.cassette.runs import Run
 from ..models import Mode
 from ..replay.misses import swallowed
 from ..utils import parse_instant
 from .network import ALSO_STDLIB, Past
+from .options import REASON
 
 if TYPE_CHECKING:
     import pytest
 
 # Options of the marker that are the plugin's own.
 _OWN = frozenset({"expires", "on_expired", "freeze", "scope", "block_network", "allowed_hosts"})
+_NOT_THE_MARKERS = frozenset({"path", "shared", "root", "session"})
 _CLOCK = "clock"
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "w": "weeks"}
+
+
+class _MarkedSession(CassetteSession):
+    """The session of a test that a marker or a fixture opens."""
+
+    _face = PYTEST
 
 
 class TestSession:
@@ -74,7 +80,8 @@ class TestSession:
         self._past = Past(options["allowed_hosts"])
         self._options = options
         given = {name: value for name, value in options.items() if name not in _OWN}
-        known = _known()
+        reason = given.pop(REASON, "")
+        known = options_of(CassetteSession) - _NOT_THE_MARKERS
         for name in given:
             if name not in known:
                 raise ConfigError(
@@ -87,7 +94,8 @@ class TestSession:
                 if not state.there:
                     # Another test of the run may have made it: it is as little recorded as this.
                     given["mode"] = "all"
-        self.ingest = CassetteSession(path, shared=list(shared), **given)
+        self.ingest = _MarkedSession(path, shared=list(shared), **given)
+        capture_of(self.ingest).opener.face = replace(PYTEST, reason=reason)
         self.ingest.cassette.run = self._run = run
         self.ingest.cassette.marked = True
         self.ingest.cassette.only = test if only else ""
@@ -168,7 +176,11 @@ class TestSession:
         if expires is None or self.ingest.mode is Mode.RECORD or not self.ingest.cassette.recorded:
             return
         recorded = self.ingest.cassette.recorded
-        if time.time() - parse_instant(f"{recorded}T00:00:00.000000Z") <= _seconds(expires):
+        try:
+            seconds = seconds_of(expires, "d")
+        except ValueError as exc:
+            raise ConfigError(f"expires={expires!r}: {exc}") from None
+        if time.time() - parse_instant(f"{recorded}T00:00:00.000000Z") <= seconds:
             return
         text = (
             f"{self.path} was recorded {recorded}, which is longer ago than {expires}: "
@@ -243,8 +255,8 @@ def blocked(
         why = "is replayed" if ingest is not None else "has the network blocked"
         text = (
             f"{test} {why}, and {caller or 'it'} is about to reach {where} past the cassette: "
-            f"only calls of requests, urllib3 and http.client are recorded{also}; to let it, add "
-            f"{host!r} to allowed_hosts, or to --dataio-allowed-hosts"
+            f"only calls of requests, urllib3 and http.client are recorded{also}; to let it: "
+            f"{PYTEST.says('allowed_hosts', [host])}"
         )
         if ingest is None:
             return BlockedError(text, host=host, port=port, caller=caller)
@@ -253,25 +265,6 @@ def blocked(
         return error
 
     return blocking.blocked(["unix", *allowed_hosts], explain)
-
-
-@functools.cache
-def _known() -> frozenset[str]:
-    made = (CassetteSession, IngestSession)
-    names = {name for cls in made for name in inspect.signature(cls.__init__).parameters}
-    return frozenset(names - {"self", "path", "shared", "options", "root", "session"})
-
-
-def _seconds(age: object) -> float:
-    """Return an age in seconds, given as a number of days, a ``timedelta`` or ``90d``, ``12h``."""
-    if isinstance(age, timedelta):
-        return age.total_seconds()
-    text = str(age).strip().lower()
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "d")
-    try:
-        return timedelta(**{_UNITS[unit]: float(number)}).total_seconds()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"expires={age!r} is no age: 90d, 12h, or a number of days") from None
 
 
 def again(test: str) -> str:

@@ -32,6 +32,8 @@ PASSED = "passed"
 _FIXTURES = re.compile(r"\bfixture\.|(?:setUp|tearDown|setup_|teardown_)(?:Class|class|module)\b")
 # Bytes of a file by which a cassette is known.
 _HEAD = 200
+# So many cassettes that were written are told of one by one.
+_NAMED = 20
 _JUDGED = frozenset({"replay", "rewrite"})
 
 
@@ -312,3 +314,20 @@ def prune(usage: Usage, here: Path, *, rewritten: bool = False) -> Iterator[str]
 
 def _shown(path: str | Path, here: Path) -> str:
     return os.path.relpath(path, here)
+
+
+def written(usage: Usage, here: Path, *, brief: bool) -> Iterator[str]:
+    """Yield, in words, which cassettes the run has written.
+
+    Args:
+        here: the folder from which paths are told.
+        brief: how many alone.
+    """
+    paths = sorted({one.path for one in usage.used if one.written and os.path.lexists(one.path)})
+    if paths and brief:
+        yield f"wrote {counted(len(paths), 'cassette')}"
+        return
+    for path in paths[:_NAMED]:
+        yield f"wrote {os.path.relpath(path, here)}"
+    if len(paths) > _NAMED:
+        yield f"wrote {len(paths) - _NAMED:,} more"

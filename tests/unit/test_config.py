@@ -157,6 +157,18 @@ def test_names_of_other_parts_are_no_settings() -> None:
         ("ttl", "soon"),
         ("ttl", -1),
         ("ttl", "nan"),
+        ("ttl", "-1h"),
+        ("ttl", "h"),
+        ("ttl", "1y"),
+        ("ttl", timedelta(-1)),
+        ("ignore_params", '["a"'),
+        ("ignore_params", "['a']"),
+        ("ignore_params", '[["a"]]'),
+        ("allowed_hosts", "[x]"),
+        ("reuse", "[404"),
+        ("reuse", {"404": 1}),
+        ("sources", '{"a": ["b"]}'),
+        ("sources", '{"a"'),
         ("ttl", [1]),
         ("exhausted", "loop"),
         ("strict", "maybe"),
@@ -174,10 +186,39 @@ def test_a_value_that_does_not_fit_is_refused(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("1.5", 1.5), (0, 0.0), (timedelta(minutes=2), 120.0), ("none", None), ("", None)],
+    [
+        ("1.5", 1.5),
+        (0, 0.0),
+        (timedelta(minutes=2), 120.0),
+        ("none", None),
+        ("", None),
+        ("90s", 90.0),
+        ("15m", 900.0),
+        ("1h", 3600.0),
+        (" 30D ", 2_592_000.0),
+        ("1.5 h", 5400.0),
+        ("2w", 1_209_600.0),
+        (float("inf"), float("inf")),
+    ],
 )
 def test_times_to_live(value: Any, seconds: float | None) -> None:
     assert load({"ttl": value}, {}).ttl == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("ignore_params", '["A", "b,c"]', ("a", "b,c")),
+        ("ignore_params", " [] ", ()),
+        ("allowed_hosts", '["::1"]', ("::1",)),
+        # No JSON, but addresses.
+        ("allowed_hosts", "[::1]:80,[2001:db8::1]", ("[::1]:80", "[2001:db8::1]")),
+        ("reuse", '[404, "5xx"]', ("404", "5xx")),
+        ("sources", '{"*.A.example": "a"}', {"*.a.example": "a"}),
+    ],
+)
+def test_lists_in_the_environment_may_be_json(name: str, text: str, value: Any) -> None:
+    assert getattr(load({}, {f"MXM_DATAIO_{name.upper()}": text}), name) == value
 
 
 @pytest.mark.parametrize(

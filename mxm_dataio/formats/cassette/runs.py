@@ -47,6 +47,7 @@ class Used(NamedTuple):
         shared: it was replayed beside the session's own.
         only: node id of the one test whose name the file has; empty if others may have it, too.
         marked: a test's marker or fixture opened it, not its own code.
+        written: its end has changed the file.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Used(NamedTuple):
     shared: bool = False
     only: str = ""
     marked: bool = False
+    written: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class Run:
         folder: what the run's processes share; ``None`` if there is one alone.
         details: what each cassette's calls were used for is to be known.
         offline: nothing is to be recorded where no other mode is given.
+        reason: why, in words, if nobody has said so.
 
     Attributes:
         used: what was done in this process.
@@ -108,11 +111,13 @@ class Run:
         *,
         details: bool = False,
         offline: bool = False,
+        reason: str = "",
     ) -> None:
         self.progress = progress
         self.root = Path(os.path.realpath(root))
         self.details = details
         self.offline = offline
+        self.reason = reason
         self.used: list[Used] = []
         self._folder = folder
         self._states: dict[Path, State] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import pytest
@@ -65,6 +66,34 @@ def test_options() -> None:
     assert options.values == {"source": "last", "as-of": "2025-10-07"}
     assert options.settings()["allowed_hosts"] == "unix,loopback"
     assert options.flags == {"require-full-coverage", "no-stdlib"}
+
+
+@pytest.mark.parametrize(
+    ("line", "moved"),
+    [
+        ("prog.py --mode replay x", "--mode replay prog.py x"),
+        ("--root r prog.py a --json --ttl=1h", "--root r --json --ttl=1h prog.py a"),
+        ("-m prog --as-of 2025-01-01", "--as-of 2025-01-01 -m prog"),
+        ("-c pass --source 'a b'", "--source 'a b' -c pass"),
+        ("prog.py --page 2", ""),
+        ("--mode record prog.py --mode x", ""),
+        ("-q prog.py --mode x", ""),
+        ("prog.py -- --mode x", ""),
+        ("-- python prog.py --mode x", ""),
+        ("-m prog --", ""),
+        ("prog.py --require-full-coverage=1", ""),
+    ],
+)
+def test_options_behind_the_program(
+    line: str, moved: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_STANDARD", process._standard())
+    _, program = parse(shlex.split(line))
+    # The program gets them, whatever is said.
+    assert program.arguments[-1] == shlex.split(line)[-1]
+    said = capfd.readouterr().err
+    assert (f"mxm-dataio run: mxm-dataio run {moved}\n" if moved else "") in said
+    assert bool(said) == bool(moved)
 
 
 @pytest.mark.parametrize(
