@@ -116,7 +116,9 @@ def say(text: str) -> None:
 
 
 def put(line: str) -> None:
-    """Print a line as it is, unless the program has put a file or socket of its own in the place.
+    """Print a line, unless the program has put a file or socket of its own in the place.
+
+    What moves a cursor is escaped.
 
     What it opens after it has closed standard error gets that number. It can't be told from a log
     that is put there on purpose; what there is to say is in the session's warnings, too.
@@ -125,9 +127,23 @@ def put(line: str) -> None:
     try:
         found = os.fstat(2)
         if (found.st_dev, found.st_ino) == _STANDARD or stat.S_ISCHR(found.st_mode):
-            os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
+            os.write(2, f"{printable(line)}\n".encode("utf-8", "backslashreplace"))
     except OSError:
         return
+
+
+def printable(text: str, kept: str = "\n") -> str:
+    """Return a text that moves no cursor: it may be a server's, or a forger's.
+
+    Args:
+        kept: what stays as it is, though it is none that is printed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in kept else repr(character)[1:-1]
+        for character in text
+    )
 
 
 def output_ended(exc: OSError) -> int:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ..process import printable as printable
+
 if TYPE_CHECKING:
     from ..integrity.findings import Progress
 
@@ -31,20 +33,6 @@ def fail(message: str, status: int) -> NoReturn:
 
 def print_line(type: str, **values: Any) -> None:
     click.echo(json.dumps({"type": type, **values}))
-
-
-def printable(text: str, kept: str = "\n") -> str:
-    """Return a text that moves no cursor: it may be a server's, or a forger's.
-
-    Args:
-        kept: what stays as it is, though it is none that is printed.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character in kept else repr(character)[1:-1]
-        for character in text
-    )
 
 
 def wrapped(text: str, margin: str = "") -> str:

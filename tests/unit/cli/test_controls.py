@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,9 @@ def test_a_payload_itself_is_for_pipes(root: Path, ids: list[str], screen: Scree
     for id in ids[1:3]:
         with pytest.raises(AssertionError, match="changes how the terminal works"):
             screen("show", id, "--raw", "--root", root)
+
+
+def test_what_run_says() -> None:
+    code = f"from mxm_dataio.process import say; say({'a ' + EVIL!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "mxm-dataio: a \\x9b2J\\x9d0;x\\x9c\\x85\\x1b[2J\n"
