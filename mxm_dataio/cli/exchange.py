@@ -106,7 +106,8 @@ def _failure(failure: Failure | None) -> list[Cell] | None:
 
 
 def _show_headers(page: Page, headers: Headers) -> None:
-    page.lines(iter([[(f"{name}: ", "cyan"), *_marked(value)] for name, value in headers]))
+    for name, value in headers:
+        page.line("  ", (f"{name}: ", "cyan"), *_marked(value))
 
 
 def _marked(value: str) -> list[Cell]:

@@ -27,7 +27,12 @@ _SOON = 0.7
 
 
 def fail(message: str, status: int) -> NoReturn:
-    click.echo(f"Error: {printable(message)}", err=True)
+    text = f"Error: {printable(message)}"
+    if on_a_terminal():
+        from ..reading import layout
+
+        text = layout.wrapped(text, shutil.get_terminal_size().columns, "  ")
+    click.echo(text, err=True)
     raise SystemExit(status)
 
 

@@ -15,7 +15,7 @@ from ...reading.report.page import page
 from ...reading.report.values import summary
 from ...utils import counted, utc_now, write_whole
 from ..options import Command, against_option, complete_session, reading, store_options
-from ..output import WRONG, print_line, printable, progress_bar
+from ..output import WRONG, print_line, printable, progress_bar, wrapped
 
 _DEFAULT = Limits()
 
@@ -96,10 +96,11 @@ def _write(path: Path, text: str) -> None:
 
 def _say(made: Report, path: str) -> None:
     totals = made.tally.totals
-    click.echo(
+    told = (
         f"{path}: {counted(totals.calls, 'call')} in {counted(len(made.parts), 'session')}, "
         f"{counted(Path(path).stat().st_size, 'byte')}"
     )
+    click.echo(wrapped(told, "  "))
     if (left := totals.calls - len(made.listed)) > 0:
         click.echo(f"{counted(left, 'call')} are counted and not listed: see --calls")
     if not made.ok:
@@ -107,4 +108,4 @@ def _say(made: Report, path: str) -> None:
         count = len(found.findings) + found.more + len(made.damaged)
         text = f"the record does not verify: {counted(count, 'finding')}, the first:\n  "
         first = (*found.findings, *made.damaged)[0]
-        click.secho(printable(text + str(first)), fg="red", bold=True)
+        click.secho(wrapped(printable(text + str(first)), "  "), fg="red", bold=True)

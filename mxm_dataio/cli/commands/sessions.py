@@ -150,7 +150,8 @@ COLUMNS: Sequence[Column[Line]] = (
 @click.option(
     "--status",
     type=click.Choice(list(STATUS_STYLES)),
-    help="Only those that are so.",
+    metavar="WORD",
+    help=f"Only those that are so: {', '.join(STATUS_STYLES)}.",
 )
 @click.option(
     "--limit",
@@ -173,7 +174,7 @@ def sessions(
     shows; the newest session is also called latest or -1, the one before it latest~1 or -2.
 
     Status is how capture ended, exit how the program did. Calls, errors and bytes of a session
-    with child processes count theirs in, which follow.
+    count those of its child processes in, which follow it.
 
     Into a pipe: tab-separated, without headings: id, sources, as-of, mode, status, start, seconds,
     calls, errors and bytes of its own, parent, program, exit.
