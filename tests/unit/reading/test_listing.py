@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,3 +125,26 @@ def test_many_are_listed_one_after_the_other(store: Store) -> None:
     assert listed(store, wanted) == [str(number) for number in range(600)]
     with store.catalog.snapshot() as db:
         assert next(Listing(db).calls(Wanted(), newest_first=True)).url == "https://h/599"
+
+
+def test_what_is_broken_off_may_be_collected_after_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fill(tmp_path)
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with Store(tmp_path) as store:
+        with store.catalog.snapshot() as db:
+            listing = Listing(db)
+            begun: list[Iterator[object]] = [
+                listing.calls(Wanted()),
+                listing.calls(Wanted(sessions=(ids[0],))),
+                listing.calls(Wanted(sessions=tuple(ids))),
+                listing.hashes(ids),
+                listing.hashes(ids[:1]),
+            ]
+            for one in begun:
+                next(one)
+        begun.clear()
+        del one
+    assert said == []
