@@ -106,8 +106,12 @@ def _failure(failure: Failure | None) -> list[Cell] | None:
 
 
 def _show_headers(page: Page, headers: Headers) -> None:
-    for name, value in headers:
-        page.line("  ", (f"{name}: ", "cyan"), *_marked(value))
+    lines = [[(f"{name}: ", "cyan"), *_marked(value)] for name, value in headers]
+    if page.width is None:
+        page.lines(iter(lines))
+        return
+    for line in lines:
+        page.line("  ", *line)
 
 
 def _marked(value: str) -> list[Cell]:
