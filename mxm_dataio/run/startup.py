@@ -293,17 +293,21 @@ def _kills(event: str, target: int, number: int) -> None:
 
 def _members(group: int) -> list[int]:
     """Return the processes of the run that are of a group."""
-    found = set()
     try:
-        for name in os.listdir(os.environ[RUN]):
-            # A process's mark, or its session's report.
-            pid = name.partition(".")[0].rpartition("-")[2]
-            if pid.isdecimal() and os.getpgid(int(pid)) == group:
-                found.add(int(pid))
+        names = os.listdir(os.environ[RUN])
     except (OSError, LookupError):
-        # The run is over, or a process is.
-        return sorted(found)
-    return sorted(found)
+        return []
+    # A process's mark, or its session's report.
+    pids = {name.partition(".")[0].rpartition("-")[2] for name in names}
+    return [int(pid) for pid in pids if pid.isdecimal() and _is_of(int(pid), group)]
+
+
+def _is_of(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except OSError:
+        # It is gone.
+        return False
 
 
 def _counts(event: str, args: tuple[Any, ...]) -> bool:
