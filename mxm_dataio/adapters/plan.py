@@ -63,7 +63,11 @@ class Plan:
         self.passes = False
         self.conditions: Headers = ()
         self._asked: Identity | None = None
-        self._decide()
+        try:
+            self._decide()
+        except ReplayMissError as miss:
+            # How it was found is nothing to the reader of a traceback.
+            _refuse(miss.with_traceback(None))
 
     def _decide(self) -> None:
         ingest = self.ingest
@@ -111,7 +115,7 @@ class Plan:
             case Revalidate(stored, conditions):
                 self.stored, self.conditions = stored, conditions
             case Miss():
-                _refuse(ingest.miss(identity, self.url))
+                raise ingest.miss(identity, self.url)
             case _:
                 assert_never(decision)
 

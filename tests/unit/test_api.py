@@ -322,6 +322,23 @@ def test_a_session_that_is_not_there_or_of_another_source_is_refused(root: Path)
         IngestSession("other", root, "replay", session=held).open()
 
 
+def test_the_session_to_replay_may_be_given_by_its_place_or_a_part_of_its_id(root: Path) -> None:
+    first, _ = record(root), record(root)
+    with IngestSession("other", root):
+        # The newest of all, and none of this source's.
+        pass
+    assert replay(root, session="latest") == [b"2"]
+    assert replay(root, session="latest~1") == [b"1"]
+    assert replay(root, session=first[-12:]) == [b"1"]
+    for text in ("latest~2", "latest~x", "-1", ""):
+        with pytest.raises(ConfigError, match=f"no session {text} "):
+            replay(root, session=text)
+    with pytest.raises(ConfigError, match="several sessions begin or end with 0"):
+        replay(root, session="0")
+    with Store(root) as store:
+        assert store.session(store.session_id("latest")).source == "other"  # type: ignore[union-attr]
+
+
 def test_the_kth_call_gets_the_kth_answer_then_the_last_again(root: Path) -> None:
     record(root, 3)
     assert replay(root, 5) == [b"1", b"2", b"3", b"3", b"3"]
