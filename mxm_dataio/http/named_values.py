@@ -146,6 +146,7 @@ class Uncounted:
         secret: says so of a name.
         may_be_in: says, fast, whether a text may have a name of which it says so.
         names: more of them, in lower case.
+        keeps: says of a name and a value that it counts, in spite of what is said of the name.
     """
 
     def __init__(
@@ -153,13 +154,21 @@ class Uncounted:
         secret: Callable[[str], bool],
         may_be_in: Callable[[bytes], bool] | None = None,
         names: frozenset[str] = frozenset(),
+        keeps: Callable[[str, str], bool] | None = None,
     ) -> None:
+        self._names, self._keeps = names, keeps
         self.said = Memo(lambda name: name.lower() in names or secret(name))
         self._may_be_in = may_be_in
         self._sieve = Sieve(names)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.said[name]
+
+    def keeps(self, name: str, value: str) -> bool:
+        """Say whether a value counts, though its name does not."""
+        return (
+            self._keeps is not None and name.lower() not in self._names and self._keeps(name, value)
+        )
 
     def may_be_in(self, data: bytes) -> bool:
         """Say, fast, whether a text may have one of the names, however it is written there."""

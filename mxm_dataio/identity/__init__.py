@@ -35,6 +35,7 @@ from __future__ import annotations
 from .bodies import PARSED_BODY_LIMIT, body_member
 from .call import (
     CONDITIONS,
+    USER,
     VERSION,
     Identity,
     base_of,
@@ -47,6 +48,7 @@ from .call import (
 __all__ = [
     "CONDITIONS",
     "PARSED_BODY_LIMIT",
+    "USER",
     "VERSION",
     "Identity",
     "base_of",

@@ -117,10 +117,15 @@ def _multipart(
         name = part_name(headers)
         if ignoring.goes_with(name, bytes(body[part.start : part.start + BEGINNING]), beside):
             continue
-        if name not in ignoring.names:
+        if not ignoring.leaves_out(name, _short(body, part)):
             parts.append(_part(body, part, headers, ignoring, depth))
     parts.append(_outside(body, found.epilogue, len(body)))
     return [part for part in parts if part is not None]
+
+
+def _short(body: bytes | mmap, part: Part) -> str:
+    """Return the beginning of a part, by which it may be data."""
+    return bytes(body[part.start : min(part.end, part.start + BEGINNING)]).decode("latin-1")
 
 
 def _outside(body: bytes | mmap, start: int, end: int) -> dict[str, Any] | None:

@@ -11,7 +11,10 @@ from typing import Any
 
 from ..http.forms import form_pairs
 from ..http.named_values import asker
+from ..http.tokens import PLACEHOLDER
 from ..http.urls import split_url
+from ..redaction.names import is_named_data
+from ..redaction.users import User
 from ..utils import (
     NotCanonicalError,
     canonical_json,
@@ -31,6 +34,8 @@ CONDITIONS = frozenset(
 _COUNTED = frozenset(["accept", "range"]) | CONDITIONS
 # One URL serves many operations, told apart by these (SOAP 1.1 §6.1.1; AWS's JSON protocols).
 _OPERATION = ("soapaction", "x-amz-target")
+# Stands, by a name that no header has, for the redacted secrets with which a call is made.
+USER = "(user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Identity:
         headers: the headers that always count.
         all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
         source: the data source that the call belongs to; no member of the document.
+        user: who makes it; from the second of a recording on a header :data:`USER`.
     """
 
     method: str
@@ -50,6 +56,7 @@ class Identity:
     headers: dict[str, str]
     all_headers: Mapping[str, str]
     source: str = ""
+    user: User | None = None
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names.
@@ -91,8 +98,21 @@ class Identity:
 
     def counting(self, vary: Iterable[str]) -> tuple[str, ...]:
         """Return the sorted names of the headers that count where answers vary on ``vary``."""
-        operation = [name for name in _OPERATION if name in self.all_headers]
+        operation = [name for name in (*_OPERATION, USER) if name in self.all_headers]
         return tuple(sorted({*vary, *operation}))
+
+    def by_anyone(self) -> Identity:
+        """Return this identity as if who makes the call could not be told."""
+        headers = {name: self.all_headers[name] for name in self.all_headers if name != USER}
+        return replace(self, all_headers=headers, user=None)
+
+    def without_data(self) -> Identity | None:
+        """Return this identity without parameters that are data under the name of a secret.
+
+        ``None``, if there are none.
+        """
+        kept = [pair for pair in self.params if not is_named_data(*pair)]
+        return replace(self, params=kept) if len(kept) < len(self.params) else None
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -120,6 +140,7 @@ def identify(
     ignore_headers: Container[str] = (),
     source: str = "",
     coding: str | None = None,
+    user: User | None = None,
 ) -> Identity:
     """Return the identity of a call.
 
@@ -134,6 +155,7 @@ def identify(
         ignore_headers: holds the lower-case names of headers that never count.
         source: which the call belongs to.
         coding: of the body; ``None``: as the headers say.
+        user: who makes the call.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -142,6 +164,8 @@ def identify(
     joined = _joined((name.lower(), value) for name, value in headers if not ignored(name.lower()))
     if joined.get("accept") == "*/*":
         del joined["accept"]
+    if user is not None and user.number > 1:
+        joined[USER] = f"{PLACEHOLDER}#{user.number}"
     counted = {name: joined[name] for name in joined.keys() & _COUNTED if joined[name]}
     for name in counted.keys() & CONDITIONS:
         if name in ignore:
@@ -160,6 +184,7 @@ def identify(
         headers=counted,
         all_headers=joined,
         source=source,
+        user=user,
     )
 
 

@@ -29,6 +29,16 @@ class Ignoring:
         self.asks = asker(names)
         self._headers = headers
 
+    def leaves_out(self, name: str, value: object) -> bool:
+        """Say whether a value does not count, by its name and by its looks."""
+        if not self.asks(name):
+            return False
+        if type(value) is int:
+            value = str(value)
+        names = self.names
+        kept = isinstance(value, str) and isinstance(names, Uncounted) and names.keeps(name, value)
+        return not kept
+
     def may_change(self, body: bytes) -> bool:
         names = self.names
         if not isinstance(names, Uncounted):
@@ -38,7 +48,7 @@ class Ignoring:
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         if kind in (Kind.SIGNATURE, Kind.PASSING):
             return PLACEHOLDER
-        return PLACEHOLDER if kind is not Kind.ELEMENT and self.asks(name) else None
+        return PLACEHOLDER if kind is not Kind.ELEMENT and self.leaves_out(name, value) else None
 
     def fields(self, text: str) -> str:
         return "&".join(map(self._field, text.split("&")))
@@ -47,9 +57,9 @@ class Ignoring:
         name, equals, value = field.partition("=")
         if not equals:
             return field
-        if self.asks(unquote_plus(name)):
-            return f"{name}={PLACEHOLDER}"
         before = unquote_plus(value)
+        if self.leaves_out(unquote_plus(name), before):
+            return f"{name}={PLACEHOLDER}"
         after = nested(before, self)
         return field if after == before else f"{name}={quote_plus(after)}"
 

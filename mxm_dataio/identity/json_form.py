@@ -57,7 +57,7 @@ def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_kept_by(ignoring.asks) if ignores else _object,
+            object_pairs_hook=_kept_by(ignoring) if ignores else _object,
             parse_float=real,
             parse_int=whole,
         )
@@ -106,15 +106,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _kept_by(asks: Callable[[str], bool]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+def _kept_by(ignoring: Ignoring) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     """Return what makes an object of members without those whose names do not count."""
 
+    asks, leaves_out = ignoring.asks, ignoring.leaves_out
+
     def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = _object([pair for pair in pairs if not asks(pair[0])])
+        value = _object([pair for pair in pairs if not (asks(pair[0]) and leaves_out(*pair))])
         if "value" in value or "Value" in value:
             # ``{"name": "password", "value": …}``
             for label, of in _PAIRS:
-                if of in value and isinstance(value.get(label), str) and asks(value[label]):
+                named = of in value and isinstance(value.get(label), str)
+                if named and leaves_out(value[label], value[of]):
                     value[of] = PLACEHOLDER
         return value
 

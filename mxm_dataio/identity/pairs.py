@@ -16,8 +16,10 @@ _FIRST = itemgetter(0)
 def sorted_pairs(pairs: Iterable[Pair], ignoring: Ignoring) -> list[Any]:
     """Return pairs as the document has them, without those whose names do not count."""
     if ignoring.names:
-        asks = ignoring.asks
-        pairs = [(n, _counted(v, ignoring)) for n, v in pairs if not asks(_name(n))]
+        leaves_out = ignoring.leaves_out
+        pairs = [
+            (n, _counted(v, ignoring)) for n, v in pairs if not leaves_out(_plain(n), _plain(v))
+        ]
     return [[_text(name), _text(value)] for name, value in sorted(pairs, key=_FIRST)]
 
 
@@ -31,8 +33,8 @@ def _counted(value: bytes, ignoring: Ignoring) -> bytes:
         return value
 
 
-def _name(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
+def _plain(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _text(value: bytes) -> Any:

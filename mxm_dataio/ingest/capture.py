@@ -184,6 +184,7 @@ class Capture:
             part.lookup = self.place.lookup(self, store, part.source)
             if self.turns is not None:
                 part.lookup.share(self.turns)
+        part.users = part.users_of(str(store.root), session)
         if not store.readonly:
             part.recorder = Recorder(
                 store, session, part.secrets, self.settings.spool_limit, source=part.source

@@ -20,10 +20,11 @@ from ..http.content import LARGEST, content_headers, has_values
 from ..http.shapes import BEGINNING
 from ..http.urls import split_url
 from ..identity import Identity, identify
-from ..models import Headers
+from ..models import Headers, Mode, Session
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
+from ..redaction.users import Users
 from ..replay.lookup import Lookup
 from .recorder import Recorder
 
@@ -114,6 +115,7 @@ class SourceState:
     Attributes:
         ignore: holds the names of fields that do not count in an identity.
         secrets: what is known to be secret, under this source's redaction.
+        users: tells who makes a call, where the session is open.
         lookup: finds answers, where the session replays.
         recorder: writes calls, where it records.
     """
@@ -124,6 +126,16 @@ class SourceState:
     secrets: Secrets
     lookup: Lookup | None = None
     recorder: Recorder | None = None
+    users: Users | None = None
+
+    def users_of(self, root: str, session: Session) -> Users:
+        """Return what tells the users of a session apart."""
+        return Users(
+            (root, self.source),
+            records=session.mode is not Mode.REPLAY,
+            anew=session.mode is Mode.RECORD,
+            session_id=session.id,
+        )
 
     def identify(
         self,
@@ -135,16 +147,21 @@ class SourceState:
     ) -> Identity:
         """Return a call's identity: without what is secret or ignored."""
         secrets = self.secrets
-        pairs = secrets.pairs(headers if type(headers) is tuple else tuple(headers))
+        given = headers if type(headers) is tuple else tuple(headers)
+        pairs = secrets.pairs(given)
         if params:
             params = secrets.params(url, params)
-        url = secrets.url(url)
+        clean = secrets.url(url)
+        user = None
+        told = pairs is not given or clean is not url or self.lookup is not None
+        if told and self.users is not None:
+            user = self.users.of(self.redaction, given, pairs, url, clean)
         coding = None
         if body:
             body, coding = self._unmasked(body, pairs)
         return identify(
             method,
-            url,
+            clean,
             params=params,
             headers=pairs,
             body=body,
@@ -152,6 +169,7 @@ class SourceState:
             ignore_headers=self.redaction.uncounted_headers,
             source=self.source,
             coding=coding,
+            user=user,
         )
 
     def _unmasked(self, body: bytes | mmap, pairs: Headers) -> tuple[bytes | mmap, str]:
@@ -230,7 +248,7 @@ class Sources:
         """Take that from them: the session is over."""
         self._equip = None
         for part in self:
-            part.lookup = part.recorder = None
+            part.lookup = part.recorder = part.users = None
 
     def renew(self) -> None:
         """Begin anew in a forked child."""

@@ -70,6 +70,8 @@ class Masking:
         else:
             said = value if kind is Kind.TEXT else None
             secret = kind not in (Kind.ELEMENT, Kind.PASSING) and rules.is_secret(name, said)
+            if secret and kind is Kind.LITERAL and value.isdecimal():
+                secret = not rules.keeps(name, value)
         if not secret or value in _NOTHINGS[kind]:
             return None
         if kind in (Kind.TEXT, Kind.SIGNATURE):

@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from .values import is_data
+
 SECRET_HEADERS = frozenset(
     """
     api-key api-sign apikey authentication-info authorization bf-access-sign cb-access-sign cookie
@@ -46,6 +48,8 @@ SECRET_NAMES = frozenset(
     x-goog-signature x-oss-credential x-oss-date x-oss-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
+# Under these some services have what is no secret: a coin, a page.
+DATA_NAMES = frozenset(["crumb", "signature", "token"])
 _PASSING = frozenset(
     """
     assertion client_assertion code_verifier oauth_nonce oauth_signature oauth_timestamp
@@ -55,6 +59,13 @@ _PASSING = frozenset(
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
 _PASSING_END = re.compile(r"(?:assertion|nonce|otp|sign|signature|[-_]sig)\Z")
+
+
+def is_named_data(name: object, value: object) -> bool:
+    """Say whether a decoded parameter is data under the name of a secret."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    return name.lower() in DATA_NAMES and is_data(value)
 
 
 def is_passing(name: str) -> bool:

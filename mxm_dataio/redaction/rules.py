@@ -34,10 +34,11 @@ from .kinds import (
 )
 from .masking import Masking
 from .names import (
+    DATA_NAMES,
     SECRET_HEADERS,
     SECRET_NAMES,
 )
-from .values import is_plain, looks_drawn
+from .values import is_data, is_plain, looks_drawn
 
 PLACEHOLDER = tokens.PLACEHOLDER
 # Asked with place, name and value; see :attr:`Redaction.rules`.
@@ -59,6 +60,8 @@ class Redaction:
             members of JSON, elements and attributes of XML, at any depth.
         words: so are headers and names that are by their words (``newPassword``), and what
             belongs to a signature; see :mod:`mxm_dataio.redaction.names`.
+        data_names: of ``names`` those under which a value that looks like data (``BTC``, ``p2``) is
+            none; names that :meth:`adding` adds are no longer among them.
         exempt_headers: headers that are not, whatever their words.
         exempt_names: names that are not, whatever their words, value and company.
         userinfo: ``user:password@`` goes from URLs.
@@ -76,6 +79,7 @@ class Redaction:
     headers: frozenset[str] = SECRET_HEADERS
     names: frozenset[str] = SECRET_NAMES
     words: bool = True
+    data_names: frozenset[str] = DATA_NAMES
     exempt_headers: frozenset[str] = frozenset()
     exempt_names: frozenset[str] = frozenset()
     userinfo: bool = True
@@ -103,6 +107,7 @@ class Redaction:
             self,
             headers=self.headers | more_headers,
             names=self.names | more_names,
+            data_names=self.data_names - more_names,
             answer_names=self.answer_names.union(names, answer_names),
             exempt_headers=self.exempt_headers - more_headers,
             exempt_names=self.exempt_names - more_names,
@@ -150,8 +155,12 @@ class Redaction:
         """
         kind = kind_of(name, self.names, self.words, self.exempt_names)
         if kind is not NameKind.PERHAPS:
-            return kind is NameKind.SECRET
+            return kind is NameKind.SECRET and (value is None or not self.keeps(name, value))
         return value is not None and looks_drawn(value) and not is_plain(value)
+
+    def keeps(self, name: str, value: str) -> bool:
+        """Say whether a value under a secret name is data by its looks."""
+        return name.lower() in self.data_names and is_data(value)
 
     def may_be_secret(self, name: str) -> bool:
         """Say whether :meth:`is_secret` says so of any value."""
@@ -186,7 +195,7 @@ class Redaction:
         Args:
             names: more of them.
         """
-        return Uncounted(self.is_secret, self.may_name, _lower(names))
+        return Uncounted(self.is_secret, self.may_name, _lower(names), self.keeps)
 
     @property
     def uncounted_headers(self) -> Container[str]:

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from urllib.parse import unquote
 
 from ..concurrency import mutex
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
-from ..identity import CONDITIONS, Identity, base_of, conditions_of
+from ..identity import CONDITIONS, USER, Identity, base_of, conditions_of, without_headers
 from ..models import Exchange, Exhausted, Request
+from ..redaction.users import User
 from ..redaction.values import looks_drawn
 from ..storage.backend import Backend
 from ..storage.catalog.lookups import Following
@@ -35,6 +37,7 @@ from .turns import Places, SharedTurns
 _CANDIDATES = 200
 # Conditions of a call; ``None`` where they are a part of its hash, or do not count.
 Made = dict[str, str] | None
+_ANYONE = User(0, ())
 
 
 class Lookup:
@@ -75,6 +78,8 @@ class Lookup:
         self._ahead = ReadAhead(store, source, self._bound, pinned=root_id is not None)
         # Recorded calls with a value that was learned late; what stood in its place, by call.
         self._late: list[Request] | None = None
+        # Recorded calls of others than the first user.
+        self._users: list[Request] | None = None
         self._taken: dict[tuple[str, str], Request] = {}
 
     def share(self, shared: SharedTurns) -> None:
@@ -121,7 +126,8 @@ class Lookup:
         base = hashlib.sha256(document).hexdigest()
         with mutex.lock:
             # Where calls are recorded meanwhile nothing that was read ahead would hold.
-            anew = bool(self._but or self._twins(identity, document))
+            user = identity.user
+            anew = bool(self._but or self._twins(identity, document) or (user and not user.number))
             if self._shared is None:
                 return self._next(identity, base, anew)
             with self._shared.turn():
@@ -142,6 +148,10 @@ class Lookup:
                 exchange = self._store.decoded(found)
             if exchange is None or not answers(exchange, _made(identity)):
                 found, exchange = None, self._look_up(identity, base)
+            who = identity.user if self._but else None
+            if exchange is not None and who and exchange.request.session_id not in who.sessions:
+                # Another user's may be another: what can't be compared is fetched.
+                exchange = None
             # Else a call that a signal's handler or a finalizer has made amid this one has it.
             if answered == self._answered:
                 break
@@ -172,16 +182,28 @@ class Lookup:
         if (plain := identity.counting(())) not in counting:
             hashes.append(identity.params_hash(plain) if plain else base)
         twins = [] if self._but else self._twins(identity, identity.document())
+        anyones = identity.user is not None and not identity.user.number and not self._but
+        if anyones:
+            twins += self._of_any_user(identity)
         place: tuple[str, str] | None = None
         params_hash = base
         with mutex.lock:
             for candidate in (*hashes, *twins):
-                found = self._place(candidate)
-                if found is not None and (place is None or found > place):
-                    place, params_hash = found, candidate
+                there = self._place(candidate)
+                if there is not None and (place is None or there > place):
+                    place, params_hash = there, candidate
             if place is None and not self._but:
                 params_hash = self._late_hash(identity)
                 place = self._place(params_hash) if params_hash else None
+            if place is None and not self._but and identity.user is not None and not anyones:
+                # Of these none is this user's, as far as can be told.
+                anyone = replace(identity.by_anyone(), user=_ANYONE)
+                return self._look_up(anyone, base, asked)
+            if place is None and not self._but and (bare := identity.without_data()) is not None:
+                # Recorded before data under the name of a secret counted.
+                found = self._look_up(bare, bare.params_hash(), asked)
+                masked = found is not None and f"={PLACEHOLDER}" in found.request.url
+                return found if masked else None
             if place is None and not self._but and identity.conditions:
                 # Recorded before conditions were a part of what is asked.
                 without = identity.unconditional()
@@ -198,7 +220,8 @@ class Lookup:
                 ]
                 exchange = self._first([exchange, *others])
             if exchange is None and self._exhausted is Exhausted.REPEAT:
-                exchange = self._again(made, params_hash, root_id)
+                again = [self._again(made, one, root_id) for one in {params_hash, *twins}]
+                exchange = self._latest(again)
             return exchange
 
     def _behind(
@@ -223,6 +246,10 @@ class Lookup:
             default=None,
         )
 
+    def _latest(self, found: Iterable[Exchange | None]) -> Exchange | None:
+        there = [exchange for exchange in found if exchange is not None]
+        return max(there, key=lambda one: (len(one.request.id), one.request.id), default=None)
+
     def _first(self, found: Iterable[Exchange | None]) -> Exchange | None:
         """Return the exchange that was recorded first; ids end in a number, or are as long."""
         there = [exchange for exchange in found if exchange is not None]
@@ -237,6 +264,18 @@ class Lookup:
             for request in self._recorded_late()
             if request.identity.replace(LATE, PLACEHOLDER)
             == identity.document(base_of(request.identity)[1]).decode("utf-8")
+        ]
+
+    def _of_any_user(self, identity: Identity) -> list[str]:
+        """Return the hashes of recorded calls that are this one, made by others than the first."""
+        if self._users is None:
+            found = self._store.catalog.with_text(self._source, USER, self._bound, _CANDIDATES)
+            self._users = list({request.params_hash: request for request in found}.values())
+        return [
+            request.params_hash
+            for request in self._users
+            if without_headers(request.identity, {USER})
+            == identity.document(set(base_of(request.identity)[1]) - {USER}).decode("utf-8")
         ]
 
     def _recorded_late(self) -> list[Request]:
