@@ -33,6 +33,10 @@ _BOUNDARY = re.compile(
     rb"^--(?P<boundary>[^\r\n]{1,%d}?)[ \t]*\r?\n(?=content-[a-z-]+[ \t]*:|\r?\n)" % _LONGEST,
     re.IGNORECASE | re.MULTILINE,
 )
+_FILENAME = re.compile(
+    r""";[ \t]*filename(?:\*[0-9]*\*?)?[ \t]*=[ \t]*(?:"(?:[^"\\]|\\.)*+"?|[^;"]*+)""",
+    re.IGNORECASE | re.DOTALL,
+)
 _LINE_END = re.compile(r"\r?\n(?![ \t])")
 
 
@@ -150,6 +154,11 @@ def header(headers: Iterable[Sequence[str]], name: str) -> str:
 def part_name(headers: Iterable[Sequence[str]]) -> str:
     """Return the field name that a part's ``Content-Disposition`` gives (RFC 7578 §4.2)."""
     return parameter(header(headers, "content-disposition"), "name")
+
+
+def without_filename(disposition: str) -> str:
+    """Return a ``Content-Disposition`` without the name of a file (RFC 6266 §4.3 too)."""
+    return _FILENAME.sub("", disposition)
 
 
 @lru_cache(maxsize=256)

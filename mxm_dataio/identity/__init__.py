@@ -24,7 +24,9 @@ The SHA-256 of the RFC 8785 canonical JSON of one document:
   stored answer's ``Vary`` names. A header that names the
   operation of one URL (``SOAPAction``, ``X-Amz-Target``) counts as if the answer named it.
 
-Ignored and redacted names leave the document, in JSON at any depth. Of what is a ``sha256``, a text
+Ignored and redacted names leave the document, in JSON at any depth; an ignored ``filename`` leaves
+the parts that have one. Data under the name of a secret (``token=BTC``) stays. Who makes a call is
+``(user)`` among the headers, from the second of a recording on. Of what is a ``sha256``, a text
 within JSON, a field or a part, their values count as ``REDACTED``, and so does in XML what
 WS-Security and WS-Addressing have anew in each message. Test vectors:
 ``tests/vectors/params_hash.json``.

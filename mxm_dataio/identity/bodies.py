@@ -19,6 +19,7 @@ from ..http.multipart import (
     parameter,
     part_name,
     parts_of,
+    without_filename,
 )
 from ..http.replacing import names_beside, part_replaced, replaced
 from ..http.shapes import BEGINNING, Shape, is_form, is_lines, shape_of
@@ -139,6 +140,8 @@ def _part(
 ) -> dict[str, Any]:
     content_type = header(headers, "content-type")
     kept = [[name, ignoring.header(name, value)] for name, value in headers]
+    if "filename" in ignoring.names:
+        kept = [[n, without_filename(v) if n == "content-disposition" else v] for n, v in kept]
     document: dict[str, Any] = {"headers": kept}
     small = part.end - part.start <= PARSED_BODY_LIMIT
     content = bytes(body[part.start : part.end]) if small else b""

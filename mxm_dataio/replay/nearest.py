@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import MALFORMED, NearMiss
-from ..http.multipart import part_name
+from ..http.multipart import parameter, part_name, without_filename
 from ..models import Request
 
 _SHOWN = 3
@@ -143,20 +143,50 @@ def _body(asked: Any, stored: Any) -> Iterable[tuple[str, str]]:
         for path, name, left, right in _json_differences("$", "", mine, theirs):
             yield f"body {path}: asked {left}, recorded {right}", name
     elif kind == "multipart":
-        yield from ((text, "") for text in _parts(mine, theirs))
+        yield from _parts(mine, theirs)
     else:
         yield f"body: {kind} differs", ""
 
 
-def _parts(mine: list[Any], theirs: list[Any]) -> Iterable[str]:
+def _parts(mine: list[Any], theirs: list[Any]) -> Iterable[tuple[str, str]]:
     if len(mine) != len(theirs):
-        yield f"body: asked {len(mine)} parts, recorded {len(theirs)}"
+        yield f"body: asked {len(mine)} parts, recorded {len(theirs)}", ""
         return
     for place, (left, right) in enumerate(zip(mine, theirs, strict=True), 1):
-        if left != right:
-            name = part_name(left.get("headers", ()))
-            what = "content" if left.get("headers") == right.get("headers") else "headers"
-            yield f"body part {place}{f' ({_short(name)})' if name else ''}: it has other {what}"
+        if left == right:
+            continue
+        heads = left.get("headers", ()), right.get("headers", ())
+        name = part_name(heads[0])
+        where = f"part {_short(name)}" if name else f"part {place}"
+        yield from _part_headers(where, *map(_part_values, heads))
+        inner = left.get("multipart"), right.get("multipart")
+        if inner[0] is not None and inner[1] is not None:
+            yield from ((f"{where}: {text}", ignored) for text, ignored in _parts(*inner))
+        elif {**left, "headers": ()} != {**right, "headers": ()}:
+            where = f"body part {place}" + (f" ({_short(name)})" if name else "")
+            yield f"{where}: it has other content", ""
+
+
+def _part_values(headers: list[Any]) -> dict[str, str]:
+    """Return what of a part's headers is told apart: file name and name by themselves."""
+    values = dict(headers)
+    disposition = values.get("content-disposition", "")
+    values["name"], values["filename"] = (parameter(disposition, p) for p in ("name", "filename"))
+    if disposition:
+        values["content-disposition"] = without_filename(disposition).partition(";")[0]
+    return {name: value for name, value in values.items() if value}
+
+
+def _part_headers(
+    where: str, mine: dict[str, str], theirs: dict[str, str]
+) -> Iterable[tuple[str, str]]:
+    for name in sorted(mine.keys() | theirs.keys()):
+        if mine.get(name) == theirs.get(name):
+            continue
+        asked, stored = (_short(one[name]) if name in one else "none" for one in (mine, theirs))
+        what = name if name in ("name", "filename") else f"header {name}"
+        ignored = name if name == "filename" else ""
+        yield f"{where}: {what} asked {asked}, recorded {stored}", ignored
 
 
 def _json_differences(

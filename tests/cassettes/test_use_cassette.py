@@ -45,7 +45,7 @@ from mxm_dataio.formats.volatile import Volatile
 from mxm_dataio.utils import utc_now
 from tests.support.effort import rounds
 from tests.support.forks import forked
-from tests.support.servers import Connection, RawServer, Request, answer
+from tests.support.servers import Connection, RawServer, Request, answer, responder
 from tests.support.waiting import eventually
 
 TODAY = "2025-10-07"
@@ -1121,3 +1121,26 @@ def test_the_standard_library_s_calls_are_recorded_unless_left_out(
     with use_cassette(path.with_name("without.json")):
         get("/a")
     assert not path.with_name("without.json").exists()
+
+
+def test_a_random_file_name_of_an_upload_is_left_out_by_what_the_miss_advises(
+    tmp_path: Path,
+) -> None:
+    def upload(name: str, content: bytes = b"a,b\n") -> None:
+        requests.post(f"{server.url}/", files={"file": (name, content)}, data={"kind": "csv"})
+
+    with RawServer(responder({"/": answer(200, b"fine")})) as server:
+        with use_cassette(tmp_path / "a.json"):
+            upload("tmp1.csv")
+        with pytest.raises(ReplayMissError) as missed, use_cassette(tmp_path / "a.json"):
+            upload("tmp2.csv")
+        assert "part 'file': filename asked 'tmp2.csv', recorded 'tmp1.csv'" in str(missed.value)
+        assert "ignore_params=['filename']" in str(missed.value)
+        ignored = ["filename"]
+        with use_cassette(tmp_path / "b.json", ignore_params=ignored):
+            upload("tmp1.csv")
+        with use_cassette(tmp_path / "b.json", ignore_params=ignored):
+            upload("tmp2.csv")
+        other = pytest.raises(ReplayMissError, match="other content")
+        with other, use_cassette(tmp_path / "b.json", ignore_params=ignored):
+            upload("tmp2.csv", b"c,d\n")

@@ -108,7 +108,17 @@ def body(value: Any) -> dict[str, Any]:
         (
             document(headers=PARTS, body=b"--b\nA: 1\n\n1\n--b--"),
             recorded(headers=PARTS, body=b"--b\nA: 2\n\n1\n--b--"),
-            "body part 1: it has other headers",
+            "part 1: header a asked '1', recorded '2'",
+        ),
+        (
+            document(headers=PARTS, body=b"--b\n%s; filename=a\n\n1\n--b--" % NAMED),
+            recorded(headers=PARTS, body=b'--b\n%s; filename="b"\n\n1\n--b--' % NAMED),
+            "part 'me': filename asked 'a', recorded 'b'",
+        ),
+        (
+            document(headers=PARTS, body=b"--b\n%s\nContent-Type: a/b\n\n1\n--b--" % NAMED),
+            recorded(headers=PARTS, body=b"--b\n%s\n\n1\n--b--" % NAMED),
+            "part 'me': header content-type asked 'a/b', recorded none",
         ),
         (
             document(headers=PARTS, body=b"--b\n\n1\n--b\n\n2\n--b--"),
