@@ -12,8 +12,8 @@ _PIECES = re.compile(r"[^A-Za-z0-9]+")
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
 _KEY = re.compile(r"[A-Za-z0-9_=+-]{16,}")
 _RUN = re.compile(r"[A-Z]+|[a-z]+|[0-9]+")
-# A ticker, a short word, the number of a page: no secret has so few letters or digits.
-_DATA = re.compile(r"[A-Z]{2,5}|[A-Z]?[a-z]{2,4}|\d{1,3}|(?:[A-Za-z]{1,2}|[Pp]age)[._-]?\d{1,3}")
+# A ticker, the number of a page: no secret has so few letters or digits.
+_DATA = re.compile(r"[A-Z]{2,5}|\d{1,3}|(?:[A-Za-z]{1,2}|[Pp]age)[._-]?\d{1,3}")
 SHORTEST = 8
 # Where a parameter ``key`` is the caller's own, whatever it looks like.
 _KEY_HOSTS = (
