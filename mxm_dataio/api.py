@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar, cast
 
 from . import config
 from .config import Settings
+from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
-from .faces import PYTHON, Face
 from .http.params import plain
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from ..api import IngestSession, checked
 from ..config import Settings
+from ..config.faces import CASSETTE
 from ..errors import ConfigError, DataIOWarning
-from ..faces import CASSETTE
 from ..formats.cassette import document as cassette
 from ..formats.volatile import Volatile
 from ..ingest.active import current_task

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
+from ..config.faces import Face
 from ..errors import ReplayMissError
-from ..faces import Face
 from ..models import Unseen
 from ..process import AUTO
 from ..storage import unseen

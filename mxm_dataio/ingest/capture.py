@@ -462,11 +462,7 @@ class Capture:
         past: str = "urllib3's pools",
         instead: str = "make it through a pool or requests, and leave urlopen in place",
     ) -> None:
-        """Note a request that went past what is captured: on a connection without a pool.
-
-        Args:
-            past: what it went past.
-            instead: what to do.
+        """Note a request that went past what is captured, and what to do instead.
 
         Raises:
             ReplayMissError: in replay, where it would reach the network.

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from contextvars import Token
 from typing import TYPE_CHECKING
 
+from ..config.faces import PYTHON, Face
 from ..errors import DataIOWarning
-from ..faces import PYTHON, Face
 from ..interception import STDLIB, interceptors, modules
 from ..models import Mode, Session
 from ..replay.policy import Decision, Pass

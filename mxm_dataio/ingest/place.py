@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .. import config
+from ..config.faces import Face
 from ..errors import ConfigError, IntegrityError, StoreError
-from ..faces import Face
 from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Reuse, decide

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from ..config.faces import PYTEST
 from ..coverage import audit, blocking
 from ..coverage.callers import Stack
 from ..coverage.events import Child, Question
 from ..coverage.hosts import Allowed, Target
 from ..errors import BlockedError, ConfigError
-from ..faces import PYTEST
 from ..ingest.active import sessions
 
 _INSTEAD = (

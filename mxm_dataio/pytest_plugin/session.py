@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 from ..api import IngestSession, capture_of, options_of
 from ..cassettes.session import CassetteSession
 from ..config import nearest, seconds_of
+from ..config.faces import PYTEST
 from ..coverage import blocking
 from ..errors import BlockedError, ConfigError, ReplayMissError
-from ..faces import PYTEST
 from ..formats.cassette.runs import Run
 from ..models import Mode
 from ..replay.misses import swallowed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..config.faces import Face
 from ..errors import NearMiss, ReplayMissError
-from ..faces import Face
 from ..models import Request, Response
 
 # Of more names than these it is not for a cache buster or two that a call is another.

@@ -90,7 +90,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     from dataclasses import replace
 
     from .. import config
-    from ..faces import RUN as BY_RUN
+    from ..config.faces import RUN as BY_RUN
     from ..ingest.place import to_read
     from ..models import Mode
     from ..replay.policy import Reuse

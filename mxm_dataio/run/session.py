@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config
+from ..config.faces import ENVIRONMENT
+from ..config.faces import RUN as BY_RUN
 from ..errors import DataIOWarning, StoreError
-from ..faces import ENVIRONMENT
-from ..faces import RUN as BY_RUN
 from ..ingest.active import sessions
 from ..ingest.capture import Capture
 from ..ingest.lifecycle import Lifecycle

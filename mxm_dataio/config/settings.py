@@ -18,10 +18,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError
+from ..errors import ConfigError
+from ..models import Compression, Durability, Exhausted, Mode
+from ..process import PREFIX, default_root
 from .faces import ENVIRONMENT, PYTHON, Face
-from .models import Compression, Durability, Exhausted, Mode
-from .process import PREFIX, default_root
 
 # Read by other parts, not settings of a session.
 RESERVED = frozenset({"CONFIG", "AUTO", "RUN", "SOURCE", "AS_OF", "SESSION"})

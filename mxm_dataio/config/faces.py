@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .process import PREFIX
+from ..process import PREFIX
 
 
 @dataclass(frozen=True, slots=True)
