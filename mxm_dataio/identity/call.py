@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from mmap import mmap
 from typing import Any
 
@@ -54,9 +54,9 @@ class Identity:
     params: list[Any]
     body: Any
     headers: dict[str, str]
-    all_headers: Mapping[str, str]
+    all_headers: Mapping[str, str] = field(compare=False)
     source: str = ""
-    user: User | None = None
+    user: User | None = field(default=None, compare=False)
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names.
