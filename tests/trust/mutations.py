@@ -142,6 +142,10 @@ def flipped(root: Path, flip: Flip) -> Iterator[None]:
                 (root / f"{DATABASE}{suffix}").unlink(missing_ok=True)
 
 
+# Of the tables WITHOUT ROWID.
+_KEYS = {"variants": "base_hash", "forgotten": "request"}
+
+
 def dump(root: Path) -> Any:
     """Return all that can be read of a store, or the error that says it can't be."""
     try:
@@ -161,13 +165,13 @@ def _by_sql(root: Path) -> list[Any]:
         for kind, name, table, _ in schema:
             name, table = name.decode(), table.decode()
             if kind == b"table" and not name.startswith("sqlite_"):
-                key = "_rowid_" if name != "variants" else "base_hash"
+                key = _KEYS.get(name, "_rowid_")
                 found.append(
                     db.execute(f"SELECT * FROM {name} NOT INDEXED ORDER BY {key}").fetchall()
                 )
             elif kind == b"index":
                 columns = [row[2].decode() for row in db.execute(f"PRAGMA index_info({name})")]
-                listed = ", ".join([*columns, *(["_rowid_"] if table != "variants" else [])])
+                listed = ", ".join([*columns, *([] if table in _KEYS else ["_rowid_"])])
                 through = db.execute(
                     f"SELECT {listed} FROM {table} INDEXED BY {name} "
                     f"WHERE {columns[0]} IS NOT NULL ORDER BY {', '.join(columns)}"
