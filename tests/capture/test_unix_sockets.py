@@ -93,6 +93,10 @@ class Adapter(HTTPAdapter):
     def request_url(self, request: Any, proxies: Any) -> str:
         return str(request.path_url)
 
+    def close(self) -> None:
+        self.made.close()
+        super().close()
+
 
 class DockerLike(Adapter):
     """Names the pool in its code."""

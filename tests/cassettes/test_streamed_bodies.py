@@ -15,6 +15,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, mount, use_cassette
+from mxm_dataio.adapters.support import sends_chunks
 from tests.support.servers import RawServer, Request, answer, responder
 
 LONG = b"0123456789" * 20_000
@@ -88,6 +89,8 @@ def by_stdlib(url: str, body: Any, _: Any) -> str:
 
 
 WAYS = [by_requests, by_mount, by_urllib3, by_stdlib]
+# requests before 2.29 sends such bodies itself, piece by piece.
+IN_PIECES = sends_chunks(requests.__version__)
 # It has no way to send what was read of them.
 GONE = {("by_stdlib", "reader"), ("by_stdlib", "generator")}
 
@@ -109,6 +112,8 @@ def test_what_was_uploaded_once_is_replayed(
 ) -> None:
     if way is by_urllib3 and kind == "iterable" and urllib3.__version__.startswith("1."):
         pytest.skip("urllib3 1.26 sends no such thing")
+    if kind == "reader" and way in (by_requests, by_mount) and IN_PIECES:
+        pytest.skip("this requests takes a body that it does not know the length of in pieces")
     url = f"{server.url}/"
 
     def upload(content: bytes, ingest: IngestSession | None = None) -> str:

@@ -27,7 +27,10 @@ def _replay(
 ) -> requests.Response:
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     pool = _Pool(plan, stored, str(request.url))
-    pool.settle(adapter.max_retries, str(request.method), request.path_url)
+    in_chunks = _SENDS_CHUNKS and _in_chunks(request)
+    if not in_chunks:
+        # What requests sends itself, on a bare connection, it does not try again.
+        pool.settle(adapter.max_retries, str(request.method), request.path_url)
     failure = pool.stored.request.failure
     raw = None
     if failure is None and _waits(kwargs.get("timeout")):
@@ -53,7 +56,7 @@ def _replay(
     else:
         response = _sent(adapter, pool, request, kwargs)
     response.request = request
-    if _SENDS_CHUNKS and _in_chunks(request):
+    if in_chunks:
         response.raw.retries = None
     return response
 
