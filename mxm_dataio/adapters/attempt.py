@@ -66,10 +66,6 @@ class Attempt:
         if connection is not None and connection.__dict__.get(ON_CONNECTION) is self:
             del connection.__dict__[ON_CONNECTION]
 
-    def elapsed(self) -> float:
-        """Seconds since the attempt began."""
-        return perf_counter() - self._clock
-
     # -- the request ---------------------------------------------------------------------
 
     def sent(self, data: Any) -> None:

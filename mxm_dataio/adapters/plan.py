@@ -7,7 +7,7 @@ from typing import Any, NoReturn, assert_never
 
 from ..errors import ReplayMissError
 from ..http.heads import given_head
-from ..identity import Identity
+from ..identity import CONDITIONS, Identity
 from ..ingest.capture import Capture
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
@@ -19,9 +19,8 @@ from ..storage.payloads.spool import Spool
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 
-_CONDITIONS = frozenset(
-    {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"}
-)
+# A call with one of these asks for what a stored answer may not be.
+_CONDITIONS = CONDITIONS | {"range"}
 
 
 class Plan:

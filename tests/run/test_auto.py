@@ -5,40 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
 
 from mxm_dataio import Status
-from tests.support.running import Programs
-from tests.support.servers import RawServer, answer, responder
-
-GET = """
-    import sys, requests
-    for url in sys.argv[1:]:
-        print(requests.get(url).text, flush=True)
-"""
-
-
-@pytest.fixture
-def server() -> Iterator[RawServer]:
-    """Answers with what it is asked for; ``/n`` counts."""
-    count = iter(range(1, 10_000))
-    routes: dict[str, Any] = {"/n": lambda _request: answer(200, b"%d" % next(count))}
-    for name in "abcdef":
-        routes[f"/{name}"] = answer(200, name.encode())
-    with RawServer(responder(routes)) as running:
-        yield running
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    made = Programs(tmp_path)
-    made.write("get.py", GET)
-    return made
+from tests.support.running import GET, Programs
+from tests.support.servers import RawServer
 
 
 def auto(programs: Programs, *words: object, **more: str) -> subprocess.CompletedProcess[str]:

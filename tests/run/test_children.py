@@ -6,41 +6,16 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mxm_dataio import Session, Status
 from tests.support.running import Programs
-from tests.support.servers import RawServer, answer, responder
+from tests.support.servers import RawServer
 from tests.support.waiting import eventually
 
-GET = """
-    import sys, requests
-    for url in sys.argv[1:]:
-        print(requests.get(url).text, flush=True)
-"""
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-
-
-@pytest.fixture
-def server() -> Iterator[RawServer]:
-    """Answers with what it is asked for; ``/n`` counts."""
-    count = iter(range(1, 10_000))
-    routes: dict[str, Any] = {"/n": lambda _request: answer(200, b"%d" % next(count))}
-    for name in "abcdef":
-        routes[f"/{name}"] = answer(200, name.encode())
-    with RawServer(responder(routes)) as running:
-        yield running
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    made = Programs(tmp_path)
-    made.write("get.py", GET)
-    return made
 
 
 def both(programs: Programs, server: RawServer, *words: object, said: str = "") -> list[Session]:

@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,11 @@ import pytest
 from mxm_dataio import Status, Store
 from mxm_dataio.integrity.proofs import Head
 from tests.support import CHECKOUT
-from tests.support.running import Programs
-from tests.support.servers import RawServer, answer, responder
+from tests.support.running import GET, Programs
+from tests.support.servers import RawServer
 
 # Each run is three interpreters; these tell of one thing each.
 LONG = pytest.mark.long
-GET = """
-    import sys, requests
-    for url in sys.argv[1:]:
-        print(requests.get(url).text)
-"""
-
-
-@pytest.fixture
-def server() -> Iterator[RawServer]:
-    """Answers with what it is asked for; ``/n`` counts."""
-    count = iter(range(1, 10_000))
-    routes: dict[str, Any] = {"/n": lambda _request: answer(200, b"%d" % next(count))}
-    for name in "abcdef":
-        routes[f"/{name}"] = answer(200, name.encode())
-    with RawServer(responder(routes)) as running:
-        yield running
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    made = Programs(tmp_path)
-    made.write("get.py", GET)
-    return made
 
 
 # -- recorded and replayed -----------------------------------------------------------------------

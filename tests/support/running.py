@@ -13,6 +13,13 @@ from typing import Any, NamedTuple
 from mxm_dataio import Request, Session, Store
 from mxm_dataio.integrity.verify import verify_root
 
+# A program that prints what it gets from each of its arguments.
+GET = """
+    import sys, requests
+    for url in sys.argv[1:]:
+        print(requests.get(url).text, flush=True)
+"""
+
 
 class Done(NamedTuple):
     """How a run ended.

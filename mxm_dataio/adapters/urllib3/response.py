@@ -232,15 +232,20 @@ def _target(attempt: Response, url: str) -> str:
     return f"/{path}"
 
 
+def without_body(attempt: Response) -> urllib3.HTTPResponse:
+    """Return as much of an answer as retries are counted by."""
+    return urllib3.HTTPResponse(
+        headers=dict(attempt.headers), status=attempt.status_code or 0, preload_content=False
+    )
+
+
 def _counted(retry: Retry, attempt: Response, method: str, url: str, pool: Any) -> Retry:
     """Return the retries with a recorded attempt counted, as urllib3 counted it."""
     error = answer = None
     if attempt.failure is not None:
         error = failures.load(attempt.failure, pool)
     else:
-        answer = urllib3.HTTPResponse(
-            headers=dict(attempt.headers), status=attempt.status_code or 0, preload_content=False
-        )
+        answer = without_body(attempt)
     if attempt.status_code == 303:
         # urllib3 changes the method before it counts (RFC 9110 §15.4.4).
         method = "GET"

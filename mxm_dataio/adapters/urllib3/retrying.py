@@ -11,7 +11,6 @@ from __future__ import annotations
 from http.client import HTTPException
 from typing import Any
 
-import urllib3
 from urllib3.exceptions import (
     MaxRetryError,
     NewConnectionError,
@@ -22,9 +21,10 @@ from urllib3.exceptions import (
 )
 from urllib3.util.retry import Retry
 
-from ...models import Exchange, Response
+from ...models import Exchange
 from .. import failures
 from ..plan import Plan
+from .response import without_body
 
 # What ``urlopen`` tries again, in every version: a full pool, say, is not among them.
 _RETRIED = (
@@ -57,7 +57,7 @@ def settle(
             if stored.request.failure is None and retry.raise_on_status:
                 # As where the same answer comes until there are no tries left.
                 retry.new(total=0).increment(
-                    method, url, response=_answer(stored.responses[-1]), _pool=pool
+                    method, url, response=without_body(stored.responses[-1]), _pool=pool
                 )
             break
         stored, retry = following, counted
@@ -92,14 +92,8 @@ def _counted(stored: Exchange, retry: Retry, method: str, url: str, pool: Any) -
     if not retry.is_retry(method, code, after):
         return None
     try:
-        return retry.increment(method, url, response=_answer(final), _pool=pool)
+        return retry.increment(method, url, response=without_body(final), _pool=pool)
     except MaxRetryError:
         if retry.raise_on_status:
             raise
         return None
-
-
-def _answer(response: Response) -> Any:
-    return urllib3.HTTPResponse(
-        headers=dict(response.headers), status=response.status_code or 0, preload_content=False
-    )
