@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from .errors import IntegrityError, StoreError
-from .models import Compression, Durability, Exchange, Request, Response, Session, Status, Unseen
+from .models import Compression, Durability, Exchange, Request, Response, Session, Status
 from .storage.adoption import Adoption
-from .storage.backend import Amend
-from .storage.catalog import rows
 from .storage.catalog.catalog import SQLiteCatalog
 from .storage.catalog.lookups import Following
-from .storage.entries import Entry
 from .storage.families import family as family
 from .storage.ids import request_id, session_id
 from .storage.journals import OwnJournals
@@ -26,28 +22,21 @@ from .storage.layout import JOURNAL as JOURNAL
 from .storage.layout import RESPONSES as RESPONSES
 from .storage.layout import RUNNING as RUNNING
 from .storage.layout import WRITABLE, refuse_links
-from .storage.lifecycle import Lifecycle
 from .storage.losses import Losses
 from .storage.payloads.folder import PayloadFolder
 from .storage.payloads.spool import Spool
 from .storage.placement import Placement
 from .storage.running import RunningSessions
-from .storage.writer import Writer
 from .utils import after_fork, cause
-
-# A payload above this goes to its file at once: written twice it would cost more than it saves.
-_HELD = 65_536
 
 
 class Store:
-    """One root folder.
+    """One root folder, to be read; :class:`mxm_dataio.ingest.recording_store.RecordingStore` adds.
 
     Args:
         root: there, or made for its owner alone, if not ``readonly``.
         readonly: make and write nothing; what replay uses. (What a process that was killed has
             left in a journal is moved to its place first, where that may be written.)
-        delay: seconds for which a recorded call may wait before it is moved to where other
-            processes find it, once further calls come; ``None``: until there are many.
         compression: of the payloads that are put from now on.
         durability: what a call survives once it is recorded.
         patient: wait for a minute for another process that holds the database's lock, and say so
@@ -67,14 +56,12 @@ class Store:
         root: str | os.PathLike[str],
         *,
         readonly: bool = True,
-        delay: float | None = None,
         compression: Compression = Compression.NONE,
         durability: Durability = Durability.PROCESS,
         patient: bool = False,
     ) -> None:
         self.root = root = Path(root)
         self.readonly = readonly
-        self._delay = delay
         self.payloads = PayloadFolder(root / RESPONSES, compression, temporary=root / RUNNING)
         refuse_links(root)
         if root.is_file():
@@ -94,51 +81,29 @@ class Store:
         power = durability is Durability.POWER
         self._placement = placement = Placement(catalog, self.payloads, durable=power)
         self._running = running = RunningSessions(root / RUNNING)
-        journals = OwnJournals(root, placement, running, losses)
-        self._writer = writer = Writer(journals, placement, losses, delay)
-        adoption = Adoption(root, journals, placement, running)
-        self._lifecycle = Lifecycle(journals, placement, writer, adoption, running)
+        self._journals = journals = OwnJournals(root, placement, running, losses)
+        self._adoption = Adoption(root, journals, placement, running)
         _stores.add(self)
         try:
-            adoption.adopt()
+            self._adoption.adopt()
         except BaseException:
             catalog.close()
             raise
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Move what waits to its place, and close the database.
-
-        Raises:
-            StoreError: it could not be moved; it waits in the journal for the next opening.
-        """
-        try:
-            self.move()
-        finally:
-            self._writer.close()
-            self._running.end_all()
-            self._catalog.close()
-
-    # -- reading -----------------------------------------------------------------------------
+        """Close the database."""
+        self._running.end_all()
+        self._catalog.close()
 
     @property
     def catalog(self) -> SQLiteCatalog:
-        """The catalog, once it has what this process has recorded.
-
-        It may lack some of that where the root is shared as a cache (``delay``), and another
-        process writes to it: the program's call does not wait for that, and fetches once more.
-        """
-        if self._writer.waits():
-            if self._delay is None:
-                self.move()
-            else:
-                with contextlib.suppress(StoreError):
-                    self.move(wait=False)
+        """The catalog, for the other packages of this one."""
         return self._catalog
 
     def session(self, session_id: str) -> Session | None:
@@ -194,13 +159,6 @@ class Store:
 
     def exchange(self, request_id: str) -> Exchange | None:
         """Return a call by its request's id."""
-        try:
-            self.move()
-        except StoreError:
-            waiting = self._writer.find(request_id)
-            if waiting is None:
-                raise
-            return self.placed(rows.exchange(waiting))
         return self._placed_if_any(self._catalog.exchange(request_id))
 
     def exchanges(
@@ -275,6 +233,10 @@ class Store:
         """Return a payload, if it is there and sound."""
         return self.payloads.read(checksum, size)
 
+    def spool(self, limit: int) -> Spool:
+        """Return an empty spool whose temporary file, if it needs one, lies in this store."""
+        return Spool(self.payloads.temporary, limit)
+
     def open(self, response: Response) -> BinaryIO:
         """Return the payload of an attempt, to be read once, from its start.
 
@@ -312,104 +274,17 @@ class Store:
             ),
         )
 
-    # -- what a session that records asks of it: storage.backend.Backend -----------------------
-
-    @property
-    def amend(self) -> Amend | None:
-        """Changes calls on their way to their place, if set; see :mod:`mxm_dataio.ingest.late`."""
-        return self._placement.amend
-
-    @amend.setter
-    def amend(self, amend: Amend | None) -> None:
-        self._placement.amend = amend
-
-    @property
-    def bare(self) -> list[Path]:
-        """Payloads from before such a change, which could not be removed."""
-        return self._placement.bare
-
-    def spool(self, limit: int) -> Spool:
-        """Return an empty spool whose temporary file, if it needs one, lies in this store."""
-        return Spool(self.payloads.temporary, limit)
-
-    def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
-        """Take a call's payload: a large one into its file, a small one for the journal.
-
-        Args:
-            checksum: the payload's.
-            held: checksum → content of the call's small ones; added to.
-
-        Raises:
-            OSError: the disk refused; the spool keeps its bytes.
-        """
-        if spool.size > _HELD or spool.file is not None:
-            self.payloads.put(spool)
-        else:
-            held[checksum] = spool.content()
-
-    def append(self, entry: Entry) -> None:
-        """Record a call; see :meth:`~mxm_dataio.storage.writer.Writer.append`."""
-        self._writer.append(entry)
-
-    def move(self, *, wait: bool = True) -> None:
-        """Move calls to their place; see :meth:`~mxm_dataio.storage.writer.Writer.move`."""
-        self._writer.move(wait=wait)
-
-    def begin(self, session: Session) -> None:
-        """Note a session that starts; see :class:`~mxm_dataio.storage.lifecycle.Lifecycle`."""
-        self._lifecycle.begin(session)
-
-    def note(self, session: Session) -> None:
-        """Write the row of a session under way anew.
-
-        Raises:
-            StoreError: the database refused.
-        """
-        self._catalog.put_session(session)
-
-    def settle(self) -> None:
-        """Have all that was recorded in its place, and synced, before a session ends."""
-        self._catalog.database.patience.renew()
-        self._lifecycle.settle()
-
-    def end(self, session: Session, *, settled: bool = True) -> None:
-        """Note a session that ended, and sync."""
-        self._lifecycle.end(session, settled=settled)
-
-    def end_left(
-        self,
-        session_id: str,
-        *,
-        warnings: Sequence[str] = (),
-        replaced: bool = True,
-        stopped_by: int | None = None,
-    ) -> None:
-        """End a session whose process is gone and has not."""
-        self._lifecycle.end_left(
-            self.session(session_id), warnings, replaced=replaced, stopped_by=stopped_by
-        )
-
-    def note_unseen(self, session_id: str, line: bytes) -> None:
-        """Keep a line of coverage with a session that is under way."""
-        self._running.note(session_id, line)
-
-    def noted_unseen(self, session_id: str, *, but: int = 0) -> tuple[Unseen, ...] | None:
-        """Return what was noted with a session that is under way, but for one process's notes."""
-        return self._running.noted(session_id, but=but)
-
-    def lost(self) -> list[str]:
-        """Return, in words, what others have deleted or moved of the files while they were open."""
-        return [*self._losses.look(), *self._catalog.database.losses.look()]
+    def abandon(self) -> None:
+        """Begin anew, in a forked child: the sessions under way are the parent's."""
+        self._running.abandon()
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """In a forked child: what waits is the parent's to move, and so are its sessions."""
     for store in list(_stores):
-        store._writer.abandon()
-        store._running.abandon()
+        store.abandon()
 
 
 after_fork(_after_fork)

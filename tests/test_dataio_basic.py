@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import responses
 
-from mxm_dataio import IngestSession, ReplayMissError, Status, Store
+from mxm_dataio import IngestSession, ReplayMissError, Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 
 URL = "https://data.example/v8/chart/CSPX.L"
 
@@ -32,7 +33,7 @@ def test_basic_example(tmp_path: Path) -> None:
     assert resp.complete
     assert resp.header("etag") == '"v1"'
 
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         (session,) = store.sessions("yahoo")
         (exchange,) = store.exchanges(session.id)
     assert session.status is Status.COMPLETE

@@ -15,9 +15,9 @@ from ..errors import StoreError
 from ..models import Exchange, Mode, Session, Status
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
+from ..storage.backend import RecordingBackend
 from ..storage.entries import InSession
 from ..storage.layout import WRITABLE
-from ..store import Store
 from ..utils import cause, instant, new_id, utc_now
 from .cassette import files
 from .cassette.document import Document
@@ -264,7 +264,12 @@ def _dated(exchange: Exchange, moment: str) -> Exchange:
 
 
 def put(
-    store: Store, source: str, recordings: Sequence[Recording], origin: str, *, default: str = ""
+    store: RecordingBackend,
+    source: str,
+    recordings: Sequence[Recording],
+    origin: str,
+    *,
+    default: str = "",
 ) -> str:
     """Put recordings into a store as one session, and return its id.
 
@@ -306,7 +311,7 @@ def put(
     return session_id
 
 
-def _taken(store: Store, payloads: Mapping[str, bytes]) -> dict[str, bytes]:
+def _taken(store: RecordingBackend, payloads: Mapping[str, bytes]) -> dict[str, bytes]:
     """Have large payloads put into their files, and return the others."""
     held: dict[str, bytes] = {}
     for checksum, content in payloads.items():

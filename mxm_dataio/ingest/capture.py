@@ -34,7 +34,7 @@ from ..redaction.secrets import Secrets
 from ..replay.misses import goes_past, miss_error
 from ..replay.policy import Decision
 from ..replay.turns import SharedTurns
-from ..storage.backend import Backend
+from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
 from ..utils import as_of_text, new_id, utc_now
@@ -165,8 +165,8 @@ class Capture:
         )
         self.session = self.opener.row(row, parent)
         self.sources.equip(self._equip)
-        store = self.store
-        if store is None or store.readonly:
+        store = recording(self.store)
+        if store is None:
             return
         store.amend = self.late
         try:
@@ -185,9 +185,10 @@ class Capture:
             if self.turns is not None:
                 part.lookup.share(self.turns)
         part.users = part.users_of(str(store.root), session)
-        if not store.readonly:
+        taking = recording(store)
+        if taking is not None:
             part.recorder = Recorder(
-                store, session, part.secrets, self.settings.spool_limit, source=part.source
+                taking, session, part.secrets, self.settings.spool_limit, source=part.source
             )
 
     def close_store(self) -> None:
@@ -494,5 +495,6 @@ class Capture:
 
     def note_unseen(self, line: bytes) -> None:
         """Keep a line of coverage, even if the process is killed."""
-        if self.store is not None and not self.store.readonly:
-            self.store.note_unseen(self.id, line)
+        store = recording(self.store)
+        if store is not None:
+            store.note_unseen(self.id, line)

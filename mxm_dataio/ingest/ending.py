@@ -11,7 +11,7 @@ from ..errors import BusyError, DataIOWarning, StoreError
 from ..models import Mode, Status, Unseen
 from ..replay.misses import doubtful
 from ..storage import unseen as unseen_
-from ..storage.backend import Backend
+from ..storage.backend import RecordingBackend, recording
 from ..utils import utc_now
 from .active import sessions
 from .capture import Capture
@@ -31,7 +31,7 @@ def end(capture: Capture, raised: BaseException | None) -> None:
     """
     if capture.session is None:
         return
-    store = capture.store if capture.sources.own.recorder is not None else None
+    store = recording(capture.store) if capture.sources.own.recorder is not None else None
     if raised is None:
         _doubt(capture)
     capture.sources.strip()
@@ -66,7 +66,7 @@ def end(capture: Capture, raised: BaseException | None) -> None:
         _end_row(capture, store, settled)
 
 
-def _end_row(capture: Capture, store: Backend | None, settled: bool) -> None:
+def _end_row(capture: Capture, store: RecordingBackend | None, settled: bool) -> None:
     try:
         if store is not None and capture.session is not None and capture.opener.keeps_row:
             store.end(capture.session, settled=settled)
@@ -92,7 +92,7 @@ def _doubt(capture: Capture) -> None:
                 capture.missed(doubtful(request))
 
 
-def _left_bare(capture: Capture, store: Backend) -> str:
+def _left_bare(capture: Capture, store: RecordingBackend) -> str:
     """Return what to say of calls that hold what was known too late to be masked in them."""
     late = capture.late
     early = late.early(max(part.secrets.learned for part in capture.sources))
@@ -123,7 +123,8 @@ def _unseen(capture: Capture) -> tuple[Unseen, ...] | None:
     if capture.watch is None:
         return None
     noted: tuple[Unseen, ...] | None = None
-    if capture.store is not None and not capture.store.readonly:
+    store = recording(capture.store)
+    if store is not None:
         # By children that were forked to become another program.
-        noted = capture.store.noted_unseen(capture.id, but=os.getpid())
+        noted = store.noted_unseen(capture.id, but=os.getpid())
     return unseen_.merged([*capture.watch.found(), *(noted or ())])

@@ -18,6 +18,7 @@ from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Reuse, decide
 from ..storage.backend import Backend
 from ..store import DATABASE, Store
+from .recording_store import RecordingStore
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -98,12 +99,11 @@ class RootPlace:
             return self._checked(store, capture.source)
         try:
             # Others that share this root as a cache are to find what is new in it.
-            store = Store(
+            store = RecordingStore(
                 settings.root,
                 delay=_SHARED_SECONDS if capture.mode is Mode.AUTO else None,
                 compression=Compression(settings.compression),
                 durability=Durability(settings.durability),
-                readonly=False,
             )
         except IntegrityError:
             raise

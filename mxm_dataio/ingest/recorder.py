@@ -15,7 +15,7 @@ from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
 from ..redaction.secrets import UNREAD, Secrets
 from ..redaction.sent import Clear, Sent
-from ..storage.backend import Backend
+from ..storage.backend import RecordingBackend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.layout import WRITABLE
 from ..storage.payloads.spool import Spool
@@ -37,7 +37,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: Backend,
+        store: RecordingBackend,
         session: Session,
         secrets: Secrets,
         spool_limit: int,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BusyError, DataIOError, IntegrityError, StoreError
+from ..ingest.recording_store import RecordingStore
 from ..models import Compression, Durability, Mode, Session, Status
 from ..process import say
-from ..store import Store
 from ..utils import utc_now
 from .outcome import Outcome
 from .plan import RunPlan
@@ -44,7 +44,7 @@ class Attendant:
     folder: Path
     problems: list[str] = field(default_factory=list)
     refused: bool = False
-    _store: Store | None = None
+    _store: RecordingStore | None = None
     _session: Session | None = None
 
     def begin(self) -> None:
@@ -53,11 +53,10 @@ class Attendant:
             return
         plan, settings = self.plan, self.plan.settings
         try:
-            self._store = Store(
+            self._store = RecordingStore(
                 settings["root"],
                 compression=Compression(settings.get("compression", Compression.NONE)),
                 durability=Durability(settings.get("durability", Durability.PROCESS)),
-                readonly=False,
             )
             session = Session(
                 self.id, plan.source, Mode(plan.mode), self.dated, Status.RUNNING, utc_now(),
@@ -113,7 +112,7 @@ class Attendant:
                 store.close()
         return outcome
 
-    def _end_children(self, store: Store, outcome: Outcome) -> None:
+    def _end_children(self, store: RecordingStore, outcome: Outcome) -> None:
         """End the sessions of processes that are gone and could not."""
         known = {report.session: report for report in outcome.reports}
         signals = stopped(self.folder)

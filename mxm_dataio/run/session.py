@@ -27,13 +27,13 @@ from ..ingest.lifecycle import Lifecycle
 from ..ingest.opener import Opener
 from ..ingest.place import RootPlace
 from ..ingest.problems import Problems
+from ..ingest.recording_store import RecordingStore
 from ..interception import STDLIB, interceptors, modules
 from ..models import Mode, Session, Status
 from ..process import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link, say
 from ..redaction import DEFAULT
 from ..replay.misses import swallowed
 from ..replay.policy import Decision, Miss, Pass
-from ..store import Store
 from .arguments import default_source, interpreter, label_of
 from .handoff import Link, settings_json
 from .process_reports import ENDED, LEFT, RUNNING, SERVED, Report
@@ -114,7 +114,7 @@ class AutoSession(Opener):
         link, store = self._link, self.capture.store
         if link is None or link.pid != os.getpid() or not link.ends:
             return
-        if isinstance(store, Store) and not store.readonly:
+        if isinstance(store, RecordingStore):
             with contextlib.suppress(StoreError, OSError):
                 store.end_left(link.parent_id)
 
@@ -240,11 +240,10 @@ class AutoSession(Opener):
         for call in list(capture.pending):
             call.settle()
         self._report(LEFT)
-        if isinstance(capture.store, Store) and capture.session is not None and self.keeps_row:
+        store = capture.store
+        if isinstance(store, RecordingStore) and capture.session is not None and self.keeps_row:
             with contextlib.suppress(StoreError):
-                capture.store.note(
-                    replace(capture.session, warnings=tuple(capture.problems.problems))
-                )
+                store.note(replace(capture.session, warnings=tuple(capture.problems.problems)))
 
     def finish(self) -> None:
         """End it with the process. Of a forked child that made no call there is nothing to end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from ..models import Exchange, Request, Response, Session, Unseen
 from .catalog.lookups import Following
@@ -46,21 +46,15 @@ class Finder(Protocol):
 
 
 class Backend(Protocol):
-    """Takes the calls of sessions, and finds those that were kept.
+    """Finds calls that were kept.
 
     Attributes:
         root: the folder, or the file; for messages.
-        readonly: takes nothing.
-        amend: changes calls on their way to their place, if set; see :mod:`mxm_dataio.ingest.late`.
+        readonly: takes nothing; else it is a :class:`RecordingBackend`.
     """
 
     root: Path
     readonly: bool
-    amend: Amend | None
-
-    @property
-    def bare(self) -> list[Path]:
-        """Payloads from before a change, which could not be removed."""
 
     @property
     def catalog(self) -> Finder:
@@ -68,6 +62,56 @@ class Backend(Protocol):
 
     def spool(self, limit: int) -> Spool:
         """Return an empty spool."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return all sessions, or those of a source, oldest first."""
+
+    def exchange(self, request_id: str) -> Exchange | None:
+        """Return a call by its request's id."""
+
+    def exchanges(self, session_id: str) -> Iterator[Exchange]:
+        """Return the calls of a session in their order."""
+
+    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
+        """Return a session's next call with this hash behind the call ``after``."""
+
+    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
+        """Return a session's last call with this hash."""
+
+    def decoded(self, found: Following) -> Exchange:
+        """Return a call that was read ahead."""
+
+    def placed(self, exchange: Exchange) -> Exchange:
+        """Return a call with the paths of its payloads, where they have any."""
+
+    def open(self, response: Response) -> BinaryIO:
+        """Return the payload of an attempt, checked, to be read once, from its start."""
+
+    def payload(self, checksum: str, size: int) -> bytes | None:
+        """Return a payload, if it is there and sound."""
+
+    def verify(self, response: Response, *, beside: bool = False) -> None:
+        """Check the whole payload of an attempt."""
+
+
+class RecordingBackend(Backend, Protocol):
+    """Takes the calls of sessions too.
+
+    Attributes:
+        amend: changes calls on their way to their place, if set; see :mod:`mxm_dataio.ingest.late`.
+    """
+
+    amend: Amend | None
+
+    @property
+    def bare(self) -> list[Path]:
+        """Payloads from before a change, which could not be removed."""
 
     def take(self, spool: Spool, checksum: str, held: dict[str, bytes]) -> None:
         """Take a call's payload, or put it into ``held``."""
@@ -96,44 +140,7 @@ class Backend(Protocol):
     def lost(self) -> list[str]:
         """Return, in words, what others have deleted or moved of what is open."""
 
-    def close(self) -> None:
-        """Let go of what is open."""
 
-    def session(self, session_id: str) -> Session | None:
-        """Return a session."""
-
-    def sessions(self, source: str | None = None) -> list[Session]:
-        """Return all sessions, or those of a source, oldest first."""
-
-    def exchange(self, request_id: str) -> Exchange | None:
-        """Return a call by its request's id."""
-
-    def exchanges(self, session_id: str) -> Iterator[Exchange]:
-        """Return the calls of a session in their order."""
-
-    def requests(self, session_id: str) -> list[Request]:
-        """Return a session's requests in their order."""
-
-    def responses(self, request_id: str) -> list[Response]:
-        """Return a request's attempts in their order."""
-
-    def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
-        """Return a session's next call with this hash behind the call ``after``."""
-
-    def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
-        """Return a session's last call with this hash."""
-
-    def decoded(self, found: Following) -> Exchange:
-        """Return a call that was read ahead."""
-
-    def placed(self, exchange: Exchange) -> Exchange:
-        """Return a call with the paths of its payloads, where they have any."""
-
-    def open(self, response: Response) -> BinaryIO:
-        """Return the payload of an attempt, checked, to be read once, from its start."""
-
-    def payload(self, checksum: str, size: int) -> bytes | None:
-        """Return a payload, if it is there and sound."""
-
-    def verify(self, response: Response, *, beside: bool = False) -> None:
-        """Check the whole payload of an attempt."""
+def recording(store: Backend | None) -> RecordingBackend | None:
+    """Return what takes calls, if a session has it."""
+    return None if store is None or store.readonly else cast(RecordingBackend, store)

@@ -10,7 +10,7 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, TEXT
 from tests.support.effort import crossed, sampled
 from tests.support.harness import mounted, observe, outcome, three_ways
@@ -185,6 +185,6 @@ def test_plain_proxy_and_refused_tunnel(tmp_path: Path) -> None:
         plain = three_ways(tmp_path, server, work)
     assert plain[0]["content"] == b"via proxy http://far.test/x?a=1"
     assert plain[1][0] == "ProxyError"
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         first, _ = store.exchanges(store.sessions()[0].id)
     assert first.request.url == "http://far.test/x?a=1"

@@ -13,7 +13,7 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import GZIPPED, TEXT
 from tests.support.effort import sampled
 from tests.support.harness import mounted, observe, outcome, three_ways
@@ -136,7 +136,7 @@ def test_readers_of_codings(name: str, server: RawServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["br", "zstd", "gzip-br"])
 def test_a_coded_body_is_stored_as_it_came(name: str, server: RawServer, tmp_path: Path) -> None:
     three_ways(tmp_path, server, lambda: requests.get(f"{server.url}/{name}").content)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
         with store.open(exchange.responses[-1]) as payload:
             stored = payload.read()

@@ -17,7 +17,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, Store
+from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.harness import EXACT, SOURCE, observe, outcome
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server
 from tests.support.ways import HOOK, HOWS, MOUNT, Opener, wire_ways
@@ -354,7 +355,7 @@ def test_ipv6(how: str, tmp_path: Path) -> None:
 
     with server:
         wire_ways(tmp_path, server, work, how)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         first = next(iter(store.exchanges(store.sessions()[0].id)))
     assert first.request.url == f"http://[::1]:{server.port}/echo?x=1"
     assert first.answer.peer.address == f"[::1]:{server.port}"

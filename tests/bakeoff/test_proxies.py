@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
 from tests.support.harness import SOURCE, observe, outcome
 from tests.support.proxies import BASIC, PASSWORD, USER, proxy, socks
@@ -83,7 +84,7 @@ def way(client: str) -> str:
 
 
 def recorded(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() if s.mode == "record" for e in store.exchanges(s.id)]
 
 

@@ -15,7 +15,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import SOURCE, counted, describe, mounted, observe, outcome, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder
@@ -231,7 +232,7 @@ def test_attempts_are_stored_in_order(tmp_path: Path) -> None:
         plain = three_ways(tmp_path / "1", server, work)
     assert plain.name == "RetryError"
     assert plain.args[0].reason.name == "ResponseError"
-    with Store(tmp_path / "1", readonly=False) as store:
+    with RecordingStore(tmp_path / "1") as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert [r.status_code for r in exchange.responses] == [503] * 4
     assert [r.sequence for r in exchange.responses] == [1, 2, 3, 4]
@@ -249,7 +250,7 @@ def test_a_retry_after_a_failure_keeps_the_failure(tmp_path: Path) -> None:
         plain = three_ways(tmp_path, server, work)
     assert plain[0] == b"second try"
     assert plain[1][0].name == "ProtocolError"
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     first, second = exchange.responses
     assert first.error_class == "urllib3.exceptions.ProtocolError"

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
 from tests.support.harness import outcome, three_ways
 from tests.support.proxies import proxy
@@ -137,7 +138,7 @@ def test_every_answer_by_every_reader(name: str, server: RawServer, tmp_path: Pa
         return seen
 
     three_ways(tmp_path, server, work, stdlib=True)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         calls = list(store.exchanges(store.sessions()[0].id))
     assert len(calls) == len(readers)
 
@@ -443,7 +444,7 @@ def test_without_auto_open(server: RawServer, tmp_path: Path) -> None:
             return refused, connection.getresponse().read()
 
     three_ways(tmp_path, server, work, stdlib=True)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         methods = [call.request.method for call in store.exchanges(store.sessions()[0].id)]
     assert methods == ["CONNECT", "GET"]
 
@@ -538,7 +539,7 @@ def test_answers_made_by_the_program(server: RawServer, tmp_path: Path) -> None:
     with IngestSession("test", tmp_path, stdlib=True) as ingest:
         assert work() == plain
     assert ingest.session is not None
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert list(store.exchanges(ingest.id)) == []
 
 
@@ -734,7 +735,7 @@ def test_tls(tmp_path: Path) -> None:
         got = three_ways(tmp_path / "root", server, work, stdlib=True)
         assert got[2][0].name == "SSLCertVerificationError"
         port = server.port
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         first, *_ = store.exchanges(store.sessions()[0].id)
     assert first.request.url == f"https://127.0.0.1:{port}/"
     assert first.answer is not None
@@ -768,6 +769,6 @@ def test_a_tunnel(tmp_path: Path) -> None:
 
         three_ways(tmp_path / "root", tunnel, work, stdlib=True)
         urls = [f"https://127.0.0.1:{origin.port}/", f"http://127.0.0.1:{plain.port}/"]
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         calls = list(store.exchanges(store.sessions()[0].id))
     assert [call.request.url for call in calls] == [*urls, urls[0]]

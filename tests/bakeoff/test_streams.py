@@ -12,7 +12,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, Status, Store
+from mxm_dataio import IngestSession, Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.servers import Connection, RawServer
 
 EVENTS = [b"data: %d\n\n" % n for n in range(3)]
@@ -121,7 +122,7 @@ def test_each_event_is_on_time(
         with IngestSession("s", tmp_path, "replay"):
             assert work() == EVENTS
         assert server.hits == hits == 2
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
         assert exchange.request.status is Status.COMPLETE
         assert exchange.answer.bytes_path.read_bytes() == b"".join(EVENTS)
@@ -144,7 +145,7 @@ def test_a_stream_left_after_its_first_event(tmp_path: Path) -> None:
             assert work() == plain
         with IngestSession("s", tmp_path, "replay"):
             assert work() == plain
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert exchange.request.status is Status.PARTIAL
 

@@ -14,7 +14,7 @@ import requests
 import trustme
 import urllib3
 
-from mxm_dataio import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import TEXT
 from tests.support.harness import Raised, mounted, observe, outcome, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder, tls_server
@@ -48,7 +48,7 @@ def test_tls_facts(tmp_path: Path) -> None:
     with RawServer(responder({"/": answer(200, TEXT)}), tls=context) as server:
         plain = three_clients(tmp_path, server, f"{server.url}/", bundle)
     assert plain["content"] == TEXT
-    with Store(tmp_path / "1", readonly=False) as store:
+    with RecordingStore(tmp_path / "1") as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     peer, timings = exchange.responses[0].peer, exchange.responses[0].timings
     assert peer.address == f"127.0.0.1:{server.port}"

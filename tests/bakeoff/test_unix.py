@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from mxm_dataio import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.harness import observe, outcome
 from tests.support.proxies import UnixServer
 from tests.support.servers import Connection, Request, answer, responder
@@ -118,7 +118,7 @@ def test_unix_socket(style: str, how: str, folder: Path, tmp_path: Path) -> None
         assert server.connections == (4 if how == HOOK else 2)
     assert [one["status"] for one in seen if isinstance(one, dict)] == [200] * (len(seen) - 1)
     assert seen[3][0] == "ConnectionError"
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         first, second, *_ = store.exchanges(store.sessions()[0].id)
     assert first.answer.head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert first.answer.peer.address == str(folder / "socket")

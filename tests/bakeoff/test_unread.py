@@ -11,7 +11,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, ReplayMissError, Store
+from mxm_dataio import IngestSession, ReplayMissError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import SOURCE, mounted, outcome, three_ways
 from tests.support.servers import RawServer, answer, responder
@@ -142,7 +143,7 @@ def test_what_was_broken_off_is_told_so_in_replay(server: RawServer, tmp_path: P
         session.get(url, stream=True) as response,
     ):
         head = response.raw.read(100)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (exchange,) = store.exchanges(store.sessions()[0].id)
     assert (exchange.request.status, exchange.answer.complete) == ("partial", False)
     assert 100 <= exchange.answer.size < len(BIG)

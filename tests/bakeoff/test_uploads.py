@@ -18,7 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.filepost import encode_multipart_formdata
 from urllib3.util.retry import Retry
 
-from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
+from mxm_dataio import IngestSession, ReplayMissError, Status, mount
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import EXACT, SOURCE, observe, outcome
 from tests.support.servers import Connection, RawServer, Request, answer, responder
@@ -147,7 +148,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def recorded(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() if s.mode == "record" for e in store.exchanges(s.id)]
 
 

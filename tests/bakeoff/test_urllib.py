@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
 from tests.support.harness import jar, outcome, three_ways
 from tests.support.proxies import BASIC, PASSWORD, USER, proxy
@@ -102,7 +102,7 @@ def test_redirects(tmp_path: Path) -> None:
 
         wire_ways(tmp_path, server, work, stdlib=True)
         path = server.url
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         calls = list(store.exchanges(store.sessions()[0].id))
     assert [call.request.url for call in calls[:2]] == [f"{path}/301", f"{path}/end?a=b%20c"]
 
@@ -187,7 +187,7 @@ def test_what_never_goes_out(server: RawServer, tmp_path: Path) -> None:
 
     got = three_ways(tmp_path / "root", server, work, stdlib=True)
     assert got[4:6] == [b"hi", b"here"]
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         assert list(store.exchanges(store.sessions()[0].id)) == []
 
 
@@ -283,7 +283,7 @@ def test_proxies(tmp_path: Path) -> None:
         assert got[0]["body"] == b"via proxy http://far.test/x?a=1"
         assert got[2]["body"] == TEXT
         url = origin.url
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         urls = [call.request.url for call in store.exchanges(store.sessions()[0].id)]
     assert urls[:3] == ["http://far.test/x?a=1", "http://far.test:8080/", f"{url}/"]
 

@@ -13,7 +13,8 @@ import pytest
 import urllib3
 from urllib3.connection import HTTPConnection
 
-from mxm_dataio import Status, Store
+from mxm_dataio import Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from tests.clients.servers import Talk
 from tests.support.harness import three_ways
@@ -96,12 +97,12 @@ def post(
 
 
 def calls(root: Path) -> list[Exchange]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return list(store.exchanges(store.sessions()[0].id))
 
 
 def stored(root: Path, call: Exchange) -> bytes:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         request = call.request
         assert request.body_checksum is not None
         return store.payloads.path(request.body_checksum).read_bytes()

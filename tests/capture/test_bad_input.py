@@ -22,10 +22,10 @@ from mxm_dataio import (
     IngestSession,
     IntegrityError,
     Status,
-    Store,
     StoreError,
     mount,
 )
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.servers import RawServer, answer, responder
 
@@ -113,7 +113,7 @@ def test_a_full_disk(strict: bool, limit: int, server: RawServer, tmp_path: Path
         assert "DataIOWarning" in done.stderr
     assert "was not recorded" in (lines[0] if strict else done.stderr)
     assert lines[1:] == ["5", "incomplete"]
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         assert session.status is Status.INCOMPLETE
         assert session.warnings
@@ -220,7 +220,7 @@ def test_a_url_with_an_unusable_port_is_refused_by_requests(
     assert str(within.value) == str(without.value)
     assert ingest.session is not None
     assert ingest.session.status is Status.COMPLETE
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         calls = list(store.requests(ingest.session.id))
     # The hook is at urllib3's pool, and no pool was made.
     assert [call.status for call in calls] == [Status.FAILED] * mounted
@@ -250,7 +250,7 @@ def test_keyboard_interrupt_is_on_record_and_not_replayed(tmp_path: Path) -> Non
         _, err = process.communicate(timeout=30)
         go.set()
     assert err.rstrip().endswith(b"KeyboardInterrupt")
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (request,) = store.requests(store.sessions()[0].id)
     assert request.status is Status.INTERRUPTED
     with IngestSession("s", tmp_path, "replay") as ingest:
@@ -275,7 +275,7 @@ def test_a_read_exchange_survives_kill_9(server: RawServer, tmp_path: Path) -> N
         server.url, tmp_path,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         exchanges = list(store.exchanges(session.id))
         assert session.status is Status.INTERRUPTED
@@ -321,7 +321,7 @@ def test_several_processes_on_one_root(server: RawServer, tmp_path: Path) -> Non
     for process in running:
         out, err = process.communicate(timeout=60)
         assert out == "complete\n", err
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         sessions = store.sessions()
         urls = [r.url for s in sessions for r in store.requests(s.id)]
     assert len(sessions) == 4

@@ -16,7 +16,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, Store, mount
+from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, mount
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.payloads.checked_file import VerifiedFile
 from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
@@ -86,7 +87,7 @@ def test_a_big_upload_is_stored(server: RawServer, tmp_path: Path) -> None:
     with IngestSession("s", tmp_path):
         requests.post(f"{server.url}/big", data=iter([BODY[:9], BODY[9:]]), timeout=60)
         assert own_threads() == []
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         (request,) = store.requests(session.id)
         assert (request.body_checksum, request.body_size) == (DIGEST, SIZE)
@@ -104,7 +105,7 @@ def test_a_big_body_read_to_its_end_survives_a_kill(server: RawServer, tmp_path:
                     os.kill(os.getpid(), signal.SIGKILL)
 
     assert forked(child) == -signal.SIGKILL
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         (exchange,) = store.exchanges(session.id)
         assert exchange.request.status is Status.COMPLETE
@@ -126,7 +127,7 @@ def test_a_big_body_left_half_way_is_stored_as_far_as_it_came(
         # The session's end settles the other.
     assert own_threads() == []
     left.close()
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session_row,) = store.sessions()
         for exchange in store.exchanges(session_row.id):
             (stored,) = exchange.responses
@@ -154,7 +155,7 @@ def test_a_child_forked_amid_a_big_body_does_not_hang_or_harm_it(
             for piece in pieces:
                 digest.update(piece)
     assert digest.hexdigest() == DIGEST
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert store.payloads.path(DIGEST).read_bytes() == BODY
 
 

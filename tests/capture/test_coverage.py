@@ -15,8 +15,9 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import ConfigError, DataIOWarning, IngestSession, Status, Store, mount
+from mxm_dataio import ConfigError, DataIOWarning, IngestSession, Status, mount
 from mxm_dataio.coverage import libraries
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.harness import SOURCE
 from tests.support.servers import RawServer, answer, responder
@@ -57,7 +58,7 @@ def test_a_library_past_urllib3_is_named(server: RawServer, tmp_path: Path) -> N
     # In a process of its own: httpx would stay loaded for the tests that follow.
     subprocess.run([sys.executable, "-c", HTTPX, str(tmp_path), server.url], check=True)
     assert server.hits == 2
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         sessions = store.sessions()
         assert len(sessions) == 2
         for stored in sessions:

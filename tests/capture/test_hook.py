@@ -18,8 +18,9 @@ import requests
 import urllib3
 from urllib3 import connection, connectionpool
 
-from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status, Store
+from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status
 from mxm_dataio.adapters.urllib3 import taps
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import forks
 from tests.support.effort import rounds
 from tests.support.servers import Connection, RawServer, answer, responder
@@ -41,7 +42,7 @@ def server() -> Iterator[RawServer]:
 
 
 def exchanges(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 
@@ -161,7 +162,7 @@ def test_nested_sessions_record_to_the_inner(server: RawServer, tmp_path: Path) 
         with IngestSession("inner", tmp_path) as inner:
             requests.get(f"{server.url}/?n=2")
         requests.get(f"{server.url}/?n=3")
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         urls = {i.source: [r.url[-1] for r in store.requests(i.id)] for i in (outer, inner)}
     assert urls == {"outer": ["1", "3"], "inner": ["2"]}
 
@@ -292,7 +293,7 @@ def test_forked_child_records_as_a_child(server: RawServer, tmp_path: Path) -> N
 
         assert forks.forked(child) == 0
         requests.get(f"{server.url}/?n=parent2")
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         parent, forked = store.sessions()
         assert forked.parent_id == parent.id == forked.root_id
         assert forked.status is Status.COMPLETE
@@ -359,7 +360,7 @@ class TestAuto:
                 assert self.get(client, f"{site.url}/bare") == (200, b"at 1")
         assert site.hits == 1
         # Each session replays whole, the served ones too.
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             sessions = store.sessions()
         for session in sessions:
             with IngestSession("s", tmp_path, "replay", session=session.id):
@@ -381,7 +382,7 @@ class TestAuto:
             assert self.get(client, f"{site.url}/page") == (200, b"version 2")
         assert site.connections <= 3
         hits = site.hits
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             ids = [s.id for s in store.sessions()]
         for session, version in zip(ids, (b"1", b"1", b"2"), strict=True):
             with IngestSession("s", tmp_path, "replay", session=session):

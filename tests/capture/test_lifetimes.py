@@ -22,11 +22,12 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
+from mxm_dataio import IngestSession, ReplayMissError, Status, mount
 from mxm_dataio.adapters.attempt import Attempt
 from mxm_dataio.adapters.call import Call
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.effort import rounds
 from tests.support.harness import EXACT, observe, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder
@@ -46,7 +47,7 @@ def server() -> Iterator[RawServer]:
 
 
 def exchanges(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 
@@ -188,7 +189,7 @@ class TestHalfRead:
         with IngestSession("two", tmp_path) as two:
             got += response.raw.read()
         assert got == BODY
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             assert store.requests(two.id) == []
 
     def test_a_call_without_answer_at_the_end_is_interrupted(self, tmp_path: Path) -> None:
@@ -298,7 +299,7 @@ class TestManySessions:
             requests.get(f"{server.url}/n?{position}")
             sessions[closing].close()
         requests.get(f"{server.url}/n?unseen")
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             urls = {i.source: [r.url[-1] for r in store.requests(i.id)] for i in sessions}
         assert urls == {"a": [], "b": ["2"], "c": ["0", "1"]}
         assert vars(urllib3.HTTPConnectionPool)["urlopen"] is before

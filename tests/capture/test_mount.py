@@ -24,12 +24,12 @@ from mxm_dataio import (
     DataIOWarning,
     IngestSession,
     ReplayMissError,
-    Store,
     StoreError,
     mount,
     register,
     use_cassette,
 )
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.registry import unregister
 from tests.support.harness import EXACT, observe, outcome
 from tests.support.servers import Connection, RawServer, answer, responder, tls_server
@@ -50,7 +50,7 @@ def server() -> Iterator[RawServer]:
 
 
 def recorded(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 

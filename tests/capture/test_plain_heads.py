@@ -18,6 +18,7 @@ from mxm_dataio.adapters.urllib3 import response as replay
 from mxm_dataio.adapters.urllib3.classes import Connection
 from mxm_dataio.adapters.urllib3.plain_head import is_plain, read_plainly
 from mxm_dataio.http.heads import parse_head
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Framing, Response
 from mxm_dataio.store import Store
 
@@ -139,7 +140,7 @@ def test_nor_are_those_that_http_client_refuses() -> None:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     root: Path = tmp_path_factory.mktemp("root")
-    made = Store(root, readonly=False)
+    made = RecordingStore(root)
     spool = made.spool(100)
     spool.write(BODY)
     made.payloads.put(spool)

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, mount
+from mxm_dataio import IngestSession, Status, mount
 from mxm_dataio.concurrency import mutex
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import some
 from tests.support.forks import forked
@@ -40,7 +41,7 @@ def server() -> Iterator[RawServer]:
 
 def calls(root: Path) -> dict[str, Status]:
     """Return what is recorded: the end of each URL, and the call's status."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return {
             request.url.partition("?")[2]: request.status
             for session in store.sessions()
@@ -75,7 +76,7 @@ class TestFork:
         with IngestSession("s", tmp_path):
             assert work() == plain
         assert calls(tmp_path) == {str(n): Status.COMPLETE for n in range(8)}
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             parent, *children = store.sessions()
         assert {child.parent_id for child in children} == {parent.id}
         assert {child.status for child in children} == {Status.COMPLETE}
@@ -226,7 +227,7 @@ class TestFork:
             assert got + response.raw.read() == body
         assert ingest.session is not None
         assert ingest.session.status is Status.COMPLETE
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             (exchange,) = [e for s in store.sessions() for e in store.exchanges(s.id)]
         assert exchange.request.status is Status.COMPLETE
         assert exchange.request.session_id == ingest.id
@@ -254,7 +255,7 @@ class TestFork:
         assert ingest.session is not None
         assert ingest.session.status is Status.COMPLETE
         assert calls(tmp_path) == {"whole": Status.COMPLETE, "parent": Status.COMPLETE}
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             statuses = {session.parent_id: session.status for session in store.sessions()}
         assert statuses == {None: Status.COMPLETE, ingest.id: Status.INTERRUPTED}
         with IngestSession("s", tmp_path, "replay"):

@@ -18,8 +18,9 @@ import pytest
 import urllib3
 
 import mxm_dataio
-from mxm_dataio import IngestSession, Status, Store
+from mxm_dataio import IngestSession, Status
 from mxm_dataio.formats.cassette import document as cassette
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import crossed
 from tests.support.running import Programs
@@ -69,7 +70,7 @@ class Done:
 def recorded(root: Path) -> list[str]:
     """Return the paths of the calls recorded, each of which is whole."""
     found = []
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         for session in store.sessions():
             assert session.status is Status.COMPLETE, session.warnings
             assert not session.coverage
@@ -249,7 +250,7 @@ def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
     assert len(points) > 20
     # (In a finalizer it is lost to everybody.)
     assert len(swallowed) <= len(points) // 20, swallowed
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         each = [
             one.request.endpoint.removeprefix(server.url) for one in store.exchanges(session.id)

@@ -29,7 +29,6 @@ from mxm_dataio import (
     IngestSession,
     ReplayMissError,
     Status,
-    Store,
     mount,
     use_cassette,
 )
@@ -38,6 +37,7 @@ from mxm_dataio.adapters.http_client.socket import StoreSocket
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
 from mxm_dataio.coverage import libraries
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.forks import forked
 from tests.support.harness import EXACT, SOURCE, outcome, three_ways
@@ -63,7 +63,7 @@ def server() -> Iterator[RawServer]:
 
 
 def calls(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 
@@ -339,7 +339,7 @@ class TestAuto:
         with recording(tmp_path, "auto") as ingest:
             assert work() == first
         assert server.hits == hits + 2, "what posts went out, and nothing else"
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             again = [e.request for e in store.exchanges(ingest.id)]
         fetched = [call.served_from is None for call in again]
         assert fetched == [False, True, False, True, False, False]
@@ -371,7 +371,7 @@ class TestAuto:
             assert raw[1] == raw[0].replace(
                 b"\r\n\r\n", b'\r\nX-Mine: 1\r\nIf-None-Match: "1"\r\n\r\n'
             )
-            with Store(tmp_path, readonly=False) as store:
+            with RecordingStore(tmp_path) as store:
                 seen = [e.request.served_from is not None for e in store.exchanges(ingest.id)]
             assert seen == [not changed, False]
 
@@ -533,7 +533,7 @@ class TestLifetimes:
             assert forked(child) == 0
             get(connection, "/n?again")
         connection.close()
-        with Store(tmp_path, readonly=False) as store:
+        with RecordingStore(tmp_path) as store:
             held = {s.parent_id is None: s.id for s in store.sessions()}
             urls = {own: [e.request.url for e in store.exchanges(held[own])] for own in held}
         assert [url[-5:] for url in urls[False]] == ["child"]

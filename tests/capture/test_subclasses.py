@@ -19,7 +19,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool
 
-from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, Store, mount
+from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, mount
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import sampled
 from tests.support.servers import RawServer, answer, responder
@@ -38,7 +39,7 @@ def server() -> Iterator[RawServer]:
 
 def recorded(root: Path) -> list[str]:
     """Return the recorded URLs' ends; each call was seen on the wire."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         exchanges = [e for s in store.sessions() for e in store.exchanges(s.id)]
     assert all(e.answer is not None and e.answer.timings.first_byte for e in exchanges)
     return [e.request.url.rpartition("/")[2] for e in exchanges]

@@ -23,8 +23,9 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, ReplayMissError, Status, Store, mount
+from mxm_dataio import IngestSession, ReplayMissError, Status, mount
 from mxm_dataio.adapters.urllib3 import hook, taps
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.effort import rounds
 from tests.support.harness import EXACT, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder
@@ -40,7 +41,7 @@ def server() -> Iterator[RawServer]:
 
 
 def exchanges(root: Path) -> list[Any]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 

@@ -17,7 +17,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from mxm_dataio import IngestSession, ReplayMissError, Store, mount
+from mxm_dataio import IngestSession, ReplayMissError, mount
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.proxies import UnixServer
 from tests.support.servers import answer, responder
 
@@ -205,7 +206,7 @@ def test_what_one_way_recorded_another_replays(
     for way, ask in WAYS.items():
         with IngestSession("d", tmp_path / way, stdlib=True) as ingest:
             ask(path, "/info", None)
-        with Store(tmp_path / way, readonly=False) as store:
+        with RecordingStore(tmp_path / way) as store:
             (request,) = store.requests(ingest.id)
             hashes.add(request.params_hash)
             assert request.endpoint == f"http+unix://{quote(path, safe='')}/info"

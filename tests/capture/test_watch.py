@@ -43,6 +43,7 @@ from mxm_dataio import (
     utils,
 )
 from mxm_dataio.coverage import audit
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Unseen
 from mxm_dataio.storage.unseen import line_of
 from tests.support import CHECKOUT
@@ -503,7 +504,7 @@ def test_so_has_a_forked_child_that_is_killed(server: RawServer, tmp_path: Path)
 def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
     server: RawServer, tmp_path: Path
 ) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         ingest = IngestSession(SOURCE, tmp_path).open()
         assert ingest.session is not None
         ended = replace(ingest.session, status=Status.INTERRUPTED, ended_at=utils.utc_now())
@@ -511,7 +512,7 @@ def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
         begun = replace(ended, id=utils.new_id(), status=Status.RUNNING, ended_at=None)
         store.begin(begun)
         # The process of the program knows the session, and has not begun it.
-        with Store(tmp_path, readonly=False) as other:
+        with RecordingStore(tmp_path) as other:
             other.note_unseen(begun.id, line_of(Unseen("", ""), 1))
             other.note_unseen(begun.id, line_of(Unseen("process", "curl"), 1))
         store.end(replace(ended, id=begun.id))

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import requests
 
-from mxm_dataio import IngestSession, Status, Store, mount
+from mxm_dataio import IngestSession, Status, mount
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import PLACEHOLDER
 
@@ -50,7 +51,7 @@ def session(
 
 def exchanges(root: Path) -> list[Exchange]:
     """Return all recorded calls, in their order."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [e for s in store.sessions() for e in store.exchanges(s.id)]
 
 

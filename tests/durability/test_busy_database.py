@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from tests.support import forks
 from tests.support.effort import crossed
@@ -83,7 +84,7 @@ def server() -> Iterator[RawServer]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     made = tmp_path / "root"
-    Store(made, readonly=False).close()
+    RecordingStore(made).close()
     return made
 
 
@@ -117,7 +118,7 @@ def whole(root: Path, *, sessions: int = 1) -> list[int]:
     """Open the store as the next does; return how many calls each session has, all sealed."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             found = store.sessions()
             assert len(found) == sessions
             assert [one.status for one in found] == [Status.COMPLETE] * sessions, found
@@ -247,7 +248,7 @@ def test_a_killed_process_is_interrupted_and_its_calls_are_there(
 
     with held(root):
         os.waitpid(forks.started(dies), 0)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         (session,) = store.sessions()
         assert session.status is Status.INTERRUPTED
         assert session.source == "s"

@@ -27,6 +27,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage import journal
 from mxm_dataio.storage import writer as writer_module
 from mxm_dataio.storage.adoption import Adoption
@@ -84,7 +85,7 @@ def recorded(root: Path) -> list[str]:
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             for session in store.sessions():
                 for exchange in store.exchanges(session.id):
                     target = "/" + exchange.request.url.split("/", 3)[3]
@@ -401,7 +402,7 @@ def test_the_clock_steps_back(
     # A session after that is the newer one still.
     with session(tmp_path) as later:
         program.call()
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert [one.id for one in store.sessions()] == [ingest.id, later.id]
         assert all(one.duration is not None and one.duration >= 0 for one in requests_made)
 
@@ -483,7 +484,7 @@ def test_eight_processes_of_eight_threads(tmp_path: Path, rounds: int) -> None:
         stop()
     found = writers.whole(tmp_path)
     assert len(found) == len(set(found)) == 64 * rounds
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         sessions = store.sessions()
     assert sorted(one.source for one in sessions) == [f"p{process}" for process in range(8)]
     assert {one.status for one in sessions} == {Status.COMPLETE}
@@ -522,13 +523,13 @@ def test_what_one_dead_process_left_is_not_in_the_others_way(
 def test_a_store_that_can_t_be_looked_through_is_said_to_be_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store(tmp_path, readonly=False).close()
+    RecordingStore(tmp_path).close()
 
     def refuse(*_args: object) -> None:
         raise refused(errno.EMFILE)
 
     monkeypatch.setattr("mxm_dataio.storage.adoption.left", refuse)
     with pytest.warns(DataIOWarning, match="Too many open files"):
-        store = Store(tmp_path, readonly=False)
+        store = RecordingStore(tmp_path)
     with store, pytest.warns(DataIOWarning, match="Too many open files"):
         store.settle()

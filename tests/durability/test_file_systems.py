@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.catalog.refusals import refusal
-from mxm_dataio.store import Store
 from mxm_dataio.utils import cause
 from tests.support.servers import RawServer, answer, responder
 
@@ -57,7 +57,7 @@ def test_a_full_disk(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "mkdir", full)
         with pytest.raises(StoreError, match="free space there") as caught:
-            Store(tmp_path / "root", readonly=False)
+            RecordingStore(tmp_path / "root")
     assert os.strerror(number) in str(caught.value)
     assert "writable" not in str(caught.value)
 

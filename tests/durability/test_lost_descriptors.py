@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import Status, Store
+from mxm_dataio import Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
 from tests.support.effort import sampled, some
@@ -347,7 +348,7 @@ def recorded(root: Path) -> int:
     """Open the store as the next process would; return how many calls it holds, all sound."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             sessions = store.sessions()
             assert all(one.ended_at for one in sessions), sessions
             assert {one.status for one in sessions} <= {Status.COMPLETE, Status.INCOMPLETE}

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import writer as writer_module
 from tests.support.servers import RawServer, answer, responder
@@ -70,7 +71,7 @@ def held(root: Path, source: str = "s") -> int:
     """Open the store as the next does; return how many calls of a source it has."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             return sum(len(list(store.exchanges(one.id))) for one in store.sessions(source))
 
 
@@ -154,7 +155,7 @@ def test_the_database_is_moved(program: Program, root: Path) -> None:
 
 def test_another_file_lies_in_its_place(program: Program, root: Path, tmp_path: Path) -> None:
     program.calls(3, moved=True)
-    Store(tmp_path / "other", readonly=False).close()
+    RecordingStore(tmp_path / "other").close()
     for suffix in ("-wal", "-shm"):
         (root / f"dataio.sqlite{suffix}").unlink()
     (tmp_path / "other" / "dataio.sqlite").replace(root / "dataio.sqlite")
@@ -167,7 +168,7 @@ def test_another_file_lies_in_its_place(program: Program, root: Path, tmp_path: 
     db.close()
     assert saved.stat().st_mode & 0o077 == 0
     assert held(root) == 2
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         (session,) = store.sessions("s")
         assert session.status is Status.INCOMPLETE
 

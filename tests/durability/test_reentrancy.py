@@ -23,6 +23,7 @@ import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
 from mxm_dataio.api import capture_of
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Durability
 from mxm_dataio.replay.policy import Serve
@@ -73,7 +74,7 @@ class Trial:
 
     def __init__(self, root: Path, durability: Durability) -> None:
         self.root = root
-        self.store = Store(root, durability=durability, readonly=False)
+        self.store = RecordingStore(root, durability=durability)
         self.made: list[str] = []
         self.held = replace(session(), status=Status.RUNNING)
         self.store.begin(self.held)
@@ -114,7 +115,7 @@ def handlers(trial: Trial) -> dict[str, Callable[[], object]]:
             trial.store.exchange(trial.made[0])
 
     def another() -> None:
-        with contextlib.suppress(StoreError), Store(trial.root, readonly=False) as store:
+        with contextlib.suppress(StoreError), RecordingStore(trial.root) as store:
             other = replace(session(), status=Status.RUNNING)
             store.begin(other)
             record(store, other, b"of another store", limit=9)
@@ -270,7 +271,7 @@ def test_no_answer_is_handed_out_twice(tmp_path: Path, shared: bool) -> None:
         with IngestSession("s", root):
             for _ in range(4):
                 requests.get(url)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         made = [one.id for one in store.requests(store.sessions()[0].id)]
     while met:
         number += 3
@@ -298,11 +299,11 @@ def test_no_answer_is_handed_out_twice(tmp_path: Path, shared: bool) -> None:
 
 def test_a_store_that_is_dropped_does_not_spoil_the_next(tmp_path: Path) -> None:
     for _ in range(3):
-        store = Store(tmp_path / "root", readonly=False)
+        store = RecordingStore(tmp_path / "root")
         store.begin(session())
         del store
         gc.collect()
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         store.begin(session())
         assert len(store.sessions()) == 4
 

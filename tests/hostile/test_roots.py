@@ -34,6 +34,7 @@ from mxm_dataio import (
     Status,
     Store,
 )
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import journal as journal_module
 from mxm_dataio.storage.files import is_id
@@ -164,7 +165,7 @@ def test_what_is_no_journal(server: RawServer, root: Path, kind: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(MAGIC)
     odd(path, kind)
-    with pytest.warns(DataIOWarning, match="no plain file"), Store(root, readonly=False) as store:
+    with pytest.warns(DataIOWarning, match="no plain file"), RecordingStore(root) as store:
         assert len(store.sessions()) == 1
     assert not os.path.lexists(path)
     assert os.path.lexists(path.with_suffix(".damaged"))
@@ -235,7 +236,7 @@ def test_only_names_of_ours_are_swept(root: Path) -> None:
     gone = [root / "running" / f"{new_id()}.tmp", root / "journal" / f"{new_id()}.tmp"]
     for path in gone:
         path.touch()
-    Store(root, readonly=False).close()
+    RecordingStore(root).close()
     assert all(os.path.lexists(path) for path in kept)
     assert not any(os.path.lexists(path) for path in gone)
 
@@ -334,7 +335,7 @@ def test_a_trigger_that_says_it_is_a_table(root: Path) -> None:
         "UPDATE sqlite_master SET type = 'table' WHERE name = 't'",
     )
     with pytest.raises(IntegrityError):
-        Store(root, readonly=False)
+        RecordingStore(root)
 
 
 def test_a_view_in_a_table_s_place(root: Path) -> None:
@@ -727,7 +728,7 @@ ENTRIES: dict[str, Any] = {
 def test_an_entry_that_is_one(root: Path) -> None:
     """Else the others here would show nothing."""
     lay(root, json.dumps(document(checksums=[DIGEST], sizes=[1])).encode(), X)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         assert store.exchange("r1") is not None
     assert payload(root, X).read_bytes() == X
 
@@ -737,14 +738,14 @@ def test_entries_that_are_none(root: Path, elsewhere: Path, name: str) -> None:
     entry, content = ENTRIES[name]
     path = lay(root, json.dumps(entry).encode(), content)
     before = set(root.rglob("*"))
-    with pytest.warns(DataIOWarning, match="is damaged"), Store(root, readonly=False) as store:
+    with pytest.warns(DataIOWarning, match="is damaged"), RecordingStore(root) as store:
         assert store.exchange("r1") is None
     assert not path.exists()
     new = set(root.rglob("*")) - before
     assert {p.name for p in new} <= {path.with_suffix(".damaged").name, "running"}
     assert unchanged(elsewhere)
     # Said once.
-    Store(root, readonly=False).close()
+    RecordingStore(root).close()
 
 
 @pytest.mark.parametrize("lengths", [(1 << 31, 5), (5, (1 << 32) - 1), (1 << 27, 1 << 27)])
@@ -761,9 +762,9 @@ def test_lengths_of_any_size(root: Path, lengths: tuple[int, int], there: bool) 
     def work() -> None:
         if there:
             with pytest.warns(DataIOWarning, match="larger than any"):
-                Store(root, readonly=False).close()
+                RecordingStore(root).close()
         else:
-            Store(root, readonly=False).close()
+            RecordingStore(root).close()
 
     assert growth(work) < 24 << 20
     assert not path.exists()
@@ -779,7 +780,7 @@ def test_what_is_larger_than_is_read_is_not_written(
         assert requests.get(f"{server.url}/small").content == SMALL
     assert ingest.session is not None
     assert ingest.session.status is Status.INCOMPLETE
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert len(store.requests(ingest.session.id)) == 1
 
 
@@ -799,7 +800,7 @@ def test_many_large_entries_are_taken_in_a_few_at_a_time(root: Path) -> None:
             file.write(struct.pack("<III", len(text), len(content), check) + text + content)
 
     def work() -> None:
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             assert store.exchange("r39") is not None
 
     assert growth(work) < 48 << 20
@@ -827,6 +828,6 @@ def test_time_is_not_spent_on_what_is_no_one_s(root: Path) -> None:
         (root / "journal").mkdir(exist_ok=True)
         (root / "journal" / f"x{number}").touch()
     start = time.monotonic()
-    Store(root, readonly=False).close()
+    RecordingStore(root).close()
     assert time.monotonic() - start < 10
     assert not list((root / "running").glob("*.tmp"))

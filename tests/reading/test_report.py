@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mxm_dataio.cli import main
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Mode, Status, Unseen
 from mxm_dataio.store import Store
@@ -35,7 +36,7 @@ def run(*arguments: object) -> Result:
 
 def fill(root: Path, count: int = 240) -> Recorder:
     """Record a session of a few hosts with a child, and everything that may befall a call."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         parent = Recorder.begin(store, program="scraper.py")
         child = Recorder.begin(store, parent.session, at=1.0, program="worker.py")
         for number in range(count):
@@ -498,7 +499,7 @@ def test_it_can_be_printed(shown: Browser, tmp_path: Path) -> None:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a session all of whose texts are an attack, some by a forger's hand."""
     root = tmp_path_factory.mktemp("hostile")
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = Recorder.begin(store, program=HOSTILE, source=HOSTILE, kind=HOSTILE)
         failure = Failure(f"a.{HOSTILE}", HOSTILE)
         body = f"{HOSTILE}\ud800".encode("utf-8", "surrogatepass")
@@ -587,7 +588,7 @@ def test_the_policy_forbids_what_an_attack_would_need(
 
 
 def test_a_session_of_which_nothing_is_known(browser: Browser, tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         held = Recorder.begin(store, mode=Mode.AUTO)
         run_of = held.session.id
         done = run(run_of, "--root", tmp_path, "-o", tmp_path / "x.html")
@@ -612,7 +613,7 @@ def test_how_the_program_ended(
     exit_status: int, card: str | None, browser: Browser, tmp_path: Path
 ) -> None:
     root, target = tmp_path / "root", tmp_path / "report.html"
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         parent = Recorder.begin(store)
         child = Recorder.begin(store, parent.session, at=1.0)
         child.call("https://a.example/", Try(200, b"a"))
@@ -635,7 +636,7 @@ def test_how_the_program_ended(
 
 def test_a_session_that_was_pruned(browser: Browser, tmp_path: Path) -> None:
     held = fill(tmp_path, 3)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         prune(store, Choice(before=4e9))
     done = run(held.session.id, "--root", tmp_path, "-o", tmp_path / "x.html")
     assert done.exit_code == 0, done.output

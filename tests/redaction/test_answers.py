@@ -18,7 +18,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, Redaction, Store, mount, use_cassette
+from mxm_dataio import IngestSession, Redaction, mount, use_cassette
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
 from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
@@ -119,7 +120,7 @@ def test_an_answer(kind: str, coding: str, tmp_path: Path) -> None:
             assert shown == text % "REDACTED"
             assert told == live[2] == ["fine"] * 3
     assert leaks(tmp_path) == []
-    with Store(tmp_path / "root", readonly=False) as store:
+    with RecordingStore(tmp_path / "root") as store:
         (session,) = store.sessions()
         response = next(iter(store.exchanges(session.id))).responses[0]
     assert response.redacted
@@ -142,7 +143,7 @@ def test_all_else_stays_to_the_byte(body: bytes, media: str, tmp_path: Path) -> 
     reply = answer(200, body, headers=[("Content-Type", media)])
     with RawServer(responder({"/": reply})) as server, IngestSession("s", tmp_path):
         requests.post(server.url)
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (session,) = store.sessions()
         (call,) = store.exchanges(session.id)
         path = call.responses[0].bytes_path

@@ -18,6 +18,7 @@ import requests
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
 from mxm_dataio.errors import DataIOWarning, StoreError
 from mxm_dataio.http.tokens import LATE
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify
 from mxm_dataio.replay.lookup import filled
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
@@ -240,11 +241,12 @@ def test_a_payload_that_another_process_may_name_stays(tmp_path: Path) -> None:
             assert len(store.sessions()) == 2
 
 
-@pytest.mark.parametrize("step", ["Journal.clear", "Placement.remove_outdated", "Store.end"])
+@pytest.mark.parametrize("step", ["Journal.clear", "Placement.remove_outdated", "RecordingStore.end"])
 def test_a_kill_amid_it(step: str, tmp_path: Path) -> None:
     program = f"""
 import os, sys, requests
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.placement import Placement
 from tests.redaction.test_late import page_first
@@ -256,7 +258,7 @@ with IngestSession("s", sys.argv[1]), requests.Session() as web:
         command = [sys.executable, "-c", program, str(tmp_path), server.url]
         done = subprocess.run(command, cwd=CHECKOUT, timeout=60, check=False)
     assert done.returncode == 9
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert verify(store).ok
         (session,) = store.sessions()
         calls = list(store.exchanges(session.id))
@@ -275,7 +277,7 @@ def test_what_can_not_be_moved_waits_masked(
         with pytest.warns(DataIOWarning, match="wait"):
             record(tmp_path, page_first, server.url)
     assert [name for name in leaks(tmp_path) if name.endswith(".journal")] == []
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         assert verify(store).ok
         (session,) = store.sessions()
         assert len(list(store.exchanges(session.id))) == 6

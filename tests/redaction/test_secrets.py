@@ -11,7 +11,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, ReplayMissError, Store
+from mxm_dataio import IngestSession, ReplayMissError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.servers import RawServer, answer, responder
 
 SECRET = "s3cr3t-V4lue-0815"
@@ -79,7 +80,7 @@ def test_failures_and_misses(tmp_path: Path) -> None:
             requests.get(url + "&other=1")
         assert SECRET not in str(caught.value)
         ingest.misses.clear()
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         (request,) = store.requests(store.sessions()[0].id)
     assert request.url == "http://127.0.0.1:1/path?token=REDACTED"
     assert request.failure is not None

@@ -14,7 +14,8 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, Store, mount, use_cassette
+from mxm_dataio import IngestSession, mount, use_cassette
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.servers import RawServer, Request, answer
 
 EXPIRES = 4102444800
@@ -186,7 +187,7 @@ def test_what_it_claims_does_not_count(tmp_path: Path) -> None:
             with IngestSession("s", root), requests.Session() as web:
                 uses(web, server.url, token_by_answer(web, server.url))
             port = str(server.port)
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             (session,) = store.sessions()
             calls = list(store.exchanges(session.id))
         identities.append([call.request.identity.replace(port, "") for call in calls])

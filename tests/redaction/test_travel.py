@@ -15,8 +15,9 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, Redaction, Store
+from mxm_dataio import IngestSession, Redaction
 from mxm_dataio.api import capture_of
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import DEFAULT, PLACEHOLDER
 from mxm_dataio.redaction.rules import NOTHING
@@ -30,7 +31,7 @@ TEXT = ("Content-Type", "text/html; charset=utf-8")
 
 
 def exchanges(root: Path) -> list[Exchange]:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         return [one for session in store.sessions() for one in store.exchanges(session.id)]
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import Status, Store
+from mxm_dataio import Status
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from tests.support import CHECKOUT
 from tests.support.running import GET, Programs
@@ -503,7 +504,7 @@ def test_a_database_that_is_none(server: RawServer, programs: Programs) -> None:
 def test_a_view_in_the_database_is_named_and_nothing_is_recorded(
     server: RawServer, programs: Programs
 ) -> None:
-    Store(programs.root, readonly=False).close()
+    RecordingStore(programs.root).close()
     with contextlib.closing(sqlite3.connect(programs.root / "dataio.sqlite")) as db:
         db.execute("CREATE VIEW v AS SELECT 1")
     done = programs.run("get.py", f"{server.url}/a")
@@ -803,6 +804,6 @@ def test_nothing_is_left_of_a_run(server: RawServer, programs: Programs) -> None
     programs.run("get.py", f"{server.url}/a", TMPDIR=str(away))
     programs.run("get.py", f"{server.url}/a", options="--mode replay", TMPDIR=str(away))
     assert list(away.iterdir()) == []
-    with Store(programs.root, readonly=False) as store:
+    with RecordingStore(programs.root) as store:
         assert list((store.root / "running").iterdir()) == []
         assert list((store.root / "journal").iterdir()) == []

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from mxm_dataio import IngestSession, Store, formats
+from mxm_dataio import IngestSession, formats
 from mxm_dataio.formats.foreign.conversion import Converted
 from mxm_dataio.formats.recordings import Recording, entry_of
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.redaction import DEFAULT, Redaction
 from mxm_dataio.storage.entries import InSession
@@ -35,7 +36,7 @@ def put(root: Path, source: str, recordings: Collection[Recording]) -> None:
         as_of="2024-01-01", status=Status.RUNNING, started_at=utc_now(),
     )  # fmt: skip
     within = InSession(session.id, session.root_id, source, session.as_of)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         store.begin(session)
         for recording in recordings:
             store.append(entry_of(recording, within, new_id()))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mxm_dataio.http.heads import given_head
 from mxm_dataio.identity import identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -93,7 +94,7 @@ def record(
 
 def fill(root: Path) -> list[str]:
     """Make the store: two sessions that ended, and a third, child of the second; return ids."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         first, second = session(), session()
         child = session(second)
         store.begin(first)
@@ -115,7 +116,7 @@ def fill(root: Path) -> list[str]:
 
 def with_pruned(root: Path) -> None:
     """Have a session in the store that was pruned, and none of its files."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         gone = session()
         store.begin(gone)
         record(store, gone, "p", b"pruned", vary=("x-part",))

@@ -18,6 +18,7 @@ import pytest
 
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.identity import identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.store import Store
@@ -32,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[Store]:
-    with Store(root, readonly=False) as made:
+    with RecordingStore(root) as made:
         yield made
 
 
@@ -74,7 +75,7 @@ def record(
 
 def write_many(root: Path, count: int, mark: str) -> None:
     """Write one session, as a thread or a process of its own."""
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         for number in range(count):
@@ -87,7 +88,7 @@ def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> 
     store.begin(held)
     id = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
     store.end(held)
-    with Store(root, readonly=False) as again:
+    with RecordingStore(root) as again:
         made = again.exchange(id)
         assert made is not None
         assert made.request.params_hash == H
@@ -153,7 +154,7 @@ def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         held = session()
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             store.begin(held)
             made = record(store, held, b"content")
             store.end(held)
@@ -196,7 +197,7 @@ def test_threads_and_processes_writing_one_root_lose_nothing(root: Path) -> None
         for number in range(4)
     ]
     # Four more threads share one store.
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
 
@@ -231,8 +232,8 @@ def test_a_call_survives_kill_9_and_its_session_is_interrupted(root: Path) -> No
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_store import Status, Store, record, session
-store = Store(Path(sys.argv[1]), readonly=False)
+from test_store import RecordingStore, Status, record, session
+store = RecordingStore(Path(sys.argv[1]))
 held = session(os.getpid(), Status.RUNNING)
 store.begin(held)
 record(store, held, b"kept")
@@ -256,7 +257,7 @@ def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store, r
     store.begin(ended)
     store.end(ended)
     store.begin(alive)
-    other = Store(root, readonly=False)
+    other = RecordingStore(root)
     other.begin(dead)
     assert store.sessions("src") == other.sessions("src") == [ended, alive, dead]
     other.close()
@@ -272,7 +273,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.unit.test_store import *
-store = Store(Path(sys.argv[1]), readonly=False)
+store = RecordingStore(Path(sys.argv[1]))
 store.begin(session(os.getpid(), Status.RUNNING))
 ready, told = os.pipe()
 child = os.fork()
@@ -292,7 +293,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         child = int(process.stdout.readline())
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         try:
-            with Store(root, readonly=False) as store:
+            with RecordingStore(root) as store:
                 assert [one.status for one in store.sessions()] == [Status.INTERRUPTED]
             assert list((root / "running").iterdir()) == []
         finally:

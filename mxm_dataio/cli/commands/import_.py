@@ -15,8 +15,8 @@ from ...formats import FORMATS, importing
 from ...formats.destinations import Destinations, cases_of
 from ...formats.foreign.conversion import Converted
 from ...formats.importing import AUTO, Item
+from ...ingest.recording_store import RecordingStore
 from ...redaction.rules import DEFAULT
-from ...store import Store
 from ...utils import counted
 from ..options import json_option
 from ..output import WRONG, print_line, printable
@@ -136,15 +136,17 @@ def import_command(
 
 
 @contextlib.contextmanager
-def _store(root: Path | None, dry_run: bool) -> Iterator[Store | None]:
+def _store(root: Path | None, dry_run: bool) -> Iterator[RecordingStore | None]:
     if root is None or dry_run:
         yield None
         return
-    with Store(root, readonly=False, patient=True) as store:
+    with RecordingStore(root, patient=True) as store:
         yield store
 
 
-def _write(item: Item, converted: Converted, store: Store | None, source: str | None) -> str | None:
+def _write(
+    item: Item, converted: Converted, store: RecordingStore | None, source: str | None
+) -> str | None:
     """Write a file's calls; return the session's id, if they went into a store."""
     if store is not None:
         origin = f"{item.file} ({item.format})"

@@ -187,15 +187,6 @@ class MemoryStore:
             for taken in list(self.taken):
                 yield exchange_of(taken.entry)
 
-    def requests(self, session_id: str) -> list[Request]:
-        """Return the requests recorded now."""
-        return [exchange.request for exchange in self.exchanges(session_id)]
-
-    def responses(self, request_id: str) -> list[Response]:
-        """Return a request's attempts in their order."""
-        exchange = self.exchange(request_id)
-        return list(exchange.responses) if exchange else []
-
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a cassette's next call with this hash behind the call ``after``."""
         found = self._of(params_hash, root_id)

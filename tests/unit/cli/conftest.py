@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.cli.demo_scraper import Demonstrated, demonstrate
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.store import Store
 from tests.unit.cli.running import screen
 
@@ -28,5 +29,5 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[Store]:
-    with Store(root, readonly=False) as made:
+    with RecordingStore(root) as made:
         yield made

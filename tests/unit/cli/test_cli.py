@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from mxm_dataio import DataIOError, IngestSession, Store
 from mxm_dataio.cli import main
 from mxm_dataio.errors import StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.integrity.verify import verify_root
 from tests.trust.small import fill
@@ -185,7 +186,6 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "none"
     for read in (
         lambda: Store(root),
-        lambda: Store(root, delay=1.0),
         lambda: IngestSession("s", root, "replay").open(),
         lambda: IngestSession("s", root, "replay", session="x").open(),
         lambda: verify_root(root),
@@ -201,7 +201,7 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nothing is recorded"):
         Store(root)
     assert list(root.iterdir()) == []
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         assert not store.readonly
     with Store(root) as store:
         assert store.readonly

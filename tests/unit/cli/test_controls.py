@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Status, Unseen
-from mxm_dataio.store import Store
 from tests.support.recorded import Recorder, Try
 from tests.unit.cli.running import Screen, run
 
@@ -32,7 +32,7 @@ BODIES = {
 @pytest.fixture
 def ids(root: Path) -> list[str]:
     made = []
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         for _ in range(2):
             recorder = Recorder.begin(store, source=f"s{EVIL}", program=f"p{EVIL}", as_of="2025")
             for at, (media, body) in enumerate(BODIES.items()):

@@ -14,6 +14,7 @@ import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, Store, StoreError
 from mxm_dataio.identity import identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.migrations import MIGRATIONS
@@ -83,7 +84,7 @@ def newest_served(root: Path) -> str:
 
 
 def test_of_a_child_process_and_one_of_several(root: Path) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         parent = Recorder.begin(store)
         child = Recorder.begin(store, parent.session)
         made = [one.call(URL, Try(), at=at) for at, one in enumerate((parent, child, parent))]
@@ -99,7 +100,7 @@ def test_of_a_child_process_and_one_of_several(root: Path) -> None:
 
 
 def test_it_is_shown_and_left_out_of_an_export(root: Path, screen: Screen, tmp_path: Path) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         recorder = Recorder.begin(store)
         id, other = recorder.call(URL, Try()), recorder.call(URL + "/2", Try())
         recorder.end(1)
@@ -122,7 +123,7 @@ def test_it_is_shown_and_left_out_of_an_export(root: Path, screen: Screen, tmp_p
 def test_what_is_not_there(root: Path, tmp_path: Path) -> None:
     assert run("forget", "abc", "--root", root).exit_code == 2
     assert not root.exists()
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         recorder = Recorder.begin(store)
         recorder.call(URL, Try())
         recorder.end(1)

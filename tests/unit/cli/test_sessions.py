@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.cli import output
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Session, Status
 from mxm_dataio.store import Store
@@ -33,7 +34,7 @@ def held(root: Path, store: Store) -> list[Session]:
     call(store, first, "https://h/a", 503, 200)
     call(store, child, "https://h/b", 404)
     call(store, gone, "https://h/c", 200)
-    with Store(root, readonly=False) as dead:
+    with RecordingStore(root) as dead:
         dead.begin(broken)
         call(dead, broken, "https://h/d", 200, source="other")
     end(store, child)

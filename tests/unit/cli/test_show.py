@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from mxm_dataio.cli import main
 from mxm_dataio.cli.demo_scraper import Demonstrated
 from mxm_dataio.cli.exchange import phases
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Response, Status, Timings
 from mxm_dataio.store import Store
@@ -284,7 +285,7 @@ def test_a_session(root: Path, screen: Screen) -> None:
 
 def test_a_prune(root: Path) -> None:
     ids = fill(root)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         prune(store, Choice(sessions=(ids[0],)))
         event = store.sessions()[-1].id
     shown = run("show", event, "--root", root).stdout

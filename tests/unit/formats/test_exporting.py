@@ -21,6 +21,7 @@ from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.exporting import recordings_of, to_cassette
 from mxm_dataio.formats.recordings import Recording, entry_of
 from mxm_dataio.formats.volatile import NOTHING
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Framing, Mode, Session, Status
 from mxm_dataio.storage.entries import InSession
 from mxm_dataio.utils import new_id
@@ -35,7 +36,7 @@ def put(root: Path, calls: Iterable[Recording], source: str, as_of: str) -> str:
     )
     session = replace(session, root_id=session.id)
     within = InSession(session.id, session.id, source, as_of)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         store.begin(session)
         for call in calls:
             store.append(entry_of(call, within, new_id()))
@@ -183,7 +184,7 @@ def test_calls_of_other_sources_keep_theirs(tmp_path: Path, market: MarketServer
 
 
 def test_children_go_with_their_parent_and_not_it_with_them(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         parent = Recorder.begin(store)
         child = Recorder.begin(store, parent.session, at=1.0)
         parent.call("https://a.example/parent", Try(200, b"1"))

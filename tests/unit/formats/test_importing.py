@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.formats.destinations import Destinations, cases_of
 from mxm_dataio.formats.foreign.conversion import Interaction, converted
@@ -26,6 +26,7 @@ from mxm_dataio.formats.importing import (
     read,
     write_cassette,
 )
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from tests.support.importing import FOREIGN
 
@@ -178,7 +179,7 @@ def test_a_cassette_is_written_whole(tmp_path: Path) -> None:
 
 def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
     recordings = recorded(("2014-05-11T20:30:30.000000Z", ""), ("", ""))
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         session_id = put(store, "github", recordings, "a.json (betamax)")
         session = store.session(session_id)
         calls = list(store.exchanges(session_id))
@@ -196,7 +197,7 @@ def test_a_session_of_a_store_says_where_it_is_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [70_000, 400_000])
 def test_a_large_payload_is_a_file_of_its_own(size: int, tmp_path: Path) -> None:
     recordings = recorded(("", ""), ("", ""), content=b"\x00\xff" * (size // 2))
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         put(store, "large", recordings, "a.json (vcr)")
         (path,) = (tmp_path / "responses").glob("*.bin")
         assert path.stat().st_size == size

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Consistency, Head, Inclusion, go_on, head_of, include, parse
 from mxm_dataio.store import Store
 from tests.trust.small import end, fill, record, session
@@ -59,7 +60,7 @@ def test_every_session_is_proved_and_no_other(root: Path) -> None:
 
 def test_a_store_that_goes_on_is_proved_to(tmp_path: Path) -> None:
     heads = []
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         for number in range(5):
             held = session()
             store.begin(held)

@@ -19,6 +19,7 @@ import requests
 
 from mxm_dataio import IngestSession, mount
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity import pruning, waiting
 from mxm_dataio.integrity.collecting import Collected
 from mxm_dataio.integrity.findings import Verified
@@ -45,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path) -> Iterator[Store]:
-    with Store(root, readonly=False) as made:
+    with RecordingStore(root) as made:
         yield made
 
 
@@ -185,10 +186,10 @@ def test_sessions_under_way_stay(root: Path, store: Store) -> None:
 
 def test_an_interrupted_session_can_be_pruned(root: Path) -> None:
     held = session()
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         store.begin(held)
         record(store, held, "a", b"a")
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         prune(store, ALL)
     notes = sound(root).notes
     assert any("its 1 call is gone; its row is kept" in note for note in notes)
@@ -234,7 +235,7 @@ def test_a_chain_of_answers_holds_all_of_it(store: Store) -> None:
 def test_what_waits_in_a_journal_holds_sessions_and_files(root: Path, store: Store) -> None:
     first = made(store, b"first")
     payload(root, b"small").write_bytes(b"small")
-    with Store(root, readonly=False) as other:
+    with RecordingStore(root) as other:
         second = session()
         other.begin(second)
         id = next(iter(store.exchanges(first.id))).request.id
@@ -277,7 +278,7 @@ def test_a_prune_that_is_broken_off_is_whole_or_none(
 def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(root: Path, store: Store) -> None:
     held = made(store, b"one")
     prune(store, ALL)
-    with Store(root, readonly=False) as other:
+    with RecordingStore(root) as other:
         record(other, held, "late", b"late")
     assert list(store.exchanges(held.id)) == []
     sound(root)
@@ -305,7 +306,7 @@ def test_variants_and_heads_go_with_the_last_that_has_them(root: Path, store: St
 
 
 def test_a_writer_that_knows_heads_by_number_learns_that_they_are_gone(root: Path) -> None:
-    with Store(root, readonly=False) as writer, Store(root, readonly=False) as store:
+    with RecordingStore(root) as writer, RecordingStore(root) as store:
         made(writer, b"1", b"2", b"3")
         prune(store, ALL)
         # Another head now has the number that the writer remembers.
@@ -349,7 +350,7 @@ def said(root: Path, id: str) -> list[str]:
 @pytest.fixture
 def pruned(root: Path) -> list[str]:
     ids = fill(root)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         prune(store, Choice(sessions=(ids[0],)))
         ids.append(store.sessions()[-1].id)
     sound(root)
@@ -420,7 +421,7 @@ def test_a_call_put_back_is_found(root: Path, pruned: list[str]) -> None:
 def test_the_kept_row_removed(root: Path, store: Store) -> None:
     # One that never ended, of which neither tree nor chain would tell.
     held = session()
-    with Store(root, readonly=False) as other:
+    with RecordingStore(root) as other:
         other.begin(held)
         record(other, held, "a", b"a")
     prune(store, ALL)
@@ -461,7 +462,7 @@ def test_young_files_stay_until_later(root: Path, store: Store) -> None:
 
 def test_compressed_ones_and_prefixes_go_too(root: Path) -> None:
     large = bytes(3 << 20)
-    with Store(root, compression=Compression.ZSTD, readonly=False) as store:
+    with RecordingStore(root, compression=Compression.ZSTD) as store:
         made(store, b"text " * 1000, large)
         age(root)
         lone = root / "responses" / f"{'0' * 64}.prefixes"
@@ -524,7 +525,7 @@ def test_a_payload_met_again_before_its_call_is_recorded_stays(root: Path, store
         prune(store, ALL)
         payload(root, content).write_bytes(content)
         age(root)
-        with Store(root, readonly=False) as writer:
+        with RecordingStore(root) as writer:
             held = session()
             writer.begin(held)
             # It meets the file, and then another prunes before there is a record.
@@ -553,7 +554,7 @@ def test_a_payload_met_after_the_names_were_read_stays(
     def late(folder: PayloadFolder, path: Path, before: float) -> int | None:
         if not removed:
             # Journals and catalog are read; now it is met, recorded and moved.
-            with Store(root, readonly=False) as writer:
+            with RecordingStore(root) as writer:
                 made(writer, content)
         removed.append(path)
         return remove(folder, path, before)
@@ -567,7 +568,7 @@ def test_a_payload_met_after_the_names_were_read_stays(
 def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
     root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(root, readonly=False) as writer:
+    with RecordingStore(root) as writer:
         held = session()
         writer.begin(held)
         record(writer, held, "a", b"L" * LARGE)
@@ -589,7 +590,7 @@ def test_a_payload_removed_before_it_is_met_is_written_anew(root: Path, store: S
         # The writer knows it, and has checked it.
         made(store, content)
         age(root)
-        with Store(root, readonly=False) as other:
+        with RecordingStore(root) as other:
             prune(other, ALL)
         assert not payload(root, content).exists()
         made(store, content)
@@ -611,7 +612,7 @@ def _write(root: Path, seed: int, seconds: float) -> None:
     expiry.GRACE = _GRACE
     drawn, end_at = random.Random(seed), time.monotonic() + seconds
     while time.monotonic() < end_at:
-        with Store(root, readonly=False) as store:
+        with RecordingStore(root) as store:
             held = session()
             store.begin(held)
             for number in range(drawn.randrange(1, 20)):
@@ -629,7 +630,7 @@ def concurrently(root: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) ->
     monkeypatch.setattr(expiry, "GRACE", _GRACE)
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write, args=(root, seed, seconds)) for seed in range(3)]
-    with Store(root, readonly=False):
+    with RecordingStore(root):
         pass
     for writer in writers:
         writer.start()
@@ -637,7 +638,7 @@ def concurrently(root: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) ->
     stop = threading.Event()
     try:
         while any(writer.is_alive() for writer in writers):
-            with Store(root, readonly=False) as store:
+            with RecordingStore(root) as store:
                 done = prune(store, Choice(keep_last=1))
             sessions, files = sessions + len(done.trees), files + done.collected.files
             assert verify_root(root).findings == ()

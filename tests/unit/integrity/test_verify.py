@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.findings import Finding, Verified
 from mxm_dataio.integrity.verify import verify, verify_root
 from mxm_dataio.models import Status
@@ -87,7 +88,7 @@ def test_what_was_recorded_is_as_it_was_recorded(root: Path, ids: list[str]) -> 
 
 def test_every_column_of_the_small_store_says_something(root: Path) -> None:
     with_pruned(root)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         assert store.forget(request_id(root, "a"))
     assert verify_root(root).ok
     for table, columns in COLUMNS.items():
@@ -357,7 +358,7 @@ def test_sessions_whose_numbers_were_swapped(root: Path, ids: list[str]) -> None
 
 
 def test_calls_recorded_after_the_seal(root: Path, ids: list[str]) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = store.session(ids[0])
         assert held is not None
         late = record(store, held, "late", b"late")
@@ -414,7 +415,7 @@ def test_a_published_head_finds_what_was_written_anew(root: Path, ids: list[str]
     before = verify_root(root).head
     assert before is not None
     assert verify_root(root, against=[before]).ok
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         fresh = session()
         store.begin(fresh)
         record(store, fresh, "n", b"new")
@@ -508,7 +509,7 @@ def test_files_that_no_record_names_are_noted(root: Path) -> None:
 
 def test_many_payloads_and_a_large_one(tmp_path: Path) -> None:
     held = session()
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         store.begin(held)
         bodies = [b"%d" % number for number in range(300)]
         record(store, held, "many", *bodies, bytes(9 << 20), bytes(10 << 20))
@@ -521,7 +522,7 @@ def test_many_payloads_and_a_large_one(tmp_path: Path) -> None:
 
 def test_what_lies_beside_a_large_payload(tmp_path: Path) -> None:
     held = session()
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         store.begin(held)
         record(store, held, "large", bytes(9 << 20))
         end(store, held)
@@ -532,7 +533,7 @@ def test_what_lies_beside_a_large_payload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_database(root: Path, keep: float) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         # The last page holds something.
         store.forget(request_id(root, "a"))
     path = root / "dataio.sqlite"
@@ -563,7 +564,7 @@ def test_no_database(root: Path, tmp_path: Path) -> None:
 
 def test_sessions_that_never_ended_are_noted(root: Path) -> None:
     running, gone = session(), session()
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         store.begin(running)
         # Its process, which held a lock, is no more.
         store.catalog.put_session(gone)
@@ -583,7 +584,7 @@ def test_sessions_that_never_ended_are_noted(root: Path) -> None:
 def test_calls_that_wait_in_a_journal_are_noted(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(root, readonly=True) as reader, Store(root, readonly=False) as store:
+    with Store(root, readonly=True) as reader, RecordingStore(root) as store:
         held = session()
         store.begin(held)
         record(store, held, "waits", b"w")
@@ -601,12 +602,12 @@ def test_a_session_that_is_not_there(root: Path, ids: list[str]) -> None:
     with pytest.raises(StoreError, match="several sessions begin or end with 0"):
         verify_root(root, ["0"])
     assert verify_root(root, [ids[0][:-1]]).sessions == 1
-    with Store(root, readonly=False) as store, pytest.raises(StoreError, match="no session"):
+    with RecordingStore(root) as store, pytest.raises(StoreError, match="no session"):
         verify(store, ["0"])
 
 
 def test_a_store_is_verified_while_it_is_written(root: Path) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         with store.catalog.snapshot() as db:

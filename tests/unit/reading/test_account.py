@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from mxm_dataio import IngestSession, Store, StoreError, register, unregister
 from mxm_dataio.api import capture_of
 from mxm_dataio.cli import main
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Unseen
 from mxm_dataio.reading.account import account_of
 from tests.support.forks import forked
@@ -51,7 +52,7 @@ def with_a_child(server: RawServer, root: Path) -> tuple[str, str]:
 
         assert forked(child) == 0
         past(server.port)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         parent, own = store.sessions()
     return parent.id, own.id
 
@@ -170,7 +171,7 @@ def test_a_library_says_what_it_connects_by(tmp_path: Path) -> None:
 
 def test_no_session_is_status_2(tmp_path: Path) -> None:
     assert run(tmp_path / "none").exit_code == 2
-    Store(tmp_path, readonly=False).close()
+    RecordingStore(tmp_path).close()
     assert run(tmp_path).exit_code == 2
     done = run(tmp_path, "0123")
     assert done.exit_code == 2

@@ -12,9 +12,9 @@ import brotli
 import pytest
 
 from mxm_dataio.errors import IntegrityError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Request, Response
 from mxm_dataio.reading.bodies import LARGEST_JSON, Body, Kind, answered, occurs, sent
-from mxm_dataio.store import Store
 from tests.trust.small import end, record, session
 
 
@@ -140,7 +140,7 @@ def test_a_pattern_across_pieces_is_found() -> None:
 
 
 def test_bodies_of_a_store(tmp_path: object) -> None:
-    with Store(str(tmp_path), readonly=False) as store:
+    with RecordingStore(str(tmp_path)) as store:
         held = session()
         store.begin(held)
         id = record(store, held, "a", b'{"price": 1}', upload=b"a=1")

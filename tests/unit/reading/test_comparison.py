@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange, Status
 from mxm_dataio.reading.bodies import Body
 from mxm_dataio.reading.comparison import (
@@ -116,7 +117,7 @@ def test_headers() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path, readonly=False) as made:
+    with RecordingStore(tmp_path) as made:
         yield made
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.reading.filters import Outcome, Wanted, outcome_of
 from mxm_dataio.reading.listing import Ending, Listing, Totals
@@ -19,7 +20,7 @@ from tests.trust.small import end, fill, session
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path, readonly=False) as made:
+    with RecordingStore(tmp_path) as made:
         yield made
 
 

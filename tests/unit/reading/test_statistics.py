@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.reading.statistics import PERCENTILES, figures
-from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import session
 
@@ -25,7 +25,7 @@ def test_percentiles(tmp_path: Path, count: int) -> None:
     drawn = random.Random(count)
     durations = [drawn.random() for _ in range(count)]
     first_bytes = [drawn.random() for _ in range(count)]
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         held = session()
         store.begin(held)
         for one, other in zip(durations, first_bytes, strict=True):
@@ -39,7 +39,7 @@ def test_percentiles(tmp_path: Path, count: int) -> None:
 
 
 def test_hosts_and_what_is_kept_once(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         first, second = session(), session()
         for held in (first, second):
             store.begin(held)

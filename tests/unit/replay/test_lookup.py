@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.identity import Identity, identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exhausted, Mode, Session, Status
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -181,7 +182,7 @@ asked_for = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("store") / "root", readonly=False) as made:
+    with RecordingStore(tmp_path_factory.mktemp("store") / "root") as made:
         yield made
 
 

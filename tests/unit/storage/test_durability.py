@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Durability
 from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.journal import MAGIC
-from mxm_dataio.store import Store
 from tests.unit.test_store import record, session
 
 
@@ -53,7 +53,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
-    with Store(root, durability=Durability.POWER, readonly=False) as store:
+    with RecordingStore(root, durability=Durability.POWER) as store:
         held = session()
         store.begin(held)
         for number in range(3):
@@ -89,7 +89,7 @@ def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.Mo
 
 def test_by_default_a_call_is_not_synced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         record(store, held, b"content", limit=100)
@@ -103,7 +103,7 @@ def test_threads_share_a_sync_and_none_is_done_before_it(
     monkeypatch.setattr(module, "_FULL", 7)
     monkeypatch.setattr(module, "_STEP_EVERY", 2)
     disk = Disk(monkeypatch, 0.01)
-    with Store(root, durability=Durability.POWER, readonly=False) as store:
+    with RecordingStore(root, durability=Durability.POWER) as store:
         held = session()
         store.begin(held)
         append, lost = store._writer._queue.put, []

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import DataIOWarning, IntegrityError, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Framing, Status
 from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -156,7 +157,7 @@ def test_a_refused_write_leaves_whole_entries_only(
 def test_nothing_is_written_behind_a_part_that_can_t_be_cut_off(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         made = [record(store, held, b"before", limit=9)]
@@ -212,7 +213,7 @@ def test_a_journal_that_can_t_be_made_leaves_nothing(
 
 
 def test_calls_wait_and_any_look_finds_them(root: Path) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         made = [record(store, held, f"{number}".encode(), limit=100) for number in range(3)]
@@ -224,7 +225,7 @@ def test_calls_wait_and_any_look_finds_them(root: Path) -> None:
 
 
 def test_a_large_payload_goes_to_its_file_at_once(root: Path) -> None:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         record(store, session(), bytes(100_000), limit=1 << 20)
         (path,) = (root / "responses").iterdir()
         assert path.stat().st_size == 100_000
@@ -239,7 +240,7 @@ def test_full_journals_are_moved_as_others_come(
     monkeypatch.setattr(module, "_FULL", 64)
     monkeypatch.setattr(module, "_FULL_SIZE", 32_000)
     monkeypatch.setattr(module, "_STEP", 20)
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         held = session()
         store.begin(held)
         made = []
@@ -254,8 +255,8 @@ def test_full_journals_are_moved_as_others_come(
 
 def test_calls_move_once_they_have_waited_their_time(root: Path) -> None:
     with (
-        Store(root, delay=3600, readonly=False) as store,
-        Store(root, delay=0, readonly=False) as hasty,
+        RecordingStore(root, delay=3600) as store,
+        RecordingStore(root, delay=0) as hasty,
     ):
         held = session()
         for one in (store, hasty):
@@ -270,7 +271,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from tests.unit.test_store import *
-store = Store(Path(sys.argv[1]), readonly=False)
+store = RecordingStore(Path(sys.argv[1]))
 held = session(os.getpid(), Status.RUNNING)
 store.begin(held)
 """
@@ -299,7 +300,7 @@ def test_the_journal_of_a_killed_process_is_taken_in(root: Path, readonly: bool)
 
 
 def test_a_living_process_s_calls_are_seen_and_stay_its_own(root: Path) -> None:
-    with Store(root, readonly=False) as writer:
+    with RecordingStore(root) as writer:
         held = session()
         writer.begin(held)
         first = record(writer, held, b"1", limit=9)
@@ -307,14 +308,14 @@ def test_a_living_process_s_calls_are_seen_and_stay_its_own(root: Path) -> None:
             assert [r.id for r in reader.requests(held.id)] == [first]
         assert len(journals(root)) == 1
         second = record(writer, held, b"2", limit=9)
-        with Store(root, readonly=False) as reader:
+        with RecordingStore(root) as reader:
             assert [r.id for r in reader.requests(held.id)] == [first, second]
         assert [r.id for r in writer.requests(held.id)] == [first, second]
     assert journals(root) == []
 
 
 def test_what_can_t_be_moved_waits_for_the_next_opening(root: Path) -> None:
-    store = Store(root, readonly=False)
+    store = RecordingStore(root)
     held = session()
     store.begin(held)
     record(store, held, b"kept", limit=9)
@@ -325,7 +326,7 @@ def test_what_can_t_be_moved_waits_for_the_next_opening(root: Path) -> None:
     record(store, held, b"kept too", limit=9)
     with pytest.raises(StoreError, match="2 recorded calls wait"):
         store.close()
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         contents = [store.open(one.responses[0]).read() for one in store.exchanges(held.id)]
     assert contents == [b"kept", b"kept too"]
 
@@ -345,7 +346,7 @@ def test_where_nothing_may_be_written_it_is_said_that_calls_wait(
     ):
         assert store.requests(store.sessions()[0].id) == []
     with pytest.warns(DataIOWarning, match=r"recorded calls wait in .*Permission denied"):
-        store = Store(root, readonly=False)
+        store = RecordingStore(root)
     with store, pytest.warns(DataIOWarning, match=r"recorded calls wait in .*Permission denied"):
         store.settle()
     assert len(journals(root)) == 1
@@ -358,7 +359,7 @@ def test_a_damaged_journal_is_taken_in_to_where_it_is_sound_and_kept(root: Path)
     data[-10] ^= 1
     journal.write_bytes(data)
     with pytest.warns(DataIOWarning, match=f"{journal.stem}.*damaged"):
-        store = Store(root, readonly=False)
+        store = RecordingStore(root)
     with store:
         (held,) = store.sessions()
         (found,) = store.exchanges(held.id)
@@ -366,20 +367,20 @@ def test_a_damaged_journal_is_taken_in_to_where_it_is_sound_and_kept(root: Path)
     assert journal.with_suffix(".damaged").read_bytes() == data
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Store(root, readonly=False).close()
+        RecordingStore(root).close()
 
 
 def test_another_program_s_file_is_put_aside(root: Path) -> None:
     (root / "journal").mkdir(parents=True)
     (root / "journal" / "x.journal").write_bytes(b"of something else\n")
     with pytest.warns(DataIOWarning, match="no journal of this release"):
-        Store(root, readonly=False).close()
+        RecordingStore(root).close()
     (path,) = (root / "journal").iterdir()
     assert path.read_bytes() == b"of something else\n"
 
 
 def test_a_forked_child_leaves_its_parent_s_calls_to_it(root: Path) -> None:
-    store = Store(root, readonly=False)
+    store = RecordingStore(root)
     held = session()
     store.begin(held)
     made = record(store, held, b"parent's", limit=9)

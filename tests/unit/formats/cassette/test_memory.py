@@ -139,6 +139,5 @@ def test_what_is_recorded_is_found_by_its_id_alone() -> None:
     assert kept.newest("s", exchange.request.params_hash, "~") is None
     assert kept.sessions("s") == [session]
     assert kept.sessions("other") == []
-    assert [one.id for one in kept.requests("01")] == ["b", "a"]
-    assert kept.requests("02") == []
-    assert [one.status_code for one in kept.responses("a")] == [200]
+    assert [one.request.id for one in kept.exchanges("01")] == ["b", "a"]
+    assert list(kept.exchanges("02")) == []

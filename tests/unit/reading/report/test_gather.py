@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.models import Status, Unseen
 from mxm_dataio.reading.report.gather import Limits, Report, fitting, gather
@@ -28,7 +29,7 @@ def report(
 
 
 def made(root: Path, count: int = 5) -> Recorder:
-    with Store(root, readonly=False) as store:
+    with RecordingStore(root) as store:
         main = Recorder.begin(store, program="scraper.py")
         for number in range(count):
             status = 404 if number % 4 == 3 else 200
@@ -58,7 +59,7 @@ def test_a_session_as_it_was_recorded(tmp_path: Path) -> None:
 
 
 def test_children_are_part_of_it(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         other = Recorder.begin(store)
         main = Recorder.begin(store)
         child = Recorder.begin(store, main.session)
@@ -84,7 +85,7 @@ def test_children_are_part_of_it(tmp_path: Path) -> None:
 
 
 def test_nobody_watched(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         main.end(1)
     found = report(tmp_path, main.session.id)
@@ -102,7 +103,7 @@ def test_beyond_the_limit_only_what_went_wrong_is_listed(tmp_path: Path) -> None
 
 
 def test_bodies_share_a_budget(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         for letter in "abcd":
             main.call(HOST, Try(body=letter.encode() * 1000))
@@ -183,7 +184,7 @@ def test_a_payload_that_was_changed_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_session_under_way(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         main.call(HOST, Try())
         store.move()

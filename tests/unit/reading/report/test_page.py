@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.reading.report.gather import Limits, gather
 from mxm_dataio.reading.report.page import embedded, page
-from mxm_dataio.store import Store
 from tests.support import CHECKOUT
 from tests.support.recorded import Recorder, Try
 
@@ -53,7 +53,7 @@ def test_what_is_no_number_is_refused() -> None:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> str:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store, program=HOSTILE, source="market")
         main.call(
             f"https://data.example/{HOSTILE}",
@@ -109,7 +109,7 @@ def test_no_way_into_the_document_but_as_text() -> None:
 
 
 def test_its_size_is_bounded_whatever_the_calls_are(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         for number in range(60):
             main.call(
@@ -136,7 +136,7 @@ def test_its_size_is_bounded_whatever_the_calls_are(tmp_path: Path) -> None:
 
 
 def test_columns_are_the_calls(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         child = Recorder.begin(store, main.session)
         main.call("https://a.example/1", Try(503), Try(200, b"x", url="https://a.example/2"))
@@ -162,7 +162,7 @@ def test_columns_are_the_calls(tmp_path: Path) -> None:
 
 
 def test_no_calls(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         main.end(1)
         found = data_of(page(gather(store, main.session.id), AT))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Status, Unseen
 from mxm_dataio.reading import values
 from mxm_dataio.reading.report.gather import gather
 from mxm_dataio.reading.report.values import summary
-from mxm_dataio.store import Store
 from tests.support.recorded import Recorder, Try
 
 AT = "2025-10-08T00:00:00.000000Z"
 
 
 def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store, program="p" * 5000)
         for number in range(600):
             main.call(f"https://{number}.example/", Try(404 if number % 2 else 200))
@@ -43,7 +43,7 @@ def test_all_of_it_is_json_and_bounded(tmp_path: Path) -> None:
 
 
 def test_a_call(tmp_path: Path) -> None:
-    with Store(tmp_path, readonly=False) as store:
+    with RecordingStore(tmp_path) as store:
         main = Recorder.begin(store)
         failure = Failure("requests.exceptions.ConnectionError", "refused")
         main.call(
