@@ -241,7 +241,9 @@ def test_a_payload_that_another_process_may_name_stays(tmp_path: Path) -> None:
             assert len(store.sessions()) == 2
 
 
-@pytest.mark.parametrize("step", ["Journal.clear", "Placement.remove_outdated", "RecordingStore.end"])
+@pytest.mark.parametrize(
+    "step", ["Journal.clear", "Placement.remove_outdated", "RecordingStore.end"]
+)
 def test_a_kill_amid_it(step: str, tmp_path: Path) -> None:
     program = f"""
 import os, sys, requests
