@@ -1,0 +1,86 @@
+"""Every block of the documentation does what its page says, typed in order in an empty folder."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+import pytest
+
+from examples.market_server import MarketServer
+
+from .pages import ADDRESS, DOCS, FOLDER, Block, Page, Reader, matches, pages
+
+LONGEST = 25
+PAGES = [page for page in pages() if page.path.is_relative_to(DOCS) and page.blocks]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_blocks_of_a_page_do_what_it_says(tmp_path: Path, page: Page) -> None:
+    if "-m http.server" in page.text:  # its own
+        Reader(tmp_path, f"http://127.0.0.1:{free_port()}").follows(page.blocks)
+    else:
+        with MarketServer() as server:
+            Reader(tmp_path, server.url).follows(page.blocks)
+
+
+def free_port() -> int:
+    """Return a port of four digits, as that on the pages has, which lines are broken after."""
+    while True:
+        port = random.randrange(2_000, 9_999)
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+def test_a_block_that_is_pasted_is_short() -> None:
+    blocks = [(page.name, block) for page in PAGES for block in page.blocks if not block.why_not]
+    assert [(name, b.heading) for name, b in blocks if b.code.count("\n") > LONGEST] == []
+
+
+# -- what runs them notices what is not so ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block("", "console", "$ echo 70.25\n70.5 and more\n"),
+        Block("", "console", "$ false\n"),
+        Block("", "console", "$ true     # status 1\n"),
+        Block("", "python", "import sys; print('odd', file=sys.stderr)\n"),
+        Block("", "python", "assert False\n"),
+        Block("", "python", "def test_it():\n    assert False\n"),
+        Block("", "go", "package main\n"),
+    ],
+    ids=lambda block: block.code.partition("\n")[0],
+)
+def test_a_block_that_is_not_so_is_found(tmp_path: Path, block: Block) -> None:
+    with pytest.raises(AssertionError):
+        Reader(tmp_path).follows([block])
+
+
+def test_what_stands_under_a_program_is_what_it_printed(tmp_path: Path) -> None:
+    program = Block("", "python", "print('ALFA', 1)\n")
+    Reader(tmp_path / "a").follows([program, Block("", "text", "ALFA 1\n")])
+    with pytest.raises(AssertionError, match="is not what is shown"):
+        Reader(tmp_path / "b").follows([program, Block("", "text", "BETA 1\n")])
+
+
+def test_what_a_page_does_not_show_is_typed_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(
+        "# A\n\n<!-- run: echo needle > found -->\n<!-- e3756226: cat found -->\n\n"
+        "```console\n$ echo e3756226 $PWD\nneedle " + FOLDER + "\n```\n\n"
+        "<!-- not run: nobody has it -->\n\n```sh\nnosuch\n```\n"
+    )
+    page = Page(path)
+    assert [block.why_not for block in page.blocks] == ["", "nobody has it"]
+    assert ADDRESS not in Reader(tmp_path / "reader").follows(page.blocks)
+
+
+def test_lines_that_are_left_out() -> None:
+    assert matches(["a", "...", "c  took 3 ms"], ["a", "b", "b", "c took 12.5 ms"])
+    assert matches(["a", "..."], ["a"])
+    assert not matches(["a", "...", "c"], ["a", "b"])
+    assert not matches(["a"], ["a", "b"])
