@@ -1,5 +1,6 @@
 # make demo   record and replay a scraper against a market-data server on loopback
 # make test   all tests
+# make docs   the pages of docs/ as a site, in build/docs; fails on a broken link
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-steady  make test's tests in four processes, fifty times (two hours and more; RUNS=5 for
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test docs test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,8 +31,24 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,config,test,clients,dev]'
 	touch $@
 
-demo: $(VENV)/.installed
+# The demo needs no more than the command line does, and the tests' environment has that.
+$(VENV)/.demo: pyproject.toml
+	test $(VENV)/.installed -nt pyproject.toml || { \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli]'; }
+	touch $@
+
+demo: $(VENV)/.demo
 	$(BIN)/python -m examples.demo
+
+$(VENV)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cli,docs]'
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/tools/fill.py build/pages
+	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
 
 WORKERS ?= auto
 test: $(VENV)/.installed
