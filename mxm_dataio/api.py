@@ -325,14 +325,14 @@ class IngestSession:
         return self._requester.request(asked, data, json, headers, timeout)
 
     def content(self, response: Response) -> bytes:
-        """Return the bytes of an answer of :meth:`request`, its content coding undone.
+        """Return the bytes of an answer, its content coding undone; see ``Response.read``.
 
         Raises:
             IntegrityError: the stored payload is missing or damaged.
             StoreError: the body is not stored (``mode="off"``), or longer than ``max_body``, and
                 not at hand any more: of such answers the last 64 are, up to 64 MiB.
         """
-        return self._requester.content(response)
+        return response.read(limit=None)
 
 
 def capture_of(ingest: IngestSession | Capture) -> Capture:

@@ -64,16 +64,6 @@ class HTTPFetcher:
             reason=response.reason,
         )
 
-    def decode(self, content: bytes, headers: Mapping[str, str]) -> bytes:
-        """Undo the content coding that the headers name."""
-        import io
-
-        import urllib3
-
-        return urllib3.HTTPResponse(
-            io.BytesIO(content), headers=headers, status=200, preload_content=False
-        ).read(decode_content=True)
-
     def close(self) -> None:
         """Close the connections held open."""
         self._session.close()

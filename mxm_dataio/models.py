@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from .errors import StoreError
 
 Headers = tuple[tuple[str, str], ...]
+# Bytes of a body that are taken into memory where nothing else is asked.
+LARGEST_READ = 256 << 20
 
 
 class Mode(StrEnum):
@@ -210,6 +214,25 @@ class Framing:
     tail: bytes = b""
 
 
+class Payload(Protocol):
+    """Reads what a store, or a cassette, holds of an answer."""
+
+    def open(self, response: Response) -> BinaryIO:
+        """Return the stored bytes as a file."""
+
+    def raw(self, response: Response, limit: int | None) -> bytes:
+        """Return the stored bytes."""
+
+    def content(self, response: Response, limit: int | None) -> bytes:
+        """Return them with their content coding undone."""
+
+    def text(self, response: Response, content: bytes) -> str:
+        """Return content as text."""
+
+    def json(self, response: Response, content: bytes) -> Any:
+        """Return the value of content that is JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One attempt.
@@ -228,6 +251,7 @@ class Response:
         closed_by_peer: the connection ended behind the last byte kept.
         truncated: bytes of the body that went to the program beyond ``max_body``, and were not
             kept; the payload is what came before them.
+        payload: what its bytes are read by; no part of its value.
     """
 
     request_id: str
@@ -251,6 +275,7 @@ class Response:
     peer: Peer = Peer()  # noqa: RUF009 - a tuple, as immutable as a dataclass that is frozen
     original_checksum: str | None = None
     truncated: int = 0
+    payload: Payload | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property
     def redacted(self) -> bool:
@@ -276,6 +301,75 @@ class Response:
         """Return the values of a header, joined as RFC 9110 §5.3 joins repeats, or ``None``."""
         values = [v for n, v in self.headers if n.lower() == name.lower()]
         return ", ".join(values) if values else None
+
+    @property
+    def raw(self) -> bytes:
+        """The stored bytes, checked: after transfer and before content decoding, redacted.
+
+        Of a body that was not kept or read to its end, what there is.
+
+        Raises:
+            IntegrityError: they are missing or damaged; the file is named.
+            StoreError: no answer came, it was not stored, or it is larger than 256 MiB.
+            ConfigError: they are compressed, and the library for that is not installed.
+        """
+        return self._kept().raw(self, LARGEST_READ)
+
+    def open(self) -> BinaryIO:
+        """Return the stored bytes as a file; no byte comes out of it that was not checked.
+
+        Raises:
+            IntegrityError: they are missing or damaged; reading a large one raises this too.
+            StoreError, ConfigError: as :attr:`raw`, at any size.
+        """
+        return self._kept().open(self)
+
+    @property
+    def content(self) -> bytes:
+        """The whole body, its content coding undone; see :meth:`read`."""
+        return self.read()
+
+    def read(self, limit: int | None = LARGEST_READ) -> bytes:
+        """Return the whole body, its content coding undone (one that is not known is left).
+
+        What ``ingest.request(…)`` has just fetched is as the program is to have it, the stored
+        bytes are redacted.
+
+        Args:
+            limit: bytes that it may be, before and after; ``None``: any number.
+
+        Raises:
+            IntegrityError: the stored bytes are missing or damaged; the file is named.
+            StoreError: not all of it is kept (``max_body``) or was read, its coding is damaged,
+                no answer came, it was not stored, or it is larger than the limit.
+            ConfigError: a library that undoes its coding is not installed.
+        """
+        return self._kept().content(self, limit)
+
+    @property
+    def text(self) -> str:
+        """The :attr:`content` as text; bytes that are none become U+FFFD.
+
+        In the charset that its byte order mark tells, or the header, or HTML of itself; else in
+        UTF-8, or Latin-1 where it is not.
+        """
+        return self._kept().text(self, self.content)
+
+    def json(self) -> Any:
+        """Return the value of the :attr:`content`.
+
+        Raises:
+            StoreError: it is no JSON, or as :meth:`read`.
+        """
+        return self._kept().json(self, self.content)
+
+    def _kept(self) -> Payload:
+        if self.payload is None:
+            raise StoreError(
+                f"{self.method} {self.url}: the bytes of this answer are not at hand: take it from "
+                "a store (store.exchange(response.request_id).answer) or a session"
+            )
+        return self.payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from .errors import IntegrityError, StoreError
+from .http.answers import StoredPayload
 from .models import Compression, Durability, Exchange, Request, Response, Session, Status
 from .storage.adoption import Adoption
 from .storage.catalog.catalog import SQLiteCatalog
@@ -63,6 +64,7 @@ class Store:
         self.root = root = Path(root)
         self.readonly = readonly
         self.payloads = PayloadFolder(root / RESPONSES, compression, temporary=root / RUNNING)
+        self._reads = StoredPayload(self.payloads.open)
         refuse_links(root)
         if root.is_file():
             folder = f": {root.parent}" if root.name == DATABASE else " of a store"
@@ -267,9 +269,11 @@ class Store:
         return Exchange(
             exchange.request,
             tuple(
-                replace(response, bytes_path=self.payloads.path(response.checksum))
+                replace(
+                    response, bytes_path=self.payloads.path(response.checksum), payload=self._reads
+                )
                 if response.checksum
-                else response
+                else replace(response, payload=self._reads)
                 for response in exchange.responses
             ),
         )

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..concurrency.reentry import Here, within
 from ..coverage import captured
 from ..errors import ConfigError, DataIOError, FetchError, StoreError
 from ..fetcher import Fetcher, HTTPFetcher
+from ..http.answers import StoredPayload
 from ..http.heads import fetched_head
 from ..http.params import texts
-from ..models import Exchange, Failure, FetchResult, Mode, Request, Response, Status
+from ..models import Exchange, Failure, FetchResult, Mode, Payload, Request, Response, Status
 from ..process import perf_counter, wall_time
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
 from ..replay.policy import Serve
-from ..storage.backend import Backend
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..utils import dotted, instant
 
@@ -57,7 +58,7 @@ class Requester:
         self._ingest = ingest
         self._http: HTTPFetcher | None = None
         # By request, the latest answers that are not as they came, if at all, in the store.
-        self._held: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self._held: dict[str, _Fetched] = {}
 
     def close(self) -> None:
         """Close the connections held open."""
@@ -100,58 +101,22 @@ class Requester:
         if answer is None:
             return self._unstored_answer(asked, result)
         if (answer.redacted or answer.truncated) and self._ingest.mode is not Mode.REPLAY:
-            # The program gets what came.
-            self._hold(answer.request_id, result)
+            return replace(answer, payload=self._hold(answer.request_id, result, answer.payload))
         return answer
 
-    def _hold(self, request_id: str, result: FetchResult) -> None:
+    def _hold(self, request_id: str, result: FetchResult, stored: Payload | None) -> Payload:
         """Hold an answer in memory for a while, in the place of the oldest."""
-        self._held[request_id] = (result.content, dict(result.headers))
+        made = self._held[request_id] = _Fetched(result.content, stored)
         # Of a copy: other threads hold theirs meanwhile.
         held = list(self._held.items())
-        size = sum(len(content) for _, (content, _) in held)
-        for left, (oldest, (content, _)) in zip(range(len(held), 1, -1), held, strict=False):
+        size = sum(len(one.came or b"") for _, one in held)
+        for left, (oldest, one) in zip(range(len(held), 1, -1), held, strict=False):
             if left <= _HELD and size <= _HELD_SIZE:
                 break
             self._held.pop(oldest, None)
-            size -= len(content)
-
-    def content(self, response: Response) -> bytes:
-        """Return the bytes of an answer, its content coding undone.
-
-        Raises:
-            IntegrityError: the stored payload is missing or damaged.
-            StoreError: not all of them were kept.
-        """
-        held = self._held.get(response.request_id)
-        if held is not None:
-            content, headers = held
-        else:
-            store = self._ingest.store
-            if store is None and response.bytes_path is not None:
-                raise ConfigError("the session is closed; read response.bytes_path")
-            if store is None or self._is_unstored(store, response):
-                raise StoreError(
-                    f"{response.method} {response.url}: this body is not stored, and not at hand "
-                    f"any more (the last {_HELD} are, {_HELD_SIZE >> 20} MiB of them): ask for the "
-                    "content as soon as the answer is there"
-                )
-            if response.truncated:
-                raise StoreError(
-                    f"{response.method} {response.url}: {response.size} bytes of this body are "
-                    f"kept (max_body), {response.truncated} more came: ask for the content as "
-                    "soon as the answer is there, or read response.bytes_path for what is kept",
-                    path=response.bytes_path,
-                )
-            headers = dict(response.headers)
-            with store.open(response) as file:
-                content = file.read()
-        if any(name.lower() == "content-encoding" for name in headers):
-            return self._http_fetcher().decode(content, headers)
-        return content
-
-    def _is_unstored(self, store: Backend, response: Response) -> bool:
-        return response.bytes_path is None and store.exchange(response.request_id) is None
+            size -= len(one.came or b"")
+            one.came = None
+        return made
 
     def _http_fetcher(self) -> HTTPFetcher:
         if self._http is None:
@@ -237,7 +202,6 @@ class Requester:
         return answer
 
     def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:
-        self._hold(asked.id, result)
         return Response(
             request_id=asked.id,
             method=asked.method,
@@ -248,7 +212,46 @@ class Requester:
             checksum=hashlib.sha256(result.content).hexdigest(),
             size=len(result.content),
             complete=True,
+            payload=self._hold(asked.id, result, None),
         )
+
+
+class _Fetched(StoredPayload):
+    """What came, for the program: the store has it otherwise, or not at all.
+
+    Args:
+        came: under its content coding; ``None`` once it is let go of.
+        stored: reads what is stored.
+    """
+
+    __slots__ = ("_stored", "came")
+
+    def __init__(self, came: bytes | None, stored: Payload | None) -> None:
+        self.came = came
+        self._stored = stored
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have what is not stored go nowhere else."""
+        return _Fetched, (None, self._stored)
+
+    def open(self, response: Response) -> BinaryIO:
+        if self._stored is not None:
+            return self._stored.open(response)
+        return io.BytesIO(self._at_hand(response))
+
+    def content(self, response: Response, limit: int | None) -> bytes:
+        if self.came is None and self._stored is not None:
+            return self._stored.content(response, limit)
+        return self.undone(response, self._at_hand(response), limit)
+
+    def _at_hand(self, response: Response) -> bytes:
+        if self.came is None:
+            raise StoreError(
+                f"{response.method} {response.url}: this body is not stored, and not at hand "
+                f"any more (the last {_HELD} are, {_HELD_SIZE >> 20} MiB of them): ask for the "
+                "content as soon as the answer is there"
+            )
+        return self.came
 
 
 @contextmanager

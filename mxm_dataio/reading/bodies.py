@@ -17,14 +17,13 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ..errors import ConfigError
+from ..http.charsets import BOMS, START, charset_of, decodes
 from ..http.codings import DECODERS, STEP, Decoder, codings_of
 from ..models import Headers, Request, Response
 from ..store import Store
 from ..utils import is_json, media_type
 from .layout import hex_lines
 
-# What is looked at to tell text from binary data, and a charset.
-_START = 4096
 # Bodies up to this size are indented, and compared member by member.
 LARGEST_JSON = 8 << 20
 # What a pattern is found in that lies across two pieces.
@@ -34,12 +33,6 @@ _TEXTS = (
     "application/xml", "application/x-www-form-urlencoded", "application/x-ndjson",
     "application/graphql", "application/yaml", "application/x-yaml", "application/toml",
     "application/sql", "image/svg+xml",
-)  # fmt: skip
-_META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 
 
@@ -139,7 +132,7 @@ class Body:
     def start(self) -> bytes:
         """Its first bytes, decoded."""
         if self._start is None:
-            self._start = self.content(_START)
+            self._start = self.content(START)
         return self._start
 
     @property
@@ -161,15 +154,7 @@ class Body:
     @property
     def charset(self) -> str:
         """The name under which Python knows its charset: stated, or guessed by its first bytes."""
-        for bom, name in _BOMS:
-            if self.start.startswith(bom):
-                return name
-        match = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", self._content_type, re.IGNORECASE)
-        meta = _META.search(self.start) if "html" in self.media else None
-        for stated in (match and match[1], meta and meta[1].decode("ascii")):
-            if stated and (known := _codec(stated)):
-                return known
-        return "utf-8" if _decodes(self.start) else "latin-1"
+        return charset_of(self.start, self._content_type)
 
     def text(self) -> Iterator[str]:
         """Yield it as text, piece by piece; bytes that are none become U+FFFD."""
@@ -236,28 +221,7 @@ def occurs(pattern: re.Pattern[str], body: Body) -> bool:
     return False
 
 
-# -- charsets ----------------------------------------------------------------------------------
-
-
-def _codec(name: str) -> str | None:
-    try:
-        info = codecs.lookup(name)
-    except (LookupError, ValueError):
-        return None
-    # Some of Python's codecs are no charsets: rot13, hex.
-    return info.name if getattr(info, "_is_text_encoding", True) else None
-
-
-def _decodes(start: bytes) -> bool:
-    """Say whether bytes are UTF-8, the last character of which may be cut where there are more."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(start, len(start) < _START)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _is_text(start: bytes) -> bool:
-    if any(start.startswith(bom) for bom, _ in _BOMS):
+    if any(start.startswith(bom) for bom, _ in BOMS):
         return True
-    return not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", start) and _decodes(start)
+    return not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", start) and decodes(start)

@@ -415,8 +415,15 @@ def test_request_gives_the_program_all_of_it(
             ingest.request(url)
         assert len(ingest.misses) == 1
         ingest.misses.clear()
-        with pytest.raises(StoreError, match="4990 more came"):
-            ingest.content(response)
+        assert response.content == BODY
+        assert ingest.store is not None
+        exchange = ingest.store.exchange(response.request_id)
+        assert exchange is not None
+        assert exchange.answer is not None
+        assert exchange.answer.raw == BODY[:10]
+        for read in (lambda one: one.content, ingest.content, lambda one: one.text):
+            with pytest.raises(StoreError, match="4990 more came"):
+                read(exchange.answer)
 
 
 def test_contents_that_are_not_kept_are_held_for_a_while(

@@ -37,6 +37,11 @@ with IngestSession(source="yahoo", root="data", mode="record", as_of="2025-10-07
     assert_type(resp.bytes_path, Path | None)
     assert_type(resp.checksum, str | None)
     assert_type(ingest.content(resp), bytes)
+    assert_type(resp.content, bytes)
+    assert_type(resp.read(limit=1 << 20), bytes)
+    assert_type(resp.raw, bytes)
+    assert_type(resp.text, str)
+    prices: dict[str, float] = resp.json()
 
 with IngestSession(
     "yahoo",

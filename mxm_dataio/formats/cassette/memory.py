@@ -10,10 +10,12 @@ import io
 import os
 import threading
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ...errors import IntegrityError
+from ...http.answers import in_memory
 from ...models import Exchange, Request, Response, Session, Unseen
 from ...storage.backend import Amend
 from ...storage.catalog.lookups import Following
@@ -179,13 +181,21 @@ class MemoryStore:
         if held is not None:
             return self._restored(held)
         taken = next((one for one in self.taken if one.entry.call.id == request_id), None)
-        return exchange_of(taken.entry) if taken is not None else None
+        return self._taken(taken) if taken is not None else None
 
     def exchanges(self, session_id: str) -> Iterator[Exchange]:
         """Return the calls recorded now."""
         if self.session(session_id) is not None:
             for taken in list(self.taken):
-                yield exchange_of(taken.entry)
+                yield self._taken(taken)
+
+    def _taken(self, taken: RecordedCall) -> Exchange:
+        exchange = exchange_of(taken.entry)
+        responses = (
+            replace(one, payload=in_memory(self.payloads.get(one.checksum or "", b"")))
+            for one in exchange.responses
+        )
+        return replace(exchange, responses=tuple(responses))
 
     def nth(self, source: str, params_hash: str, root_id: str, after: str) -> Exchange | None:
         """Return a cassette's next call with this hash behind the call ``after``."""

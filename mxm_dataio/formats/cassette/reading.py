@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ...http.answers import in_memory
 from ...http.heads import FETCHED, parse_head, status_line
 from ...models import Exchange, Failure, Framing, Headers, Request, Response, Status
 from ..recordings import Recording, params_of
@@ -149,7 +150,7 @@ class _Reader:
             closed_by_peer=node.get("closed_by_peer", False), framing=self._framing(size),
             failure=_to_failure(node), started_at=request.started_at,
             original_checksum="" if node.get("redacted") else None,
-            truncated=node.get("truncated", 0),
+            truncated=node.get("truncated", 0), payload=in_memory(body.content if body else b""),
         )  # fmt: skip
 
     def _body(self) -> Restored | None:

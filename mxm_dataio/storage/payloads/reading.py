@@ -16,7 +16,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ...errors import ConfigError, IntegrityError
 from ..descriptors import Descriptor, OwnFile
@@ -41,6 +41,10 @@ class PayloadReader:
         self.folder = folder
         # What every name begins with: a Path made for each opening costs more than the opening.
         self._names = f"{folder}{os.sep}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have an answer that is pickled find its payload where that lies."""
+        return PayloadReader, (self.folder,)
 
     def path(self, checksum: str) -> Path:
         """Return the path of a payload; the name is our own digest, never the server's text.
