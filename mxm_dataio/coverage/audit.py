@@ -22,13 +22,13 @@ from typing import Any
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt, within
 from ..errors import ConfigError
+from ..http.hosts import Target, is_address
 from ..process import monotonic
 from ..utils import after_fork
 from . import callers
 from .callers import Stack
 from .captured import is_captured
 from .events import Child, Question, Watcher
-from .hosts import Target, is_address
 
 
 def install(watcher: Watcher, modules: Iterable[str] = ()) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
+from ..http.hosts import HostSet, Target
 from .audit import install, remove
 from .callers import Stack
 from .events import Child, Question
-from .hosts import Allowed, Target
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def blocked(
     Those of captured calls pass, and so do multiprocessing's own sockets.
 
     Args:
-        allowed_hosts: see :class:`~mxm_dataio.coverage.hosts.Allowed`.
+        allowed_hosts: see :class:`~mxm_dataio.http.hosts.HostSet`.
         explain: makes the exception that the program gets, from host (or a unix socket's path),
             port and calling module. An ``OSError`` may be taken for an unreachable host, and be
             survived; any other goes through asyncio, httpx and urllib3 as it is.
@@ -28,7 +28,7 @@ def blocked(
     Raises:
         ConfigError: another audit hook of the process admits none.
     """
-    watcher = _Blocker(Allowed(allowed_hosts), explain)
+    watcher = _Blocker(HostSet(allowed_hosts), explain)
     install(watcher)
     try:
         yield
@@ -38,7 +38,7 @@ def blocked(
 
 class _Blocker:
     def __init__(
-        self, allowed: Allowed, explain: Callable[[str, int | None, str], Exception]
+        self, allowed: HostSet, explain: Callable[[str, int | None, str], Exception]
     ) -> None:
         self._allowed = allowed
         self._explain = explain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from ..http.hosts import Target
 from .callers import Stack
-from .hosts import Target
 
 
 class Question(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ..config.faces import Face
 from ..errors import ReplayMissError
+from ..http.hosts import HostSet, Target, is_loopback
 from ..models import Unseen
 from ..process import AUTO
 from ..storage import unseen
@@ -17,7 +18,6 @@ from . import audit, callers
 from .callers import Stack
 from .events import Child, Question
 from .guard import Guard
-from .hosts import Allowed, Target, is_loopback
 from .natives import NATIVE
 
 # By these the standard library asks the machine about itself (``uname``, ``ldconfig``).
@@ -63,7 +63,7 @@ class CoverageWatch:
         self._session = session
         self._stdlib = stdlib
         self._face = face
-        self._allowed = Allowed(allowed)
+        self._allowed = HostSet(allowed)
         self._refuse = refuse
         self._times: dict[tuple[str, str, str], int] = {}
         self._refused: set[tuple[str, str]] = set()

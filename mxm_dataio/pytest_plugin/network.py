@@ -12,8 +12,8 @@ from ..config.faces import PYTEST
 from ..coverage import audit, blocking
 from ..coverage.callers import Stack
 from ..coverage.events import Child, Question
-from ..coverage.hosts import Allowed, Target
 from ..errors import BlockedError, ConfigError
+from ..http.hosts import HostSet, Target
 from ..ingest.active import sessions
 
 _INSTEAD = (
@@ -90,7 +90,7 @@ class _Watcher:
     """Is told of connections that no captured call makes."""
 
     def __init__(self, allowed_hosts: Iterable[str]) -> None:
-        self._allowed = Allowed(["unix", *allowed_hosts])
+        self._allowed = HostSet(["unix", *allowed_hosts])
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:

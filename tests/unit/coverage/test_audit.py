@@ -24,8 +24,8 @@ from mxm_dataio.coverage import audit, captured
 from mxm_dataio.coverage.blocking import blocked
 from mxm_dataio.coverage.callers import Stack
 from mxm_dataio.coverage.events import Child, Question
-from mxm_dataio.coverage.hosts import Target
 from mxm_dataio.errors import ConfigError
+from mxm_dataio.http.hosts import Target
 from tests.support.forks import forked
 
 

@@ -1,4 +1,4 @@
-"""Where connections go, and which hosts they may go to."""
+"""Where connections and calls go, and sets of hosts."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def is_loopback(host: str) -> bool:
     return host in ("::1", "::", "0.0.0.0") or (host.startswith("127.") and is_address(host))
 
 
-class Allowed:
-    """Hosts to which connections may pass.
+class HostSet:
+    """Hosts, by name, address, network or pattern.
 
     Args:
         hosts: names, addresses, networks (``10.0.0.0/8``), each perhaps with ``:port``, or with
@@ -79,7 +79,7 @@ class Allowed:
         self._learned: dict[str, set[int | None]] = {}
 
     def admits(self, target: Target) -> bool:
-        """Say whether a connection may pass."""
+        """Say whether the other end of a connection is among them."""
         if target.port is None:
             return self._unix or _matches_any(target.host.lower(), self._paths)
         ends = {target.host.lower().rstrip("."), (target.address or target.host).lower()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mxm_dataio.coverage.hosts import Allowed, Target, is_address, is_loopback
+from mxm_dataio.http.hosts import HostSet, Target, is_address, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ REFUSED = [
 
 @pytest.mark.parametrize(("host", "target"), ADMITTED)
 def test_what_is_allowed(host: str, target: Target) -> None:
-    assert Allowed([host]).admits(target)
-    assert Allowed(["other.example.org", host]).admits(target)
+    assert HostSet([host]).admits(target)
+    assert HostSet(["other.example.org", host]).admits(target)
 
 
 @pytest.mark.parametrize(("host", "target"), REFUSED)
 def test_what_is_not(host: str, target: Target) -> None:
-    assert not Allowed([host]).admits(target)
+    assert not HostSet([host]).admits(target)
 
 
 def test_look_ups() -> None:
-    allowed = Allowed(["example.com:443", "*.example.org"])
+    allowed = HostSet(["example.com:443", "*.example.org"])
     assert allowed.admits_lookup("example.com")
     assert allowed.admits_lookup("A.Example.ORG.")
     assert not allowed.admits_lookup("other.com")
@@ -106,7 +106,7 @@ def test_look_ups() -> None:
     assert allowed.admits_lookup("192.0.2.1")
     assert not allowed.admits_lookup("192.0.2.1", reverse=True)
     assert allowed.admits_lookup("127.0.0.1", reverse=True)
-    assert Allowed(["192.0.2.*"]).admits_lookup("192.0.2.1", reverse=True)
+    assert HostSet(["192.0.2.*"]).admits_lookup("192.0.2.1", reverse=True)
 
 
 def test_the_addresses_of_a_name_that_is_allowed_are_learned(
@@ -114,7 +114,7 @@ def test_the_addresses_of_a_name_that_is_allowed_are_learned(
 ) -> None:
     found = [(2, 1, 6, "", ("192.0.2.1", 0)), (10, 1, 6, "", ("2001:db8::1", 0, 0, 0))]
     monkeypatch.setattr("_socket.getaddrinfo", lambda *_args, **_kwargs: found)
-    allowed = Allowed(["example.com:443"])
+    allowed = HostSet(["example.com:443"])
     allowed.learn("elsewhere.org")
     assert not allowed.admits(Target("192.0.2.1", 443, "192.0.2.1"))
     allowed.learn("Example.com")
@@ -128,4 +128,4 @@ def test_one_that_can_not_be_found_is_no_failure(monkeypatch: pytest.MonkeyPatch
         raise OSError("no such name")
 
     monkeypatch.setattr("_socket.getaddrinfo", unknown)
-    Allowed(["example.com"]).learn("example.com")
+    HostSet(["example.com"]).learn("example.com")
