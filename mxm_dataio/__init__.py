@@ -25,12 +25,15 @@ if TYPE_CHECKING:
         DataIOWarning,
         FetchError,
         IntegrityError,
+        LeftOutError,
         NearMiss,
         ReplayMissError,
         RuleError,
         StoreError,
+        ViewError,
     )
     from .fetcher import Fetcher, HTTPFetcher
+    from .identity.view import Call
     from .models import Exchange, FetchResult, Mode, Request, Response, Session, Status
     from .redaction import Redaction
     from .registry import register, unregister
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockedError",
     "BusyError",
+    "Call",
     "CaptureAdapter",
     "CassetteSession",
     "ConfigError",
@@ -52,6 +56,7 @@ __all__ = [
     "Fetcher",
     "IngestSession",
     "IntegrityError",
+    "LeftOutError",
     "Mode",
     "NearMiss",
     "Redaction",
@@ -63,6 +68,7 @@ __all__ = [
     "Status",
     "Store",
     "StoreError",
+    "ViewError",
     "mount",
     "register",
     "unregister",
@@ -83,12 +89,15 @@ _NAMES = {
         "DataIOWarning",
         "FetchError",
         "IntegrityError",
+        "LeftOutError",
         "NearMiss",
         "ReplayMissError",
         "RuleError",
         "StoreError",
+        "ViewError",
     ),
     "fetcher": ("Fetcher", "HTTPFetcher"),
+    "identity.view": ("Call",),
     "models": ("Exchange", "FetchResult", "Mode", "Request", "Response", "Session", "Status"),
     "redaction": ("Redaction",),
     "registry": ("register", "unregister"),

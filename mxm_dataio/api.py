@@ -16,6 +16,7 @@ from .config import Settings
 from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
 from .http.params import plain
+from .identity.view import View
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
 from .ingest.opener import Opener
@@ -79,7 +80,13 @@ class IngestSession:
         redaction: what never reaches disk, or a mapping that has it by source (the default for
             those it does not name); ``None`` switches it off, with a warning.
         strict: a failure to store raises :class:`mxm_dataio.StoreError` instead of a warning.
-        ignore_params: names of query, form and JSON fields (at any depth) that do not count.
+        view: what calls are compared by: a function that is given each as a
+            :class:`mxm_dataio.Call` and returns it, changed or not, or ``None`` to leave it out.
+        ignore_params: what does not count: names of parameters, fields and members (``t``), places
+            in JSON (``$.meta.ts``), ``header:X-Run``, ``xml:MessageID``, ``path:/receipts/*``.
+        ignore_hosts: hosts whose calls are left out, neither recorded nor missed.
+        match_host: off, host and port do not count.
+        ignore_body_of: patterns of URLs of calls of which method and URL alone count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         durability: ``process``, a call survives the process once its body has been read, or
@@ -117,7 +124,11 @@ class IngestSession:
         exhausted: str | None = None,
         redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
         strict: bool | None = None,
-        ignore_params: Iterable[str] | None = None,
+        view: View | Mapping[str, View] | str | None = None,
+        ignore_params: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
+        ignore_hosts: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
+        match_host: bool | Mapping[str, bool] | None = None,
+        ignore_body_of: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
         spool_limit: int | None = None,
         compression: str | None = None,
         durability: str | None = None,
@@ -139,7 +150,11 @@ class IngestSession:
                 "reuse": reuse,
                 "exhausted": exhausted,
                 "strict": strict,
+                "view": view,
                 "ignore_params": ignore_params,
+                "ignore_hosts": ignore_hosts,
+                "match_host": match_host,
+                "ignore_body_of": ignore_body_of,
                 "spool_limit": spool_limit,
                 "compression": compression,
                 "durability": durability,

@@ -2,12 +2,14 @@
 
     DataIOError
     ├── ConfigError         an unknown mode or setting, sessions that exclude each other
-    │   └── RuleError       a redaction rule raised
+    │   ├── RuleError       a redaction rule raised
+    │   └── ViewError       a view raised, or returned what is no call
     ├── StoreError          the store can't be opened, read or written
     │   ├── IntegrityError  what is stored is missing, damaged or not ours; never served
     │   └── BusyError       the database can't be used now; what is recorded waits in the journal
     ├── FetchError          a fetcher failed, live or as recorded
     ├── ReplayMissError     replay was asked for a call that was not recorded
+    │   └── LeftOutError    a call that is left out, to a host that replay may not reach
     └── BlockedError        a connection was refused, where the network is blocked
 
     DataIOWarning           something was not recorded; the program goes on
@@ -32,6 +34,10 @@ class ConfigError(DataIOError):
 
 class RuleError(ConfigError):
     """A redaction rule raised. What it raised is not told: it may be the secret."""
+
+
+class ViewError(ConfigError):
+    """A view (``view=``) raised, or returned what is no call."""
 
 
 class StoreError(DataIOError):
@@ -112,6 +118,13 @@ class ReplayMissError(DataIOError):
         self.url = url
         self.params_hash = params_hash
         self.nearest = nearest
+
+
+class LeftOutError(ReplayMissError):
+    """A call that is left out of recordings was made in replay, to a host that it may not reach.
+
+    No miss: a session in which the program catches it ends as if it had not been made.
+    """
 
 
 class BlockedError(DataIOError):

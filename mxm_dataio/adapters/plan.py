@@ -9,6 +9,7 @@ from ..errors import ReplayMissError
 from ..http.heads import given_head
 from ..identity import CONDITIONS, Identity
 from ..ingest.capture import Capture
+from ..ingest.misses import miss
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
 from ..process import wall_time
@@ -114,7 +115,7 @@ class Plan:
             case Revalidate(stored, conditions):
                 self.stored, self.conditions = stored, conditions
             case Miss():
-                raise ingest.miss(identity, self.url)
+                raise miss(ingest, identity, self.url)
             case _:
                 assert_never(decision)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .settings import ONCE, Settings, load, mode_of, nearest, seconds_of
+from .settings import ONCE, ByName, Settings, by_name, load, mode_of, nearest, seconds_of
 
-__all__ = ["ONCE", "Settings", "load", "mode_of", "nearest", "seconds_of"]
+__all__ = ["ONCE", "ByName", "Settings", "by_name", "load", "mode_of", "nearest", "seconds_of"]

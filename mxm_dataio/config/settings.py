@@ -8,20 +8,26 @@ with OmegaConf's interpolation, needs ``pip install mxm-dataio[config]``.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Union
 
 from ..errors import ConfigError
 from ..models import Compression, Durability, Exhausted, Mode
 from ..process import PREFIX, default_root
 from .faces import ENVIRONMENT, PYTHON, Face
+
+T = TypeVar("T")
+# A setting's value for all sources, or a mapping by source: ``*`` stands for those not named.
+ByName = Union[T, Mapping[str, T]]  # noqa: UP007 - an alias with a variable
 
 # Read by other parts, not settings of a session.
 RESERVED = frozenset({"CONFIG", "AUTO", "RUN", "SOURCE", "AS_OF", "SESSION"})
@@ -35,6 +41,9 @@ ONCE = "once"
 class Settings:
     """Every setting with its default.
 
+    ``view``, ``ignore_params``, ``ignore_hosts``, ``match_host`` and ``ignore_body_of`` may be
+    mappings that have them by source; ``*`` stands for all that they do not name.
+
     Attributes:
         root: folder of the store.
         mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
@@ -44,7 +53,11 @@ class Settings:
             :class:`mxm_dataio.replay.policy.Reuse`.
         exhausted: ``repeat`` or ``error``, for a call made more often than it was recorded.
         strict: a failure to store raises instead of warning.
-        ignore_params: names of query, form and JSON fields that do not count in ``params_hash``.
+        view: what calls are compared by, a function; as text ``module:function``.
+        ignore_params: what does not count in ``params_hash``.
+        ignore_hosts: hosts whose calls are neither recorded nor missed; as ``allowed_hosts``.
+        match_host: host and port count.
+        ignore_body_of: patterns of URLs of calls of which method and URL alone count.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         durability: ``process`` or ``power``: what a call survives as soon as it is recorded.
@@ -63,7 +76,11 @@ class Settings:
     reuse: tuple[str, ...] = ()
     exhausted: str = "repeat"
     strict: bool = False
-    ignore_params: tuple[str, ...] = ()
+    view: ByName[Callable[[Any], Any] | None] = None
+    ignore_params: ByName[tuple[str, ...]] = ()
+    ignore_hosts: ByName[tuple[str, ...]] = ()
+    match_host: ByName[bool] = True
+    ignore_body_of: ByName[tuple[str, ...]] = ()
     spool_limit: int = 262_144
     compression: str = "none"
     durability: str = "process"
@@ -247,7 +264,14 @@ def _convert(name: str, value: Any) -> Any:
             return seconds_of(value, "s")
         case "strict" | "stdlib" | "watch":
             return _boolean(value)
-        case "ignore_params" | "allowed_hosts":
+        case "ignore_params" | "ignore_hosts" | "ignore_body_of":
+            none: tuple[str, ...] = ()
+            return _by_name(value, words_of, none)
+        case "match_host":
+            return _by_name(value, _boolean, True)
+        case "view":
+            return _by_name(value, _function, None)
+        case "allowed_hosts":
             return tuple(word.lower() for word in words_of(value))
         case "reuse":
             return words_of(value)
@@ -314,6 +338,49 @@ def _mapping(value: Any) -> dict[str, str]:
     if not all(str(name) and str(text) for name, text in value.items()):
         raise ValueError("a pattern or a name is empty")
     return {str(name).lower(): str(text) for name, text in value.items()}
+
+
+def _by_name(value: Any, convert: Callable[[Any], T], default: T) -> ByName[T]:
+    """Return one value for all sources, or a mapping that has them by source; as text: JSON.
+
+    Args:
+        default: of the sources that such a mapping does not name.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as exc:
+            raise ValueError(f"it begins as JSON, and is none: {exc}") from None
+    if not isinstance(value, Mapping):
+        return convert(value)
+    return {"*": default, **{str(name): convert(one) for name, one in value.items()}}
+
+
+def by_name(value: ByName[T], name: str) -> T:
+    """Return what a setting is for a source."""
+    if not isinstance(value, Mapping):
+        return value
+    found: T = value[name] if name in value else value["*"]
+    return found
+
+
+def _function(value: Any) -> Callable[[Any], Any] | None:
+    """Return a function; as text, ``module:function``.
+
+    Raises:
+        TypeError, ValueError: it is none, or can't be imported.
+    """
+    if value is None or callable(value):
+        made: Callable[[Any], Any] | None = value
+        return made
+    module, colon, name = str(value).partition(":")
+    if not isinstance(value, str) or not colon:
+        raise TypeError("no function, nor the name of one: module:function")
+    try:
+        found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError) as exc:
+        raise ValueError(f"it can't be imported: {exc}") from exc
+    return _function(found)
 
 
 def _boolean(value: Any) -> bool:

@@ -10,10 +10,11 @@ from typing import Protocol
 from ..config.faces import Face
 from ..errors import ReplayMissError
 from ..http.hosts import HostSet, Target, is_loopback
+from ..identity.matching import target_of
 from ..models import Unseen
 from ..process import AUTO
 from ..storage import unseen
-from ..storage.unseen import CONNECTION, LIBRARY, PROCESS
+from ..storage.unseen import CONNECTION, LEFT_OUT, LIBRARY, PROCESS
 from . import audit, callers
 from .callers import Stack
 from .events import Child, Question
@@ -155,6 +156,10 @@ class CoverageWatch:
             self._imports[name] = stack.caller
         elif not os.environ.get(AUTO):
             self._add(PROCESS, _STARTS[name], stack.caller)
+
+    def left_out(self, endpoint: str) -> None:
+        """Take a call that is neither recorded nor replayed, by the session's own rules."""
+        self._add(LEFT_OUT, str(target_of(endpoint)), "")
 
     # -- keeping -----------------------------------------------------------------------------
 

@@ -147,6 +147,7 @@ class Uncounted:
         may_be_in: says, fast, whether a text may have a name of which it says so.
         names: more of them, in lower case.
         keeps: says of a name and a value that it counts, in spite of what is said of the name.
+        xml: names that do not count in XML alone.
     """
 
     def __init__(
@@ -155,14 +156,22 @@ class Uncounted:
         may_be_in: Callable[[bytes], bool] | None = None,
         names: frozenset[str] = frozenset(),
         keeps: Callable[[str, str], bool] | None = None,
+        xml: frozenset[str] = frozenset(),
     ) -> None:
-        self._names, self._keeps = names, keeps
+        self._names, self._keeps, self.xml = names, keeps, xml
+        self._secret = secret
         self.said = Memo(lambda name: name.lower() in names or secret(name))
         self._may_be_in = may_be_in
         self._sieve = Sieve(names)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.said[name]
+
+    def also(self, names: frozenset[str], xml: frozenset[str]) -> Uncounted:
+        """Return this with more names, and more in XML alone."""
+        return Uncounted(
+            self._secret, self._may_be_in, self._names | names, self._keeps, self.xml | xml
+        )
 
     def keeps(self, name: str, value: str) -> bool:
         """Say whether a value counts, though its name does not."""

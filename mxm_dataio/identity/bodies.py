@@ -72,6 +72,14 @@ def body_member(
     return {"sha256": _sha256(body, 0, len(body))}
 
 
+def content_of(body: bytes, coding: str) -> bytes | None:
+    """Return a body without its content coding; ``None`` if that can't be undone, or is much."""
+    if not coding and body[: len(GZIP)] != GZIP:
+        return body
+    found = _content(body, coding)
+    return found if isinstance(found, bytes) else None
+
+
 def _content(body: bytes | mmap, coding: str) -> bytes | dict[str, str] | None:
     """Return a body without its coding; if that is much, its document.
 

@@ -47,6 +47,7 @@ class Identity:
         all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
         source: the data source that the call belongs to; no member of the document.
         user: who makes it; from the second of a recording on a header :data:`USER`.
+        left_out: why the call is neither recorded nor replayed, in words; empty: it is.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Identity:
     all_headers: Mapping[str, str] = field(compare=False)
     source: str = ""
     user: User | None = field(default=None, compare=False)
+    left_out: str = field(default="", compare=False)
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names.
@@ -185,6 +187,21 @@ def identify(
         all_headers=joined,
         source=source,
         user=user,
+    )
+
+
+def stored_identity(document: str, source: str) -> Identity:
+    """Return the identity that a canonical document says."""
+    members = json.loads(document)
+    headers: dict[str, str] = dict(members["headers"])
+    return Identity(
+        method=members["method"],
+        endpoint=members["endpoint"],
+        params=members["params"],
+        body=members["body"],
+        headers={name: value for name, value in headers.items() if name in _COUNTED and value},
+        all_headers=headers,
+        source=source,
     )
 
 

@@ -27,6 +27,7 @@ class Ignoring:
     def __init__(self, names: Container[str], headers: Container[str] = ()) -> None:
         self.names = names
         self.asks = asker(names)
+        self._xml = names.xml if isinstance(names, Uncounted) else frozenset()
         self._headers = headers
 
     def leaves_out(self, name: str, value: object) -> bool:
@@ -47,6 +48,8 @@ class Ignoring:
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         if kind in (Kind.SIGNATURE, Kind.PASSING):
+            return PLACEHOLDER
+        if place == "xml" and self._xml and name.lower() in self._xml:
             return PLACEHOLDER
         return PLACEHOLDER if kind is not Kind.ELEMENT and self.leaves_out(name, value) else None
 

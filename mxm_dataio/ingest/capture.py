@@ -19,32 +19,33 @@ from ..errors import (
     BusyError,
     ConfigError,
     DataIOError,
-    NearMiss,
     ReplayMissError,
     RuleError,
     StoreError,
+    ViewError,
 )
 from ..fetcher import HTTPFetcher
 from ..identity import Identity
 from ..interception import http_fetchers
-from ..models import Exchange, Exhausted, Mode, Request, Session, Status, Unseen
+from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
 from ..process import wall_time
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
-from ..replay.misses import goes_past, miss_error
+from ..replay.misses import goes_past
 from ..replay.policy import Decision
 from ..replay.turns import SharedTurns
 from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
 from ..utils import as_of_text, new_id, utc_now
+from . import misses
 from .late import Late
 from .opener import Opener
 from .place import Place
 from .problems import Problems
 from .recorder import Recorder
 from .request import Collector
-from .sources import Sources, SourceState
+from .sources import Sources, SourceState, matching_of
 
 if TYPE_CHECKING:
     from ..coverage.watch import CoverageWatch
@@ -111,7 +112,7 @@ class Capture:
             source,
             settings.sources,
             redaction,
-            ignore=settings.ignore_params,
+            matching=matching_of(settings, opener.face),
             replays=settings.mode not in _RECORDS,
         )
         self.is_open = self.suspended = False
@@ -258,8 +259,17 @@ class Capture:
         body: bytes | mmap | None = None,
         params: Iterable[tuple[str, str]] = (),
     ) -> Identity:
-        """Return a call's identity under its source's redaction and ``ignore_params``."""
-        return self.sources.of(url).identify(method, url, headers, body, params)
+        """Return a call's identity under its source's redaction, view and ``ignore_params``.
+
+        Raises:
+            ViewError: the view raised, in a test or when ``strict``.
+        """
+        part = self.sources.of(url)
+        try:
+            return part.identify(method, url, headers, body, params)
+        except ViewError as exc:
+            self.problems.problem(exc, stacklevel=4, raises=not self.place.in_root)
+            return part.identify(method, url, headers, body, params, plainly=True)
 
     def secrets_for(self, url: str) -> Secrets:
         """Return what is known to be secret, as it goes for the source of a call."""
@@ -276,7 +286,13 @@ class Capture:
             return False
 
     def decide(self, identity: Identity, *, conditional: bool = False) -> Decision:
-        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
+        """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`.
+
+        Raises:
+            LeftOutError: replay may not reach the host of a call that is left out.
+        """
+        if identity.left_out:
+            return misses.pass_by(self, identity)
         stored, confirmed = None, 0.0
         lookup = self.sources.named(identity.source).lookup
         try:
@@ -289,36 +305,6 @@ class Capture:
         if not self.is_open:
             return self.opener.ended(self.mode)
         return self.place.decide(self, stored, wall_time() - confirmed, conditional)
-
-    def miss(self, identity: Identity, url: str) -> ReplayMissError:
-        """Note a miss and return its error: what was asked, what is nearest, what to do."""
-        part = self.sources.named(identity.source)
-        near: tuple[NearMiss, ...] = ()
-        lookup = part.lookup
-        try:
-            near = lookup.nearest(identity) if lookup is not None else ()
-        except StoreError:
-            if self.is_open:
-                raise
-        error = miss_error(
-            identity.method,
-            part.secrets.url(url),
-            identity.params_hash(),
-            self.place.where(part.source),
-            near,
-            self.opener.face,
-        )
-        self.missed(error)
-        return error
-
-    def replayed(self, request: Request) -> str:
-        """Return the note of a failure that was recorded, and does not happen now."""
-        text = f"replayed, not live: recorded {request.started_at}"
-        try:
-            store = self.store
-            return text if store is None else f"{text} in {self.place.origin(self, store, request)}"
-        except StoreError:
-            return text
 
     # -- recording ----------------------------------------------------------------------------
 
@@ -363,6 +349,9 @@ class Capture:
         Raises:
             StoreError: when ``strict``.
         """
+        if identity.left_out:
+            self.leave_out(identity)
+            return
         if os.getpid() != self.pid:
             self.adopt()
         recorder = self.sources.named(identity.source).recorder
@@ -413,6 +402,11 @@ class Capture:
             into.last = store.placed(stored) if store is not None else stored
         if self.mode is Mode.AUTO:
             self.record(call(), identity, (), stored=stored)
+
+    def leave_out(self, identity: Identity) -> None:
+        """Note a call that is neither recorded nor replayed."""
+        if self.watch is not None:
+            self.watch.left_out(identity.endpoint)
 
     def _lost(self, call: CapturedCall, why: str) -> None:
         shown = f"{call.method} {self.secrets_for(call.url).shown(call.url)}"

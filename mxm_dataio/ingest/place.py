@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 from .. import config
 from ..config.faces import Face
 from ..errors import ConfigError, IntegrityError, StoreError
+from ..identity.matching import RequestBody
 from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Reuse, decide
+from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
 from ..store import DATABASE, Store
+from ..utils import as_of_bound
 from .recording_store import RecordingStore
 
 if TYPE_CHECKING:
@@ -140,9 +143,24 @@ class RootPlace:
             source,
             as_of=capture.as_of,
             root_id=self._session_id,
+            rekeyed=self._rekeyed(capture, store, source),
             exhausted=Exhausted.ERROR if fetches else capture.exhausted,
             but=capture.session.root_id if fetches and capture.session else "",
         )
+
+    def _rekeyed(self, capture: Capture, store: Backend, source: str) -> Rekeyed | None:
+        """Return what finds calls that were recorded by other rules than are in force."""
+        part = capture.sources.named(source)
+        if not part.matcher or not isinstance(store, Store):
+            return None
+
+        def content(request: Request) -> RequestBody | None:
+            checksum = request.body_checksum
+            body = store.payload(checksum, request.body_size) if checksum else None
+            return part.stored_content(request, body)
+
+        bound = as_of_bound(capture.as_of) if capture.as_of else "~"
+        return Rekeyed(store, source, bound, self._session_id, part.matcher, content)
 
     def decide(
         self, capture: Capture, stored: Exchange | None, age: float, conditional: bool

@@ -46,19 +46,23 @@ class Problems:
         self.problems: list[str] = []
         self.misses: list[ReplayMissError] = []
         self.unsaid: DataIOWarning | None = None
+        self._raised: BaseException | None = None
 
     def add(self, text: str) -> bool:
         """Keep a problem, without a word now; say whether it is the first."""
         return self._kept(text) is not None
 
-    def problem(self, exc: BaseException, stacklevel: int) -> None:
+    def problem(self, exc: BaseException, stacklevel: int, *, raises: bool = False) -> None:
         """Keep a problem, and warn of the first one, or raise it when ``strict``.
 
         Args:
             stacklevel: the frame that the warning is about, counted from the caller's own: 1.
+            raises: raise it in any case, and as the session ends if the program has swallowed it.
         """
         warning = self._kept(str(exc))
-        if self._strict:
+        if raises:
+            self._raised = self._raised or exc
+        if self._strict or raises:
             raise exc
         if warning is not None:
             try:
@@ -91,7 +95,10 @@ class Problems:
 
         Raises:
             ReplayMissError: for all of them.
+            DataIOError: a problem that was to be raised.
         """
+        if self._raised is not None and exc is None:
+            raise self._raised
         if not self.misses or isinstance(exc, ReplayMissError):
             return
         error = swallowed(self.misses)

@@ -23,6 +23,7 @@ from ..replay.misses import ended_early
 from ..replay.policy import Serve
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..utils import dotted, instant
+from .misses import miss, replayed
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -140,7 +141,7 @@ class Requester:
             ingest.served(decision.stored, lambda: call, identity, gathered)
             return self._replayed(gathered.last or decision.stored)
         if ingest.mode is Mode.REPLAY:
-            raise ingest.miss(identity, asked.endpoint)
+            raise miss(ingest, identity, asked.endpoint)
         inner = _collector.set(None)
         try:
             with captured.captured():
@@ -191,7 +192,7 @@ class Requester:
         if stored.request.failure is not None or answer is None:
             failure = stored.request.failure or Failure("", "no answer came")
             error = _fetch_error(stored.request, stored.request.endpoint, failure)
-            error.add_note(self._ingest.replayed(stored.request))
+            error.add_note(replayed(self._ingest, stored.request))
             raise error
         if answer.truncated:
             early = ended_early(answer.method, answer)

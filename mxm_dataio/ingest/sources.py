@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from typing import NamedTuple
 
+from ..config import Settings, by_name
+from ..config.faces import Face
+from ..errors import ConfigError
 from ..http.content import LARGEST, content_headers, has_values
+from ..http.named_values import Uncounted
 from ..http.shapes import BEGINNING
 from ..http.urls import split_url
 from ..identity import Identity, identify
-from ..models import Headers, Mode, Session
+from ..identity.matching import Matcher, RequestBody
+from ..models import Headers, Mode, Request, Session
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
@@ -113,7 +118,8 @@ class SourceState:
     """What a session has for one source.
 
     Attributes:
-        ignore: holds the names of fields that do not count in an identity.
+        matcher: what counts in an identity, besides.
+        ignore: holds the names of fields that do not, redacted ones too.
         secrets: what is known to be secret, under this source's redaction.
         users: tells who makes a call, where the session is open.
         lookup: finds answers, where the session replays.
@@ -122,7 +128,8 @@ class SourceState:
 
     source: str
     redaction: Redaction
-    ignore: Container[str]
+    matcher: Matcher
+    ignore: Uncounted
     secrets: Secrets
     lookup: Lookup | None = None
     recorder: Recorder | None = None
@@ -144,8 +151,17 @@ class SourceState:
         headers: Iterable[tuple[str, str]] = (),
         body: bytes | mmap | None = None,
         params: Iterable[tuple[str, str]] = (),
+        *,
+        plainly: bool = False,
     ) -> Identity:
-        """Return a call's identity: without what is secret or ignored."""
+        """Return a call's identity: without what is secret or ignored, as it is compared.
+
+        Args:
+            plainly: not as a view sees it.
+
+        Raises:
+            ViewError: the view raised.
+        """
         secrets = self.secrets
         given = headers if type(headers) is tuple else tuple(headers)
         pairs = secrets.pairs(given)
@@ -159,7 +175,7 @@ class SourceState:
         coding = None
         if body:
             body, coding = self._unmasked(body, pairs)
-        return identify(
+        identity = identify(
             method,
             clean,
             params=params,
@@ -171,6 +187,25 @@ class SourceState:
             coding=coding,
             user=user,
         )
+        if plainly or not self.matcher.sees:
+            return identity
+        return self.matcher.seen(identity, lambda: self._content(body, pairs, self.redaction.body))
+
+    def stored_content(self, request: Request, body: bytes | None) -> RequestBody | None:
+        """Return the body of a recorded request, for a view."""
+        return self._content(body, request.headers)
+
+    def _content(
+        self,
+        body: bytes | mmap | None,
+        pairs: Headers,
+        clean: Callable[[bytes, str], bytes] | None = None,
+    ) -> RequestBody | None:
+        if not isinstance(body, bytes) or len(body) > LARGEST:
+            return None
+        content_type, coding = content_headers(pairs)
+        uncounted = self.redaction.uncounted_headers
+        return RequestBody(body, content_type, coding, self.ignore, uncounted, clean)
 
     def _unmasked(self, body: bytes | mmap, pairs: Headers) -> tuple[bytes | mmap, str]:
         """Return a request's body as it identifies, without what is known to be secret.
@@ -196,7 +231,7 @@ class Sources:
         source: the session's own.
         rules: host pattern → source.
         redaction: for all sources, or by source (the default for those it does not name).
-        ignore: names of fields that do not count, whatever the source.
+        matching: returns what counts, by source.
         replays: recorded answers are served.
     """
 
@@ -206,16 +241,15 @@ class Sources:
         rules: Mapping[str, str],
         redaction: Redaction | Mapping[str, Redaction | None] | None,
         *,
-        ignore: Iterable[str] = (),
+        matching: Callable[[str], Matcher] = lambda _: Matcher(),
         replays: bool = False,
     ) -> None:
         self._rules = Rules(rules, source) if rules else None
         self._redaction = redaction
-        self._ignore = frozenset(ignore)
+        self._matching = matching
         self._equip: Callable[[SourceState], None] | None = None
         own = self._redaction_of(source) or redacting.NOTHING
-        secrets = Secrets(own, replays=replays)
-        self.own = SourceState(source, own, own.uncounted(self._ignore), secrets)
+        self.own = self._state(source, own, Secrets(own, replays=replays))
         self._sources = {source: self.own}
 
     def __iter__(self) -> Iterator[SourceState]:
@@ -259,7 +293,7 @@ class Sources:
         # Without a lock: what others do meanwhile, or a signal's handler in this thread, is seen.
         rules = self._redaction_of(source) or redacting.NOTHING
         secrets = self.own.secrets.under(rules)
-        part = SourceState(source, rules, rules.uncounted(self._ignore), secrets)
+        part = self._state(source, rules, secrets)
         equip = self._equip
         if equip is not None:
             equip(part)
@@ -271,7 +305,35 @@ class Sources:
                 part.lookup = part.recorder = None
         return part
 
+    def _state(self, source: str, redaction: Redaction, secrets: Secrets) -> SourceState:
+        matcher = self._matching(source)
+        ignore = redaction.uncounted(matcher.names.anywhere, matcher.names.xml)
+        return SourceState(source, redaction, matcher, ignore, secrets)
+
     def _redaction_of(self, source: str) -> Redaction | None:
         if isinstance(self._redaction, Mapping):
             return self._redaction.get(source, redacting.DEFAULT)
         return self._redaction
+
+
+def matching_of(settings: Settings, face: Face) -> Callable[[str], Matcher]:
+    """Return what returns what counts in the calls of a source.
+
+    Raises:
+        ConfigError: called, a setting says nothing that is understood.
+    """
+
+    def matching(source: str) -> Matcher:
+        params = by_name(settings.ignore_params, source)
+        try:
+            return Matcher(
+                params,
+                by_name(settings.ignore_hosts, source),
+                match_host=by_name(settings.match_host, source),
+                ignore_body_of=by_name(settings.ignore_body_of, source),
+                view=by_name(settings.view, source),
+            )
+        except ValueError as exc:
+            raise ConfigError(f"{face.says('ignore_params', list(params))}: {exc}") from None
+
+    return matching

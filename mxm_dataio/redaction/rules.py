@@ -189,13 +189,14 @@ class Redaction:
         """
         return sieve_of(self.names, self.words).may_be_in(data)
 
-    def uncounted(self, names: Iterable[str] = ()) -> Container[str]:
+    def uncounted(self, names: Iterable[str] = (), xml: Iterable[str] = ()) -> Uncounted:
         """Return what holds all names, in any case, that do not count in an identity.
 
         Args:
             names: more of them.
+            xml: more of them in XML alone.
         """
-        return Uncounted(self.is_secret, self.may_name, _lower(names), self.keeps)
+        return Uncounted(self.is_secret, self.may_name, _lower(names), self.keeps, _lower(xml))
 
     @property
     def uncounted_headers(self) -> Container[str]:

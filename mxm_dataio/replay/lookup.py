@@ -31,6 +31,7 @@ from ..storage.catalog.lookups import Following
 from ..utils import as_of_bound, parse_instant
 from .nearest import nearest
 from .read_ahead import ReadAhead
+from .rekeyed import Rekeyed
 from .turns import Places, SharedTurns
 
 # Recorded calls looked at for the nearest to a miss.
@@ -51,6 +52,7 @@ class Lookup:
         exhausted: what follows the last recorded answer of a call.
         but: a recorded session that answers nothing: the one that looks, where it records too. What
             is found is then fetched otherwise, so that nothing is taken for a secret on trust.
+        rekeyed: finds calls that were recorded by other rules than are in force.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Lookup:
         root_id: str | None = None,
         exhausted: Exhausted = Exhausted.REPEAT,
         but: str = "",
+        rekeyed: Rekeyed | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -70,6 +73,7 @@ class Lookup:
         self._root_id = root_id
         self._exhausted = exhausted
         self._but = but
+        self._rekeyed = rekeyed
         # Calls that no other session held when they were asked for first.
         self._absent: set[str] = set()
         self._served, self._settled = Places({}, {})
@@ -112,6 +116,8 @@ class Lookup:
         catalog = self._store.catalog
         candidates = catalog.with_hash(identity.params_hash(), _CANDIDATES)
         candidates += catalog.similar(self._source, identity.endpoint, _CANDIDATES)
+        if self._rekeyed is not None:
+            candidates = [self._rekeyed.seen(request) for request in candidates]
         return nearest(
             identity.document().decode("utf-8"),
             candidates,
@@ -127,7 +133,10 @@ class Lookup:
         with mutex.lock:
             # Where calls are recorded meanwhile nothing that was read ahead would hold.
             user = identity.user
-            anew = bool(self._but or self._twins(identity, document) or (user and not user.number))
+            others = self._twins(identity, document)
+            if self._rekeyed is not None:
+                others += self._rekeyed.of(identity, base)
+            anew = bool(self._but or others or (user and not user.number))
             if self._shared is None:
                 return self._next(identity, base, anew)
             with self._shared.turn():
@@ -182,6 +191,8 @@ class Lookup:
         if (plain := identity.counting(())) not in counting:
             hashes.append(identity.params_hash(plain) if plain else base)
         twins = [] if self._but else self._twins(identity, identity.document())
+        if self._rekeyed is not None:
+            twins += self._rekeyed.of(identity, base)
         anyones = identity.user is not None and not identity.user.number and not self._but
         if anyones:
             twins += self._of_any_user(identity)

@@ -9,9 +9,11 @@ from ..errors import MALFORMED
 from ..models import Unseen
 
 CONNECTION, PROCESS, LIBRARY = "connection", "process", "library"
+# What went past because the session was told to leave it out.
+LEFT_OUT = "left out"
 
 
-_ORDER = (CONNECTION, PROCESS, LIBRARY)
+_ORDER = (CONNECTION, PROCESS, LIBRARY, LEFT_OUT)
 
 
 def merged(found: Iterable[Unseen]) -> tuple[Unseen, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mxm_dataio.config import Settings, load, mode_of
+from mxm_dataio.config import Settings, by_name, load, mode_of
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Mode
 from tests.support import CHECKOUT
@@ -68,12 +69,12 @@ def test_the_environment_is_the_process_s_own(monkeypatch: pytest.MonkeyPatch) -
             '[mxm]\nx = 1\n[dataio]\nttl = 5\nstrict = "on"\nignore_params = "A,b"\nroot = "/r"',
         ),
         ("c.json", '{"ttl": 5, "strict": true, "ignore_params": ["A", "b"], "root": "/r"}'),
-        ("c.json", '{"dataio": {"ttl": 5.0, "strict": 1, "ignore_params": "a,b", "root": "/r"}}'),
+        ("c.json", '{"dataio": {"ttl": 5.0, "strict": 1, "ignore_params": "A,b", "root": "/r"}}'),
     ],
 )
 def test_every_kind_of_file_is_read(tmp_path: Path, name: str, text: str) -> None:
     settings = load({}, write(tmp_path, name, text))
-    assert settings == Settings(root=Path("/r"), ttl=5.0, strict=True, ignore_params=("a", "b"))
+    assert settings == Settings(root=Path("/r"), ttl=5.0, strict=True, ignore_params=("A", "b"))
 
 
 @pytest.mark.parametrize("mode", ["record", "replay", "auto", "off", "once"])
@@ -108,7 +109,8 @@ def test_the_default_file_documents_every_setting() -> None:
     defaults = asdict(Settings(root=Path("x")))
     assert list(documented) == [field.name for field in fields(Settings)]
     del documented["root"], defaults["root"]
-    assert documented == defaults | {"ignore_params": [], "allowed_hosts": [], "reuse": []}
+    lists = ["ignore_params", "ignore_hosts", "ignore_body_of", "allowed_hosts", "reuse"]
+    assert documented == defaults | {key: [] for key in lists}
     lines = DEFAULT_YAML.read_text().splitlines()
     for index, line in enumerate(lines):
         if line.startswith("  ") and not line.lstrip().startswith("#"):
@@ -208,7 +210,7 @@ def test_times_to_live(value: Any, seconds: float | None) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("ignore_params", '["A", "b,c"]', ("a", "b,c")),
+        ("ignore_params", '["A", "b,c"]', ("A", "b,c")),
         ("ignore_params", " [] ", ()),
         ("allowed_hosts", '["::1"]', ("::1",)),
         # No JSON, but addresses.
@@ -257,3 +259,38 @@ def test_once_records_once() -> None:
 def test_a_misspelt_mode_names_the_nearest_and_all() -> None:
     with pytest.raises(ConfigError, match=r"record.*new_episodes, once\).*did you mean 'replay'\?"):
         mode_of("repaly")
+
+
+# -- by source -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "yahoo", "other"),
+    [
+        (["t"], ("t",), ("t",)),
+        ({"yahoo": ["t"]}, ("t",), ()),
+        ({"yahoo": "t,u", "*": ["v"]}, ("t", "u"), ("v",)),
+        ('{"yahoo": ["$.a"], "*": "v"}', ("$.a",), ("v",)),
+    ],
+)
+def test_what_counts_is_said_for_all_sources_or_by_source(
+    given: Any, yahoo: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    found = load({"ignore_params": given}, {}).ignore_params
+    assert (by_name(found, "yahoo"), by_name(found, "other")) == (yahoo, other)
+    assert by_name(load({"match_host": {"yahoo": "no"}}, {}).match_host, "other") is True
+
+
+def test_a_view_is_a_function_or_the_name_of_one() -> None:
+    assert load({"view": "json:dumps"}, {}).view is json.dumps
+    assert load({}, {"MXM_DATAIO_VIEW": "os:path.join"}).view is os.path.join
+    assert load({"view": len}, {}).view is len
+    for wrong, why in (
+        ("json", "module:function"),
+        ("json:dumpz", "dumpz"),
+        ("no_such_module:f", "no_such_module"),
+        ("json:decoder.NaN", "no function"),
+        (7, "no function"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            load({"view": wrong}, {})

@@ -20,6 +20,7 @@ from ...concurrency import mutex
 from ...errors import ConfigError
 from ...ingest.active import active
 from ...ingest.capture import Capture
+from ...ingest.misses import replayed
 from ...models import Exchange, Headers, Mode
 from ...process import perf_counter
 from ...replay.policy import Serve
@@ -323,7 +324,7 @@ def _connect_offline(connection: Any, ingest: Capture) -> None:
     if isinstance(decision, Serve):
         request = decision.stored.request
         if request.failure is not None:
-            failures.raise_again(request.failure, bare=True, note=ingest.replayed(request))
+            failures.raise_again(request.failure, bare=True, note=replayed(ingest, request))
     stand_in(connection)
 
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ...errors import ReplayMissError
+from ...ingest.misses import replayed
 from ...models import Exchange, Failure, Response
 from ...replay.misses import ended_early
 from .. import failures
@@ -91,7 +92,7 @@ class StoreSocket:
         self._answer = answer = _Answer(plan, stored)
         self._peer = stored.answer.peer.address if stored.answer else None
         if answer.sending is not None:
-            note = plan.ingest.replayed(stored.request)
+            note = replayed(plan.ingest, stored.request)
             failures.raise_again(answer.sending, bare=True, note=note)
 
     # -- what http.client asks -----------------------------------------------------------

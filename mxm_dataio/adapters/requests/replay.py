@@ -10,6 +10,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
+from ...ingest.misses import replayed
 from ...models import Exchange
 from .. import failures
 from ..plan import Plan
@@ -103,7 +104,7 @@ class _Pool:
 
     def note(self) -> str:
         """Return the note of the failure that is replayed."""
-        return self._plan.ingest.replayed(self.stored.request)
+        return replayed(self._plan.ingest, self.stored.request)
 
     def settle(self, retries: Any, method: str, url: str) -> None:
         """Go as far as the program's retries go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import urllib3
@@ -11,6 +12,7 @@ from urllib3.util.retry import Retry
 
 from ...ingest.active import active
 from ...ingest.capture import Capture
+from ...ingest.misses import replayed
 from ...models import Exchange, Mode
 from .. import unix_sockets
 from ..headers import header_pairs
@@ -152,7 +154,7 @@ def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> A
         retry,
         response_kw,
         plan.ingest.missed,
-        plan.ingest.replayed,
+        partial(replayed, plan.ingest),
     )
 
 

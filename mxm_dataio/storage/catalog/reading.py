@@ -266,6 +266,24 @@ class CatalogReader:
         )  # fmt: skip
         return self._to_requests(found)
 
+    def identities(
+        self, source: str, bound: str, root_id: str | None
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield hash, the id of a call and identity of the calls of a source, one for each hash.
+
+        Args:
+            bound: the latest as-of.
+            root_id: of the one session whose calls are wanted.
+        """
+        found = self._all(
+            "SELECT q.params_hash, CAST(max(q.id) AS TEXT), q.endpoint, q.identity "
+            f"FROM {rows.REQUESTS} WHERE q.source = ? AND q.as_of <= ? AND (? IS NULL OR r.id = ?) "
+            "GROUP BY q.params_hash",
+            source, bound, root_id, root_id,
+        )  # fmt: skip
+        for params_hash, request_id, endpoint, parts in found:
+            yield params_hash, request_id, rows.whole(endpoint, parts)[0]
+
     def first(self, session_id: str, limit: int) -> list[Exchange]:
         """Return the calls of a session that came here first."""
         found = self._requests("s.id = ? ORDER BY q.number LIMIT ?", session_id, limit)

@@ -1,0 +1,203 @@
+"""What counts in a source's calls: which of them are the same, and which are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from urllib.parse import unquote
+
+from ..errors import ViewError
+from ..http.hosts import HostSet, Target
+from ..http.named_values import Uncounted
+from .bodies import PARSED_BODY_LIMIT, body_member, content_of
+from .call import Identity, stored_identity
+from .names import Names
+from .view import ANY_HOST, Call, Contents, View, parts_of
+
+_PORTS = {"http": 80, "https": 443}
+# Bodies from which all names that do not count can be told by the document alone.
+_TOLD = ('{"body":null', '{"body":{"json"', '{"body":{"form"')
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBody:
+    """The bytes of a request's body, and what of it does not count anyway.
+
+    Attributes:
+        coding: its content coding.
+        ignore, ignore_headers: as of :func:`mxm_dataio.identity.identify`.
+        clean: takes what is secret from it, given its type; of one that was stored it is gone.
+    """
+
+    body: bytes
+    content_type: str
+    coding: str
+    ignore: Uncounted
+    ignore_headers: Container[str] = ()
+    clean: Callable[[bytes, str], bytes] | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The body as text, its coding undone, if it is UTF-8 and not above 1 MiB."""
+        content = content_of(self.body, self.coding)
+        if content is None or len(content) > PARSED_BODY_LIMIT:
+            return None
+        if self.clean is not None:
+            content = self.clean(content, self.content_type)
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+
+    def without(self, names: Names) -> object:
+        """Return the ``body`` member of the identity, without what some names say."""
+        ignore = self.ignore.also(names.anywhere, names.xml)
+        return body_member(self.body, self.content_type, ignore, self.ignore_headers, self.coding)
+
+
+class Matcher:
+    """What counts in the calls of one source.
+
+    Args:
+        ignore_params: what does not count, as :meth:`~mxm_dataio.identity.view.Call.without`
+            takes it.
+        ignore_hosts: hosts whose calls are left out, as ``allowed_hosts`` has them.
+        match_host: host and port count.
+        ignore_body_of: patterns of URLs (``*/telemetry``, ``https://api.example.com/upload?*``)
+            of calls of which method and URL alone count.
+        view: what a call is seen as; ``None`` leaves it out.
+
+    Attributes:
+        names: what ``ignore_params`` says.
+
+    Raises:
+        ValueError: a name of ``ignore_params`` is none.
+    """
+
+    def __init__(
+        self,
+        ignore_params: Iterable[str] = (),
+        ignore_hosts: Iterable[str] = (),
+        *,
+        match_host: bool = True,
+        ignore_body_of: Iterable[str] = (),
+        view: View | None = None,
+    ) -> None:
+        self.names = Names.of(ignore_params)
+        hosts = tuple(ignore_hosts)
+        self._hosts = HostSet(hosts) if hosts else None
+        self._match_host = match_host
+        self._bodiless = tuple(ignore_body_of)
+        self._view = view
+        placed = self.names.placed
+        # Names that hold anywhere leave an identity as it is made.
+        self.sees = bool(placed or hosts or self._bodiless or view) or not match_host
+        self._placed = placed
+
+    def __bool__(self) -> bool:
+        return self.sees or bool(self.names)
+
+    def seen(self, identity: Identity, content: Contents) -> Identity:
+        """Return an identity as it is compared; its ``left_out`` says why it is not recorded.
+
+        Raises:
+            ViewError: the view raised, or returned what is no call.
+        """
+        call = call_of(identity, content)
+        if self._hosts is not None and self._hosts.admits(target_of(identity.endpoint)):
+            return replace(identity, left_out=f"ignore_hosts names {call.host}")
+        if self._placed:
+            call = call.without_names(self._placed)
+        if self._bodiless and _matches(call, self._bodiless):
+            call = call.replace(text=None, headers={})
+        if not self._match_host and call.scheme:
+            call = replace(call, host=ANY_HOST, port=None)
+        if self._view is not None:
+            found = self._viewed(call)
+            if found is None:
+                return replace(identity, left_out="the view returned None")
+            call = found
+        return _identity(identity, call)
+
+    def _viewed(self, call: Call) -> Call | None:
+        view = self._view
+        assert view is not None
+        name = getattr(view, "__qualname__", repr(view))
+        try:
+            found = view(call)
+        except Exception as exc:
+            raise ViewError(
+                f"the view {name!r} raised {type(exc).__name__} for {call.method} {call.url}: {exc}"
+            ) from exc
+        if found is not None and not isinstance(found, Call):
+            raise ViewError(
+                f"the view {name!r} returned {type(found).__name__} for {call.method} {call.url}: "
+                "return the call, call.without(…), call.replace(…), or None to leave it out"
+            )
+        return found
+
+    def seen_again(self, document: str, content: Contents, source: str) -> Identity:
+        """Return a recorded identity as it is compared now.
+
+        Args:
+            document: canonical; of a call that was recorded by these rules or by others.
+        """
+        identity = stored_identity(document, source)
+        if self.names.anywhere or self.names.xml:
+            names = Names(self.names.anywhere, xml=self.names.xml)
+            identity = _identity(identity, call_of(identity, content).without_names(names))
+        return self.seen(identity, content) if self.sees else identity
+
+    def may_change(self, document: str) -> bool:
+        """Say, fast, whether a recorded identity may be compared by another now."""
+        if self.sees or not document.startswith(_TOLD):
+            return True
+        lower = document.lower()
+        return any(name in lower for name in self.names.anywhere)
+
+
+def call_of(identity: Identity, content: Contents) -> Call:
+    """Return what a view is asked with."""
+    return Call(
+        method=identity.method,
+        **parts_of(identity.endpoint),
+        params=tuple((name, value) for name, value in identity.params),
+        headers=identity.headers,
+        source=identity.source,
+        _body=identity.body,
+        _content=content,
+    )
+
+
+def _identity(identity: Identity, call: Call) -> Identity:
+    headers = identity.all_headers
+    if call.dropped:
+        headers = {name: headers[name] for name in headers if name not in call.dropped}
+    return replace(
+        identity,
+        method=call.method,
+        endpoint=call.url,
+        params=[[name, value] for name, value in call.params],
+        body=call._body,
+        headers=dict(call.headers),
+        all_headers=headers,
+    )
+
+
+def target_of(endpoint: str) -> Target:
+    """Return where the call of a normalised endpoint connects to."""
+    parts = parts_of(endpoint)
+    if parts["scheme"].endswith("+unix"):
+        return Target(unquote(parts["host"]))
+    host = parts["host"].removeprefix("[").removesuffix("]")
+    return Target(host, parts["port"] or _PORTS.get(parts["scheme"], 0))
+
+
+def _matches(call: Call, patterns: Iterable[str]) -> bool:
+    query = "&".join(f"{name}={value}" for name, value in call.params)
+    urls = [call.url, f"{call.url}?{query}"] if query else [call.url]
+    urls += [url.partition("://")[2] or url for url in urls]
+    # A bracket is that of an IPv6 address, not of a set of characters.
+    plain = [pattern.replace("[", "[[]") for pattern in patterns]
+    return any(fnmatchcase(url, pattern) for pattern in plain for url in urls)

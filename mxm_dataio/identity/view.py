@@ -1,0 +1,261 @@
+"""A call as it is recognised, to be seen as the same as another: ``view(call) -> call | None``.
+
+A :class:`Call` is made of what counts in an identity, so it is the same for a call that the program
+makes and for one that was recorded. A view is a pure function of it, run before the hash: it
+changes what two calls are compared by, neither what is sent nor what of a call is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from ..http.forms import form_pairs
+from ..http.shapes import Shape, shape_of
+from ..http.urls import split_url
+from ..utils import canonical_json
+from .ignoring import Ignoring
+from .json_form import Written
+from .names import Names
+from .pairs import sorted_pairs
+
+# Takes the place of a host that does not count.
+ANY_HOST = "*"
+Pairs = tuple[tuple[str, Any], ...]
+
+
+class Content(Protocol):
+    """The bytes of a request's body, where they are at hand."""
+
+    @property
+    def text(self) -> str | None:
+        """The body as text, its coding undone and without what is secret, if it is text."""
+
+    def without(self, names: Names) -> Any:
+        """Return the ``body`` member of the identity, without what some names say."""
+
+
+# Returns that, as it is asked for.
+Contents = Callable[[], Content | None]
+
+
+def _nothing() -> None:
+    """There is no body at hand."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a call asks for, without what is secret or ignored.
+
+    Attributes:
+        method: in upper case.
+        scheme, host: in lower case; empty where the source is no URL's but a fetcher's.
+        port: ``None``: the scheme's own.
+        path: percent-encoded as RFC 3986 §6.2.2 has it; for a fetcher, what it was asked for.
+        params: of the query, decoded, sorted by name; a value that is not UTF-8 is
+            ``{"hex": …}``.
+        headers: those that count for any call, by lower-case name: ``accept``, ``range`` and
+            conditions.
+        source: the name of the source.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    params: Pairs = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    _body: Any = field(default=None, repr=False)
+    _content: Contents = field(default=_nothing, repr=False, compare=False)
+    # Headers that do not count though an answer varies on them.
+    dropped: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def url(self) -> str:
+        """The whole address, without the query."""
+        if not self.scheme:
+            return self.path
+        port = "" if self.port is None else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.path}"
+
+    @cached_property
+    def json(self) -> Any:
+        """The body's JSON, or ``None``. To change it: ``replace(json=…)``."""
+        value = self._member("json")
+        return json.loads(value.text) if isinstance(value, Written) else value
+
+    @property
+    def form(self) -> Pairs | None:
+        """The fields of the body's form, sorted by name, or ``None``."""
+        fields = self._member("form")
+        return None if fields is None else tuple((name, value) for name, value in fields)
+
+    @property
+    def text(self) -> str | None:
+        """The body as text, or ``None``: it has none, or is no text, or above 1 MiB."""
+        content = self._content()
+        return content.text if content is not None else None
+
+    @property
+    def xml(self) -> str | None:
+        """The body's XML as text, or ``None``."""
+        text = self.text
+        is_xml = text is not None and shape_of(text.encode("utf-8"), "") is Shape.XML
+        return text if is_xml else None
+
+    def without(self, *names: str) -> Call:
+        """Return this call without what some names say, wherever it has it.
+
+        Args:
+            names: ``t``: parameters of the query, fields, parts, members of JSON at any depth and
+                elements of XML by this name, in any case; ``$.meta.ts``, ``$.rows[*].id`` or
+                ``/meta/ts`` (RFC 6901): a place in JSON; ``header:X-Run``; ``xml:MessageID``:
+                elements and attributes, without their prefix; ``path:/receipts/*``: what the
+                ``*`` of a pattern stands for in a path.
+
+        Raises:
+            ValueError: a name is none of these.
+        """
+        return self.without_names(Names.of(names))
+
+    def without_names(self, names: Names) -> Call:
+        """Return this call without what some names say."""
+        call = self
+        if names.anywhere or names.xml:
+            call = replace(
+                call,
+                params=tuple(_kept(call.params, names.anywhere)),
+                _body=_body_without(call._body, call._content(), names),
+            )
+        value = call.json if names.pointers else None
+        if value is not None:
+            call = replace(call, _body=_json(names.pointed(value)))
+        if names.headers:
+            headers = {n: v for n, v in call.headers.items() if n not in names.headers}
+            call = replace(call, headers=headers, dropped=call.dropped | names.headers)
+        if names.paths:
+            call = replace(call, path=names.path(call.path))
+        return call
+
+    def replace(self, **changes: Any) -> Call:
+        """Return this call with other parts.
+
+        Args:
+            changes: ``method``, ``url`` (a query in it takes the place of ``params``), ``scheme``,
+                ``host``, ``port``, ``path``, ``params`` and ``form`` (pairs, or a mapping),
+                ``headers``, ``json`` (a value), ``text`` or ``xml``. A body that is ``None`` does
+                not count.
+
+        Raises:
+            TypeError: a call has no such part.
+        """
+        call = self
+        for name, value in changes.items():
+            call = call._with(name, value)
+        return call
+
+    def _with(self, name: str, value: Any) -> Call:
+        match name:
+            case "method":
+                return replace(self, method=str(value).upper())
+            case "url":
+                endpoint, query = split_url(str(value))
+                call = replace(self, **parts_of(endpoint))
+                return replace(call, params=_pairs(form_pairs(query))) if query else call
+            case "scheme" | "host" | "port" | "path":
+                changed = replace(self, **{name: value})
+                if not changed.scheme:
+                    return changed
+                endpoint, _ = split_url(changed.url)
+                return replace(self, **parts_of(endpoint))
+            case "params":
+                return replace(self, params=_pairs(_encoded(value)))
+            case "headers":
+                kept = {str(n).lower(): str(v) for n, v in dict(value or {}).items()}
+                return replace(self, headers=kept)
+            case "json" | "form" | "text" | "xml" if value is None:
+                return replace(self, _body=None, _content=_nothing)
+            case "json":
+                return replace(self, _body=_json(value), _content=_nothing)
+            case "form":
+                pairs = [list(pair) for pair in _pairs(_encoded(value))]
+                return replace(self, _body={"form": pairs}, _content=_nothing)
+            case "text" | "xml":
+                given = _Text(str(value))
+                return replace(self, _body=given.without(Names()), _content=lambda: given)
+        raise TypeError(f"a call has no {name!r} to replace")
+
+    def _member(self, name: str) -> Any:
+        return self._body.get(name) if isinstance(self._body, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a view has put in a body's place."""
+
+    text: str
+
+    def without(self, names: Names) -> Any:
+        return {"sha256": hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()}
+
+
+View = Callable[[Call], Call | None]
+
+
+def parts_of(endpoint: str) -> dict[str, Any]:
+    """Return scheme, host, port and path of a normalised endpoint."""
+    scheme, mark, rest = endpoint.partition("://")
+    if not mark:
+        return {"scheme": "", "host": "", "port": None, "path": endpoint}
+    authority, slash, path = rest.partition("/")
+    host, colon, port = authority.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, port = authority, ""
+    return {
+        "scheme": scheme,
+        "host": host,
+        "port": int(port) if port else None,
+        "path": f"{slash}{path}",
+    }
+
+
+def _kept(pairs: Iterable[tuple[str, Any]], names: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in pairs if str(name).lower() not in names)
+
+
+def _body_without(body: Any, content: Content | None, names: Names) -> Any:
+    if content is not None:
+        return content.without(names)
+    if not isinstance(body, dict):
+        return body
+    match body:
+        case {"form": fields}:
+            return {"form": [list(pair) for pair in _kept(fields, names.anywhere)]}
+        case {"json": value}:
+            plain = json.loads(value.text) if isinstance(value, Written) else value
+            return _json(names.left_of(plain))
+    return body
+
+
+def _json(value: Any) -> dict[str, Written]:
+    return {"json": Written(canonical_json(value).decode("utf-8"))}
+
+
+def _encoded(pairs: Any) -> list[tuple[bytes, bytes]]:
+    given = pairs.items() if isinstance(pairs, Mapping) else pairs or ()
+    made: list[tuple[bytes, bytes]] = []
+    for name, value in given:
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            raw = bytes.fromhex(one["hex"]) if isinstance(one, dict) else str(one).encode("utf-8")
+            made.append((str(name).encode("utf-8"), raw))
+    return made
+
+
+def _pairs(pairs: Iterable[tuple[bytes, bytes]]) -> Pairs:
+    return tuple((name, value) for name, value in sorted_pairs(pairs, Ignoring(())))

@@ -1,0 +1,72 @@
+"""Calls that replay does not answer: misses, failures of old, and what is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import LeftOutError, NearMiss, ReplayMissError, StoreError
+from ..http.hosts import HostSet
+from ..identity import Identity
+from ..identity.matching import target_of
+from ..models import Mode, Request
+from ..replay.misses import miss_error
+from ..replay.policy import Decision, Fetch, Pass
+
+if TYPE_CHECKING:
+    from .capture import Capture
+
+
+def miss(capture: Capture, identity: Identity, url: str) -> ReplayMissError:
+    """Note a miss and return its error: what was asked, what is nearest, what to do."""
+    part = capture.sources.named(identity.source)
+    near: tuple[NearMiss, ...] = ()
+    lookup = part.lookup
+    try:
+        near = lookup.nearest(identity) if lookup is not None else ()
+    except StoreError:
+        if capture.is_open:
+            raise
+    error = miss_error(
+        identity.method,
+        part.secrets.url(url),
+        identity.params_hash(),
+        capture.place.where(part.source),
+        near,
+        capture.opener.face,
+    )
+    capture.missed(error)
+    return error
+
+
+def replayed(capture: Capture, request: Request) -> str:
+    """Return the note of a failure that was recorded, and does not happen now."""
+    text = f"replayed, not live: recorded {request.started_at}"
+    try:
+        store = capture.store
+        if store is None:
+            return text
+        return f"{text} in {capture.place.origin(capture, store, request)}"
+    except StoreError:
+        return text
+
+
+def pass_by(capture: Capture, identity: Identity) -> Decision:
+    """Return what to do with a call that is left out.
+
+    Raises:
+        LeftOutError: replay may not reach its host.
+    """
+    if capture.mode is not Mode.REPLAY:
+        return Fetch()
+    capture.leave_out(identity)
+    target = target_of(identity.endpoint)
+    if HostSet(capture.settings.allowed_hosts).admits(target):
+        return Pass()
+    host = str(target)
+    raise LeftOutError(
+        f"{identity.method} {identity.endpoint} is left out, and was not recorded "
+        f"({identity.left_out}): to let it reach its host in replay too, "
+        f"{capture.opener.face.says('allowed_hosts', [host])}",
+        method=identity.method,
+        url=identity.endpoint,
+    )

@@ -1,0 +1,93 @@
+"""Recorded calls by what they are compared by now, where they were recorded by other rules.
+
+A root keeps what its calls were found by as they were recorded. A session with a view, or with
+other names that do not count, looks through them once, and remembers those that it sees as others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from ..identity import Identity, base_of
+from ..identity.matching import Matcher
+from ..identity.view import Content
+from ..models import Request
+from ..store import Store
+
+
+class Rekeyed:
+    """Finds the calls of a source that are the same as one by the rules of who looks.
+
+    Args:
+        bound: the latest as-of that counts.
+        root_id: the one recorded session to look in.
+        matcher: the rules.
+        content: returns what there is of a recorded request's body.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source: str,
+        bound: str,
+        root_id: str | None,
+        matcher: Matcher,
+        content: Callable[[Request], Content | None],
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._bound = bound
+        self._root_id = root_id
+        self._matcher = matcher
+        self._content = content
+        # Base hash → names that the answer varies on, hash as it is seen now, hash as recorded.
+        self._calls: dict[str, list[tuple[tuple[str, ...], str, str]]] | None = None
+
+    def of(self, identity: Identity, base: str) -> list[str]:
+        """Return the recorded hashes of the calls that are this one.
+
+        Args:
+            base: the identity's hash.
+        """
+        if self._calls is None:
+            self._calls = self._look()
+        return [
+            recorded
+            for vary, seen, recorded in self._calls.get(base, ())
+            if identity.params_hash(identity.counting(vary)) == seen
+        ]
+
+    def _look(self) -> dict[str, list[tuple[tuple[str, ...], str, str]]]:
+        calls: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
+        for recorded, request_id, document in self._store.catalog.identities(
+            self._source, self._bound, self._root_id
+        ):
+            if not self._matcher.may_change(document):
+                continue
+            vary = base_of(document)[1]
+            identity = self._seen(document, request_id)
+            if identity.left_out:
+                continue
+            seen = identity.params_hash(identity.counting(vary))
+            if seen != recorded:
+                base = hashlib.sha256(identity.document()).hexdigest()
+                calls.setdefault(base, []).append((vary, seen, recorded))
+        return calls
+
+    def seen(self, request: Request) -> Request:
+        """Return a recorded call with the identity by which it is compared now."""
+        vary = base_of(request.identity)[1]
+        seen = self._seen(request.identity, request.id)
+        document = seen.document(seen.counting(vary)).decode("utf-8")
+        return replace(request, identity=document, endpoint=seen.endpoint)
+
+    def _seen(self, document: str, request_id: str) -> Identity:
+        contents = partial(self._content_of, request_id)
+        return self._matcher.seen_again(document, contents, self._source)
+
+    def _content_of(self, request_id: str) -> Content | None:
+        exchange = self._store.exchange(request_id)
+        return self._content(exchange.request) if exchange is not None else None
