@@ -26,7 +26,7 @@ from mxm_dataio import (
     mount,
 )
 from mxm_dataio.ingest.recording_store import RecordingStore
-from tests.support import CHECKOUT
+from tests.support import CHECKOUT, prepared
 from tests.support.servers import RawServer, answer, responder
 
 
@@ -41,13 +41,7 @@ def server() -> Iterator[RawServer]:
 
 
 def run(script: str, *args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=CHECKOUT,
-    )
+    return prepared.run(["-c", textwrap.dedent(script), *args], CHECKOUT)
 
 
 def unusable(tmp_path: Path) -> Path:

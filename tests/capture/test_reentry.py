@@ -6,8 +6,6 @@ import ast
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,12 +19,11 @@ import mxm_dataio
 from mxm_dataio import IngestSession, Status
 from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.ingest.recording_store import RecordingStore
-from tests.support import CHECKOUT
+from tests.support import CHECKOUT, prepared
 from tests.support.effort import crossed
 from tests.support.running import Programs
 from tests.support.servers import Connection, RawServer, answer
 
-PROGRAM = CHECKOUT / "tests" / "support" / "reentrant.py"
 SECONDS = 0.3
 LONG = 15.0
 
@@ -50,16 +47,8 @@ class Done:
         self, url: str, folder: Path, road: str, way: str, where: str, mode: str, seconds: float
     ) -> None:
         words = [url, str(folder), road, way, where, mode, f"{seconds:g}"]
-        done = subprocess.run(
-            [sys.executable, str(PROGRAM), *words],
-            cwd=CHECKOUT,
-            env={k: v for k, v in os.environ.items() if not k.startswith("MXM_")}
-            | {"PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MXM_")}
+        done = prepared.run(["-m", "tests.support.reentrant", *words], CHECKOUT, env, timeout=110)
         assert done.returncode == 0, done.stderr[-5000:]
         made = json.loads(done.stdout)
         assert made["wrong"] == []

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from examples.market_server import MarketServer
+from tests.support import prepared
 
 ASK = """
 import os, sys, requests
@@ -61,24 +60,17 @@ class Newcomer:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value
         program = {
-            "python": [sys.executable],
-            "pytest": [sys.executable, "-m", "pytest", "-p", "dataio", "-p", "no:cacheprovider"],
-            "mxm-dataio": [sys.executable, "-m", "mxm_dataio"],
+            "python": [],
+            "pytest": ["-m", "pytest", "-p", "dataio", "-p", "no:cacheprovider"],
+            "mxm-dataio": ["-m", "mxm_dataio"],
         }[words.pop(0)]
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("MXM_", "PYTHON", "PYTEST")) and name != "CI"
         }
-        done = subprocess.run(
-            [*program, *words],
-            cwd=self.folder,
-            env={**kept, "URL": self.url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environ = {**kept, "URL": self.url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ}
+        done = prepared.run([*program, *words], self.folder, environ)
         return Told(done.returncode, done.stdout, done.stderr)
 
     def python(self, opened: str, **environ: str) -> Told:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from mxm_dataio import Status
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
+from tests.support import prepared
 from tests.support.effort import sampled, some
 from tests.support.servers import RawServer, answer, responder
 
@@ -331,12 +330,7 @@ def server() -> Iterator[RawServer]:
 def run(server: RawServer, folder: Path, how: str, scenario: str) -> tuple[Any, list[str]]:
     """Run the program; return what it saw, and what its session says."""
     text = PROGRAM.replace("SCENARIOS", SCENARIOS)
-    done = subprocess.run(
-        [sys.executable, "-c", text, server.url, folder, how, scenario],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = prepared.run(["-c", text, server.url, folder, how, scenario])
     assert done.returncode == 0, done.stderr
     # Nor is anything said of what is no warning: a connection that could not be closed, say.
     assert done.stderr == "", done.stderr
