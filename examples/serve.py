@@ -1,4 +1,4 @@
-"""The market server on a port of your choice, to try the README's examples against.
+"""The market server on a port of your choice, to try the documentation's examples against.
 
 python -m examples.serve [PORT]
 """

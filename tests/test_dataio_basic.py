@@ -1,4 +1,4 @@
-"""The basic example, as the README gives it, against a mocked network."""
+"""The basic example, against a mocked network."""
 
 from __future__ import annotations
 

@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--show", action="append", metavar="KEY", help="print and plot this group of the JSON only"
     )
-    parser.add_argument("--markdown", action="store_true", help="print a table for a README")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print a table for docs/evidence/speed.md"
+    )
     parser.add_argument(
         "--read", type=Path, metavar="JSON", help="print or plot a saved run, measure nothing"
     )

@@ -219,7 +219,7 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def markdown(self) -> str:
-        """Return it as a table for the README."""
+        """Return it as a table for the documentation."""
         lines = ["| | median | quartiles | target | |", "|---|---:|---|---|---|"]
         for group in self.groups:
             lines.append(f"| **{group.title}** | | | | |")

@@ -14,8 +14,10 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import random
 import re
 import shlex
+import socket
 import struct
 import subprocess
 import sys
@@ -31,7 +33,6 @@ DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
 # Where the pages have the server of ``python -m examples.serve``.
 PORT = "8000"
-ADDRESS = f"http://127.0.0.1:{PORT}"
 # Where the reader of a page is, as it shows it.
 FOLDER = "/home/you/prices"
 WIDTH = 100
@@ -161,11 +162,15 @@ class Step:
 
 
 class Reader:
-    """Somebody who does what a page says, in a folder that is empty."""
+    """Somebody who does what a page says, in a folder that is empty.
 
-    def __init__(self, folder: Path, address: str = ADDRESS) -> None:
+    Args:
+        port: in the place of that on the pages.
+    """
+
+    def __init__(self, folder: Path, port: int | str = PORT) -> None:
         self.folder = folder / "work"
-        self._port = address.rpartition(":")[2]
+        self._port = str(port)
         self._aside = folder / "aside"
         for made in (self.folder, self._aside / "bin", self._aside / "home"):
             made.mkdir(parents=True)
@@ -306,6 +311,15 @@ class Reader:
         shell.wait(60)
         text = b"".join(said).decode().replace("\r\n", "\n")
         return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
+
+
+def free_port() -> int:
+    """Return a port of four digits, as that on the pages has, which lines are broken after."""
+    while True:
+        port = random.randrange(2_000, 9_999)
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def matches(shown: list[str], printed: list[str]) -> bool:

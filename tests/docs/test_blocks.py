@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from pathlib import Path
 
 import pytest
 
 from examples.market_server import MarketServer
 
-from .pages import ADDRESS, DOCS, FOLDER, Block, Page, Reader, matches, pages
+from .pages import DOCS, FOLDER, Block, Page, Reader, free_port, matches, pages
 
 LONGEST = 25
 PAGES = [page for page in pages() if page.path.is_relative_to(DOCS) and page.blocks]
@@ -19,19 +17,10 @@ PAGES = [page for page in pages() if page.path.is_relative_to(DOCS) and page.blo
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_do_what_it_says(tmp_path: Path, page: Page) -> None:
     if "-m http.server" in page.text:  # its own
-        Reader(tmp_path, f"http://127.0.0.1:{free_port()}").follows(page.blocks)
+        Reader(tmp_path, free_port()).follows(page.blocks)
     else:
         with MarketServer() as server:
-            Reader(tmp_path, server.url).follows(page.blocks)
-
-
-def free_port() -> int:
-    """Return a port of four digits, as that on the pages has, which lines are broken after."""
-    while True:
-        port = random.randrange(2_000, 9_999)
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)):
-                return port
+            Reader(tmp_path, server.url.rpartition(":")[2]).follows(page.blocks)
 
 
 def test_a_block_that_is_pasted_is_short() -> None:
@@ -76,7 +65,7 @@ def test_what_a_page_does_not_show_is_typed_all_the_same(tmp_path: Path) -> None
     )
     page = Page(path)
     assert [block.why_not for block in page.blocks] == ["", "nobody has it"]
-    assert ADDRESS not in Reader(tmp_path / "reader").follows(page.blocks)
+    assert "nosuch" not in Reader(tmp_path / "reader").follows(page.blocks)
 
 
 def test_lines_that_are_left_out() -> None:
