@@ -32,7 +32,7 @@ def test_answers_through_requests(name: str, server: RawServer, tmp_path: Path) 
     three_ways(tmp_path, server, work)
 
 
-@pytest.mark.parametrize(("name", "preload"), crossed(ANSWERS, [True, False], 2))
+@pytest.mark.parametrize(("name", "preload"), crossed(ANSWERS, [True, False], 4))
 def test_answers_through_urllib3(
     name: str, preload: bool, server: RawServer, tmp_path: Path
 ) -> None:
@@ -46,7 +46,7 @@ def test_answers_through_urllib3(
     three_ways(tmp_path, server, work)
 
 
-@pytest.mark.parametrize("name", sampled(ANSWERS, 2))
+@pytest.mark.parametrize("name", sampled(ANSWERS, 3, 1))
 def test_answers_through_a_mounted_session(name: str, server: RawServer, tmp_path: Path) -> None:
     def work(session: requests.Session) -> Any:
         response = session.get(f"{server.url}/{name}", stream=True, allow_redirects=False)

@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection
 
 from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status
 from mxm_dataio.ingest.recording_store import RecordingStore
+from tests.support.effort import crossed
 from tests.support.harness import EXACT, SOURCE, observe, outcome
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server
 from tests.support.ways import HOOK, HOWS, MOUNT, Opener, wire_ways
@@ -78,8 +79,7 @@ def half(raw: Any) -> Any:
     return raw
 
 
-@pytest.mark.parametrize("client", [*HOWS, "urllib3"])
-@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize(("before", "client"), crossed(BEFORE, [*HOWS, "urllib3"]))
 def test_reuse_after(before: str, client: str, server: RawServer, tmp_path: Path) -> None:
     act = BEFORE[before]
 

@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from tests.support.answers import ANSWERS
-from tests.support.effort import crossed
+from tests.support.effort import crossed, sampled
 from tests.support.harness import mounted, outcome, three_ways
 from tests.support.servers import RawServer, answer, responder
 
@@ -114,7 +114,7 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-@pytest.mark.parametrize(("name", "reader"), crossed(BODIES, READERS, 4))
+@pytest.mark.parametrize(("name", "reader"), crossed(BODIES, READERS, 6))
 def test_readers(name: str, reader: str, server: RawServer, tmp_path: Path) -> None:
     if reader == "read-negative" and OLD and name != "close-delimited":
         pytest.skip("urllib3 1.26 takes -1 for an amount, and waits for the connection's end")
@@ -133,7 +133,7 @@ def test_readers(name: str, reader: str, server: RawServer, tmp_path: Path) -> N
     three_ways(tmp_path / "2", server, through_urllib3)
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", sampled(READERS, 2))
 def test_readers_after_preloading(reader: str, server: RawServer, tmp_path: Path) -> None:
     def work() -> Any:
         with urllib3.PoolManager() as pool:
@@ -166,7 +166,7 @@ def test_where_a_reader_stands_at_each_step(name: str, server: RawServer, tmp_pa
 @pytest.mark.parametrize(
     ("name", "amount"),
     crossed(
-        ["plain", "gzip", "chunked", "chunked-gzip", "close-delimited"], [None, 1, 50, 10_000], 2
+        ["plain", "gzip", "chunked", "chunked-gzip", "close-delimited"], [None, 1, 50, 10_000], 4
     ),
 )
 def test_read1_gives_the_same_bytes(
@@ -204,7 +204,7 @@ ITERATORS: dict[str, Callable[[requests.Response], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "reader"), crossed(TEXTS, ITERATORS))
+@pytest.mark.parametrize(("name", "reader"), crossed(TEXTS, ITERATORS, 5))
 def test_iterators_of_requests(name: str, reader: str, server: RawServer, tmp_path: Path) -> None:
     def work(session: requests.Session) -> Any:
         with session.get(f"{server.url}/{name}", stream=True) as response:

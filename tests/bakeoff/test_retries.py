@@ -116,7 +116,7 @@ def test_retries_through_requests(case: str, tmp_path: Path) -> None:
         mounted(tmp_path / "2", server, lambda session: work(session, server.url))
 
 
-@pytest.mark.parametrize(("case", "method"), crossed(CASES, ["GET", "POST"], 2))
+@pytest.mark.parametrize(("case", "method"), crossed(CASES, ["GET", "POST"], 4))
 def test_retries_through_urllib3(case: str, method: str, tmp_path: Path) -> None:
     steps, policy = CASES[case]
     script = Script(*steps)

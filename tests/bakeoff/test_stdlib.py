@@ -20,6 +20,7 @@ import pytest
 from mxm_dataio import IngestSession
 from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
+from tests.support.effort import sampled
 from tests.support.harness import outcome, three_ways
 from tests.support.proxies import proxy
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server
@@ -119,7 +120,7 @@ def connected(server: RawServer) -> Any:
     return closing(http.client.HTTPConnection(server.host, server.port, timeout=20))
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", sampled(ANSWERS, 2))
 def test_every_answer_by_every_reader(name: str, server: RawServer, tmp_path: Path) -> None:
     readers = READERS if name in KINDS else MAIN
 
@@ -159,7 +160,7 @@ def test_read1_gives_the_same_in_the_end(name: str, server: RawServer, tmp_path:
     three_ways(tmp_path, server, work, stdlib=True)
 
 
-@pytest.mark.parametrize("name", RUINS)
+@pytest.mark.parametrize("name", sampled(RUINS, 2))
 def test_ruins(name: str, tmp_path: Path) -> None:
     def wreck(connection: Connection) -> None:
         if connection.read_request() is not None:

@@ -65,7 +65,7 @@ LEAVING: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("amount", [0, 10])
-@pytest.mark.parametrize(("path", "leave"), crossed(["small", "big", "chunked"], LEAVING, 2))
+@pytest.mark.parametrize(("path", "leave"), crossed(["small", "big", "chunked"], LEAVING, 3))
 def test_left_and_gone_on(
     path: str, leave: str, amount: int, server: RawServer, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
+from tests.support.effort import sampled
 from tests.support.harness import jar, outcome, three_ways
 from tests.support.proxies import BASIC, PASSWORD, USER, proxy
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server
@@ -57,7 +58,7 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", sampled(ANSWERS, 2, 1))
 def test_answers(name: str, server: RawServer, tmp_path: Path) -> None:
     def work() -> Any:
         return outcome(lambda: opened(f"{server.url}/{name}"))
@@ -65,7 +66,7 @@ def test_answers(name: str, server: RawServer, tmp_path: Path) -> None:
     three_ways(tmp_path, server, work, stdlib=True)
 
 
-@pytest.mark.parametrize("name", RUINS)
+@pytest.mark.parametrize("name", sampled(RUINS, 2, 1))
 def test_ruins(name: str, tmp_path: Path) -> None:
     def wreck(connection: Connection) -> None:
         if connection.read_request() is not None:

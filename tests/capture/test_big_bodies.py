@@ -19,6 +19,7 @@ import urllib3
 from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, mount
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.payloads.checked_file import VerifiedFile
+from tests.support.effort import crossed
 from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
 
@@ -196,8 +197,7 @@ def came_pooled(url: str, into: bytearray) -> None:
 
 
 @pytest.mark.parametrize("path", ["big", "chunked"])
-@pytest.mark.parametrize("read", [came, came_pooled])
-@pytest.mark.parametrize("at", [0, SIZE // 2, SIZE - 1])
+@pytest.mark.parametrize(("at", "read"), crossed([0, SIZE // 2, SIZE - 1], [came, came_pooled], 2))
 def test_damage_on_the_disk_is_met_before_a_wrong_byte_is(
     server: RawServer, tmp_path: Path, at: int, read: Callable[[str, bytearray], None], path: str
 ) -> None:

@@ -13,6 +13,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, mount, register, unregister, use_cassette
+from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
 
 CLOCKS = ["time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic_ns", "process_time"]
@@ -51,8 +52,7 @@ class Fetcher:
         return b"ok"
 
 
-@pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "clock"), crossed(WAYS, CLOCKS, 2))
 def test_its_values_are_the_program_s(way: Any, clock: str, tmp_path: Path) -> None:
     register("own", Fetcher())
 

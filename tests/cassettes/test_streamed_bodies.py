@@ -16,6 +16,7 @@ import urllib3
 
 from mxm_dataio import IngestSession, mount, use_cassette
 from mxm_dataio.adapters.support import sends_chunks
+from tests.support.effort import crossed
 from tests.support.servers import RawServer, Request, answer, responder
 
 LONG = b"0123456789" * 20_000
@@ -104,8 +105,7 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("kind", "way"), crossed(KINDS, WAYS, 2))
 @pytest.mark.parametrize("size", [50, len(LONG)], ids=["short", "long"])
 def test_what_was_uploaded_once_is_replayed(
     way: Any, kind: str, size: int, server: RawServer, tmp_path: Path

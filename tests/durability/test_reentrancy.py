@@ -30,6 +30,7 @@ from mxm_dataio.replay.policy import Serve
 from mxm_dataio.replay.turns import Places, SharedTurns
 from mxm_dataio.storage import writer as writer_module
 from mxm_dataio.utils import utc_now
+from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
 from tests.unit.test_store import record, session
 
@@ -132,11 +133,12 @@ def handlers(trial: Trial) -> dict[str, Callable[[], object]]:
     return {"call": trial.call, "looks": looks, "moves": moves, "another": another}
 
 
-@pytest.mark.parametrize("handler", ["call", "looks", "moves", "another"])
+@pytest.mark.parametrize(
+    ("handler", "durability"), crossed(["call", "looks", "moves", "another"], Durability, 2)
+)
 @pytest.mark.parametrize(
     "step", [pytest.param(67, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("durability", list(Durability))
 def test_between_any_two_lines(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -30,6 +30,7 @@ from mxm_dataio import (
 from mxm_dataio.errors import RuleError
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.secrets import Secrets
+from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
 
 DEAD = "http://127.0.0.1:1"
@@ -146,10 +147,11 @@ def routes(value: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("how", "value"), [("root", VALUES[0]), ("root", VALUES[1]), ("cassette", VALUES[1])]
+    ("name", "place"),
+    crossed(FAILING, [("root", VALUES[0]), ("root", VALUES[1]), ("cassette", VALUES[1])]),
 )
-@pytest.mark.parametrize("name", FAILING)
-def test_a_failing_call(name: str, how: str, value: str, tmp_path: Path) -> None:
+def test_a_failing_call(name: str, place: tuple[str, str], tmp_path: Path) -> None:
+    how, value = place
     root = tmp_path / "root"
     with (
         RawServer(responder(routes(value))) as server,

@@ -105,7 +105,7 @@ ENDINGS = """
     ("how", "number"),
     [
         ("pool", -15),
-        ("terminate", -15),
+        pytest.param("terminate", -15, marks=pytest.mark.long),
         ("kill", -9),
         ("popen", -15),
         ("group", -15),

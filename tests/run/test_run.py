@@ -21,6 +21,7 @@ from mxm_dataio import Status
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from tests.support import CHECKOUT
+from tests.support.effort import crossed
 from tests.support.running import GET, Programs
 from tests.support.servers import RawServer
 
@@ -710,8 +711,9 @@ def test_signals_are_passed_on(server: RawServer, programs: Programs) -> None:
     assert (session.status, session.exit_status) == (Status.COMPLETE, 7)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-@pytest.mark.parametrize("to", ["run", "program"])
+@pytest.mark.parametrize(
+    ("name", "to"), crossed(["SIGTERM", "SIGINT", "SIGHUP"], ["run", "program"], 2)
+)
 @pytest.mark.long
 def test_a_signal_ends_both(name: str, to: str, server: RawServer, programs: Programs) -> None:
     waiting = Waiting(programs, f"{server.url}/a")

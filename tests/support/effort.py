@@ -44,12 +44,12 @@ def crossed(first: Iterable[Any], second: Iterable[Any], every: int = 3) -> list
     ]
 
 
-def sampled(values: Iterable[Any], every: int = 3) -> list[Any]:
-    """Return parameters, those for the long run that are not each so-manieth.
+def sampled(values: Iterable[Any], every: int = 3, first: int = 0) -> list[Any]:
+    """Return parameters, those for the long run that are not each so-manieth, from the first on.
 
     One that is a tuple stands for as many parameters.
     """
-    return [_param(one, (), number % every != 0) for number, one in enumerate(values)]
+    return [_param(one, (), number % every != first) for number, one in enumerate(values)]
 
 
 def _param(one: Any, others: tuple[Any, ...], long: bool) -> Any:

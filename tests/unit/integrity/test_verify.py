@@ -22,6 +22,7 @@ from mxm_dataio.models import Status
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.migrations import empty
 from mxm_dataio.store import Store
+from tests.support.effort import crossed
 from tests.trust.small import end, fill, record, session, with_pruned
 
 
@@ -127,8 +128,7 @@ def changed(column: str) -> str:
     return f"coalesce({column}, '') || 'x'"
 
 
-@pytest.mark.parametrize(("table", "column"), CALLS)
-@pytest.mark.parametrize("name", ["b", "h"])
+@pytest.mark.parametrize(("table", "column", "name"), crossed(CALLS, ["b", "h"], 2))
 def test_a_changed_column_of_a_call(root: Path, table: str, column: str, name: str) -> None:
     id = request_id(root, name)
     number = f"(SELECT number FROM requests WHERE id = '{id}')"
@@ -620,17 +620,16 @@ def test_a_store_is_verified_while_it_is_written(root: Path) -> None:
     assert verify_root(root).ok
 
 
-@pytest.mark.parametrize("value", ["'text'", "7", "1.5", "x''", "x'ff'"])
 @pytest.mark.parametrize(
-    "column",
-    [
+    ("column", "value"),
+    crossed([
         "sessions.head", "sessions.count", "sessions.seal", "sessions.leaf", "sessions.id",
         "sessions.warnings", "sessions.status", "requests.hash", "requests.identity",
         "requests.endpoint", "requests.url", "requests.head", "requests.vary", "requests.id",
         "requests.served_from", "requests.body_checksum", "requests.body_size",
         "responses.checksum", "responses.size", "responses.complete", "responses.head",
         "responses.framing", "variants.vary", "heads.content",
-    ],
+    ], ["'text'", "7", "1.5", "x''", "x'ff'"]),
 )  # fmt: skip
 def test_a_value_of_another_type(root: Path, column: str, value: str) -> None:
     table, name = column.split(".")

@@ -159,7 +159,7 @@ def least(work: Callable[[Secrets, str], None], text: str, most: int = 3) -> flo
     return min(taken)
 
 
-@pytest.mark.parametrize(("unit", "work"), crossed(UNITS, WORKS, 2), ids=name)
+@pytest.mark.parametrize(("unit", "work"), crossed(UNITS, WORKS, 4), ids=name)
 def test_it_is_linear(work: Callable[[Secrets, str], None], unit: str) -> None:
     text = UNITS[unit]
     times = SIZE // len(text.encode())
