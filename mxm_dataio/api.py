@@ -17,6 +17,7 @@ from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
 from .http.params import plain
 from .identity.view import View
+from .ingest.calls import Calls
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
 from .ingest.opener import Opener
@@ -292,6 +293,38 @@ class IngestSession:
     def misses(self) -> list[ReplayMissError]:
         """The calls that replay did not find."""
         return self._capture.problems.misses
+
+    @property
+    def calls(self) -> Calls:
+        """What the program asked for while it was open, in order, and what answered each."""
+        return self._capture.calls
+
+    @property
+    def play_counts(self) -> dict[str, int]:
+        """Id of a recorded call → how often it has answered, those that have."""
+        return self._capture.calls.plays
+
+    @property
+    def play_count(self) -> int:
+        """How often a recorded call has answered."""
+        return sum(self.play_counts.values())
+
+    @property
+    def unused(self) -> list[Request]:
+        """The recorded calls that have answered none, where recorded ones answer.
+
+        Of a cassette its own, not the shared; of a root those of the sessions that answered, but
+        for what a newer one of them has.
+
+        Raises:
+            StoreError: the store can't be read.
+        """
+        return self._capture.place.unused(self._capture)
+
+    @property
+    def all_played(self) -> bool:
+        """Say whether each recorded call has answered."""
+        return not self.unused
 
     # -- request -----------------------------------------------------------------------------
 

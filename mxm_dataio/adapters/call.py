@@ -122,9 +122,15 @@ class Call:
         if self._begin_settling():
             self._end_settling()
             reason = exc.strerror if isinstance(exc, OSError) else exc
-            self.ingest.problem(StoreError(f"{self._name()} was not recorded: {reason or exc!r}"))
+            self._lost(reason or repr(exc))
         if is_interrupt(exc):
             raise exc
+
+    def _lost(self, why: object) -> None:
+        ingest = self.ingest
+        source = ingest.sources.of(self.url).source
+        ingest.calls.note(source, self.method, self.url, "not recorded")
+        ingest.problem(StoreError(f"{self._name()} was not recorded: {why}"))
 
     def _name(self) -> str:
         return f"{self.method} {self.secrets.shown(self.url)}"
@@ -185,14 +191,14 @@ class Call:
                 try:
                     self._record()
                 except RuleError as exc:
-                    self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc}"))
+                    self._lost(exc)
                 except DataIOError:
                     raise
                 except BaseException as exc:
                     if not isinstance(exc, Exception) or is_interrupt(exc):
                         self.ingest.incomplete(f"{self._name()} was broken off amid its recording")
                         raise
-                    self.ingest.problem(StoreError(f"{self._name()} was not recorded: {exc!r}"))
+                    self._lost(repr(exc))
                 finally:
                     self._end_settling()
         finally:

@@ -111,7 +111,7 @@ class Plan:
                 pass
             case Serve(stored):
                 self.serve = stored
-                ingest.served(stored, self._served, identity, collector())
+                ingest.served(stored, self.url, self._served, identity, collector())
             case Revalidate(stored, conditions):
                 self.stored, self.conditions = stored, conditions
             case Miss():
@@ -126,7 +126,7 @@ class Plan:
         decision = self.ingest.decide(self._asked)
         if not isinstance(decision, Serve) or decision.stored.request.id == answered.request.id:
             return None
-        self.ingest.served(decision.stored, self._served, self._asked, collector())
+        self.ingest.served(decision.stored, self.url, self._served, self._asked, collector())
         return decision.stored
 
     def _may_be_conditional(self) -> bool:

@@ -210,6 +210,14 @@ class CassettePlace:
         own = self._own
         return [(held.index, str(held)) for held in (own.held if own else ()) if not held.played]
 
+    def unused(self, capture: Capture) -> list[Request]:
+        """Return those of the cassette, not of those shared."""
+        if not capture.calls.lookups or self._own is None:
+            return []
+        found = (held for held in self._own.held if not held.played)
+        requests = [held.request(capture.source) for held in found]
+        return [request for request in requests if request.status is not Status.INTERRUPTED]
+
     def forget(self, test: str, phase: str) -> None:
         """Drop what a test of the run has recorded in a phase, which failed."""
         if self._memory is not None and not self._keep_failed:

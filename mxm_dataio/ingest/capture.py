@@ -31,7 +31,6 @@ from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
 from ..process import wall_time
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
-from ..replay.misses import goes_past
 from ..replay.policy import Decision
 from ..replay.turns import SharedTurns
 from ..storage.backend import Backend, recording
@@ -39,6 +38,7 @@ from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
 from ..utils import as_of_text, new_id, utc_now
 from . import misses
+from .calls import Calls
 from .late import Late
 from .opener import Opener
 from .place import Place
@@ -81,6 +81,7 @@ class Capture:
         sees_calls: by the hook, by what is mounted on it, or since it is asked itself.
         session: its row, once it is open.
         said_ended: it was said that it takes no calls any more.
+        calls: what happened.
         end: ends it with its process, in a forked child; set by the life cycle.
     """
 
@@ -128,6 +129,7 @@ class Capture:
             warn=opener.warn,
             changed=opener.noted,
         )
+        self.calls = Calls(lambda source: self.sources.named(source).secrets)
         self.late = Late(lambda source: self.sources.named(source).secrets)
         self.turns: SharedTurns | None = None
         self.end: Callable[[], None] = lambda: None
@@ -183,6 +185,7 @@ class Capture:
             return
         if part.lookup is None and self.mode in (Mode.REPLAY, Mode.AUTO):
             part.lookup = self.place.lookup(self, store, part.source)
+            self.calls.lookups.append(part.lookup)
             if self.turns is not None:
                 part.lookup.share(self.turns)
         part.users = part.users_of(str(store.root), session)
@@ -241,6 +244,7 @@ class Capture:
     def after_fork(self) -> None:
         """In the child, make fresh locks, and leave the calls under way to the parent."""
         self.sources.renew()
+        self.calls.begin_anew()
         if self.turns is not None:
             self.turns.renew()
         if self.watch is not None:
@@ -358,10 +362,12 @@ class Capture:
         if recorder is None:
             # A session that is over has taken what it takes.
             if self.is_open:
+                self.calls.recorded(call, identity.source, attempts, stored, None)
                 self._lost(call, "the store could not be opened")
             return
+        document = None
         try:
-            unread = recorder.record(
+            unread, document = recorder.record(
                 call,
                 identity,
                 attempts,
@@ -382,10 +388,13 @@ class Capture:
         else:
             if unread is not None:
                 self.problem(StoreError(unread))
+        finally:
+            self.calls.recorded(call, identity.source, attempts, stored, document)
 
     def served(
         self,
         stored: Exchange,
+        url: str,
         call: Callable[[], CapturedCall],
         identity: Identity,
         into: Collector | None,
@@ -395,6 +404,7 @@ class Capture:
         A session that records notes it as a call of its own, so that it replays whole.
 
         Args:
+            url: as it was asked.
             call: makes what is to be noted.
         """
         if into is not None:
@@ -402,9 +412,12 @@ class Capture:
             into.last = store.placed(stored) if store is not None else stored
         if self.mode is Mode.AUTO:
             self.record(call(), identity, (), stored=stored)
+        else:
+            self.calls.played(identity.source, identity.method, url, stored)
 
     def leave_out(self, identity: Identity) -> None:
         """Note a call that is neither recorded nor replayed."""
+        self.calls.note(identity.source, identity.method, identity.endpoint, "left out")
         if self.watch is not None:
             self.watch.left_out(identity.endpoint)
 
@@ -431,46 +444,12 @@ class Capture:
         self.opener.missing()
         self.problems.missed(error)
 
-    def blind(self, why: str) -> None:
-        """Note that calls can't be captured here.
-
-        Raises:
-            ConfigError: in replay, where such calls would reach the network, or when ``strict``.
-        """
-        if self.mode is Mode.REPLAY:
-            raise ConfigError(why)
-        if self.mode is not Mode.OFF and why not in self.problems.problems:
-            self.problem(ConfigError(why))
-
     def undecided(self, error: ConfigError) -> None:
         """Note that a call was refused that may have been one of this session's."""
         if self.mode is Mode.REPLAY:
             self.missed(ReplayMissError(str(error)))
         elif self.mode is not Mode.OFF:
             self.problems.problem(error, stacklevel=4)
-
-    def outside(
-        self,
-        method: str,
-        url: str,
-        *,
-        past: str = "urllib3's pools",
-        instead: str = "make it through a pool or requests, and leave urlopen in place",
-    ) -> None:
-        """Note a request that went past what is captured, and what to do instead.
-
-        Raises:
-            ReplayMissError: in replay, where it would reach the network.
-            StoreError: when ``strict``.
-        """
-        if self.mode is Mode.OFF:
-            return
-        shown = self.secrets_for(url).url(url)
-        if self.mode is Mode.REPLAY:
-            error = goes_past(method, shown, past, instead)
-            self.missed(error)
-            raise error
-        self.problems.passed_by(f"coverage: {method} {shown} was not recorded: it went past {past}")
 
     def warnings(self, unseen: tuple[Unseen, ...] = (), exposed: str = "") -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been.

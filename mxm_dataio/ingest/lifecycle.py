@@ -14,6 +14,7 @@ from ..models import Mode
 from . import ending
 from .active import sessions
 from .capture import Capture
+from .uncaptured import blind
 
 if TYPE_CHECKING:
     from ..interception import Interceptor
@@ -124,7 +125,7 @@ class Lifecycle:
             try:
                 interceptor = make()
             except ConfigError as exc:
-                self._capture.blind(str(exc))
+                blind(self._capture, str(exc))
             else:
                 if interceptor is not None:
                     made.append(interceptor)
@@ -158,7 +159,7 @@ class Lifecycle:
         try:
             audit.prepare()
         except ConfigError as exc:
-            capture.blind(str(exc))
+            blind(capture, str(exc))
             return
         from ..coverage.watch import CoverageWatch  # few sessions watch
 

@@ -26,10 +26,12 @@ def miss(capture: Capture, identity: Identity, url: str) -> ReplayMissError:
     except StoreError:
         if capture.is_open:
             raise
+    params_hash = identity.params_hash()
+    capture.calls.note(part.source, identity.method, url, "missed", params_hash)
     error = miss_error(
         identity.method,
         part.secrets.url(url),
-        identity.params_hash(),
+        params_hash,
         capture.place.where(part.source),
         near,
         capture.opener.face,

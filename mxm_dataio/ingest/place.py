@@ -21,6 +21,7 @@ from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
 from ..store import DATABASE, Store
 from ..utils import as_of_bound
+from .calls import unused
 from .recording_store import RecordingStore
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Place(Protocol):
 
     def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Return, in words, what a recorded call is from, and how to replay another."""
+
+    def unused(self, capture: Capture) -> list[Request]:
+        """Return the recorded calls that have answered none, of those that may have."""
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write what is written at the end: the session is over, and its store closed."""
@@ -188,6 +192,23 @@ class RootPlace:
             says = capture.opener.face.says("session", other[1])
             text += f"; session {other[1]} has recorded the call too: {says}"
         return text
+
+    def unused(self, capture: Capture) -> list[Request]:
+        """Return those of the sessions that answered; where none has, of the source's newest."""
+        if not capture.calls.lookups:
+            return []
+        roots = {root for lookup in capture.calls.lookups for root in lookup.roots}
+        with Store(capture.settings.root) as store:
+            if not roots:
+                own = capture.session.root_id if capture.session else ""
+                bound = as_of_bound(capture.as_of) if capture.as_of else "~"
+                found = [
+                    (one.as_of, one.root_id)
+                    for one in store.sessions(capture.source)
+                    if one.pruned_at is None and one.root_id != own and one.as_of <= bound
+                ]
+                roots = {max(found)[1]} if found else set()
+            return unused(store, roots, capture.calls)
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write nothing: the store has it all."""

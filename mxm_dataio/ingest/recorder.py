@@ -62,7 +62,7 @@ class Recorder:
         body: bytes | Spool | None = None,
         kind: str = "",
         stored: Exchange | None = None,
-    ) -> str | None:
+    ) -> tuple[str | None, str]:
         """Redact and store a call. On return it survives the process, however that ends.
 
         Args:
@@ -74,7 +74,8 @@ class Recorder:
             stored: the exchange that answered in the source's place.
 
         Returns:
-            What of it was not stored and why, if something was not.
+            What of it was not stored and why, if something was not; and the document of its
+            identity.
 
         Raises:
             StoreError: disk or database refused.
@@ -141,7 +142,7 @@ class Recorder:
         finally:
             if upload is not None:
                 upload.discard()
-        return unread
+        return unread, document
 
     def _vary(self, head: bytes) -> tuple[str, ...]:
         """Return the names that a head's ``Vary`` lists."""

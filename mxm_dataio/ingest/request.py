@@ -138,7 +138,7 @@ class Requester:
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
         if isinstance(decision, Serve):
-            ingest.served(decision.stored, lambda: call, identity, gathered)
+            ingest.served(decision.stored, asked.endpoint, lambda: call, identity, gathered)
             return self._replayed(gathered.last or decision.stored)
         if ingest.mode is Mode.REPLAY:
             raise miss(ingest, identity, asked.endpoint)

@@ -26,7 +26,7 @@ from ..identity import CONDITIONS, USER, Identity, base_of, conditions_of, witho
 from ..models import Exchange, Exhausted, Request
 from ..redaction.users import User
 from ..redaction.values import looks_drawn
-from ..storage.backend import Backend
+from ..storage.backend import Backend, Finder
 from ..storage.catalog.lookups import Following
 from ..utils import as_of_bound, parse_instant
 from .nearest import nearest
@@ -67,7 +67,7 @@ class Lookup:
         rekeyed: Rekeyed | None = None,
     ) -> None:
         self._store = store
-        self._source = source
+        self.source = source
         self._bounded = as_of is not None
         self._bound = as_of_bound(as_of) if as_of else "~"
         self._root_id = root_id
@@ -94,7 +94,7 @@ class Lookup:
         """
         with mutex.lock:
             if self._shared is None and not self._but:
-                places = shared.join(self._source, Places(self._served, self._settled))
+                places = shared.join(self.source, Places(self._served, self._settled))
                 self._served, self._settled = places
                 self._shared = shared
 
@@ -106,22 +106,35 @@ class Lookup:
         found = self._find(identity)
         return self._resolve(found) if found is not None else (None, 0.0)
 
+    @property
+    def roots(self) -> set[str]:
+        """Ids of the recorded sessions that have answered, or of the one that is to."""
+        found = {root_id for _, root_id in list(self._settled.values())}
+        return found | ({self._root_id} if self._root_id else set())
+
+    def reaches(self, request: Request, catalog: Finder) -> bool:
+        """Say whether a recorded call is of the session that answers calls with its hash."""
+        place = self._settled.get(request.params_hash)
+        if self._root_id is None and place is None:
+            place = catalog.newest(self.source, request.params_hash, self._bound, self._but)
+        return request.root_id == (place[1] if place else self._root_id)
+
     def knows(self, endpoint: str) -> bool:
         """Say whether calls to an endpoint are recorded."""
-        found = self._store.catalog.similar(self._source, endpoint, 1)
+        found = self._store.catalog.similar(self.source, endpoint, 1)
         return any(one.endpoint == endpoint for one in found)
 
     def nearest(self, identity: Identity) -> tuple[NearMiss, ...]:
         """Return the recorded calls that come closest to one that was not found."""
         catalog = self._store.catalog
         candidates = catalog.with_hash(identity.params_hash(), _CANDIDATES)
-        candidates += catalog.similar(self._source, identity.endpoint, _CANDIDATES)
+        candidates += catalog.similar(self.source, identity.endpoint, _CANDIDATES)
         if self._rekeyed is not None:
             candidates = [self._rekeyed.seen(request) for request in candidates]
         return nearest(
             identity.document().decode("utf-8"),
             candidates,
-            source=self._source,
+            source=self.source,
             bound=self._bound if self._bounded else None,
             headers=identity.all_headers,
             forgotten=catalog.forgotten(),
@@ -144,7 +157,7 @@ class Lookup:
                 if exchange is not None:
                     request = exchange.request
                     settled = self._settled.get(request.params_hash)
-                    self._shared.note(self._source, request.params_hash, request.id, settled)
+                    self._shared.note(self.source, request.params_hash, request.id, settled)
             return exchange
 
     def _next(self, identity: Identity, base: str, anew: bool) -> Exchange | None:
@@ -185,7 +198,7 @@ class Lookup:
         Args:
             asked: the identity of the call, where this one stands for it.
         """
-        variants = self._store.catalog.variants(self._source, base)
+        variants = self._store.catalog.variants(self.source, base)
         counting = {identity.counting(names) for names in variants}
         hashes = sorted(identity.params_hash(names) for names in counting)
         if (plain := identity.counting(())) not in counting:
@@ -240,7 +253,7 @@ class Lookup:
     ) -> Iterator[Exchange]:
         """Yield the calls with a hash that may answer, behind the one that answered last."""
         place = self._served.get(params_hash, "") if after is None else after
-        while (found := self._store.nth(self._source, params_hash, root_id, place)) is not None:
+        while (found := self._store.nth(self.source, params_hash, root_id, place)) is not None:
             place = found.request.id
             if answers(found, made):
                 yield found
@@ -280,7 +293,7 @@ class Lookup:
     def _of_any_user(self, identity: Identity) -> list[str]:
         """Return the hashes of recorded calls that are this one, made by others than the first."""
         if self._users is None:
-            found = self._store.catalog.with_text(self._source, USER, self._bound, _CANDIDATES)
+            found = self._store.catalog.with_text(self.source, USER, self._bound, _CANDIDATES)
             self._users = list({request.params_hash: request for request in found}.values())
         return [
             request.params_hash
@@ -293,7 +306,7 @@ class Lookup:
         """Return recorded calls with a value that was learned late, one for each hash."""
         if self._late is None:
             catalog = self._store.catalog
-            found = catalog.with_text(self._source, LATE, self._bound, _CANDIDATES)
+            found = catalog.with_text(self.source, LATE, self._bound, _CANDIDATES)
             self._late = list({request.params_hash: request for request in found}.values())
         return self._late
 
@@ -317,13 +330,13 @@ class Lookup:
 
     def _place(self, params_hash: str) -> tuple[str, str] | None:
         if self._root_id is not None:
-            held = self._store.last(self._source, params_hash, self._root_id)
+            held = self._store.last(self.source, params_hash, self._root_id)
             return (held.request.as_of, self._root_id) if held else None
         # Which session answers is settled at the first call, so that a recording that goes on
         # beside the replay can't change it half-way.
         place = self._settled.get(params_hash)
         if place is None and params_hash not in self._absent:
-            place = self._store.catalog.newest(self._source, params_hash, self._bound, self._but)
+            place = self._store.catalog.newest(self.source, params_hash, self._bound, self._but)
             if place is not None:
                 self._settled[params_hash] = place
             elif self._but:

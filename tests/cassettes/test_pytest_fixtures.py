@@ -547,3 +547,23 @@ def test_a_hook_s_calls_for_a_marked_test_are_said_and_refused_in_replay(
         shown = run(pytester, f"--dataio-mode={mode}", errors=1, **outcome).stdout.str()
         assert "make the call in a fixture" in shown
     assert asked(server) == ["/hook"] * 4 + ["/it"]
+
+
+def test_a_test_may_ask_what_it_has_asked_for(pytester: pytest.Pytester, server: RawServer) -> None:
+    test = """
+    @pytest.mark.dataio
+    def test_two(dataio):
+        get("/a")
+        get("/b")
+        assert [call.url for call in dataio.calls] == [URL + "/a", URL + "/b"]
+        assert {call.answered for call in dataio.calls} == {ANSWERED}
+        assert dataio.all_played
+
+    def test_other(dataio):
+        assert not dataio.calls
+    """
+    for answered in ("recorded", "replayed"):
+        write(pytester, server, test_it=f"ANSWERED = {answered!r}\n" + textwrap.dedent(test))
+        run(pytester, passed=2)
+    write(pytester, server, test_it=textwrap.dedent(test).replace('    get("/b")\n', "", 1))
+    run(pytester, passed=1, failed=1)

@@ -21,6 +21,7 @@ from ...errors import ConfigError
 from ...ingest.active import active
 from ...ingest.capture import Capture
 from ...ingest.misses import replayed
+from ...ingest.uncaptured import outside
 from ...models import Exchange, Headers, Mode
 from ...process import perf_counter
 from ...replay.policy import Serve
@@ -208,7 +209,8 @@ def _refuse_bare(connection: Any) -> None:
     ingest = _session(connection)
     # The state has no public name. One in which a request is under way began before the session.
     if ingest is not None and getattr(connection, "_HTTPConnection__state", "") == "Idle":
-        ingest.outside(
+        outside(
+            ingest,
             "SEND",
             base_of(connection),
             past="http.client's requests",

@@ -13,6 +13,7 @@ from ...api import IngestSession, capture_of
 from ...errors import ConfigError, DataIOWarning, ReplayMissError
 from ...ingest.active import active
 from ...ingest.capture import Capture
+from ...ingest.uncaptured import blind
 from ...models import Mode
 from .. import unix_sockets
 from ..support import require_requests, require_urllib3
@@ -135,7 +136,7 @@ class CaptureAdapter(HTTPAdapter):
         if ingest is None:
             return self._inner.send(request, **kwargs)
         if self._refusal:
-            ingest.blind(self._refusal)
+            blind(ingest, self._refusal)
             return self._inner.send(request, **kwargs)
         response = capture(self._inner, ingest, request, kwargs)
         try:

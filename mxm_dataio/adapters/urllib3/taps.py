@@ -18,6 +18,7 @@ from typing import Any
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from ...ingest.active import active
+from ...ingest.uncaptured import outside
 from ...process import perf_counter
 from ..attempt import ON_CONNECTION, Attempt
 from ..call import REPLAYS, Call
@@ -92,7 +93,7 @@ def _outside(connection: Any, method: str, url: str) -> None:
         return
     if _begun_before():
         return
-    ingest.outside(method, absolute(url, base_of(connection)))
+    outside(ingest, method, absolute(url, base_of(connection)))
 
 
 def _begun_before() -> bool:
