@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Container, Iterable
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -24,6 +25,10 @@ _LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
 # Beyond ASCII, letters whose lower case has one of ASCII in it: K (kelvin) and dotted I.
 _LOWER_IS_ASCII = [(one.encode(), one.lower().encode()) for one in ("\u212a", "\u0130")]
 _NONE: frozenset[bytes] = frozenset()
+# Of texts. (Others, as idna, take long where a server says so.)
+_CHARSET = re.compile(
+    r"(?:iso|latin|windows|cp|koi8|euc|shift|gb|big5|us-ascii|utf)[\w-]*", re.IGNORECASE
+)
 _NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
 
 
@@ -191,13 +196,16 @@ def asker(names: Container[str]) -> Callable[[str], bool]:
     return names.said.__getitem__ if isinstance(names, Uncounted) else names.__contains__
 
 
-def replace_in(body: bytes, change: Callable[[str], str]) -> bytes:
+def replace_in(body: bytes, change: Callable[[str], str], charset: str = "") -> bytes:
     """Return bytes whose text was changed, in the same encoding; the same object, if it was not.
 
     JSON and XML come in UTF-8, UTF-16 and UTF-32 (RFC 8259 §8.1 once allowed them; XML 1.0 §F.1).
     Other encodings are supersets of ASCII, which is all that their structure is made of.
+
+    Args:
+        charset: that the body is said to be in.
     """
-    text, encoding, end = _decoded(body)
+    text, encoding, end = _in_charset(body, charset) or _decoded(body)
     changed = change(text)
     if changed is text or changed == text:
         return body
@@ -207,6 +215,17 @@ def replace_in(body: bytes, change: Callable[[str], str]) -> bytes:
 def text_of(body: bytes) -> str:
     """Return the text of JSON or XML, whatever its encoding."""
     return _decoded(body)[0]
+
+
+def _in_charset(body: bytes, charset: str) -> tuple[str, str, bytes] | None:
+    """Return a text and its encoding, if that is what it is said to be."""
+    if not _CHARSET.fullmatch(charset):
+        return None
+    try:
+        text = body.decode(charset)
+        return (text, charset, b"") if text.encode(charset) == body else None
+    except (LookupError, UnicodeError):
+        return None
 
 
 def _decoded(body: bytes) -> tuple[str, str, bytes]:
@@ -235,5 +254,5 @@ def _decoded(body: bytes) -> tuple[str, str, bytes]:
 def _encoded(text: str, encoding: str) -> bytes:
     if encoding.startswith("utf-"):
         return text.encode(encoding, "surrogatepass")
-    # What takes a value's place may have letters that its text had no bytes for.
+    # What takes a value's place may have letters that its text has no bytes for.
     return text.encode(encoding, "xmlcharrefreplace")

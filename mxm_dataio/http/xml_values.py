@@ -82,17 +82,23 @@ def replace_xml(body: bytes, replace: Replace) -> bytes:
     return replace_in(body, lambda text: replace_text(text, replace))
 
 
-def replace_text(text: str, replace: Replace) -> str:
-    """Return a text of XML with some of its values replaced."""
-    scanner = _Scanner(text, replace)
+def replace_text(text: str, replace: Replace, *, everything: bool = False) -> str:
+    """Return a text of XML with some of its values replaced.
+
+    Args:
+        everything: names that stand beside a value are values too, and what is named so is asked
+            for by the name of its own as well.
+    """
+    scanner = _Scanner(text, replace, everything)
     scanner.scan()
     return "".join([*scanner.pieces, text[scanner.kept :]]) if scanner.pieces else text
 
 
 class _Scanner:
-    def __init__(self, text: str, replace: Replace) -> None:
+    def __init__(self, text: str, replace: Replace, everything: bool) -> None:
         self._text = text
         self._replace = replace
+        self._everything = everything
         self.pieces: list[str] = []
         self.kept = 0
         self._open: list[_Element] = []
@@ -183,12 +189,13 @@ class _Scanner:
 
     def _attribute(self, one: _Attribute, key: str, security: bool) -> None:
         local = _local(one.name)
-        if one.name.startswith("xmlns") or local.lower() in _NAMING:
+        naming = local.lower() in _NAMING and not self._everything
+        if one.name.startswith("xmlns") or naming:
             return
         passing = (security and local in ("Id", "URI")) or one.name == "wsu:Id"
         kind = Kind.PASSING if passing else Kind.TEXT
         name = key if local.lower() == "value" else local
-        self._put(one.start, one.end, name, kind, one.quote)
+        self._put(one.start, one.end, name, kind, one.quote, own=local)
 
     def _value(self, start: int, end: int, *, cdata: bool = False) -> None:
         """Ask for the text between two places."""
@@ -204,16 +211,27 @@ class _Scanner:
             kind = Kind.SIGNATURE if local in _SECRET_IN_SECURITY else Kind.PASSING
         elif local in _PASSING:
             kind = Kind.PASSING
-        self._put(start, end, element.group or element.key, kind, "", cdata=cdata)
+        name = element.group or element.key
+        self._put(start, end, name, kind, "", own=_local(element.name), cdata=cdata)
 
     def _put(
-        self, start: int, end: int, name: str, kind: Kind, quote: str, *, cdata: bool = False
+        self,
+        start: int,
+        end: int,
+        name: str,
+        kind: Kind,
+        quote: str,
+        *,
+        own: str = "",
+        cdata: bool = False,
     ) -> None:
         """Ask for a value, and put in its place what is returned."""
         written = self._text[start:end]
         value = written if cdata else html.unescape(written)
         stripped = value.strip() if not quote else value
         after = self._replace(name, stripped, kind)
+        if after is None and self._everything and own not in ("", name):
+            after = self._replace(own, stripped, kind)
         if after is None or after == stripped:
             return
         if cdata:

@@ -173,7 +173,7 @@ class _Masking:
         if content is None:
             return one
         clean = self._secrets.answer_body(
-            content, one.head, one.method, one.url, cut=not one.complete
+            content, one.head, one.method, one.url, cut=not one.complete, again=True
         )
         return one if clean is content else one.holding(*self._kept(clean))
 

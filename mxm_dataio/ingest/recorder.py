@@ -21,6 +21,8 @@ from ..storage.layout import WRITABLE
 from ..storage.payloads.spool import Spool
 from ..utils import cause
 
+# Each with the spool of its body.
+Attempts = Sequence[tuple[CapturedAttempt, Spool | None]]
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -57,7 +59,7 @@ class Recorder:
         self,
         call: CapturedCall,
         identity: Identity,
-        attempts: Sequence[tuple[CapturedAttempt, Spool | None]],
+        attempts: Attempts,
         *,
         body: bytes | Spool | None = None,
         kind: str = "",
@@ -87,12 +89,12 @@ class Recorder:
             return secrets.clear(call.url, call.head, content if type(content) is bytes else b"")
 
         # What the answers tell comes first: it is to be gone from the request as well.
-        pairs = [self._clean(call, attempt, spool, clear) for attempt, spool in attempts]
+        pairs = [self._clean(attempt, spool, clear) for attempt, spool in attempts]
         clean = tuple([attempt for attempt, _ in pairs])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
-        unread = None
+        unread = self._withheld(pairs, attempts)
         upload = self._clean_body(body, call.head) if body else None
         if upload is not None and upload.size == len(UNREAD) and upload.content() == UNREAD:
             coding = content_headers(parse_head(call.head)[2])[1]
@@ -151,41 +153,66 @@ class Recorder:
         values = [value for name, value in parse_head(head)[2] if name.lower() == "vary"]
         return vary_names(",".join(values), self._secrets.rules.uncounted_headers)
 
+    def _withheld(self, pairs: Attempts, attempts: Attempts) -> str | None:
+        """Say which body of an answer is not kept though it came, if one is not."""
+        for (clean, _), (attempt, _) in zip(pairs, attempts, strict=True):
+            if clean.truncated > attempt.truncated:
+                return (
+                    f"{attempt.method} {clean.url}: its answer of {attempt.size} bytes was not "
+                    "kept, since redaction rules can't be asked of it: it is above "
+                    f"{LARGEST >> 20} MiB, or its coding can't be undone; name the places= of "
+                    "rules that take nothing of answers"
+                )
+        return None
+
     def _clean(
-        self, call: CapturedCall, attempt: CapturedAttempt, spool: Spool | None, clear: Clear
+        self, attempt: CapturedAttempt, spool: Spool | None, clear: Clear
     ) -> tuple[CapturedAttempt, Spool | None]:
         secrets = self._secrets
         head = secrets.answer_head(attempt.head, clear)
         url = secrets.url(attempt.url)
         stored = spool
         if spool is not None and 0 < attempt.size <= LARGEST:
-            stored = self._masked(attempt, spool)
+            stored = self._masked(attempt, spool, clear)
+        elif spool is not None and secrets.withholds(spool.beginning(BEGINNING), attempt.head):
+            stored = None
         if head != attempt.head or url != attempt.url:
             attempt = attempt._replace(head=head, url=url)
-        if stored is not spool and stored is not None:
-            attempt = attempt.holding(stored.checksum, stored.size)
+        if stored is not spool:
+            if stored is None:
+                stored = self._store.spool(self._spool_limit)
+                attempt = attempt.withheld(stored.checksum)
+            else:
+                attempt = attempt.holding(stored.checksum, stored.size)
         if attempt.framing is not None:
-            attempt = attempt._replace(framing=self._clean_framing(attempt.framing))
+            attempt = attempt._replace(framing=self._clean_framing(attempt.framing, clear))
         return attempt, stored
 
-    def _masked(self, attempt: CapturedAttempt, spool: Spool) -> Spool:
+    def _masked(self, attempt: CapturedAttempt, spool: Spool, clear: Clear) -> Spool | None:
         secrets = self._secrets
         if not secrets.looks_into(attempt.size, attempt.method, attempt.url):
             return spool
         content = spool.content()
         clean = secrets.answer_body(
-            content, attempt.head, attempt.method, attempt.url, cut=not attempt.complete
+            content,
+            attempt.head,
+            attempt.method,
+            attempt.url,
+            cut=not attempt.complete,
+            clear=clear,
         )
         if clean is content:
             return spool
+        if clean is UNREAD:
+            return None
         masked = self._store.spool(self._spool_limit)
         masked.write(clean)
         return masked
 
-    def _clean_framing(self, framing: Framing) -> Framing:
+    def _clean_framing(self, framing: Framing, clear: Clear) -> Framing:
         """Return how a body was cut, without the secrets of trailers and chunk extensions."""
         secrets = self._secrets
-        tail = secrets.head(framing.tail)
+        tail = secrets.answer_head(framing.tail, clear)
         odd = {index: secrets.lines(line) for index, line in framing.odd.items()}
         if tail == framing.tail and odd == framing.odd:
             return framing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .rules import DEFAULT, PLACEHOLDER, Redaction, Rule
+from .places import Rule
+from .rules import DEFAULT, PLACEHOLDER, Redaction
 
 __all__ = ["DEFAULT", "PLACEHOLDER", "Redaction", "Rule"]

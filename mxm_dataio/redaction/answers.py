@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -32,7 +32,7 @@ from .values import looks_drawn
 ORDINARY = 32 << 10
 LARGEST = 1 << 20
 _SIGNED = frozenset({"access", "bearer", "refresh", "token"})
-_BLANK = re.compile(r"[\ufeff\s]*")
+BLANK = re.compile(r"[\ufeff\s]*")
 _UNSURE = re.compile(r"[\"'](?:access|bearer|key|refresh|sid|token)\\?[\"']", re.IGNORECASE)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 # Beside a token, these are of a log-in; those of the second list if they are objects.
@@ -48,39 +48,52 @@ _OBJECTS = frozenset(["account", "member", "profile", "user"])
 _AROUND = frozenset(
     ["code", "data", "error", "errors", "message", "msg", "ok", "result", "status", "success"]
 )
-_HTML = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
+HTML = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
 _FIELD_NAME, _FIELD_VALUE = r"[\w.%\[\]-]{1,100}", r"[^\s<>{}\"&]*+"
 _FIELD = re.compile(f"(?P<name>{_FIELD_NAME})=(?P<value>{_FIELD_VALUE})", re.ASCII)
 _ONE = f"{_FIELD_NAME}={_FIELD_VALUE}"
 _FORM = re.compile(rf"{_ONE}(?:[&\r\n]++{_ONE})*+", re.ASCII)
 # What keeps JSON from being run as a script (AngularJS, Google), or runs it (JSONP).
-_BEFORE = re.compile(
+BEFORE = re.compile(
     r"\s*(?:\)\]\}'?,?|while\s*\(1\);|for\s*\(;;\);|[\w$.]{1,100}\s*\()?\s*(?=[\[{])"
 )
 # Told of each value that was taken out: its name in lower case, and what it was.
 Told = Callable[[str, str], object]
 
 
-def cleaned(content: bytes, names: Names, asked: Asked, told: Told) -> bytes:
-    """Return an answer's body without what is secret in it; the same object, if nothing is."""
-    return replace_in(content, _Answer(names, asked, told).clean)
+def cleaned(
+    content: bytes,
+    names: Names,
+    asked: Asked,
+    told: Told,
+    kept: Container[tuple[str, str]] = (),
+) -> bytes:
+    """Return an answer's body without what is secret in it; the same object, if nothing is.
+
+    Args:
+        kept: names in lower case and their values that stay.
+    """
+    return replace_in(content, _Answer(names, asked, told, kept).clean)
 
 
 class _Answer:
-    def __init__(self, names: Names, asked: Asked, told: Told) -> None:
+    def __init__(
+        self, names: Names, asked: Asked, told: Told, kept: Container[tuple[str, str]]
+    ) -> None:
+        self._kept = kept
         self._names = names
         self._asked = asked
         self._told = told
         self._logins: frozenset[str] = frozenset()
 
     def clean(self, text: str) -> str:
-        start = _BLANK.match(text)
+        start = BLANK.match(text)
         begins = text[start.end() : start.end() + 512] if start else ""
         if begins.startswith("<"):
-            if _HTML.search(begins):
+            if HTML.search(begins):
                 return text
             return xml_values.replace_text(text, self._in_xml)
-        if begins[:1] in ("{", "[") or _BEFORE.match(text):
+        if begins[:1] in ("{", "[") or BEFORE.match(text):
             self._logins = frozenset(self._beside(text))
             return json_values.replace_text(text, self._in_json)
         if len(text) <= ORDINARY and _FORM.fullmatch(text.strip()):
@@ -131,6 +144,8 @@ class _Answer:
         return _FIELD.sub(field, text)
 
     def _taken(self, name: str, value: str) -> str:
+        if (name.lower(), value) in self._kept:
+            return value
         self._told(name.lower(), value)
         return stand_in(value)
 
@@ -149,7 +164,7 @@ class _Answer:
                     found.append(fields[name])
             return fields
 
-        before = _BEFORE.match(text)
+        before = BEFORE.match(text)
         whole = text[before.end() :].rstrip(" \t\r\n;)") if before else text
         for one in (whole, *text.splitlines()):
             try:

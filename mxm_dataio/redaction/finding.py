@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
+from ..utils import utf8
 from .escapes import Span, View, views
 from .needles import Needle
 from .values import SHORTEST
@@ -29,28 +30,38 @@ def masked(data: bytes, needles: Iterable[Needle], mask: bytes) -> bytes:
 
     Args:
         needles: those whose anchors it has.
+        mask: for those that have none of their own.
     """
     # The longest first: one value may be a part of another.
     needles = sorted(needles, key=lambda needle: len(needle.forms[0]), reverse=True)
     for needle in needles:
         if not needle.coded:
             for form in needle.forms:
-                data = data.replace(form, mask)
+                data = data.replace(form, utf8(needle.mask) or mask)
     odd = [needle for needle in needles if needle.odd]
     if not odd:
         return data
-    spans = list(_found(data, [needle for needle in odd if needle.coded]))
+    own: dict[Span, str] = {}
+    spans = list(_found(data, [needle for needle in odd if needle.coded], {}))
     for view in views(data):
-        spans += [view.span(start, end) for start, end in _found(view.text, odd)]
+        masks: dict[Span, str] = {}
+        for span in _found(view.text, odd, masks):
+            spans.append(view.span(*span))
+            own[spans[-1]] = masks.get(span, "")
     pieces = []
     at = 0
     for start, end in _joined(spans):
-        pieces += [data[at:start], mask]
+        pieces += [data[at:start], utf8(own.get((start, end), "")) or mask]
         at = end
     return b"".join([*pieces, data[at:]]) if pieces else data
 
 
-def _found(text: bytes, needles: Iterable[Needle]) -> Iterator[Span]:
+def _found(text: bytes, needles: Iterable[Needle], masks: dict[Span, str]) -> Iterator[Span]:
+    """Yield where needles are.
+
+    Args:
+        masks: takes what stands for those that have a mask of their own.
+    """
     within: list[Span] = []
     left = text
     for needle in needles:
@@ -61,6 +72,7 @@ def _found(text: bytes, needles: Iterable[Needle]) -> Iterator[Span]:
                 if needle.coded:
                     within.append((at, end))
                 else:
+                    masks[at, end] = needle.mask
                     yield at, end
                 at = left.find(form, end)
             # What is found is not found again, as parts of it that are known as well.
@@ -123,11 +135,12 @@ def _begun(text: bytes, form: bytes) -> int:
 
 def masked_wide(data: bytes, needles: Iterable[Needle], mask: str) -> bytes:
     """Return bytes without values in UTF-16, as they are and escaped in JSON and HTML."""
+    masks = {needle.value: needle.mask for needle in needles if not needle.coded}
     for value in sorted({needle.value for needle in needles}, key=len, reverse=True):
         text = json.dumps(value)[1:-1]
         kept = json.dumps(value, ensure_ascii=False)[1:-1]
         for form in {value, text, text.replace("/", "\\/"), kept, html.escape(value)}:
             for coding in ("utf-16-le", "utf-16-be"):
                 wide = form.encode(coding, "surrogatepass")
-                data = data.replace(wide, mask.encode(coding))
+                data = data.replace(wide, (masks.get(value) or mask).encode(coding))
     return data

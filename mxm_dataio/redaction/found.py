@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from ..http import credentials
+from ..http.tokens import PLACEHOLDER
 from .values import SHORTEST, is_plain, looks_drawn
 
 
@@ -15,15 +16,17 @@ class Found(NamedTuple):
     """A secret value where it stood.
 
     Attributes:
-        place: ``header``, ``cookie``, ``userinfo``, ``query``, ``form``, ``part``, ``json``,
-            ``xml`` or ``answer``.
+        place: ``cookie``, ``userinfo``, ``answer`` or one that rules are asked of; see
+            :attr:`mxm_dataio.redaction.Redaction.rules`.
         name: of the header, cookie or field, in lower case.
         value: decoded as its place has it.
+        mask: what stands for it wherever else it turns up.
     """
 
     place: str
     name: str
     value: str
+    mask: str = PLACEHOLDER
 
 
 # Takes what was found.

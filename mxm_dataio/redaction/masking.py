@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from ..http.named_values import Kind
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER, stand_in
 from .found import Found, Sink, of_userinfo
 from .kinds import NameKind, field_kinds, kind_of, plain_field
+from .places import ruled
 from .values import is_key
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _IN_PATH = re.compile(
 )
 # RFC 3986 §3.3: ``/a;jsessionid=…/b``.
 _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
+# What of a segment need not be encoded (RFC 3986 §3.3).
+_SEGMENT = "!$&'()*+,=:@"
 # Of a query whose fields end with ";", as HTML 4.01 §B.2.2 had it.
 _OLD_FIELD = re.compile(r";([^;=&]+=[^;&]*)")
 _DATA_ONLY = frozenset([NameKind.DATA])
@@ -62,7 +65,7 @@ class Masking:
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         rules = self._rules
         if rules.rules and kind is Kind.TEXT:
-            after = rules._ruled(place, name.lower(), value, self._into)
+            after = ruled(rules.rules, place, name.lower(), value, self._into)
             if after is not None:
                 return after
         if kind is Kind.SIGNATURE:
@@ -95,12 +98,13 @@ class Masking:
         Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
         """
         held_in_path = "/bot" in url or "/hooks." in url or "/webhooks/" in url
-        if "=" not in url and "@" not in url and not held_in_path:
+        if "=" not in url and "@" not in url and not held_in_path and not self._rules.rules:
             return url
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
         scheme, slashes, rest = base.partition("//")
         authority = ""
+        slash, path = "", base
         if slashes:
             authority, slash, path = rest.partition("/")
             userinfo, at, host = authority.rpartition("@")
@@ -115,16 +119,40 @@ class Masking:
                     self._into(found)
                 base = f"{scheme}//{host}{slash}{path}"
             authority = host
+        kept: list[str] = []
+        if self._rules.rules:
+            end = len(base) - len(path)
+            base = base[:end] + self._segments(path, slash, kept)
         if held_in_path:
-            base = _IN_PATH.sub(self._in_path, base)
+            base = _IN_PATH.sub(lambda match: self._in_path(match, kept), base)
         if ";" in base:
             base = _PATH_FIELD.sub(lambda found: f";{self._field('query', found[1])}", base)
         query = self._form("query", query, authority)
         fragment = self._form("query", fragment)
         return f"{base}{mark}{query}{hash_mark}{fragment}"
 
-    def _in_path(self, match: re.Match[str]) -> str:
-        if not self._rules.words:
+    def _segments(self, path: str, before: str, kept: list[str]) -> str:
+        """Return a path as rules have it.
+
+        Args:
+            before: what stands before it of the whole.
+            kept: takes the segments that are to stay.
+        """
+        segments = path.split("/")
+        for index, segment in enumerate(segments):
+            # What parameters a segment has are asked of as those of a query.
+            written = _PATH_FIELD.split(segment, maxsplit=1)[0]
+            value = unquote(written)
+            after = value and ruled(self._rules.rules, "path", before.lower(), value, self._into)
+            if after == value:
+                kept.append(written)
+            elif after is not None:
+                segments[index] = quote(after, safe=_SEGMENT) + segment[len(written) :]
+            before += f"{value}/"
+        return "/".join(segments)
+
+    def _in_path(self, match: re.Match[str], kept: Collection[str]) -> str:
+        if not self._rules.words or not set(match[0].split("/")).isdisjoint(kept):
             return match[0]
         head, secret = (one for one in match.groups() if one is not None)
         self._into(Found("path", "token", unquote(secret)))
@@ -180,7 +208,7 @@ class Masking:
             authority: where the query is sent.
         """
         if self._rules.rules:
-            after = self._rules._ruled(place, name.lower(), value, self._into)
+            after = ruled(self._rules.rules, place, name.lower(), value, self._into)
             if after is not None:
                 return after
         kind = kind_of(name, self._rules.names, self._rules.words, self._rules.exempt_names)

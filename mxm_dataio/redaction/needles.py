@@ -40,14 +40,18 @@ class Needle:
         coded: it is a part of Base64; the run of letters around it goes too, since what is
             beside the value decides about its first and last ones.
         odd: its writings may differ from its forms.
+        mask: what stands for it, if that is not the placeholder.
         grams: one of them stands at a multiple of four in a text that has the anchor; none, if
             that is too short.
     """
 
-    __slots__ = ("anchor", "coded", "forms", "grams", "odd", "value")
+    __slots__ = ("anchor", "coded", "forms", "grams", "mask", "odd", "value")
 
-    def __init__(self, value: str, forms: tuple[bytes, ...], *, coded: bool = False) -> None:
+    def __init__(
+        self, value: str, forms: tuple[bytes, ...], *, coded: bool = False, mask: str = ""
+    ) -> None:
         self.value = value
+        self.mask = mask
         self.forms = forms
         self.coded = coded
         self.anchor = anchor = _anchor(forms[0])
@@ -65,13 +69,17 @@ class Needle:
             )
 
 
-def needles_of(value: str) -> tuple[Needle, ...]:
-    """Return what a value is looked for by: as it is, and in Base64."""
+def needles_of(value: str, mask: str = "") -> tuple[Needle, ...]:
+    """Return what a value is looked for by: as it is, and in Base64.
+
+    Args:
+        mask: what stands for it, if that is not the placeholder.
+    """
     forms = _encodings(value)
     if " " in value:
         # As forms have it.
         forms += [form.replace(b" ", b"+") for form in forms]
-    return (Needle(value, tuple(forms)), *coded(value))
+    return (Needle(value, tuple(forms), mask=mask), *coded(value))
 
 
 def _anchor(form: bytes) -> bytes:

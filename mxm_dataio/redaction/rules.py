@@ -9,7 +9,7 @@ up.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import RuleError
@@ -18,7 +18,7 @@ from ..http.named_values import Uncounted
 from ..http.replacing import replaced
 from ..http.tokens import stand_in
 from ..models import Headers
-from . import texts
+from . import ruled_answers, texts
 from .answer_names import ANSWER_NAMES, Asked, Names, names_of, squashed
 from .answers import cleaned
 from .company import goes_with
@@ -38,16 +38,10 @@ from .names import (
     SECRET_HEADERS,
     SECRET_NAMES,
 )
+from .places import BODIES, CarefulRule, Rule, placed, ruled, takes
 from .values import is_data, is_plain, looks_drawn
 
 PLACEHOLDER = tokens.PLACEHOLDER
-# Asked with place, name and value; see :attr:`Redaction.rules`.
-Rule = Callable[[str, str, str], str | None]
-
-
-def _all(_place: str, _name: str, _value: str) -> str:
-    """Take every value, as a rule."""
-    return PLACEHOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +63,14 @@ class Redaction:
         tokens: what stands under ``answer_names`` in answers goes.
         answer_names: of JSON members, XML elements and attributes, and form fields of answers, in
             any case and style (``accessToken``). Names that :meth:`adding` adds count there too.
-        rules: asked before the lists, one after the other, with place (``header``, ``query``,
-            ``form``, ``part``, ``json``, ``xml``), lower-case name and decoded value of each
-            header, parameter, field, part of a multipart and text of JSON or XML of requests, and
-            of each header of answers. What one returns takes the value's place (the value itself:
-            it stays, listed or not); ``None`` leaves it to the next.
+        rules: asked before the lists, one after the other, with place, lower-case name and decoded
+            value. What one returns takes the value's place (the value itself: it stays, listed or
+            not); ``None`` leaves it to the next. Of requests: ``header``, ``query``, ``form``,
+            ``part``, texts of ``json`` and ``xml``, and each segment of a ``path``, named by the
+            path before it (``/users/``), also of URLs in headers of answers. Of answers:
+            ``answer_header``, then ``header``; ``answer_json``, each text and literal, named by
+            its member, in an array by that of the array; ``answer_xml``, texts and attributes;
+            ``answer_text``, without a name the whole of any other text.
     """
 
     headers: frozenset[str] = SECRET_HEADERS
@@ -91,6 +88,7 @@ class Redaction:
     def adding(
         self,
         *rules: Rule,
+        places: Iterable[str] | None = None,
         headers: Iterable[str] = (),
         names: Iterable[str] = (),
         answer_names: Iterable[str] = (),
@@ -98,8 +96,13 @@ class Redaction:
         """Return this with more names, in any case, and more rules.
 
         Args:
+            places: where these rules are asked, if not everywhere. Answers that no rule is asked
+                of cost nothing.
             names: of requests and answers.
             answer_names: of answers alone.
+
+        Raises:
+            ConfigError: there is no such place.
         """
         names = list(names)
         more_headers, more_names = _lower(headers), _lower(names)
@@ -111,7 +114,7 @@ class Redaction:
             answer_names=self.answer_names.union(names, answer_names),
             exempt_headers=self.exempt_headers - more_headers,
             exempt_names=self.exempt_names - more_names,
-            rules=(*self.rules, *rules),
+            rules=(*self.rules, *(rules if places is None else placed(rules, places))),
         )
 
     def without(
@@ -203,22 +206,6 @@ class Redaction:
         """What holds all headers, in any case, that do not count in an identity."""
         return headers_not_counted(self.headers, self.words, self.exempt_headers)
 
-    def _ruled(self, place: str, name: str, value: str, into: Sink) -> str | None:
-        for rule in self.rules:
-            try:
-                after = rule(place, name, value)
-            except Exception as exc:
-                # Its text may be the value.
-                raise RuleError(
-                    f"the redaction rule {getattr(rule, '__name__', 'without a name')!r} raised "
-                    f"{type(exc).__name__} for the {place} {name!r}: mend it, or return None there"
-                ) from None
-            if after is not None:
-                if after != value:
-                    into(Found(place, name, value))
-                return after
-        return None
-
     def header_pairs(self, pairs: Iterable[tuple[str, str]], into: Sink = nowhere) -> Headers:
         """Return header pairs without secret values."""
         if self.rules:
@@ -233,9 +220,9 @@ class Redaction:
             ]
         )
 
-    def _header(self, name: str, value: str, into: Sink) -> str:
+    def _header(self, name: str, value: str, into: Sink, place: str = "header") -> str:
         if self.rules:
-            after = self._ruled("header", name, value, into)
+            after = ruled(self.rules, place, name, value, into)
             if after is not None:
                 return after.replace("\r", " ").replace("\n", " ")
         if name in HOLDS_URL:
@@ -244,7 +231,7 @@ class Redaction:
             # ``http.client`` takes userinfo for a part of the host.
             return self.url(f"//{value}", into)[2:]
         if not self.is_secret_header(name):
-            if "=" in value and ("?" in value or "://" in value):
+            if ("://" in value and ("=" in value or self.rules)) or ("=" in value and "?" in value):
                 return texts.urls_redacted(value, lambda url: self.url(url, into))
             return value
         for found in of_header(name, value, self.is_secret):
@@ -260,13 +247,15 @@ class Redaction:
             return f"{scheme} {stand_in(rest)}" if scheme else stand_in(rest)
         return stand_in(value.strip())
 
-    def head(self, head: bytes, into: Sink = nowhere) -> bytes:
+    def head(self, head: bytes, into: Sink = nowhere, place: str = "header") -> bytes:
         """Return the bytes of a status line and headers without secret values.
 
         Lines without a secret stay as they are, to the byte; so does the line end.
+
+        Args:
+            place: ``answer_header`` of an answer.
         """
-        ruled = bool(self.rules)
-        if not ruled:
+        if not self.rules:
             text = head.decode("latin-1")
             plain = plain_headers(self.headers, self.words, self.exempt_headers)
             held = text.find("=", text.find("\n")) >= 0 and ("://" in text or "?" in text)
@@ -283,10 +272,10 @@ class Redaction:
             folded = False
             key = name.decode("latin-1").strip().lower()
             held = key in HOLDS_URL or key == "host" or b"=" in value
-            if not colon or not (ruled or held or self.is_secret_header(key)):
+            if not colon or not (self.rules or held or self.is_secret_header(key)):
                 continue
             before = value.decode("latin-1").rstrip("\r")
-            after = self._header(key, before.strip(), into)
+            after = self._header(key, before.strip(), into, place)
             if after != before.strip():
                 folded = True
                 end = b"\r" if line.endswith(b"\r") else b""
@@ -318,15 +307,46 @@ class Redaction:
         """Say, fast, whether an answer's body may have a secret under a name of its own."""
         return self._answer_names.may_be_in(content, asked)
 
-    def answer(self, content: bytes, asked: Asked, into: Sink = nowhere) -> bytes:
+    def answer(
+        self,
+        content: bytes,
+        asked: Asked,
+        into: Sink = nowhere,
+        kept: Container[tuple[str, str]] = (),
+    ) -> bytes:
         """Return an answer's body without what stands under secret names; the same object if none.
 
         Nothing else of it changes. It may be the beginning of one.
+
+        Args:
+            kept: names in lower case and their values that stay.
         """
         if not self.looks_for(content, asked):
             return content
         names = self._answer_names
-        return cleaned(content, names, asked, lambda *found: into(Found("answer", *found)))
+        return cleaned(content, names, asked, lambda *found: into(Found("answer", *found)), kept)
+
+    @property
+    def asks_bodies(self) -> bool:
+        """Say whether a rule may be asked of the bodies of answers."""
+        return takes(self.rules, BODIES)
+
+    def ruled_answer(
+        self, content: bytes, content_type: str, into: Sink = nowhere
+    ) -> tuple[bytes, set[tuple[str, str]]]:
+        """Return the body of an answer as rules have it; the same object if that is as it was.
+
+        And the names and values that they have stay. It may be the beginning of one.
+        """
+        kept: set[tuple[str, str]] = set()
+
+        def ask(place: str, name: str, value: str) -> str | None:
+            after = ruled(self.rules, place, name, value, into)
+            if after == value:
+                kept.add((name, value))
+            return after
+
+        return ruled_answers.replaced(content, content_type, ask), kept
 
     @property
     def _answer_names(self) -> Names:
@@ -335,21 +355,24 @@ class Redaction:
     def text(self, text: str, into: Sink = nowhere) -> str:
         """Return a message without what stands in it under secret names.
 
-        A rule that fails takes all: what is said of it is a message, too.
+        A rule takes what it fails for: what is said of that is a message, too.
         """
         try:
             return texts.redacted(
                 text, lambda url: self.url(url, into), self.is_secret, self.is_secret_header
             )
         except RuleError:
-            return replace(self, rules=(_all,)).text(text, into)
+            return self._careful().text(text, into)
+
+    def _careful(self) -> Redaction:
+        return replace(self, rules=tuple(map(CarefulRule, self.rules)))
 
     def shown(self, url: str, into: Sink = nowhere) -> str:
         """Return a URL for a message: as :meth:`url` has it, unless a rule fails."""
         try:
             return self.url(url, into)
         except RuleError:
-            return replace(self, rules=(_all,)).url(url, into)
+            return self._careful().url(url, into)
 
 
 def _lower(names: Iterable[str]) -> frozenset[str]:

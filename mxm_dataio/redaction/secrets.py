@@ -38,7 +38,7 @@ from typing import Any, TypeVar, cast
 
 from ..errors import RuleError
 from ..http import tokens
-from ..http.codings import decoded, redone
+from ..http.codings import codings_of, decoded, redone
 from ..http.content import LARGEST as LARGEST
 from ..http.content import content_headers, opened
 from ..http.heads import parse_head
@@ -65,6 +65,7 @@ _LASTING, _PASSING = 256, 32
 _MASK = PLACEHOLDER.encode("ascii")
 _FAST = frozenset({"gzip", "x-gzip", "deflate"})
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
+_BINARY = re.compile(r"(?:image|audio|video|font)/|application/(?:pdf|zip|x-tar|wasm)")
 _CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
 _LINE = re.compile(
@@ -91,7 +92,7 @@ class Secrets:
         self._replays = replays
         # What programs make of the placeholder is masked as what they made of the secret was.
         self._needles = Needles(_LASTING, _PASSING, coded(PLACEHOLDER) if replays else ())
-        # What the program sent in the clear before it was made a cookie.
+        # What the program sent in the clear before an answer made it a cookie, or had it hidden.
         self._own: dict[str, None] = {}
         # Of the last URL, headers and body: it, without secrets, and what was known then.
         self._last: dict[str, tuple[Any, Any, object, object]] = {}
@@ -129,11 +130,11 @@ class Secrets:
                 self._learn(found, value, passing, clear)
 
     def _learn(self, found: Found, value: str, passing: bool, clear: Clear | None) -> None:
-        cookie = found.place == "cookie"
-        if value == PLACEHOLDER or (cookie and value in self._own):
+        told = found.place == "cookie" or found.place.startswith("answer_")
+        if value == PLACEHOLDER or (told and value in self._own):
             return
-        needles = needles_of(value)
-        if cookie and clear is not None and clear().holds(needles):
+        needles = needles_of(value, "" if found.mask == PLACEHOLDER else found.mask)
+        if told and clear is not None and clear().holds(needles):
             self._own[value] = None
             if len(self._own) > _LASTING:
                 self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
@@ -227,14 +228,22 @@ class Secrets:
         Args:
             clear: returns the request's texts, without what stands under secret names.
         """
+        return self.lines(self.rules.head(head, self._learning(clear), "answer_header"))
+
+    def _learning(self, clear: Clear | None) -> Sink:
+        """Return what remembers the secrets that an answer tells.
+
+        Args:
+            clear: returns the request's texts, without what stands under secret names.
+        """
         sent: list[Sent] = []
 
         def once() -> Sent:
-            if not sent:
+            if not sent and clear is not None:
                 sent.append(clear())
             return sent[0]
 
-        return self.lines(self.rules.head(head, lambda found: self.learn(found, once)))
+        return lambda found: self.learn(found, once if clear is not None else None)
 
     def lines(self, lines: bytes) -> bytes:
         """Return lines of HTTP without the values that are known, and as well formed as they were.
@@ -368,7 +377,9 @@ class Secrets:
 
     def looks_into(self, size: int, method: str, url: str) -> bool:
         """Say whether an answer's body may hold a secret, by what is known before it is read."""
-        return bool(self.version) or self._may_name(size, Asked(method, url))
+        if self.version or self.rules.asks_bodies:
+            return True
+        return self._may_name(size, Asked(method, url))
 
     def _may_name(self, size: int, asked: Asked) -> bool:
         """Say whether an answer's body is looked into for names of secrets."""
@@ -379,43 +390,55 @@ class Secrets:
         return asked.login and size <= 4 * answers.ORDINARY
 
     def answer_body(
-        self, content: bytes, head: bytes, method: str, url: str, *, cut: bool = False
+        self,
+        content: bytes,
+        head: bytes,
+        method: str,
+        url: str,
+        *,
+        cut: bool = False,
+        clear: Clear | None = None,
+        again: bool = False,
     ) -> bytes:
         """Return an answer's body without secrets, under its content coding.
 
-        The same object, where there is none in it.
+        The same object, where there is none in it; :data:`UNREAD`, where rules are asked of what
+        can't be looked into.
 
         Args:
             cut: it is the beginning of one, which may end within a secret.
+            clear: returns what the request sent where no secret is to stand.
+            again: names and rules were asked; more may be known since.
         """
         asked = Asked(method, url)
-        named = self._may_name(len(content), asked)
+        ruled = not again and self.rules.asks_bodies
+        named = not again and self._may_name(len(content), asked)
         if (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None:
             # Large ones are undone only where there is something to look for.
             named = named and (len(content) <= _CODED_ORDINARY or asked.login)
-            if not (named or self.version):
+            if not (named or ruled or self.version):
                 return content
         else:
             named = named and self.rules.looks_for(content, asked)
-            if not (cut or named or self.holds(content)):
+            if not (cut or named or ruled or self.holds(content)):
                 return content
-        fields = {name.lower(): value for name, value in parse_head(head)[2]}
-        media = media_type(fields.get("content-type", ""))
-        coding = fields.get("content-encoding", "").strip().lower()
-        if coding in ("", "identity"):
-            coding = ""
-        if not named and not is_text(media, content):
+        given, coding = content_headers(parse_head(head)[2])
+        media = media_type(given)
+        coding = ",".join(codings_of(coding))
+        if not (named or ruled or is_text(media, content)):
             return content
         plain: bytes | None = content
         if coding:
             # What takes long is for small ones.
-            large = coding not in _FAST and len(content) > answers.LARGEST
+            large = not ruled and coding not in _FAST and len(content) > answers.LARGEST
             plain = None if large else decoded(content, coding, LARGEST)
         if plain is None:
-            return content
-        clean = plain
+            return UNREAD if ruled and not is_binary(media, b"") else content
+        clean, kept = plain, set[tuple[str, str]]()
+        if ruled and not is_binary(media, plain):
+            clean, kept = self.rules.ruled_answer(plain, given, self._learning(clear))
         if named and len(plain) <= answers.LARGEST:
-            clean = self.rules.answer(plain, asked, self.learn)
+            clean = self.rules.answer(clean, asked, self.learn, kept)
         if is_text(media, plain):
             clean = self._mask(clean)
             if cut:
@@ -423,6 +446,28 @@ class Secrets:
         if clean == plain:
             return content
         return redone(coding, clean) if coding else clean
+
+    def withholds(self, beginning: bytes, head: bytes) -> bool:
+        """Say whether an answer's body is not to be kept, too large for rules that may take it.
+
+        Args:
+            beginning: of the body.
+        """
+        if not self.rules.asks_bodies:
+            return False
+        given, coding = content_headers(parse_head(head)[2])
+        return not is_binary(media_type(given), b"" if codings_of(coding) else beginning)
+
+
+def is_binary(media: str, content: bytes) -> bool:
+    """Say whether a body is no text, where a type that says nothing may be that of one.
+
+    Args:
+        content: of it, or its beginning.
+    """
+    if media and is_text(media, content):
+        return False
+    return _BINARY.match(media) is not None or b"\0" in content[:1024]
 
 
 def is_text(media: str, content: bytes) -> bool:

@@ -70,7 +70,13 @@ def goes_past(method: str, url: str, past: str, instead: str) -> ReplayMissError
 def ended_early(method: str, response: Response) -> ReplayMissError:
     """Return the error of a program that reads on where a recorded body ends, and is not whole."""
     url, size = response.url, response.size
-    if response.truncated:
+    if response.truncated and response.redacted and not size:
+        text = (
+            f"{method} {url}: the body of {size + response.truncated} bytes was not kept, since "
+            "redaction rules could not be asked of it: name the places= of rules that take "
+            "nothing of answers, and record it again"
+        )
+    elif response.truncated:
         text = (
             f"{method} {url}: {size} bytes of this body were recorded (max_body), and "
             f"{size + response.truncated} came; there is no more to replay: record it again with "

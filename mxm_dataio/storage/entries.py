@@ -73,6 +73,22 @@ class CapturedAttempt(NamedTuple):
             framing=_recut(self.framing, self.size, size),
         )
 
+    def withheld(self, checksum: str) -> CapturedAttempt:
+        """Return this without its body, of which no more is kept than that it came.
+
+        Args:
+            checksum: of no bytes.
+        """
+        return self._replace(
+            checksum=checksum,
+            size=0,
+            complete=False,
+            closed_by_peer=False,
+            framing=self.framing and Framing((), tail=self.framing.tail),
+            original_checksum=self.original_checksum or self.checksum,
+            truncated=self.truncated + self.size,
+        )
+
 
 class InSession(NamedTuple):
     """What a call has of its session."""

@@ -153,7 +153,7 @@ class _Converter:
         head = secrets.answer_head(head, clear)
         stored = content
         if 0 < len(content) <= LARGEST:
-            stored = secrets.answer_body(content, head, one.method, one.url)
+            stored = secrets.answer_body(content, head, one.method, one.url, clear=clear)
         if stored != content:
             _, _, pairs = parse_head(head)
             if _first(pairs, "content-length"):

@@ -103,6 +103,13 @@ class Spool:
             return file.read()
         return self._whole()
 
+    def beginning(self, size: int) -> bytes:
+        """Return the first bytes."""
+        if (file := self.file) is not None:
+            file.seek(0)
+            return file.read(size)
+        return self._whole()[:size]
+
     def _whole(self) -> bytes:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
