@@ -100,15 +100,16 @@ def _asked(rule: Rule, place: str, name: str, value: str) -> str | None:
     try:
         after = rule(place, name, value)
     except Exception as exc:
-        said = f"raised {type(exc).__name__}"
+        raised = type(exc).__name__
     else:
         if after is None or isinstance(after, str):
             return after
-        said = f"returned {type(after).__name__}"
+        raised = f"TypeError (it returned {type(after).__name__})"
     # What it raised may be the value, and the name of a path is a part of it.
     where = place if place == "path" or not name else f"{place} {name!r}"
     raise RuleError(
-        f"the redaction rule {_name(rule)!r} {said} for the {where}: mend it, or return None there"
+        f"the redaction rule {_name(rule)!r} raised {raised} for the {where}: mend it, or return "
+        "None there"
     ) from None
 
 

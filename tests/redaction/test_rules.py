@@ -391,7 +391,7 @@ def test_a_rule_that_fails(place: str, how: str, tmp_path: Path) -> None:
 
     bodies = {"answer_json": f'{{"a": "{SECRET}"}}', "answer_xml": f"<a>{SECRET}</a>"}
     routes = {f"/{SECRET}": answer(200, bodies.get(place, f"is {SECRET}").encode())}
-    said = "returned int" if how == "returns" else "raised KeyError"
+    said = r"raised TypeError \(it returned int\)" if how == "returns" else "raised KeyError"
     mine = DEFAULT.adding(rule)
     with RawServer(responder(routes)) as server:
         with (
