@@ -1,6 +1,7 @@
 # make demo   record and replay a scraper against a market-data server on loopback
 # make test   all tests
 # make docs   the pages of docs/ as a site, in build/docs; fails on a broken link
+# make screenshots  the pictures in docs/, taken anew (needs Chromium)
 # make lint   style, types, layers
 # make test-long  the long forms of the tests
 # make test-steady  make test's tests in four processes, fifty times (two hours and more; RUNS=5 for
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test docs test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test docs screenshots test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -49,6 +50,9 @@ $(VENV)/.docs: pyproject.toml
 docs: $(VENV)/.docs
 	$(BIN)/python docs/tools/fill.py build/pages
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
+
+screenshots: $(VENV)/.installed
+	PYTHONPATH=. $(BIN)/python docs/tools/screenshots.py
 
 WORKERS ?= auto
 test: $(VENV)/.installed

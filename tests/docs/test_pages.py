@@ -17,6 +17,7 @@ from mxm_dataio.config import Settings
 from mxm_dataio.process import default_root
 from mxm_dataio.storage.catalog import migrations
 from tests.support import CHECKOUT
+from tests.support.browser import chromium
 
 from .pages import DOCS, Page, pages, slug
 
@@ -234,3 +235,23 @@ def errors_of(path: Path) -> list[str]:
         if isinstance(node.func, ast.Name) and node.func.id in KINDS
     ]
     return [text for text in texts if len(text.strip("… :")) > 9]
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def test_every_picture_is_shown_and_made_by_a_script() -> None:
+    shown = {Path(link).name for one in pages() for link in one.links if link.endswith(".png")}
+    assert shown == {path.name for path in DOCS.rglob("*.png")}
+    script = (DOCS / "tools" / "screenshots.py").read_text(encoding="utf-8")
+    assert [name for name in shown if f"{name}" not in script] == []
+
+
+@pytest.mark.long
+def test_the_pictures_can_be_taken(tmp_path: Path) -> None:
+    if chromium() is None:
+        pytest.skip("there is no Chromium here")
+    runpy.run_path(str(DOCS / "tools" / "screenshots.py"))["main"](tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size > 50_000
+    assert {path.name for path in tmp_path.iterdir()} == {"report.png", "report-dark-phone.png"}
