@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ..utils import utf8
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # UTS 46 maps these to nothing: soft hyphen, zero-width characters, variation selectors.
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -50,7 +50,7 @@ def _split_general(url: str) -> tuple[str, bytes]:
         host = normal_escapes(parts.netloc, _UNRESERVED)
     else:
         host = normal_host(parts.hostname or "")
-        if port is not None and port != _DEFAULT_PORTS.get(scheme):
+        if port is not None and port != DEFAULT_PORTS.get(scheme):
             host = f"{host}:{port}"
     query = utf8(parts.query)
     path = normal_escapes(parts.path, _PATH_SAFE) or "/"

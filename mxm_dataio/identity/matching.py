@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from ..errors import ViewError
 from ..http.hosts import HostSet, Target
 from ..http.named_values import Uncounted
+from ..http.urls import DEFAULT_PORTS
 from .bodies import PARSED_BODY_LIMIT, body_member, content_of
 from .call import Identity, stored_identity
 from .names import Names
 from .view import ANY_HOST, Call, Contents, View, parts_of
 
-_PORTS = {"http": 80, "https": 443}
 # Bodies from which all names that do not count can be told by the document alone.
 _TOLD = ('{"body":null', '{"body":{"json"', '{"body":{"form"')
 
@@ -38,17 +38,16 @@ class RequestBody:
     clean: Callable[[bytes, str], bytes] | None = None
 
     @property
-    def text(self) -> str | None:
-        """The body as text, its coding undone, if it is UTF-8 and not above 1 MiB."""
+    def content(self) -> bytes | None:
+        """The body, its coding undone, if it is not above 1 MiB."""
         content = content_of(self.body, self.coding)
         if content is None or len(content) > PARSED_BODY_LIMIT:
             return None
-        if self.clean is not None:
-            content = self.clean(content, self.content_type)
-        try:
-            return content.decode("utf-8")
-        except UnicodeDecodeError:
-            return None
+        return self.clean(content, self.content_type) if self.clean is not None else content
+
+    def holding(self, content: bytes) -> RequestBody:
+        """Return a body of the same type with another content."""
+        return replace(self, body=content, coding="", clean=None)
 
     def without(self, names: Names) -> object:
         """Return the ``body`` member of the identity, without what some names say."""
@@ -191,7 +190,7 @@ def target_of(endpoint: str) -> Target:
     if parts["scheme"].endswith("+unix"):
         return Target(unquote(parts["host"]))
     host = parts["host"].removeprefix("[").removesuffix("]")
-    return Target(host, parts["port"] or _PORTS.get(parts["scheme"], 0))
+    return Target(host, parts["port"] or DEFAULT_PORTS.get(parts["scheme"], 0))
 
 
 def _matches(call: Call, patterns: Iterable[str]) -> bool:

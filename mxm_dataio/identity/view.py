@@ -32,8 +32,11 @@ class Content(Protocol):
     """The bytes of a request's body, where they are at hand."""
 
     @property
-    def text(self) -> str | None:
-        """The body as text, its coding undone and without what is secret, if it is text."""
+    def content(self) -> bytes | None:
+        """The body, its coding undone and without what is secret, if it is not above 1 MiB."""
+
+    def holding(self, content: bytes) -> Content:
+        """Return a body of the same type with another content."""
 
     def without(self, names: Names) -> Any:
         """Return the ``body`` member of the identity, without what some names say."""
@@ -97,10 +100,19 @@ class Call:
         return None if fields is None else tuple((name, value) for name, value in fields)
 
     @property
+    def content(self) -> bytes | None:
+        """The body as bytes, its coding undone; ``None``: it has none, or is above 1 MiB."""
+        content = self._content()
+        return content.content if content is not None else None
+
+    @property
     def text(self) -> str | None:
         """The body as text, or ``None``: it has none, or is no text, or above 1 MiB."""
-        content = self._content()
-        return content.text if content is not None else None
+        content = self.content
+        try:
+            return content.decode("utf-8") if content is not None else None
+        except UnicodeDecodeError:
+            return None
 
     @property
     def xml(self) -> str | None:
@@ -149,8 +161,8 @@ class Call:
         Args:
             changes: ``method``, ``url`` (a query in it takes the place of ``params``), ``scheme``,
                 ``host``, ``port``, ``path``, ``params`` and ``form`` (pairs, or a mapping),
-                ``headers``, ``json`` (a value), ``text`` or ``xml``. A body that is ``None`` does
-                not count.
+                ``headers``, ``json`` (a value), ``text`` or ``xml``, ``content`` (bytes of the
+                type that the body has). A body that is ``None`` does not count.
 
         Raises:
             TypeError: a call has no such part.
@@ -179,7 +191,7 @@ class Call:
             case "headers":
                 kept = {str(n).lower(): str(v) for n, v in dict(value or {}).items()}
                 return replace(self, headers=kept)
-            case "json" | "form" | "text" | "xml" if value is None:
+            case "json" | "form" | "text" | "xml" | "content" if value is None:
                 return replace(self, _body=None, _content=_nothing)
             case "json":
                 return replace(self, _body=_json(value), _content=_nothing)
@@ -187,22 +199,30 @@ class Call:
                 pairs = [list(pair) for pair in _pairs(_encoded(value))]
                 return replace(self, _body={"form": pairs}, _content=_nothing)
             case "text" | "xml":
-                given = _Text(str(value))
-                return replace(self, _body=given.without(Names()), _content=lambda: given)
+                return self._holding(_Content(str(value).encode("utf-8", "replace")))
+            case "content":
+                was = self._content()
+                return self._holding(was.holding(value) if was else _Content(value))
         raise TypeError(f"a call has no {name!r} to replace")
+
+    def _holding(self, content: Content) -> Call:
+        return replace(self, _body=content.without(Names()), _content=lambda: content)
 
     def _member(self, name: str) -> Any:
         return self._body.get(name) if isinstance(self._body, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _Content:
     """What a view has put in a body's place."""
 
-    text: str
+    content: bytes
+
+    def holding(self, content: bytes) -> Content:
+        return _Content(content)
 
     def without(self, names: Names) -> Any:
-        return {"sha256": hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()}
+        return {"sha256": hashlib.sha256(self.content).hexdigest()}
 
 
 View = Callable[[Call], Call | None]

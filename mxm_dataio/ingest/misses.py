@@ -10,7 +10,7 @@ from ..identity import Identity
 from ..identity.matching import target_of
 from ..models import Mode, Request
 from ..replay.misses import miss_error
-from ..replay.policy import Decision, Fetch, Pass
+from ..replay.policy import Decision, Fetch
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -58,12 +58,11 @@ def pass_by(capture: Capture, identity: Identity) -> Decision:
     Raises:
         LeftOutError: replay may not reach its host.
     """
-    if capture.mode is not Mode.REPLAY:
+    target = target_of(identity.endpoint)
+    if capture.mode is not Mode.REPLAY or HostSet(capture.settings.allowed_hosts).admits(target):
+        # It is noted once it has been made.
         return Fetch()
     capture.leave_out(identity)
-    target = target_of(identity.endpoint)
-    if HostSet(capture.settings.allowed_hosts).admits(target):
-        return Pass()
     host = str(target)
     raise LeftOutError(
         f"{identity.method} {identity.endpoint} is left out, and was not recorded "

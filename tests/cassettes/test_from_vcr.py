@@ -1,0 +1,254 @@
+"""What vcrpy recorded with an option replays with what the option is here, and so does our own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import vcr
+from click.testing import CliRunner
+
+from mxm_dataio import ReplayMissError, use_cassette
+from mxm_dataio.cli import main
+from mxm_dataio.vcr_options import from_vcr
+from tests.support.servers import Connection, RawServer
+
+# Of a run, the first or the second, its URL and a way of its own to ask.
+Client = Callable[[str, int], Any]
+Own = dict[str, Callable[[Any], Any]]
+
+
+def answer(connection: Connection) -> None:
+    while (request := connection.read_request()) is not None:
+        told = {"asked": request.target, "sent": request.body.decode("latin-1")}
+        body = json.dumps(told).encode("ascii")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        connection.send(head.encode("ascii") + b"\r\n\r\n" + body)
+
+
+@pytest.fixture
+def market() -> Iterator[RawServer]:
+    with RawServer(answer) as server:
+        yield server
+
+
+class Switch:
+    """A program under vcrpy, then under us with its cassette, and with one of our own."""
+
+    def __init__(self, folder: Path, options: dict[str, Any], own: Own) -> None:
+        self.folder = folder
+        self.recorder = vcr.VCR()
+        for name, key in own.items():
+            self.recorder.register_matcher(name, lambda a, b, key=key: key(a) == key(b))
+        self.theirs = options
+        self.ours = from_vcr(options, matchers=own)
+
+    def record(self, url: str, client: Client) -> Any:
+        with self.recorder.use_cassette(str(self.folder / "their.yaml"), **self.theirs):
+            seen = client(url, 1)
+        with use_cassette(self.folder / "our.json", "record", **self.ours):
+            assert client(url, 1) == seen
+        done = CliRunner().invoke(main, ["import", str(self.folder / "their.yaml")])
+        assert done.exit_code == 0, done.output
+        return seen
+
+    def replay(self, name: str, url: str, client: Client) -> Any:
+        with use_cassette(self.folder / f"{name}.json", "none", **self.ours):
+            return client(url, 2)
+
+
+def get(path: str, **given: Any) -> Client:
+    """Return a client that asks for a path, in which ``{run}`` is the number of the run."""
+    return lambda url, run: requests.get(url + path.format(run=run), timeout=5, **given).json()
+
+
+def sends(**given: Callable[[int], Any]) -> Client:
+    """Return a client that posts what depends on the run."""
+    return lambda url, run: requests.post(
+        f"{url}/sent", timeout=5, **{name: body(run) for name, body in given.items()}
+    ).json()
+
+
+def elsewhere(url: str, run: int) -> Any:
+    return get("/a")(url if run == 1 else "http://other.test:99", run)
+
+
+def other_port(url: str, run: int) -> Any:
+    return get("/a")(url if run == 1 else "http://127.0.0.1:9", run)
+
+
+def any_method(url: str, run: int) -> Any:
+    return requests.request(["GET", "PUT"][run - 1], f"{url}/a", timeout=5).json()
+
+
+def in_any_case(url: str, run: int) -> Any:
+    return get(["/aB", "/Ab"][run - 1])(url, run)
+
+
+def ranged(url: str, run: int) -> Any:
+    headers = {"Range": f"bytes={run}-", "Accept": f"text/{run}"}
+    return requests.get(f"{url}/a", headers=headers, timeout=5).json()
+
+
+def with_header(url: str, run: int) -> Any:
+    return requests.get(f"{url}/a", headers={"X-Mine": f"of-run-{run}"}, timeout=5).json()
+
+
+LOW: Own = {"low": lambda request: request.path.lower()}
+
+
+@pytest.mark.parametrize(
+    ("options", "client", "own"),
+    [
+        ({"match_on": ["method", "path"]}, get("/a?t={run}"), {}),
+        ({"match_on": ["method", "path"]}, elsewhere, {}),
+        ({"match_on": ["method", "path", "query"]}, elsewhere, {}),
+        ({"match_on": ["method", "scheme", "path", "query"]}, elsewhere, {}),
+        ({"match_on": ["method", "scheme", "host", "path", "query"]}, other_port, {}),
+        ({"match_on": ["method", "scheme", "host", "port", "query"]}, get("/a/{run}?x=1"), {}),
+        ({"match_on": ["uri"]}, any_method, {}),
+        ({"match_on": ["uri"]}, ranged, {}),
+        ({"match_on": vcr.VCR().match_on}, sends(data=lambda run: f"t={run}"), {}),
+        (
+            {"match_on": ["method", "uri", "body"]},
+            sends(json=lambda run: dict([("a", 1), ("b", 2)][:: [1, -1][run - 1]])),
+            {},
+        ),
+        ({"match_on": ["method", "uri", "raw_body"]}, sends(json=lambda _run: {"a": 1}), {}),
+        ({"match_on": ["method", "low"]}, in_any_case, LOW),
+        ({"match_on": ["port"], "additional_matchers": ["low"]}, in_any_case, LOW),
+        ({"filter_query_parameters": ["t"]}, get("/a?t={run}&x=1"), {}),
+        ({"filter_query_parameters": [("t", "0")]}, get("/a?t={run}&x=1"), {}),
+        (
+            {"filter_query_parameters": [("t", lambda key, value, request: f"of {key}")]},
+            get("/a?t={run}&x=1"),
+            {},
+        ),
+        (
+            {"filter_post_data_parameters": [("t", "0")], "match_on": ["uri", "body"]},
+            sends(data=lambda run: {"t": run, "x": 1}),
+            {},
+        ),
+        (
+            {"filter_post_data_parameters": ["t"], "match_on": ["uri", "body"]},
+            sends(json=lambda run: {"t": run, "x": 1}),
+            {},
+        ),
+        ({"filter_headers": [("x-mine", "nobody's"), "x-yours"]}, with_header, {}),
+    ],
+    ids=itertools.count(),
+)
+def test_an_option(
+    options: dict[str, Any], client: Client, own: Own, market: RawServer, tmp_path: Path
+) -> None:
+    switch = Switch(tmp_path, options, own)
+    seen = switch.record(market.url, client)
+    assert switch.replay("their", market.url, client) == seen
+    assert switch.replay("our", market.url, client) == seen
+
+
+def without_run(request: Any) -> Any:
+    request.uri = re.sub(r"/\d+/|t=\d+", "-", request.uri)
+    request.headers["Authorization"] = "nobody's"
+    request.headers.pop("User-Agent", None)
+    return request
+
+
+def without_clock(request: Any) -> Any:
+    if request.body:
+        request.body = re.sub(rb'"t": ?\d+|t=\d+', b"", request.body)
+    return request
+
+
+def without_body(request: Any) -> Any:
+    request.body = None
+    return request
+
+
+def without_headers(request: Any) -> Any:
+    request.headers = {}
+    return request
+
+
+def as_got(request: Any) -> Any:
+    request.method = "GET"
+    return request
+
+
+@pytest.mark.parametrize(
+    ("edit", "client"),
+    [
+        (without_run, get("/a/{run}/b?t={run}")),
+        (without_clock, sends(json=lambda run: {"t": run, "v": 1})),
+        (without_clock, sends(data=lambda run: {"t": run, "v": 1})),
+        (without_clock, get("/a")),
+        (without_body, sends(data=lambda run: f"{run}".encode())),
+        ([without_body, without_run], sends(data=lambda run: f"{run}".encode())),
+        (without_headers, ranged),
+        (as_got, any_method),
+    ],
+)
+def test_before_record_request_edits(
+    edit: Any, client: Client, market: RawServer, tmp_path: Path
+) -> None:
+    match_on = ["method", "uri", "body"]
+    switch = Switch(tmp_path, {"before_record_request": edit, "match_on": match_on}, {})
+    seen = switch.record(market.url, client)
+    assert switch.replay("their", market.url, client) == seen
+    assert switch.replay("our", market.url, client) == seen
+
+
+def test_what_is_still_to_count_is_missed(market: RawServer, tmp_path: Path) -> None:
+    switch = Switch(tmp_path, {"match_on": ["method", "uri", "raw_body"]}, {})
+    client = sends(data=lambda run: ['{"a":1,"b":2}', '{"b":2,"a":1}'][run - 1])
+    switch.record(market.url, client)
+    with pytest.raises(ReplayMissError):
+        switch.replay("our", market.url, client)
+
+
+def with_telemetry(url: str, run: int) -> Any:
+    requests.post(f"{url}/telemetry", json={"run": run}, timeout=5)
+    return get("/a")(url.replace("127.0.0.1", "localhost"), run)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ignore_hosts": ["127.0.0.1"]},
+        {"ignore_hosts": [re.compile(r"127\..*")], "allowed_hosts": "127.0.0.1"},
+        {
+            "before_record_request": lambda r: r if r.path != "/telemetry" else None,
+            "allowed_hosts": ["127.0.0.1"],
+        },
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_ignored_reaches_its_host(
+    options: dict[str, Any], market: RawServer, tmp_path: Path
+) -> None:
+    theirs = {name: value for name, value in options.items() if name != "allowed_hosts"}
+    switch = Switch(tmp_path, theirs, {})
+    switch.ours = from_vcr(options)
+    seen = switch.record(market.url, with_telemetry)
+    assert "telemetry" not in (tmp_path / "our.json").read_text()
+    for name in ("their", "our"):
+        before = market.hits
+        assert switch.replay(name, market.url, with_telemetry) == seen
+        assert market.hits == before + 1
+
+
+def test_localhost_is_ignored(market: RawServer, tmp_path: Path) -> None:
+    ours = from_vcr({"ignore_localhost": True})
+    for url in (market.url, market.url.replace("127.0.0.1", "localhost")):
+        before = market.hits
+        for mode in ("record", "none"):
+            with use_cassette(tmp_path / "a.json", mode, **ours):
+                get("/a")(url, 1)
+        assert market.hits == before + 2
+    assert not (tmp_path / "a.json").exists()
