@@ -83,6 +83,17 @@ def scan(text: str, replace: Replace) -> str:
     return "".join([*pieces, text[at:]]) if pieces else text
 
 
+def mended(text: str) -> str:
+    """Return JSON in which a text that took a number's place is written as a text."""
+
+    def one(match: re.Match[str]) -> str:
+        written = match[0]
+        odd = match["literal"] and not (_NUMBER.fullmatch(written) or written in _WORDS)
+        return json.dumps(written) if odd else written
+
+    return _TOKEN.sub(one, text)
+
+
 def _literal(before: str, after: str) -> str:
     if _NUMBER.fullmatch(before):
         return after if _NUMBER.fullmatch(after) else json.dumps(after)

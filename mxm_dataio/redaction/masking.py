@@ -12,7 +12,7 @@ from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER, stand_in
 from .found import Found, Sink, of_userinfo
 from .kinds import NameKind, field_kinds, kind_of, plain_field
-from .places import ruled
+from .places import REQUESTS, asked_of, ruled
 from .values import is_key
 
 if TYPE_CHECKING:
@@ -51,21 +51,22 @@ class Masking:
 
     def __init__(self, rules: Redaction, into: Sink) -> None:
         self._rules = rules
+        self._asked = asked_of(rules.rules, REQUESTS)
         self._into = into
 
     def asks(self, name: str) -> bool:
-        return bool(self._rules.rules) or self._rules.may_be_secret(name)
+        return bool(self._asked) or self._rules.may_be_secret(name)
 
     def may_change(self, body: bytes) -> bool:
         rules = self._rules
-        if rules.rules or rules.may_name(body):
+        if self._asked or rules.may_name(body):
             return True
         return rules.userinfo and b"@" in body and b"://" in body
 
     def value(self, place: str, name: str, value: str, kind: Kind) -> str | None:
         rules = self._rules
-        if rules.rules and kind is Kind.TEXT:
-            after = ruled(rules.rules, place, name.lower(), value, self._into)
+        if self._asked and kind is Kind.TEXT:
+            after = ruled(self._asked, place, name.lower(), value, self._into)
             if after is not None:
                 return after
         if kind is Kind.SIGNATURE:
@@ -98,7 +99,7 @@ class Masking:
         Nothing else of it changes; a fragment of parameters (OAuth's) counts as a query.
         """
         held_in_path = "/bot" in url or "/hooks." in url or "/webhooks/" in url
-        if "=" not in url and "@" not in url and not held_in_path and not self._rules.rules:
+        if "=" not in url and "@" not in url and not held_in_path and not self._asked:
             return url
         start, hash_mark, fragment = url.partition("#")
         base, mark, query = start.partition("?")
@@ -120,7 +121,7 @@ class Masking:
                 base = f"{scheme}//{host}{slash}{path}"
             authority = host
         kept: list[str] = []
-        if self._rules.rules:
+        if self._asked:
             end = len(base) - len(path)
             base = base[:end] + self._segments(path, slash, kept)
         if held_in_path:
@@ -143,7 +144,7 @@ class Masking:
             # What parameters a segment has are asked of as those of a query.
             written = _PATH_FIELD.split(segment, maxsplit=1)[0]
             value = unquote(written)
-            after = value and ruled(self._rules.rules, "path", before.lower(), value, self._into)
+            after = value and ruled(self._asked, "path", before.lower(), value, self._into)
             if after == value:
                 kept.append(written)
             elif after is not None:
@@ -176,7 +177,7 @@ class Masking:
         fields = text.split("&")
         of_field = field_kinds(self._rules.names, self._rules.words, self._rules.exempt_names)
         kinds = {of_field[field.partition("=")[0]] for field in fields}
-        if kinds == _DATA_ONLY and not self._rules.rules and not _MAY_HOLD.search(text):
+        if kinds == _DATA_ONLY and not self._asked and not _MAY_HOLD.search(text):
             return text
         # Of what stands beside one, few ask.
         beside = _names_of(text) if NameKind.COMPANY in kinds else ()
@@ -207,8 +208,8 @@ class Masking:
             beside: the names of all fields with it.
             authority: where the query is sent.
         """
-        if self._rules.rules:
-            after = ruled(self._rules.rules, place, name.lower(), value, self._into)
+        if self._asked:
+            after = ruled(self._asked, place, name.lower(), value, self._into)
             if after is not None:
                 return after
         kind = kind_of(name, self._rules.names, self._rules.words, self._rules.exempt_names)

@@ -13,9 +13,11 @@ from .found import Found, Sink
 
 # Asked with place, name and value; see :attr:`mxm_dataio.redaction.Redaction.rules`.
 Rule = Callable[[str, str, str], str | None]
-# Of answers' bodies.
+# Of answers' bodies, of headers, and of the rest of requests.
 BODIES = frozenset({"answer_json", "answer_xml", "answer_text"})
-PLACES = BODIES | {"answer_header", "form", "header", "json", "part", "path", "query", "xml"}
+HEADERS = frozenset({"answer_header", "header", "path"})
+REQUESTS = frozenset({"form", "json", "part", "path", "query", "xml"})
+PLACES = BODIES | HEADERS | REQUESTS
 # What no writer escapes, and so reads the same wherever it stands.
 _BARE = re.compile(r"[A-Za-z0-9._~*-]{1,64}")
 _WORDS = re.compile(r"[^\s\"'<>(){}\[\],;=&?#|]+")
@@ -63,9 +65,13 @@ def placed(rules: Iterable[Rule], places: Iterable[str]) -> tuple[Rule, ...]:
     return tuple(PlacedRule(rule, asked) for rule in rules)
 
 
-def takes(rules: Iterable[Rule], places: frozenset[str]) -> bool:
-    """Say whether one of the rules may be asked of some places."""
-    return any(not isinstance(r, PlacedRule) or not places.isdisjoint(r.places) for r in rules)
+def asked_of(rules: tuple[Rule, ...], places: frozenset[str]) -> tuple[Rule, ...]:
+    """Return those of the rules that may be asked of some places."""
+    return rules and tuple(
+        rule
+        for rule in rules
+        if not isinstance(rule, PlacedRule) or not places.isdisjoint(rule.places)
+    )
 
 
 def ruled(rules: Iterable[Rule], place: str, name: str, value: str, into: Sink) -> str | None:
@@ -125,10 +131,10 @@ def _hides(value: str, after: str) -> bool:
 def _hidden(place: str, name: str, value: str, after: str) -> Iterable[Found]:
     """Yield what was hidden, and what stands for it wherever else it turns up.
 
-    Of an answer that is what the program gets in replay, and may send back.
+    That is the same where it can be: what the program gets in replay it may send back.
     """
     if place != "answer_text" or "\n" not in value.strip():
-        yield Found(place, name, value.strip(), _mask(place, after.strip()))
+        yield Found(place, name, value.strip(), _mask(after.strip()))
     if place == "answer_text":
         # Of a page or a table, the words that went, and those that came.
         gone, come = (dict.fromkeys(_WORDS.findall(text)) for text in (value, after))
@@ -139,8 +145,8 @@ def _hidden(place: str, name: str, value: str, after: str) -> Iterable[Found]:
         if len(masks) != len(words):
             masks = masks * len(words) if len(masks) == 1 else [PLACEHOLDER] * len(words)
         for word, mask in zip(words, masks, strict=True):
-            yield Found(place, name, word, _mask(place, mask))
+            yield Found(place, name, word, _mask(mask))
 
 
-def _mask(place: str, after: str) -> str:
-    return after if place.startswith("answer") and _BARE.fullmatch(after) else PLACEHOLDER
+def _mask(after: str) -> str:
+    return after if _BARE.fullmatch(after) else PLACEHOLDER

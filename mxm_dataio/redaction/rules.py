@@ -38,7 +38,7 @@ from .names import (
     SECRET_HEADERS,
     SECRET_NAMES,
 )
-from .places import BODIES, CarefulRule, Rule, placed, ruled, takes
+from .places import BODIES, HEADERS, CarefulRule, Rule, asked_of, placed, ruled
 from .values import is_data, is_plain, looks_drawn
 
 PLACEHOLDER = tokens.PLACEHOLDER
@@ -208,7 +208,7 @@ class Redaction:
 
     def header_pairs(self, pairs: Iterable[tuple[str, str]], into: Sink = nowhere) -> Headers:
         """Return header pairs without secret values."""
-        if self.rules:
+        if asked_of(self.rules, HEADERS):
             return tuple([(name, self._header(name.lower(), value, into)) for name, value in pairs])
         plain = plain_headers(self.headers, self.words, self.exempt_headers)
         return tuple(
@@ -255,7 +255,8 @@ class Redaction:
         Args:
             place: ``answer_header`` of an answer.
         """
-        if not self.rules:
+        asks = asked_of(self.rules, HEADERS)
+        if not asks:
             text = head.decode("latin-1")
             plain = plain_headers(self.headers, self.words, self.exempt_headers)
             held = text.find("=", text.find("\n")) >= 0 and ("://" in text or "?" in text)
@@ -272,7 +273,7 @@ class Redaction:
             folded = False
             key = name.decode("latin-1").strip().lower()
             held = key in HOLDS_URL or key == "host" or b"=" in value
-            if not colon or not (self.rules or held or self.is_secret_header(key)):
+            if not colon or not (asks or held or self.is_secret_header(key)):
                 continue
             before = value.decode("latin-1").rstrip("\r")
             after = self._header(key, before.strip(), into, place)
@@ -329,7 +330,7 @@ class Redaction:
     @property
     def asks_bodies(self) -> bool:
         """Say whether a rule may be asked of the bodies of answers."""
-        return takes(self.rules, BODIES)
+        return bool(asked_of(self.rules, BODIES))
 
     def ruled_answer(
         self, content: bytes, content_type: str, into: Sink = nowhere

@@ -37,15 +37,16 @@ from mmap import mmap
 from typing import Any, TypeVar, cast
 
 from ..errors import RuleError
-from ..http import tokens
+from ..http import json_walk, tokens
 from ..http.codings import codings_of, decoded, redone
 from ..http.content import LARGEST as LARGEST
 from ..http.content import content_headers, opened
 from ..http.heads import parse_head
+from ..http.named_values import replace_in
 from ..http.shapes import Shape, shape_of
 from ..http.tokens import PLACEHOLDER, collapsed
 from ..models import Failure, Headers
-from ..utils import canonical_json, media_type
+from ..utils import canonical_json, is_json, media_type
 from . import answers
 from .answer_names import Asked
 from .finding import masked, masked_end, masked_wide
@@ -53,6 +54,7 @@ from .found import Found, Sink, is_tellable, readings
 from .known import Needles
 from .names import is_passing
 from .needles import coded, needles_of
+from .places import REQUESTS, asked_of
 from .rules import Redaction
 from .sent import Clear, Sent
 
@@ -336,7 +338,8 @@ class Secrets:
         found = opened(body, content_type, coding)
         if found is None:
             version = self.version
-            clean = UNREAD if self.rules.names or self.rules.rules else body
+            asks = asked_of(self.rules.rules, REQUESTS)
+            clean = UNREAD if self.rules.names or asks else body
         else:
             clean = self.rules.body(found.content, content_type, self.learn)
             version = self.version
@@ -361,7 +364,8 @@ class Secrets:
         clean = self.body(body, content_type, coding)
         if found is None or not found.whole:
             return body, coding
-        if self.rules.rules or shape_of(found.content, content_type) is Shape.FORM:
+        asks = asked_of(self.rules.rules, REQUESTS)
+        if asks or shape_of(found.content, content_type) is Shape.FORM:
             # By rules values change, and in forms by what stands beside them.
             again = opened(clean, content_type, coding) if found.coding else None
             clean = again.content if again is not None else clean
@@ -440,12 +444,17 @@ class Secrets:
         if named and len(plain) <= answers.LARGEST:
             clean = self.rules.answer(clean, asked, self.learn, kept)
         if is_text(media, plain):
-            clean = self._mask(clean)
+            clean = self._mask_json(clean) if ruled and is_json(media) else self._mask(clean)
             if cut:
                 clean = masked_end(clean, self._needles, _MASK)
         if clean == plain:
             return content
         return redone(coding, clean) if coding else clean
+
+    def _mask_json(self, data: bytes) -> bytes:
+        """Return JSON without the values that are known, numbers among them."""
+        clean = self._mask(data)
+        return data if clean is data else replace_in(clean, json_walk.mended)
 
     def withholds(self, beginning: bytes, head: bytes) -> bool:
         """Say whether an answer's body is not to be kept, too large for rules that may take it.
