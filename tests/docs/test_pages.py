@@ -13,6 +13,7 @@ import pytest
 
 import mxm_dataio
 from mxm_dataio import errors
+from mxm_dataio.cli import output
 from mxm_dataio.config import Settings
 from mxm_dataio.process import default_root
 from mxm_dataio.storage.catalog import migrations
@@ -119,6 +120,18 @@ def test_every_command_has_its_help_where_the_site_is_built(tmp_path: Path) -> N
     assert [name for name in CLI._COMMANDS if f"\n## {name}\n" not in text] == []
     assert "Usage: mxm-dataio sessions [OPTIONS]" in text
     assert "--require-full-coverage" in text
+
+
+def test_every_command_that_finds_something_wrong_is_among_the_statuses() -> None:
+    rows = page("reference/exit-statuses.md").text.partition("\n| 1 | ")[2].partition("\n| 2 |")[0]
+    listed = re.findall(r"`(\w+)`", "".join(row.split("|")[-3] for row in rows.splitlines()))
+    wrong = [
+        name
+        for name, (module, _, _) in CLI._COMMANDS.items()
+        if "WRONG" in (PACKAGE / "cli" / "commands" / f"{module}.py").read_text()
+    ]
+    assert sorted(listed) == sorted(wrong)
+    assert (output.WRONG, output.MISUSED) == (1, 2)
 
 
 def test_every_public_name_is_in_the_reference() -> None:
