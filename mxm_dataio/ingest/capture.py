@@ -389,7 +389,10 @@ class Capture:
             if unread is not None:
                 self.problem(StoreError(unread))
         finally:
-            self.calls.recorded(call, identity.source, attempts, stored, document)
+            if document == "":
+                self.leave_out(identity)
+            else:
+                self.calls.recorded(call, identity.source, attempts, stored, document)
 
     def served(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import partial
 
 from ..concurrency.reentry import is_interrupt
 from ..errors import StoreError
@@ -20,9 +20,8 @@ from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.layout import WRITABLE
 from ..storage.payloads.spool import Spool
 from ..utils import cause
+from .edits import Attempts, edited
 
-# Each with the spool of its body.
-Attempts = Sequence[tuple[CapturedAttempt, Spool | None]]
 _VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -77,12 +76,18 @@ class Recorder:
 
         Returns:
             What of it was not stored and why, if something was not; and the document of its
-            identity.
+            identity, empty where an edit left the call out.
 
         Raises:
             StoreError: disk or database refused.
         """
         secrets = self._secrets
+        if secrets.rules.edits:
+            make = partial(self._store.spool, self._spool_limit)
+            found = edited(secrets.rules.edits, call, attempts, body, make)
+            if found is None:
+                return None, ""
+            call, attempts, body = found
 
         def clear() -> Sent:
             content = body.content() if isinstance(body, Spool) and body.file is None else body

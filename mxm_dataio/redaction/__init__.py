@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .interaction import Edit, Interaction
 from .places import Rule
 from .rules import DEFAULT, PLACEHOLDER, Redaction
 
-__all__ = ["DEFAULT", "PLACEHOLDER", "Redaction", "Rule"]
+__all__ = ["DEFAULT", "PLACEHOLDER", "Edit", "Interaction", "Redaction", "Rule"]

@@ -23,6 +23,7 @@ from .answer_names import ANSWER_NAMES, Asked, Names, names_of, squashed
 from .answers import cleaned
 from .company import goes_with
 from .found import Found, Sink, nowhere, of_header
+from .interaction import Edit
 from .kinds import (
     HOLDS_URL,
     NameKind,
@@ -71,6 +72,8 @@ class Redaction:
             ``answer_header``, then ``header``; ``answer_json``, each text and literal, named by
             its member, in an array by that of the array; ``answer_xml``, texts and attributes;
             ``answer_text``, without a name the whole of any other text.
+        edits: asked before all that with each call that is to be stored, for each of its tries;
+            what one returns is stored in its place, ``None``: nothing is.
     """
 
     headers: frozenset[str] = SECRET_HEADERS
@@ -84,6 +87,7 @@ class Redaction:
     tokens: bool = True
     answer_names: frozenset[str] = ANSWER_NAMES
     rules: tuple[Rule, ...] = ()
+    edits: tuple[Edit, ...] = ()
 
     def adding(
         self,
@@ -92,6 +96,7 @@ class Redaction:
         headers: Iterable[str] = (),
         names: Iterable[str] = (),
         answer_names: Iterable[str] = (),
+        edits: Iterable[Edit] = (),
     ) -> Redaction:
         """Return this with more names, in any case, and more rules.
 
@@ -100,6 +105,9 @@ class Redaction:
                 of cost nothing.
             names: of requests and answers.
             answer_names: of answers alone.
+            edits: functions of an :class:`~mxm_dataio.redaction.Interaction`, to change or leave
+                out what is stored of a call as a whole. They make no difference to which call
+                it is: that is for ``view``.
 
         Raises:
             ConfigError: there is no such place.
@@ -115,6 +123,7 @@ class Redaction:
             exempt_headers=self.exempt_headers - more_headers,
             exempt_names=self.exempt_names - more_names,
             rules=(*self.rules, *(rules if places is None else placed(rules, places))),
+            edits=(*self.edits, *edits),
         )
 
     def without(

@@ -11,24 +11,21 @@ from typing import Any
 from ..errors import ConfigError
 from ..identity.view import Call, View
 from ..redaction import DEFAULT, Redaction
+from .hooks import Hooks
 from .matching import Key, options_of
 from .request import Edit, edited, name_of
 
 # What cassettes of ours do anyway, or have no use for.
 _NOT_NEEDED = frozenset(
     """
-    cassette_library_dir custom_patches decode_compressed_response drop_unused_requests
+    cassette_library_dir custom_patches drop_unused_requests
     filter_nested_post_data_parameters func_path_generator inject_cassette path_transformer
     persister serializer skip_patchers with_current_defaults
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
-_RULE = "a rule does it: redaction=DEFAULT.adding(rule), see mxm_dataio.redaction"
 # What there is to do about those that have no equal.
 _INSTEAD = {
-    "after_load_interaction": _RULE,
-    "before_record_response": _RULE,
-    "before_save_interaction": _RULE,
-    "filter_sensitive_data": _RULE,
+    "after_load_interaction": "answer=function changes a recorded answer as it is replayed",
 }
 # As vcrpy has them for ``ignore_localhost``.
 _LOCAL = ("localhost", "0.0.0.0", "127.0.0.1", "::1")
@@ -41,8 +38,8 @@ def from_vcr(
     """Return options of ``vcr.use_cassette``, and of its pytest plugins, as those of ours.
 
     ``match_on`` is taken at its word: what it does not name does not count. Hosts that are ignored
-    are reached in replay too, as there. What ``before_record_request`` edits does not count; by
-    ``None`` it leaves a call out.
+    are reached in replay too, as there. What ``before_record_request`` edits does not count, and is
+    stored as edited; by ``None`` it leaves a call out.
 
     Args:
         options: the keywords of ``@pytest.mark.vcr``, or what a ``vcr_config`` fixture returns.
@@ -76,15 +73,22 @@ class _Options:
         self.hosts: list[str] = []
         self.host_patterns: list[re.Pattern[str]] = []
         self.edits: list[Edit] = []
+        self.answers: list[Edit] = []
+        self.interactions: list[Callable[..., Any]] = []
+        self.decode = False
         self.match_on: list[Any] | None = None
         self.more_matchers: list[Any] = []
 
     def ours(self) -> dict[str, Any]:
         """Return our options."""
         out = self.out
-        if self.headers or self.names:
+        hooks = Hooks(
+            tuple(self.edits), tuple(self.answers), tuple(self.interactions), decode=self.decode
+        )
+        edits = [hooks] if hooks else []
+        rules = self.redaction.adding(headers=self.headers, names=self.names, edits=edits)
+        if rules != DEFAULT:
             # Its filters are of requests.
-            rules = self.redaction.adding(headers=self.headers, names=self.names)
             out["redaction"] = replace(rules, answer_names=DEFAULT.answer_names)
         if self.hosts:
             out["ignore_hosts"] = self.hosts
@@ -141,7 +145,28 @@ class _Options:
         self.out.setdefault("allowed_hosts", []).append(host)
 
     def before_record_request(self, value: Any) -> None:
-        self.edits += value if isinstance(value, Iterable) else [value]
+        self.edits += _functions(value)
+
+    def before_record_response(self, value: Any) -> None:
+        self.answers += _functions(value)
+
+    def before_save_interaction(self, value: Any) -> None:
+        self.interactions += _functions(value)
+
+    def decode_answers(self, value: Any) -> None:
+        self.decode = bool(value)
+
+    def hide(self, value: Any) -> None:
+        pairs = [(str(p), v) for p, v in (value.items() if isinstance(value, Mapping) else value)]
+        for placeholder, hidden in pairs:
+            if callable(hidden):
+                raise ConfigError(
+                    f"filter_sensitive_data gets {placeholder!r} by a function of an interaction: "
+                    "give the value itself, or name where it stands: "
+                    "redaction=DEFAULT.adding(names=[…], headers=[…])"
+                )
+        rule = partial(_hidden, [(p, str(v)) for p, v in pairs if p and v not in (None, "")])
+        self.redaction = self.redaction.adding(rule)
 
     def take_match_on(self, value: Iterable[Any]) -> None:
         self.match_on = list(value)
@@ -168,6 +193,10 @@ _TAKEN: dict[str, Callable[[_Options, Any], None]] = {
     "allow_playback_repeats": _Options.repeats,
     "allowed_hosts": _Options.allow_hosts,
     "before_record": _Options.before_record_request,
+    "before_record_response": _Options.before_record_response,
+    "before_save_interaction": _Options.before_save_interaction,
+    "decode_compressed_response": _Options.decode_answers,
+    "filter_sensitive_data": _Options.hide,
     "before_record_request": _Options.before_record_request,
     "filter_headers": _Options.filter_headers,
     "filter_post_data_parameters": _Options.filter_fields,
@@ -187,6 +216,18 @@ def _replaced(instead: Mapping[str, Any], _place: str, name: str, value: str) ->
     if callable(by):
         by = by(key=name, value=value, request=None)
     return None if by is None else str(by)
+
+
+def _hidden(pairs: Iterable[tuple[str, str]], _place: str, _name: str, value: str) -> str | None:
+    """Return a value with placeholders for what is to be hidden in it."""
+    after = value
+    for placeholder, hidden in pairs:
+        after = after.replace(hidden, placeholder)
+    return after if after != value else None
+
+
+def _functions(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Iterable) else [value]
 
 
 def _unless_ignored(patterns: Iterable[re.Pattern[str]], call: Call) -> Call | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
@@ -14,10 +15,12 @@ import requests
 import vcr
 from click.testing import CliRunner
 
-from mxm_dataio import ReplayMissError, use_cassette
+from mxm_dataio import IngestSession, Mode, ReplayMissError, Store, use_cassette
 from mxm_dataio.cli import main
+from mxm_dataio.errors import DataIOWarning
 from mxm_dataio.vcr_options import from_vcr
-from tests.support.servers import Connection, RawServer
+from tests.support.servers import Connection, RawServer, responder
+from tests.support.servers import answer as answered
 
 # Of a run, the first or the second, its URL and a way of its own to ask.
 Client = Callable[[str, int], Any]
@@ -100,6 +103,13 @@ def with_header(url: str, run: int) -> Any:
     return requests.get(f"{url}/a", headers={"X-Mine": f"of-run-{run}"}, timeout=5).json()
 
 
+def in_many_places(url: str, run: int) -> Any:
+    key = "k-5c1f7b"
+    address, fields = f"{url}/of/{key}?in={key}", {"key": key, "note": f"is {key}"}
+    answer = requests.post(address, data=fields, headers={"X-Mine": key}, timeout=5)
+    return answer.status_code
+
+
 LOW: Own = {"low": lambda request: request.path.lower()}
 
 
@@ -138,6 +148,11 @@ LOW: Own = {"low": lambda request: request.path.lower()}
         (
             {"filter_post_data_parameters": ["t"], "match_on": ["uri", "body"]},
             sends(json=lambda run: {"t": run, "x": 1}),
+            {},
+        ),
+        (
+            {"filter_sensitive_data": {"<KEY>": "k-5c1f7b"}, "match_on": ["uri", "body"]},
+            in_many_places,
             {},
         ),
         ({"filter_headers": [("x-mine", "nobody's"), "x-yours"]}, with_header, {}),
@@ -252,3 +267,108 @@ def test_localhost_is_ignored(market: RawServer, tmp_path: Path) -> None:
                 get("/a")(url, 1)
         assert market.hits == before + 2
     assert not (tmp_path / "a.json").exists()
+
+
+def without_names(request: Any) -> Any:
+    request.uri = request.uri.replace("/of-anna", "/of-nobody")
+    request.headers["X-Mine"] = "nobody"
+    request.headers.pop("X-Yours", None)
+    request.body = (request.body or b"").replace(b"anna", b"nobody")
+    return request
+
+
+def test_what_is_edited_away_is_not_stored(tmp_path: Path) -> None:
+    ours = from_vcr({"before_record_request": without_names, "match_on": ["uri", "body"]})
+
+    def post(url: str) -> None:
+        headers = {"X-Mine": "anna", "X-Yours": "anna"}
+        fields = {"name": "anna", "text": "long " * 9}
+        requests.post(f"{url}/of-anna", data=fields, headers=headers, timeout=5)
+
+    with RawServer(responder({"/of-anna": answered(200, b"seen")})) as server:
+        for mode in ("record", "replay"):
+            with use_cassette(tmp_path / "a.json", mode, **ours):
+                post(server.url)
+            with IngestSession("market", tmp_path / "root", mode, **ours):
+                post(server.url)
+        assert server.requests[-1].body.startswith(b"name=anna")
+        assert server.hits == 2
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"anna" not in path.read_bytes(), path
+    with Store(tmp_path / "root", readonly=True) as store:
+        (session,) = [one for one in store.sessions() if one.mode is Mode.RECORD]
+        (request,) = store.requests(session.id)
+    assert request.url.endswith("/of-nobody")
+    headers = dict(request.headers)
+    assert headers["X-Mine"] == "nobody"
+    assert headers["Content-Length"] == str(request.body_size)
+    assert "X-Yours" not in headers
+
+
+def shorter(answer: dict[str, Any]) -> dict[str, Any]:
+    said = json.loads(answer["body"]["string"])
+    answer["body"]["string"] = json.dumps({"asked": said["asked"][:2]}).encode()
+    answer["headers"]["X-Edited"] = ["yes"]
+    del answer["headers"]["Content-Type"]
+    answer["status"] = {"code": 203, "message": "Edited"}
+    return answer
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_is_edited_before_it_is_stored(
+    coding: str, chunked: bool, tmp_path: Path
+) -> None:
+    body = json.dumps({"asked": "/long/one"}).encode()
+    headers = [("Content-Type", "application/json"), ("X-B", "1"), ("X-B", "2")]
+    if coding:
+        body, headers = gzip.compress(body), [*headers, ("Content-Encoding", coding)]
+    ours = from_vcr({"before_record_response": shorter, "decode_compressed_response": True})
+    raw = answered(200, body, headers=headers, chunked=[7, 10] if chunked else None)
+    with RawServer(responder({"/long/one": raw})) as server:
+        with use_cassette(tmp_path / "a.json", "record", **ours):
+            live = requests.get(f"{server.url}/long/one", timeout=5)
+        with use_cassette(tmp_path / "a.json", "none", **ours):
+            replayed = requests.get(f"{server.url}/long/one", timeout=5)
+        assert server.hits == 1
+    assert (live.status_code, live.json()) == (200, {"asked": "/long/one"})
+    assert (replayed.status_code, replayed.reason) == (203, "Edited")
+    assert replayed.json() == {"asked": "/l"}
+    assert replayed.headers["X-Edited"] == "yes"
+    assert replayed.headers["X-B"] == "1, 2"
+    assert "Content-Type" not in replayed.headers
+
+
+def test_what_is_not_to_be_stored_is_not(market: RawServer, tmp_path: Path) -> None:
+    ours = from_vcr({"before_record_response": lambda answer: None})
+    with use_cassette(tmp_path / "a.json", "record", **ours):
+        get("/a")(market.url, 1)
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_an_interaction_is_edited_before_it_is_saved(market: RawServer, tmp_path: Path) -> None:
+    def save(request: Any, answer: Any) -> Any:
+        answer["body"]["string"] = request.headers["X-Mine"] + " was here"
+        return None if "dropped" in request.uri else (request, answer)
+
+    ours = from_vcr({"before_save_interaction": save})
+    for mode, seen in (("record", "/a"), ("none", "anna was here")):
+        with use_cassette(tmp_path / "a.json", mode, **ours):
+            told = requests.get(f"{market.url}/a", headers={"X-Mine": "anna"}, timeout=5).text
+            assert seen in told
+            if mode == "record":
+                requests.get(f"{market.url}/dropped", headers={"X-Mine": "b"}, timeout=5)
+    assert "dropped" not in (tmp_path / "a.json").read_text()
+
+
+def test_an_edit_that_raises_loses_its_call_and_says_so(market: RawServer, tmp_path: Path) -> None:
+    def edit(answer: Any) -> Any:
+        raise ValueError("secret")
+
+    ours = from_vcr({"before_record_response": edit})
+    with (
+        pytest.warns(DataIOWarning, match="edits what is stored, raised ValueError") as told,
+        use_cassette(tmp_path / "a.json", "record", **ours),
+    ):
+        get("/a")(market.url, 1)
+    assert not any("secret" in str(one.message) for one in told)

@@ -79,7 +79,8 @@ def test_filters_redact() -> None:
         ({"match_on": ["uri", "headers"]}, "match_on='headers' has no equal here"),
         ({"match_on": ["uri", "jurassic"]}, "matchers={'jurassic': function}"),
         ({"match_on": [lambda r1, r2: r1 == r2]}, "compares two requests"),
-        ({"before_record_response": print}, "'before_record_response' has no equal here; a rule"),
+        ({"after_load_interaction": print}, "'after_load_interaction' has no equal here; answer="),
+        ({"filter_sensitive_data": [("<A>", print)]}, "gets '<A>' by a function"),
         ({"nope": 1}, "'nope' has no equal here; leave it out"),
     ],
 )
