@@ -91,9 +91,6 @@ def test_vector(vector: dict[str, Any]) -> None:
     assert identity.document(vary).decode() == vector["document"]
     assert identity.params_hash(vary) == vector["params_hash"]
 
-
-@pytest.mark.parametrize("vector", [pytest.param(v, id=v["name"]) for v in VECTORS])
-def test_vector_is_sound(vector: dict[str, Any]) -> None:
     document = vector["document"].encode()
     assert hashlib.sha256(document).hexdigest() == vector["params_hash"]
     assert canonical_json(json.loads(document)) == document

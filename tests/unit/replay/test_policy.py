@@ -87,9 +87,9 @@ def test_auto_revalidates_only_calls_that_may_be_conditional() -> None:
 KEPT = [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414]
 
 
-@pytest.mark.parametrize("code", [code for code in range(100, 600) if code not in KEPT])
-def test_auto_asks_again_for_what_no_cache_keeps(code: int) -> None:
-    assert decide(Mode.AUTO, stored(code, ETAG), ttl=None) == Fetch()
+def test_auto_asks_again_for_what_no_cache_keeps() -> None:
+    for code in set(range(100, 600)) - set(KEPT):
+        assert decide(Mode.AUTO, stored(code, ETAG), ttl=None) == Fetch(), code
 
 
 @pytest.mark.parametrize("code", [*KEPT, None])
