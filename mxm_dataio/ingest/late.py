@@ -21,7 +21,8 @@ from ..http.heads import parse_head
 from ..http.tokens import LATE, PLACEHOLDER, collapsed
 from ..identity import base_of
 from ..models import Exchange, Failure, Framing
-from ..redaction.secrets import LARGEST, Secrets, is_text
+from ..redaction.answer_bodies import is_text
+from ..redaction.secrets import LARGEST, Secrets
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..utils import canonical_json, media_type
 
@@ -89,6 +90,8 @@ class _Masking:
     def __init__(self, entry: Entry, secrets: Secrets, payload: Payload) -> None:
         self._entry = entry
         self._secrets = secrets
+        # In requests it is told by what stands there that it was learned late.
+        self._plain = secrets.plainly()
         self._payload = payload
         self._new: dict[str, bytes] = {}
 
@@ -121,14 +124,14 @@ class _Masking:
     def _call(self, call: CapturedCall) -> CapturedCall:
         return call._replace(
             url=self._asked(call.url),
-            head=self._sent(call.head, lambda head: collapsed(self._secrets.lines(head))),
+            head=self._sent(call.head, lambda head: collapsed(self._plain.lines(head))),
             failure=self._failure(call.failure),
         )
 
     def _asked(self, text: str) -> str:
         """Return a text of a request."""
         held = text.replace(PLACEHOLDER, _HELD)
-        clean = self._secrets.mask_text(held)
+        clean = self._plain.mask_text(held)
         return clean.replace(PLACEHOLDER, LATE).replace(_HELD, PLACEHOLDER)
 
     def _sent(self, data: bytes, mask: Callable[[bytes], bytes]) -> bytes:
@@ -138,7 +141,7 @@ class _Masking:
         return clean.replace(known, late).replace(held, known)
 
     def _document(self, document: str) -> str:
-        late = self._secrets.document(document.replace(PLACEHOLDER, _HELD).encode("utf-8"))
+        late = self._plain.document(document.replace(PLACEHOLDER, _HELD).encode("utf-8"))
         late = late.replace(PLACEHOLDER, LATE).replace(_HELD, PLACEHOLDER)
         return late if late == document else canonical_json(json.loads(late)).decode("utf-8")
 
@@ -147,7 +150,7 @@ class _Masking:
         content = self._content(checksum, size)
         if content is None or not self._secrets.holds(content):
             return checksum, size
-        return self._kept(self._sent(content, self._secrets.mask))
+        return self._kept(self._sent(content, self._plain.mask))
 
     # -- what was answered ---------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from ..http.heads import FETCHED, parse_head
 from ..http.shapes import BEGINNING
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
-from ..redaction.secrets import UNREAD, Secrets
+from ..redaction.answer_bodies import UNREAD, withheld
+from ..redaction.secrets import Secrets
 from ..redaction.sent import Clear, Sent
 from ..storage.backend import RecordingBackend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -95,6 +96,7 @@ class Recorder:
 
         # What the answers tell comes first: it is to be gone from the request as well.
         pairs = [self._clean(attempt, spool, clear) for attempt, spool in attempts]
+        secrets.remember(clear)
         clean = tuple([attempt for attempt, _ in pairs])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
@@ -179,7 +181,9 @@ class Recorder:
         stored = spool
         if spool is not None and 0 < attempt.size <= LARGEST:
             stored = self._masked(attempt, spool, clear)
-        elif spool is not None and secrets.withholds(spool.beginning(BEGINNING), attempt.head):
+        elif spool is not None and withheld(
+            secrets.rules, spool.beginning(BEGINNING), attempt.head
+        ):
             stored = None
         if head != attempt.head or url != attempt.url:
             attempt = attempt._replace(head=head, url=url)

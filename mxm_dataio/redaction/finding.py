@@ -25,33 +25,34 @@ def holds(data: bytes, needles: Iterable[Needle]) -> bool:
     return any(needle.anchor in data and masked(data, [needle], b"") != data for needle in needles)
 
 
-def masked(data: bytes, needles: Iterable[Needle], mask: bytes) -> bytes:
+def masked(data: bytes, needles: Iterable[Needle], mask: bytes, *, plain: bool = False) -> bytes:
     """Return a text with a mask for each value in it; the same object, where there is none.
 
     Args:
         needles: those whose anchors it has.
         mask: for those that have none of their own.
+        plain: it is for all.
     """
     # The longest first: one value may be a part of another.
     needles = sorted(needles, key=lambda needle: len(needle.forms[0]), reverse=True)
     for needle in needles:
         if not needle.coded:
             for form in needle.forms:
-                data = data.replace(form, utf8(needle.mask) or mask)
+                data = data.replace(form, (not plain and utf8(needle.mask)) or mask)
     odd = [needle for needle in needles if needle.odd]
     if not odd:
         return data
-    own: dict[Span, str] = {}
+    masks: dict[Span, str] = {}
     spans = list(_found(data, [needle for needle in odd if needle.coded], {}))
     for view in views(data):
-        masks: dict[Span, str] = {}
-        for span in _found(view.text, odd, masks):
+        own: dict[Span, str] = {}
+        for span in _found(view.text, odd, own):
             spans.append(view.span(*span))
-            own[spans[-1]] = masks.get(span, "")
+            masks[spans[-1]] = "" if plain else own.get(span, "")
     pieces = []
     at = 0
     for start, end in _joined(spans):
-        pieces += [data[at:start], utf8(own.get((start, end), "")) or mask]
+        pieces += [data[at:start], utf8(masks.get((start, end), "")) or mask]
         at = end
     return b"".join([*pieces, data[at:]]) if pieces else data
 
@@ -133,9 +134,9 @@ def _begun(text: bytes, form: bytes) -> int:
     return count
 
 
-def masked_wide(data: bytes, needles: Iterable[Needle], mask: str) -> bytes:
+def masked_wide(data: bytes, needles: Iterable[Needle], mask: str, *, plain: bool = False) -> bytes:
     """Return bytes without values in UTF-16, as they are and escaped in JSON and HTML."""
-    masks = {needle.value: needle.mask for needle in needles if not needle.coded}
+    masks = {needle.value: needle.mask for needle in needles if not (needle.coded or plain)}
     for value in sorted({needle.value for needle in needles}, key=len, reverse=True):
         text = json.dumps(value)[1:-1]
         kept = json.dumps(value, ensure_ascii=False)[1:-1]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 
 from ..http import json_walk, xml_values
+from ..http.charsets import START, charset_of
 from ..http.multipart import header, headers_of, parts_of
 from ..http.named_values import Kind, replace_in
 from ..utils import is_json, media_type
@@ -19,7 +20,6 @@ from .answers import BEFORE, BLANK, HTML
 
 # Asked with place, name and value.
 Ask = Callable[[str, str, str], str | None]
-_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 # The data of one event (WHATWG HTML §9.2.6), which may be many lines.
 _EVENT = re.compile(r"(?m)(?:^data:[^\r\n]*(?:\r\n?|\n|\Z))+")
 _STARTS_JSON = re.compile(r"data:\s*[{\[\"]")
@@ -40,8 +40,8 @@ def replaced(content: bytes, content_type: str, ask: Ask, depth: int = 0) -> byt
         after = replaced(rest, inner, ask, depth + 1)
         return content if after is rest else head[0] + after
     # JSON has no charset (RFC 8259 §11).
-    charset = None if is_json(media) else _CHARSET.search(content_type)
-    return replace_in(content, _Ruled(media, ask).text, charset[1] if charset else "")
+    charset = "" if is_json(media) else charset_of(content[:START], content_type)
+    return replace_in(content, _Ruled(media, ask).text, charset)
 
 
 def _parts(content: bytes, content_type: str, ask: Ask, depth: int) -> bytes:

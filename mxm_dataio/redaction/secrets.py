@@ -16,14 +16,15 @@ a void one, which the program can still read; see :mod:`mxm_dataio.http.tokens`.
 a date or a number below twelve digits: masked everywhere, such a value would take data along. A
 cookie counts as one by its name (``csrftoken``, ``PHPSESSID``) or if it looks drawn by lot, and
 so does a user's name. What the program itself had sent in the clear before a server made a cookie
-of it is the program's own and stays. Signatures, which each call has anew, are known for a while.
+of it, or a rule hid it in an answer, is the program's own and stays. Signatures, which each call
+has anew, are known for a while.
 
-**Answers.** A payload is evidence, and its exact bytes are kept, with two exceptions, since a
+**Answers.** A payload is evidence, and its exact bytes are kept, with three exceptions, since a
 leaked key costs more than a changed byte: what stands under the names of
-:mod:`mxm_dataio.redaction.answers`, and a text (by its media type) that holds what is known. These
-are stored masked, marked by the checksum of what came, and framed by their new length, so that
-replay can parse them; content codings are undone and made again. Other bytes that are no text are
-never touched, nor is what is above :data:`LARGEST`.
+:mod:`mxm_dataio.redaction.answers`, what rules hide, and a text (by its media type) that holds what
+is known. These are stored masked, marked by the checksum of what came, and framed by their new
+length, so that replay can parse them; content codings are undone and made again. Other bytes that
+are no text are never touched, nor is what is above :data:`LARGEST`.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from mmap import mmap
 from typing import Any, TypeVar, cast
 
 from ..errors import RuleError
-from ..http import json_walk, tokens
-from ..http.codings import codings_of, decoded, redone
+from ..http import tokens
+from ..http.codings import redone
 from ..http.content import LARGEST as LARGEST
 from ..http.content import content_headers, opened
-from ..http.heads import parse_head
-from ..http.named_values import replace_in
 from ..http.shapes import Shape, shape_of
 from ..http.tokens import PLACEHOLDER, collapsed
 from ..models import Failure, Headers
-from ..utils import canonical_json, is_json, media_type
-from . import answers
+from ..utils import canonical_json
+from . import answer_bodies
+from .answer_bodies import UNREAD
 from .answer_names import Asked
 from .finding import masked, masked_end, masked_wide
 from .found import Found, Sink, is_tellable, readings
@@ -59,16 +60,10 @@ from .rules import Redaction
 from .sent import Clear, Sent
 
 T = TypeVar("T")
-# Takes the place of a body that can't be looked into.
-UNREAD = PLACEHOLDER.encode("ascii")
-# Bodies up to this are freed of their coding for their names' sake alone.
-_CODED_ORDINARY = 16 << 10
 _LASTING, _PASSING = 256, 32
+# Calls whose texts are remembered.
+_REMEMBERED = 128
 _MASK = PLACEHOLDER.encode("ascii")
-_FAST = frozenset({"gzip", "x-gzip", "deflate"})
-_TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
-_BINARY = re.compile(r"(?:image|audio|video|font)/|application/(?:pdf|zip|x-tar|wasm)")
-_CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
 _LINE = re.compile(
     rb"(?:(?P<first>HTTP/[^ \n]* [^ \r\n]*|[0-9A-Fa-f]{1,7}[^\S\n]*;)"
@@ -96,6 +91,9 @@ class Secrets:
         self._needles = Needles(_LASTING, _PASSING, coded(PLACEHOLDER) if replays else ())
         # What the program sent in the clear before an answer made it a cookie, or had it hidden.
         self._own: dict[str, None] = {}
+        # What it sent last, where rules may hide what of an answer it had sent before.
+        self._sent: deque[Sent] = deque(maxlen=_REMEMBERED)
+        self._plain = False
         # Of the last URL, headers and body: it, without secrets, and what was known then.
         self._last: dict[str, tuple[Any, Any, object, object]] = {}
         self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
@@ -107,7 +105,13 @@ class Secrets:
     def under(self, rules: Redaction) -> Secrets:
         """Return what knows, and learns, the same secrets under other rules: another source's."""
         made = Secrets(rules, replays=self._replays)
-        made._needles, made._own = self._needles, self._own
+        made._needles, made._own, made._sent = self._needles, self._own, self._sent
+        return made
+
+    def plainly(self) -> Secrets:
+        """Return what knows the same, and has the placeholder stand for all of it."""
+        made = self.under(self.rules)
+        made._plain = True
         return made
 
     # -- learning ----------------------------------------------------------------------------
@@ -136,7 +140,7 @@ class Secrets:
         if value == PLACEHOLDER or (told and value in self._own):
             return
         needles = needles_of(value, "" if found.mask == PLACEHOLDER else found.mask)
-        if told and clear is not None and clear().holds(needles):
+        if told and clear is not None and any(one.holds(needles) for one in (clear(), *self._sent)):
             self._own[value] = None
             if len(self._own) > _LASTING:
                 self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
@@ -147,18 +151,18 @@ class Secrets:
 
     def mask(self, data: bytes) -> bytes:
         """Return bytes that a program sent or said without the values that are known."""
-        return collapsed(self._mask(data))
+        return collapsed(self.masked(data))
 
-    def _mask(self, data: bytes) -> bytes:
+    def masked(self, data: bytes) -> bytes:
         """Return bytes without the values that are known."""
         if not self.version:
             return data
         near = self._needles.near(data)
         if near:
-            data = masked(data, near, _MASK)
+            data = masked(data, near, _MASK, plain=self._plain)
         if b"\0" in data:
             near = self._needles.near(data.replace(b"\0", b""))
-            data = masked_wide(data, near, PLACEHOLDER)
+            data = masked_wide(data, near, PLACEHOLDER, plain=self._plain)
         return data
 
     def mask_text(self, text: str) -> str:
@@ -252,7 +256,7 @@ class Secrets:
 
         A server can have anything taken for a secret, and other answers are to stay readable.
         """
-        if self._mask(lines) is lines:
+        if self.masked(lines) is lines:
             return lines
         return _LINE.sub(self._line, lines)
 
@@ -260,7 +264,7 @@ class Secrets:
         first, name, value = match["first"] or b"", match["name"] or b"", match["value"]
         if name.strip(b" \t").lower() in _FRAMING:
             return match.group()
-        return first + self._mask(name) + self._mask(value)
+        return first + self.masked(name) + self.masked(value)
 
     def document(self, document: bytes) -> str:
         """Return a JSON document without the values that are known."""
@@ -281,6 +285,15 @@ class Secrets:
         if isinstance(value, dict):
             return {self.mask_text(name): self._json(item) for name, item in value.items()}
         return value
+
+    def remember(self, clear: Clear) -> None:
+        """Remember what a call sent, where rules are asked of answers.
+
+        Args:
+            clear: returns it, without what stands under secret names.
+        """
+        if self.rules.values and self.rules.asks_bodies:
+            self._sent.append(clear().shortened())
 
     def clear(self, url: str, head: bytes, body: bytes) -> Sent:
         """Return what a request sent, without what stands under secret names."""
@@ -383,15 +396,7 @@ class Secrets:
         """Say whether an answer's body may hold a secret, by what is known before it is read."""
         if self.version or self.rules.asks_bodies:
             return True
-        return self._may_name(size, Asked(method, url))
-
-    def _may_name(self, size: int, asked: Asked) -> bool:
-        """Say whether an answer's body is looked into for names of secrets."""
-        if not self.rules.tokens or size > answers.LARGEST:
-            return False
-        if size <= answers.ORDINARY or asked.by_place:
-            return True
-        return asked.login and size <= 4 * answers.ORDINARY
+        return answer_bodies.may_name(self.rules, size, Asked(method, url))
 
     def answer_body(
         self,
@@ -404,86 +409,17 @@ class Secrets:
         clear: Clear | None = None,
         again: bool = False,
     ) -> bytes:
-        """Return an answer's body without secrets, under its content coding.
-
-        The same object, where there is none in it; :data:`UNREAD`, where rules are asked of what
-        can't be looked into.
+        """Return an answer's body without secrets; see :func:`.answer_bodies.cleaned`.
 
         Args:
-            cut: it is the beginning of one, which may end within a secret.
             clear: returns what the request sent where no secret is to stand.
-            again: names and rules were asked; more may be known since.
         """
-        asked = Asked(method, url)
-        ruled = not again and self.rules.asks_bodies
-        named = not again and self._may_name(len(content), asked)
-        if (b"ncoding" in head or b"NCODING" in head) and _CODED.search(head) is not None:
-            # Large ones are undone only where there is something to look for.
-            named = named and (len(content) <= _CODED_ORDINARY or asked.login)
-            if not (named or ruled or self.version):
-                return content
-        else:
-            named = named and self.rules.looks_for(content, asked)
-            if not (cut or named or ruled or self.holds(content)):
-                return content
-        given, coding = content_headers(parse_head(head)[2])
-        media = media_type(given)
-        coding = ",".join(codings_of(coding))
-        if not (named or ruled or is_text(media, content)):
-            return content
-        plain: bytes | None = content
-        if coding:
-            # What takes long is for small ones.
-            large = not ruled and coding not in _FAST and len(content) > answers.LARGEST
-            plain = None if large else decoded(content, coding, LARGEST)
-        if plain is None:
-            return UNREAD if ruled and not is_binary(media, b"") else content
-        clean, kept = plain, set[tuple[str, str]]()
-        if ruled and not is_binary(media, plain):
-            clean, kept = self.rules.ruled_answer(plain, given, self._learning(clear))
-        if named and len(plain) <= answers.LARGEST:
-            clean = self.rules.answer(clean, asked, self.learn, kept)
-        if is_text(media, plain):
-            clean = self._mask_json(clean) if ruled and is_json(media) else self._mask(clean)
-            if cut:
-                clean = masked_end(clean, self._needles, _MASK)
-        if clean == plain:
-            return content
-        return redone(coding, clean) if coding else clean
+        asked, learn = Asked(method, url), self._learning(clear)
+        return answer_bodies.cleaned(self, content, head, asked, learn, cut=cut, again=again)
 
-    def _mask_json(self, data: bytes) -> bytes:
-        """Return JSON without the values that are known, numbers among them."""
-        clean = self._mask(data)
-        return data if clean is data else replace_in(clean, json_walk.mended)
-
-    def withholds(self, beginning: bytes, head: bytes) -> bool:
-        """Say whether an answer's body is not to be kept, too large for rules that may take it.
-
-        Args:
-            beginning: of the body.
-        """
-        if not self.rules.asks_bodies:
-            return False
-        given, coding = content_headers(parse_head(head)[2])
-        return not is_binary(media_type(given), b"" if codings_of(coding) else beginning)
-
-
-def is_binary(media: str, content: bytes) -> bool:
-    """Say whether a body is no text, where a type that says nothing may be that of one.
-
-    Args:
-        content: of it, or its beginning.
-    """
-    if media and is_text(media, content):
-        return False
-    return _BINARY.match(media) is not None or b"\0" in content[:1024]
-
-
-def is_text(media: str, content: bytes) -> bool:
-    """Say whether a body is text: by its media type, without one by its looks."""
-    if not media:
-        return b"\0" not in content[:1024]
-    return media.startswith("text/") or any(kind in media for kind in _TEXTS)
+    def masked_end(self, data: bytes) -> bytes:
+        """Return the beginning of a text without the part of a value that it may end with."""
+        return masked_end(data, self._needles, _MASK)
 
 
 # -- what is known ---------------------------------------------------------------------------

@@ -11,6 +11,9 @@ from .finding import holds
 from .needles import Needle
 from .rules import Redaction
 
+# Longer bodies are not remembered.
+_LONGEST = 64 << 10
+
 
 class Sent:
     """What a request sent, without what stands under secret names."""
@@ -26,6 +29,12 @@ class Sent:
             self._type, coding = content_headers(parse_head(head)[2])
             found = opened(body, self._type, coding)
             self._body = found.content if found is not None else b""
+
+    def shortened(self) -> Sent:
+        """Return this, to be remembered."""
+        if len(self._body) > _LONGEST:
+            self._body = b""
+        return self
 
     def holds(self, needles: Iterable[Needle]) -> bool:
         """Say whether a value is in it, by its needles."""

@@ -369,20 +369,77 @@ def test_what_a_rule_keeps_stays(tmp_path: Path) -> None:
     assert got == {"access_token": SECRET, "refresh_token": "REDACTED"}
 
 
-def test_the_programs_own_stays(tmp_path: Path) -> None:
-    """A call that asks for what is hidden in its answer replays."""
-    body = f'{{"id": "{SECRET}"}}'.encode()
+@pytest.mark.parametrize("value", [SECRET, "jane.roe@corp.example"])
+def test_the_programs_own_stays(value: str, tmp_path: Path) -> None:
+    """Calls that send what is hidden in their answers, or in later ones, replay."""
+    body = f'{{"id": "{value}"}}'.encode()
     mine = hiding("answer_json", "id")
-    with RawServer(responder({"/": answer(200, body)})) as server:
+    with RawServer(responder({"/": answer(200, body), "/new": answer(201)})) as server:
+
+        def work(first: bool) -> Any:
+            if not first:
+                requests.post(f"{server.url}/new", json={"mail": value}, timeout=5)
+            return requests.get(server.url, {"id": value} if first else {}, timeout=5).json()
+
         for way in WAYS:
-            for mode in ("record", "replay"):
-                with way(tmp_path, mode, mine):
-                    got = requests.get(server.url, {"id": SECRET}, timeout=5).json()
-            assert got == {"id": "HIDDEN"}
+            for first in (True, False):
+                folder = tmp_path / str(first)
+                folder.mkdir(exist_ok=True)
+                with way(folder, "record", mine):
+                    assert work(first) == {"id": value}
+                with way(folder, "replay", mine):
+                    assert work(first) == {"id": "HIDDEN"}
+
+
+def test_one_rule_for_what_is_sent_and_what_comes_back(tmp_path: Path) -> None:
+    def rule(place: str, name: str, value: str) -> str | None:
+        return "HIDDEN" if name == "id" and place in ("query", "answer_json") else None
+
+    def serve(connection: Connection) -> None:
+        while (request := connection.read_request()) is not None:
+            query = parse_qs(urlsplit(request.target).query)
+            connection.send(answer(200, json.dumps({"id": query.get("id", [""])[0]}).encode()))
+
+    def work(value: str) -> None:
+        got = requests.get(server.url, {"id": value}, timeout=5).json()["id"]
+        for back in (got, value):
+            requests.post(f"{server.url}/new", json={"by": back}, timeout=5)
+            requests.get(f"{server.url}/new/{back}", timeout=5)
+
+    with RawServer(serve) as server:
+        for way in WAYS:
+            with way(tmp_path, "record", DEFAULT.adding(rule)):
+                work(SECRET)
+            with way(tmp_path, "replay", DEFAULT.adding(rule)):
+                work(OTHER)
+    assert leaks(tmp_path, SECRET) == []
+
+
+def test_what_is_learned_late_is_found_by_its_mark(tmp_path: Path) -> None:
+    """A value that a rule hides a call later is masked before as any other is."""
+    mine = DEFAULT.adding(
+        lambda place, name, value: "RUN" if (place, name) == ("query", "run") else None
+    )
+    routes = {f"/runs/{one}": answer(200, b"fine") for one in (SECRET, OTHER)}
+
+    def work(run: str) -> None:
+        assert requests.get(f"{server.url}/runs/{run}", timeout=5).text == "fine"
+        requests.get(server.url, {"run": run}, timeout=5)
+        assert requests.get(f"{server.url}/runs/{run}", timeout=5).text == "fine"
+
+    with RawServer(responder({**routes, "/": answer(200)})) as server:
+        for way in WAYS:
+            with way(tmp_path, "record", mine):
+                work(SECRET)
+            with way(tmp_path, "replay", mine):
+                work(OTHER)
+    assert leaks(tmp_path, SECRET) == []
 
 
 @pytest.mark.parametrize("how", ["raises", "returns"])
-@pytest.mark.parametrize("place", ["answer_json", "answer_xml", "answer_text", "path"])
+@pytest.mark.parametrize(
+    "place", ["answer_header", "answer_json", "answer_xml", "answer_text", "path"]
+)
 def test_a_rule_that_fails(place: str, how: str, tmp_path: Path) -> None:
     def rule(where: str, name: str, value: str) -> Any:
         if where == place:

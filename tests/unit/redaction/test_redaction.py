@@ -314,6 +314,14 @@ GREEK = Redaction(
 )
 
 
+def goes(redaction: Redaction, name: str, one: object) -> bool:
+    if one is None or one is False or one == "":
+        return False
+    if isinstance(one, str):
+        return redaction.is_secret(name, one)
+    return redaction.is_secret(name) and not redaction.keeps(name, json.dumps(one))
+
+
 def without_secrets(redaction: Redaction, tree: object) -> object:
     """What :meth:`Redaction.body` is defined to make of a value of JSON."""
     if isinstance(tree, list):
@@ -321,7 +329,7 @@ def without_secrets(redaction: Redaction, tree: object) -> object:
     if isinstance(tree, dict):
         return {
             name: PLACEHOLDER
-            if redaction.is_secret(name) and not (one is None or one is False or one == "")
+            if goes(redaction, name, one)
             else without_secrets(redaction, one)
             for name, one in tree.items()
         }
