@@ -17,6 +17,7 @@ from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
 from .http.params import plain
 from .identity.view import View
+from .ingest.answering import Answer
 from .ingest.calls import Calls
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
@@ -101,6 +102,10 @@ class IngestSession:
         sources: host pattern → source of the calls to such hosts, this session's for all others.
         kind: label for the session's calls.
         hook: see calls of the whole process; off, only mounted sessions and :meth:`request`.
+        answer: what a call is given that a recorded one answers: a function of the recorded
+            :class:`mxm_dataio.Exchange` and the :class:`mxm_dataio.Call` that asks, with all that
+            it asks for; it returns the exchange, or a changed copy
+            (``exchange.with_json(…)``). What was stored stays.
 
     Raises:
         ConfigError: an unknown mode, option or setting, on construction.
@@ -140,6 +145,7 @@ class IngestSession:
         sources: Mapping[str, str] | None = None,
         kind: str = "",
         hook: bool = True,
+        answer: Answer | None = None,
     ) -> None:
         if not isinstance(source, str) or not source:
             raise ConfigError("source is a name: IngestSession(source='yahoo', …)")
@@ -177,6 +183,7 @@ class IngestSession:
             as_of=as_of,
             kind=str(kind),
             hook=hook,
+            answer=answer,
         )
         for name in self._capture.sources.bare:
             warnings.warn(

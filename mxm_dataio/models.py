@@ -7,13 +7,14 @@ same call. Nothing here touches disk or network.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from .errors import StoreError
+from .errors import ConfigError, StoreError
 
 Headers = tuple[tuple[str, str], ...]
 # Bytes of a body that are taken into memory where nothing else is asked.
@@ -232,6 +233,15 @@ class Payload(Protocol):
     def json(self, response: Response, content: bytes) -> Any:
         """Return the value of content that is JSON."""
 
+    def with_content(self, response: Response, content: bytes, content_type: str) -> Response:
+        """Return an answer with another body; see :meth:`Exchange.with_content`."""
+
+    def with_status(self, response: Response, code: int) -> Response:
+        """Return an answer with another status."""
+
+    def with_header(self, response: Response, name: str, value: str | None) -> Response:
+        """Return an answer with another header."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -313,7 +323,7 @@ class Response:
             StoreError: no answer came, it was not stored, or it is larger than 256 MiB.
             ConfigError: they are compressed, and the library for that is not installed.
         """
-        return self._kept().raw(self, LARGEST_READ)
+        return self.reader().raw(self, LARGEST_READ)
 
     def open(self) -> BinaryIO:
         """Return the stored bytes as a file; no byte comes out of it that was not checked.
@@ -322,7 +332,7 @@ class Response:
             IntegrityError: they are missing or damaged; reading a large one raises this too.
             StoreError, ConfigError: as :attr:`raw`, at any size.
         """
-        return self._kept().open(self)
+        return self.reader().open(self)
 
     @property
     def content(self) -> bytes:
@@ -344,7 +354,7 @@ class Response:
                 no answer came, it was not stored, or it is larger than the limit.
             ConfigError: a library that undoes its coding is not installed.
         """
-        return self._kept().content(self, limit)
+        return self.reader().content(self, limit)
 
     @property
     def text(self) -> str:
@@ -353,7 +363,7 @@ class Response:
         In the charset that its byte order mark tells, or the header, or HTML of itself; else in
         UTF-8, or Latin-1 where it is not.
         """
-        return self._kept().text(self, self.content)
+        return self.reader().text(self, self.content)
 
     def json(self) -> Any:
         """Return the value of the :attr:`content`.
@@ -361,9 +371,14 @@ class Response:
         Raises:
             StoreError: it is no JSON, or as :meth:`read`.
         """
-        return self._kept().json(self, self.content)
+        return self.reader().json(self, self.content)
 
-    def _kept(self) -> Payload:
+    def reader(self) -> Payload:
+        """Return what its bytes are read by.
+
+        Raises:
+            StoreError: it is of no store.
+        """
         if self.payload is None:
             raise StoreError(
                 f"{self.method} {self.url}: the bytes of this answer are not at hand: take it from "
@@ -383,6 +398,73 @@ class Exchange:
     def answer(self) -> Response | None:
         """The last attempt, which is what the program saw."""
         return self.responses[-1] if self.responses else None
+
+    def json(self) -> Any:
+        """Return the value of the answer's content; see :meth:`Response.json`."""
+        return self._answered().json()
+
+    def with_json(self, value: Any) -> Exchange:
+        """Return this exchange with JSON for a body; see :meth:`with_content`."""
+        stated = self._answered().header("Content-Type") or ""
+        media = stated.partition(";")[0].strip().lower()
+        # As ASCII it is the same in nearly every charset that may be stated.
+        keeps = media.endswith("json") and "utf-16" not in stated and "utf-32" not in stated
+        content = json.dumps(value).encode("ascii")
+        return self.with_content(content, "" if keeps else "application/json")
+
+    def with_text(self, text: str) -> Exchange:
+        """Return this exchange with a text for a body, in UTF-8; see :meth:`with_content`."""
+        stated = self._answered().header("Content-Type") or "text/plain"
+        media = stated.partition(";")[0].strip()
+        return self.with_content(text.encode("utf-8"), f"{media}; charset=utf-8")
+
+    def with_content(self, content: bytes, content_type: str = "") -> Exchange:
+        """Return this exchange with another body, under no coding, whole.
+
+        Its headers are made to fit. What was stored stays as it is.
+
+        Args:
+            content_type: takes the place of the header, if it is not empty.
+
+        Raises:
+            ConfigError: no answer came, which could have another body.
+        """
+        answer = self._answered()
+        return self._with(answer.reader().with_content(answer, content, content_type), whole=True)
+
+    def with_status(self, code: int) -> Exchange:
+        """Return this exchange with another status, and the reason phrase that goes with it.
+
+        Raises:
+            ConfigError: no answer came, or it is no status.
+        """
+        answer = self._answered()
+        return self._with(answer.reader().with_status(answer, code))
+
+    def with_header(self, name: str, value: str | None) -> Exchange:
+        """Return this exchange with a header in the place of all by this name; ``None``: without.
+
+        Raises:
+            ConfigError: no answer came, it is no header, or one that follows from the body
+                (``Content-Length``, ``Content-Encoding``, ``Transfer-Encoding``).
+        """
+        answer = self._answered()
+        return self._with(answer.reader().with_header(answer, name, value))
+
+    def _answered(self) -> Response:
+        answer = self.answer
+        if answer is None or (answer.status_code is None and answer.checksum is None):
+            raise ConfigError(
+                f"{self.request.method} {self.request.url}: no answer was recorded, so there is "
+                "none to look at or to change: return the exchange as it is"
+            )
+        return answer
+
+    def _with(self, answer: Response, *, whole: bool = False) -> Exchange:
+        request = self.request
+        if whole:
+            request = replace(request, status=Status.COMPLETE, failure=None)
+        return Exchange(request, (*self.responses[:-1], answer))
 
 
 @dataclass(frozen=True, slots=True)

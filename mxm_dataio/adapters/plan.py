@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
 from ..errors import ReplayMissError
+from ..http.content import LARGEST
 from ..http.heads import given_head
 from ..identity import CONDITIONS, Identity
+from ..identity.view import Call as AskedCall
+from ..ingest.answering import asking
 from ..ingest.capture import Capture
 from ..ingest.misses import miss
 from ..ingest.request import collector
@@ -63,6 +66,8 @@ class Plan:
         self.passes = False
         self.conditions: Headers = ()
         self._asked: Identity | None = None
+        # The body, or what was read of a stream, where what is asked for is asked.
+        self._sent: bytes | None = body if isinstance(body, bytes) else None
         try:
             self._decide()
         except ReplayMissError as miss:
@@ -78,6 +83,8 @@ class Plan:
             # Nothing is read before it is sent that would be sent in any case.
             return
         read = self._upload() if streams and self._upload is not None else None
+        if read is not None and ingest.answer is not None and read.size <= LARGEST:
+            self._sent = read.content()
         try:
             self._settle(self._identity(read), streams)
             if read is not None and self._resend is not None and self._goes_out():
@@ -110,8 +117,7 @@ class Plan:
             case Fetch():
                 pass
             case Serve(stored):
-                self.serve = stored
-                ingest.served(stored, self.url, self._served, identity, collector())
+                self.serve = self._given(stored, identity)
             case Revalidate(stored, conditions):
                 self.stored, self.conditions = stored, conditions
             case Miss():
@@ -126,8 +132,16 @@ class Plan:
         decision = self.ingest.decide(self._asked)
         if not isinstance(decision, Serve) or decision.stored.request.id == answered.request.id:
             return None
-        self.ingest.served(decision.stored, self.url, self._served, self._asked, collector())
-        return decision.stored
+        return self._given(decision.stored, self._asked)
+
+    def _given(self, stored: Exchange, identity: Identity) -> Exchange:
+        return self.ingest.served(
+            stored, self.url, self._served, identity, collector(), self._call_asked
+        )
+
+    def _call_asked(self) -> AskedCall:
+        source = self.ingest.sources.of(self.url).source
+        return asking(source, self.method, self.url, self.headers, self._sent)
 
     def _may_be_conditional(self) -> bool:
         return self.method.upper() in ("GET", "HEAD") and not any(
@@ -169,6 +183,11 @@ class Plan:
         if self.stored is None or status != 304:
             return False
         call.revalidated = self.stored
+        given = self.ingest.given(self.stored, self._call_asked)
+        if given is not self.stored:
+            self.stored = given
+            if call.collector is not None:
+                call.collector.given = given
         return True
 
 

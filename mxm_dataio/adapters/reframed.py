@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from ..http.chunked import encode
 from ..models import Framing, Response
+from ..storage.backend import Backend
 from . import failures
 
 _STEP = 1 << 16
@@ -89,6 +90,13 @@ class RecordedRaw(io.RawIOBase):
         if not self.closed:
             self._payload.close()
             super().close()
+
+
+def opened(store: Backend, response: Response) -> BinaryIO:
+    """Return the payload of an attempt that is served, which may be one that was changed."""
+    if response.checksum is None:
+        return io.BytesIO()
+    return store.open(response) if response.payload is None else response.open()
 
 
 def is_bare(response: Response) -> bool:

@@ -1,17 +1,22 @@
-"""What a stored answer holds: its bytes, their content, text or JSON."""
+"""What a stored answer holds, its bytes, their content, text or JSON, and how it is changed."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..models import Response
 from .charsets import START, charset_of
 from .codings import Pieces, State, missing
+from .heads import fetched_head
 
 
 class StoredPayload:
@@ -108,6 +113,103 @@ class StoredPayload:
                 f"bytes) is no JSON: {exc}; response.text has it",
                 path=response.bytes_path,
             ) from None
+
+    def with_content(self, response: Response, content: bytes, content_type: str) -> Response:
+        """Return an answer with another body, and headers that fit."""
+        headers = [pair for pair in response.headers if not _of_body(pair[0])]
+        if content_type:
+            headers = _replaced(headers, "Content-Type", content_type)
+        if _on_wire(response) and not _is_bodiless(response.status_code):
+            headers.append(("Content-Length", str(len(content))))
+        made = replace(
+            response, checksum=hashlib.sha256(content).hexdigest(), size=len(content),
+            bytes_path=None, complete=True, closed_by_peer=False, framing=None, failure=None,
+            original_checksum=None, truncated=0, payload=in_memory(content),
+        )  # fmt: skip
+        return _headed(made, headers)
+
+    def with_status(self, response: Response, code: int) -> Response:
+        """Return an answer with another status."""
+        if (type(code) is not int and not isinstance(code, HTTPStatus)) or not 100 <= code <= 999:
+            raise ConfigError(f"{_named(response)}: {code!r} is no status")
+        known = code in HTTPStatus.__members__.values()
+        made = replace(
+            response, status_code=int(code), reason=HTTPStatus(code).phrase if known else ""
+        )
+        headers = list(response.headers)
+        if _is_bodiless(code):
+            # http.client would read the chunks of any status.
+            headers = [pair for pair in headers if pair[0].lower() not in _FRAMING]
+            made = replace(made, framing=None)
+        elif _is_bodiless(response.status_code) and _on_wire(response):
+            headers = _replaced(headers, "Content-Length", str(response.size))
+        return _headed(made, headers)
+
+    def with_header(self, response: Response, name: str, value: str | None) -> Response:
+        """Return an answer with another header."""
+        if name.lower() in (*_FRAMING, "content-encoding"):
+            raise ConfigError(
+                f"{_named(response)}: {name} follows from the body: give that by with_content(…)"
+            )
+        if not _NAME.fullmatch(name) or (value is not None and _CONTROL.search(value)):
+            raise ConfigError(f"{_named(response)}: {name!r} with {value!r} is no header")
+        return _headed(response, _replaced(list(response.headers), name, value))
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING = ("content-length", "transfer-encoding")
+# What else says how a body stands on the wire, or is a digest of it.
+_CODED = frozenset([
+    "content-encoding", "trailer", "content-md5", "digest", "content-digest", "repr-digest",
+    "x-goog-hash", *_FRAMING,
+])  # fmt: skip
+
+
+def _of_body(name: str) -> bool:
+    return name.lower() in _CODED or name.lower().startswith("x-amz-checksum-")
+
+
+def _on_wire(response: Response) -> bool:
+    """Say that an answer came over HTTP, not from a fetcher."""
+    return response.http_version.startswith("HTTP/")
+
+
+def _is_bodiless(status: int | None) -> bool:
+    """Say that answers of a status have no body (RFC 9112 §6.3)."""
+    return status is not None and (status < 200 or status in (204, 304))
+
+
+def _replaced(
+    headers: list[tuple[str, str]], name: str, value: str | None
+) -> list[tuple[str, str]]:
+    """Return headers with one in the place of all by its name."""
+    places = [at for at, pair in enumerate(headers) if pair[0].lower() == name.lower()]
+    kept = [pair for at, pair in enumerate(headers) if at not in places]
+    if value is not None:
+        kept.insert(places[0] if places else len(kept), (name, value))
+    return kept
+
+
+def _headed(response: Response, pairs: list[tuple[str, str]]) -> Response:
+    """Return an answer with other headers, in its head too."""
+    # Bytes beyond Latin-1 are those of UTF-8, as programs send them.
+    headers = tuple([(name, _latin(value)) for name, value in pairs]) if pairs else ()
+    if not _on_wire(response):
+        head = fetched_head(response.status_code, response.reason, tuple(pairs))
+        return replace(response, headers=tuple(pairs), head=head)
+    lines = [f"{response.http_version} {response.status_code} {response.reason or ''}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return replace(response, headers=headers, head=head)
+
+
+def _latin(value: str) -> str:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8").decode("latin-1")
+    return value
 
 
 def in_memory(content: bytes) -> StoredPayload:

@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..fetcher import HTTPFetcher
 from ..identity import Identity
+from ..identity.view import Call
 from ..interception import http_fetchers
 from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
 from ..process import wall_time
@@ -37,7 +38,8 @@ from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
 from ..utils import as_of_text, new_id, utc_now
-from . import misses
+from . import answering, misses
+from .answering import Answer
 from .calls import Calls
 from .late import Late
 from .opener import Opener
@@ -76,6 +78,7 @@ class Capture:
         as_of: what the recorded data stand for; the newest that counts in replay.
         kind: label of its calls.
         hook: see calls of the whole process.
+        answer: what a call is given in the place of a recorded answer.
 
     Attributes:
         sees_calls: by the hook, by what is mounted on it, or since it is asked itself.
@@ -96,7 +99,13 @@ class Capture:
         as_of: str | date | datetime | None = None,
         kind: str = "",
         hook: bool = True,
+        answer: Answer | None = None,
     ) -> None:
+        if answer is not None and not callable(answer):
+            raise ConfigError(
+                f"answer={answer!r}: it is a function of the recorded exchange and the call that "
+                "asks, which returns the exchange: answer=lambda exchange, call: exchange"
+            )
         try:
             self.as_of = None if as_of is None else as_of_text(as_of)
         except ValueError as exc:
@@ -106,6 +115,7 @@ class Capture:
         self.place = place
         self.opener = opener
         self.kind = kind
+        self.answer = answer
         self.hook = self.sees_calls = hook
         self.mode = config.mode_of(settings.mode)
         self.exhausted = Exhausted(settings.exhausted)
@@ -377,7 +387,9 @@ class Capture:
             )
             if into is not None:
                 store = self.store
-                into.last = stored or (store.exchange(call.id) if store is not None else None)
+                into.last = (
+                    into.given or stored or (store.exchange(call.id) if store is not None else None)
+                )
         except Exception as exc:
             if is_interrupt(exc):
                 raise
@@ -401,22 +413,33 @@ class Capture:
         call: Callable[[], CapturedCall],
         identity: Identity,
         into: Collector | None,
-    ) -> None:
-        """Note that a call was answered from the store.
+        asked: Callable[[], Call],
+    ) -> Exchange:
+        """Note that a call was answered from the store; return what it is given.
 
         A session that records notes it as a call of its own, so that it replays whole.
 
         Args:
             url: as it was asked.
             call: makes what is to be noted.
+            asked: makes what is asked for.
+
+        Raises:
+            Exception: as ``answer`` raised.
         """
-        if into is not None:
-            store = self.store
-            into.last = store.placed(stored) if store is not None else stored
         if self.mode is Mode.AUTO:
             self.record(call(), identity, (), stored=stored)
         else:
             self.calls.played(identity.source, identity.method, url, stored)
+        given = self.given(stored, asked)
+        if into is not None:
+            store = self.store
+            into.last = store.placed(stored) if store is not None and given is stored else given
+        return given
+
+    def given(self, stored: Exchange, asked: Callable[[], Call]) -> Exchange:
+        """Return what a call is given that a recorded one answers; see :mod:`.answering`."""
+        return stored if self.answer is None else answering.given(self, stored, asked)
 
     def leave_out(self, identity: Identity) -> None:
         """Note a call that is neither recorded nor replayed."""

@@ -23,6 +23,7 @@ from ..replay.misses import ended_early
 from ..replay.policy import Serve
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..utils import dotted, instant
+from .answering import asking
 from .misses import miss, replayed
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ _HELD, _HELD_SIZE = 64, 64 << 20
 class Collector:
     """Gathers, for one ``IngestSession.request``, the last call it led to."""
 
-    __slots__ = ("kind", "last")
+    __slots__ = ("given", "kind", "last")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.last: Exchange | None = None
+        # In the place of a recorded answer that its source has confirmed.
+        self.given: Exchange | None = None
 
 
 _collector: Here[Collector] = Here()
@@ -138,8 +141,11 @@ class Requester:
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
         if isinstance(decision, Serve):
-            ingest.served(decision.stored, asked.endpoint, lambda: call, identity, gathered)
-            return self._replayed(gathered.last or decision.stored)
+            given = ingest.served(
+                decision.stored, asked.endpoint, lambda: call, identity, gathered,
+                lambda: asking(asked.source, asked.method, asked.endpoint, params=pairs),
+            )  # fmt: skip
+            return self._replayed(gathered.last or given, decision.stored)
         if ingest.mode is Mode.REPLAY:
             raise miss(ingest, identity, asked.endpoint)
         inner = _collector.set(None)
@@ -187,7 +193,7 @@ class Requester:
             )  # fmt: skip
         return self._answer(gathered, asked, result)
 
-    def _replayed(self, stored: Exchange) -> Response:
+    def _replayed(self, stored: Exchange, recorded: Exchange) -> Response:
         answer = stored.answer
         if stored.request.failure is not None or answer is None:
             failure = stored.request.failure or Failure("", "no answer came")
@@ -198,8 +204,8 @@ class Requester:
             early = ended_early(answer.method, answer)
             self._ingest.missed(early)
             raise early
-        if self._ingest.store is not None:
-            self._ingest.store.verify(answer)
+        if self._ingest.store is not None and recorded.answer is not None:
+            self._ingest.store.verify(recorded.answer)
         return answer
 
     def _unstored_answer(self, asked: Request, result: FetchResult) -> Response:

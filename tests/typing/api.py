@@ -11,9 +11,11 @@ from requests.adapters import HTTPAdapter
 
 import mxm_dataio
 from mxm_dataio import (
+    Call,
     CaptureAdapter,
     ConfigError,
     DataIOError,
+    Exchange,
     Fetcher,
     FetchResult,
     IngestSession,
@@ -42,6 +44,9 @@ with IngestSession(source="yahoo", root="data", mode="record", as_of="2025-10-07
     assert_type(resp.raw, bytes)
     assert_type(resp.text, str)
     prices: dict[str, float] = resp.json()
+    assert_type(ingest.play_count, int)
+    assert_type(ingest.unused, list[Request])
+    assert_type([call.answered == "recorded" for call in ingest.calls], list[bool])
 
 with IngestSession(
     "yahoo",
@@ -54,6 +59,14 @@ with IngestSession(
     strict=True,
     ignore_params=["nonce"],
 ):
+    pass
+
+
+def echoed(exchange: Exchange, call: Call) -> Exchange:
+    return exchange.with_json({**exchange.json(), "id": call.json["id"]}).with_status(201)
+
+
+with IngestSession("yahoo", answer=echoed):
     pass
 
 with requests.Session() as session:

@@ -21,7 +21,7 @@ from ...models import Exchange, Failure, Response
 from ...replay.misses import ended_early
 from .. import failures
 from ..plan import Plan
-from ..reframed import RecordedRaw
+from ..reframed import RecordedRaw, opened
 from .call import CONNECTING, DURING, READING, SENDING
 from .request import OutgoingRequest
 
@@ -237,9 +237,7 @@ class _Answer:
         final = stored.answer
         self._final = final if final is not None else Response(stored.request.id)
         self._missed: ReplayMissError | None = None
-        self.payload: BinaryIO = io.BytesIO()
-        if self._final.checksum:
-            self.payload = plan.store.open(self._final)
+        self.payload = opened(plan.store, self._final)
         failure = stored.request.failure
         if failure is not None:
             self._place(failure)

@@ -22,7 +22,7 @@ from ...models import Exchange, Failure, Request, Response
 from ...replay.misses import ended_early
 from ...storage.backend import Backend
 from .. import failures
-from ..reframed import RecordedRaw, is_bare
+from ..reframed import RecordedRaw, is_bare, opened
 from .classes import Connection
 from .plain_head import is_plain, read_plainly
 
@@ -97,7 +97,7 @@ def respond(
             missed(error)
         return error
 
-    payload = store.open(response) if response.checksum else io.BytesIO()
+    payload = opened(store, response)
     if is_plain(response):
         body: Any = payload
         if not (isinstance(payload, io.BytesIO) and is_bare(response)):
