@@ -17,12 +17,14 @@ import pty
 import random
 import re
 import shlex
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -104,7 +106,7 @@ class Page:
                 code = match["code"]
                 found.append(Block(heading, match["language"], code, why_not, tuple(before)))
                 why_not, before = "", []
-        return found
+        return [*found, Block(heading, "sh", "", before=tuple(before))] if before else found
 
     @cached_property
     def headings(self) -> list[str]:
@@ -144,6 +146,7 @@ _PROGRAMS = {
     "pytest": "-m pytest -p dataio",
     "mxm-dataio": "-m mxm_dataio",
 }
+_END = b"\x02\r\n"
 _NOT_THE_READERS = {"CI", "COLUMNS", "PYTHONPATH"}
 # What http.server says of a request.
 _SERVED = re.compile(r"^127\.0\.0\.1 - - \[.*\n", re.MULTILINE)
@@ -273,7 +276,7 @@ class Reader:
     def _typed(self, script: str) -> str:
         """Have a shell on a terminal do it; return what it printed."""
         path = self._aside / "script"
-        path.write_text(script, encoding="utf-8")
+        path.write_text(f"{script}printf '\\002\\n'\n", encoding="utf-8")
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, WIDTH, 0, 0))
         outside = {
@@ -303,15 +306,17 @@ class Reader:
             start_new_session=True,
         )
         os.close(theirs)
-        said = []
-        with os.fdopen(ours, "rb", buffering=0) as terminal:
-            try:
-                while piece := terminal.read(65_536):
-                    said.append(piece)
-            except OSError:  # EIO: the last of them has closed it
-                pass
-        shell.wait(60)
-        text = b"".join(said).decode().replace("\r\n", "\n")
+        said = b""
+        try:
+            with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+                while not said.endswith(_END) and (piece := terminal.read(65_536)):
+                    said += piece
+        finally:
+            # What a page has started and not ended, with it.
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
+        text = said.removesuffix(_END).decode().replace("\r\n", "\n")
         return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
 
 

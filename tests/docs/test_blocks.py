@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,24 @@ def test_lines_that_are_left_out() -> None:
     assert matches(["a", "..."], ["a"])
     assert not matches(["a", "...", "c"], ["a", "b"])
     assert not matches(["a"], ["a", "b"])
+
+
+def test_what_a_page_has_started_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("# A\n\n```sh\nsleep 99 & echo $! > number\n```\n\n<!-- run: touch last -->\n")
+    reader = Reader(tmp_path / "reader")
+    reader.follows(Page(path).blocks)
+    assert (reader.folder / "last").exists()
+    number = (reader.folder / "number").read_text().strip()
+    end = time.monotonic() + 10
+    while is_running(number) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_running(number)
+
+
+def is_running(number: str) -> bool:
+    """Say whether a process is there, and none that nobody has asked for its end."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

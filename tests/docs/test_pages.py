@@ -15,6 +15,7 @@ import mxm_dataio
 from mxm_dataio import errors
 from mxm_dataio.cli import output
 from mxm_dataio.config import Settings
+from mxm_dataio.config.settings import RESERVED
 from mxm_dataio.process import default_root
 from mxm_dataio.storage.catalog import migrations
 from tests.support import CHECKOUT
@@ -96,6 +97,13 @@ def test_every_setting_is_listed_with_its_default() -> None:
         value = getattr(settings, name)
         if name != "root":
             assert shown.strip("`") == ("none" if value in (None, (), {}) else str(value).lower())
+
+
+def test_every_variable_of_the_environment_that_is_named_is_read() -> None:
+    known = {field.name.upper() for field in fields(Settings)} | RESERVED
+    named = {name for one in pages() for name in re.findall(r"\bMXM_DATAIO_([A-Z_]+)\b", one.text)}
+    assert len(named) > 8
+    assert sorted(named - known) == []
 
 
 def test_the_documented_defaults_are_those_of_the_file() -> None:

@@ -101,9 +101,12 @@ def test_its_contents_name_every_section() -> None:
     assert len(named) == len(sections) - 1  # but for More, at the end
 
 
-def test_the_first_miss_is_the_one_that_is_explained() -> None:
-    (shown,) = [b.code for b in PAGE.blocks if b.code.startswith("GET ")]
-    assert shown in Page(DOCS / "how-to" / "understand-a-miss.md").text
+def test_a_block_that_is_of_another_page_is_run_there() -> None:
+    taken = [b for b in PAGE.blocks if b.why_not.startswith("it is that of ")]
+    assert len(taken) == 2
+    for block in taken:
+        there = Page(CHECKOUT / block.why_not.removeprefix("it is that of "))
+        assert [one for one in there.blocks if one.code == block.code and not one.why_not]
 
 
 def test_every_page_can_be_reached_from_it() -> None:
