@@ -22,7 +22,7 @@ from .ingest.calls import Calls
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
 from .ingest.opener import Opener
-from .ingest.place import Place, RootPlace
+from .ingest.place import Place, RootPlace, freshness_of
 from .ingest.request import Requester
 from .models import Mode, Request, Response, Session
 from .redaction import rules as redacting
@@ -30,6 +30,7 @@ from .redaction.rules import Redaction
 from .storage.backend import Backend
 from .utils import new_id
 
+Time = float | str | timedelta
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
 
@@ -74,9 +75,13 @@ class IngestSession:
         session: id of the one recorded session to replay, or a part of it; ``latest`` is the
             source's newest, ``latest~1`` the one before it.
         ttl: seconds (or ``90s``, ``15m``, ``1h``, ``30d``, a ``timedelta``) for which ``auto``
-            takes an answer as fresh.
+            takes an answer as fresh; a mapping has it by patterns of URLs, the first that matches:
+            ``{"*/live/*": 5, "*": "1h"}``.
         reuse: statuses of answers that ``auto`` may serve (``404``, ``"4xx"``), in place of those
-            that caches keep and of redirects; and methods (``"POST"``) besides the safe ones.
+            that caches keep and of redirects; and methods (``"POST"``) besides the safe ones. By
+            patterns of URLs as ``ttl``.
+        stale_if_error: in ``auto`` a stale answer serves, with a warning, where its source fails
+            (500, 502, 503, 504, no answer); seconds: not if it is stale for longer.
         exhausted: ``repeat`` (the last answer again) or ``error``, when replay is asked more
             often than was recorded.
         redaction: what never reaches disk, or a mapping that has it by source (the default for
@@ -125,8 +130,9 @@ class IngestSession:
         as_of: str | date | datetime | None = None,
         *,
         session: str | None = None,
-        ttl: float | str | timedelta | None = None,
-        reuse: Iterable[str | int] | None = None,
+        ttl: Time | Mapping[str, Time | None] | None = None,
+        reuse: Iterable[str | int] | Mapping[str, Iterable[str | int]] | None = None,
+        stale_if_error: bool | Time | None = None,
         exhausted: str | None = None,
         redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
         strict: bool | None = None,
@@ -155,6 +161,7 @@ class IngestSession:
                 "mode": mode,
                 "ttl": ttl,
                 "reuse": reuse,
+                "stale_if_error": stale_if_error,
                 "exhausted": exhausted,
                 "strict": strict,
                 "view": view,
@@ -196,7 +203,7 @@ class IngestSession:
 
     def _place(self, settings: Settings, session: str | None) -> Place:
         """Return where the calls are kept."""
-        return RootPlace(settings.root, session, settings.reuse)
+        return RootPlace(settings.root, session, freshness_of(settings))
 
     # -- life --------------------------------------------------------------------------------
 

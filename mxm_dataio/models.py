@@ -399,6 +399,14 @@ class Exchange:
         """The last attempt, which is what the program saw."""
         return self.responses[-1] if self.responses else None
 
+    @property
+    def is_from_source(self) -> bool:
+        """Its source gave this answer, or confirmed the stored one that it is: by a 304."""
+        if self.request.served_from is None:
+            return bool(self.responses or self.request.failure)
+        answer = self.answer
+        return answer is not None and answer.status_code == 304
+
     def json(self) -> Any:
         """Return the value of the answer's content; see :meth:`Response.json`."""
         return self._answered().json()

@@ -41,9 +41,15 @@ class Call:
         headers: as the program gave them to the transport.
         body: bytes or text where it is at hand, anything else is a stream.
         conditions: headers to add on the wire, for revalidation.
+        spare: the stored answer that serves if the source fails.
+
+    Attributes:
+        stored: the stored answer that has.
+        failed_by: name of the exception with which the source did.
     """
 
-    revalidated: Exchange | None = None
+    stored: Exchange | None = None
+    failed_by = ""
     _duration: float | None = None
     _failure: Failure | None = None
     _status: Status | None = None
@@ -59,6 +65,7 @@ class Call:
         body: Any,
         *,
         conditions: Headers = (),
+        spare: Exchange | None = None,
     ) -> None:
         self.ingest = ingest
         self.secrets = ingest.secrets_for(url)
@@ -69,6 +76,7 @@ class Call:
         self.streams = not isinstance(body, (bytes, type(None)))
         self.body: bytes | None = None if self.streams else body
         self.conditions = conditions
+        self.spare = spare
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
         self._started = wall_time()
@@ -145,10 +153,13 @@ class Call:
         self.advance()
 
     def raised(self, exc: BaseException) -> None:
-        """The program has its exception."""
+        """The program has its exception, or a stored answer in its place."""
         self._duration = perf_counter() - self._clock
-        self._failure = self._dump(exc)
-        self._status = Status.FAILED
+        if self.spare is not None and self.attempts and isinstance(exc, Exception):
+            self.stored, self.failed_by = self.spare, type(exc).__name__
+            self._failure, self._status = None, Status.COMPLETE
+        else:
+            self._failure, self._status = self._dump(exc), Status.FAILED
         if not isinstance(exc, Exception):
             self.interrupted()
         beneath = failures.beneath(exc)
@@ -262,7 +273,7 @@ class Call:
             attempts,
             body=self.body or upload,
             into=self.collector,
-            stored=self.revalidated,
+            stored=self.stored,
         )
 
     def _upload(self) -> Spool | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
-from ..errors import ReplayMissError
+from ..errors import DataIOWarning, ReplayMissError
 from ..http.content import LARGEST
 from ..http.heads import given_head
 from ..identity import CONDITIONS, Identity
@@ -23,6 +24,8 @@ from ..storage.payloads.spool import Spool
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 
+# What a source has failed with, that serves no answer (RFC 5861 §4).
+_FAILED = frozenset({500, 502, 503, 504})
 # A call with one of these asks for what a stored answer may not be.
 _CONDITIONS = CONDITIONS | {"range"}
 
@@ -63,6 +66,7 @@ class Plan:
         self.again: Any = None
         self.serve: Exchange | None = None
         self.stored: Exchange | None = None
+        self.spare: Exchange | None = None
         self.passes = False
         self.conditions: Headers = ()
         self._asked: Identity | None = None
@@ -114,12 +118,12 @@ class Plan:
         match decision:
             case Pass():
                 self.passes = True
-            case Fetch():
-                pass
+            case Fetch(spare):
+                self.spare = spare
             case Serve(stored):
                 self.serve = self._given(stored, identity)
-            case Revalidate(stored, conditions):
-                self.stored, self.conditions = stored, conditions
+            case Revalidate(stored, conditions, spare):
+                self.stored, self.conditions, self.spare = stored, conditions, spare
             case Miss():
                 raise miss(ingest, identity, self.url)
             case _:
@@ -170,6 +174,7 @@ class Plan:
             self.headers,
             self.body,
             conditions=self.conditions,
+            spare=self.spare,
         )
 
     @property
@@ -178,17 +183,36 @@ class Plan:
         assert self._store is not None
         return self._store
 
-    def not_modified(self, call: Call, status: int) -> bool:
-        """Say whether a 304 confirmed the stored answer, and note it on the call."""
-        if self.stored is None or status != 304:
-            return False
-        call.revalidated = self.stored
-        given = self.ingest.given(self.stored, self._call_asked)
-        if given is not self.stored:
-            self.stored = given
-            if call.collector is not None:
-                call.collector.given = given
-        return True
+    def stands_in(self, call: Call, status: int | None) -> Exchange | None:
+        """Return the stored answer that a call gets in the place of what came, noted on it.
+
+        A 304 has confirmed it (RFC 9111 §4.3.3), or its source has failed (RFC 5861 §4).
+
+        Args:
+            status: that came; ``None``: an exception did.
+        """
+        if status == 304 and self.stored is not None:
+            call.stored = self.stored
+        elif status in _FAILED and self.spare is not None:
+            call.stored = self.spare
+        stored = call.stored
+        if stored is None:
+            return None
+        if status != 304:
+            self._tell_of(stored, str(status or call.failed_by))
+        given = self.ingest.given(stored, self._call_asked)
+        if given is not stored and call.collector is not None:
+            call.collector.given = given
+        return given
+
+    def _tell_of(self, spare: Exchange, why: str) -> None:
+        text = (
+            f"{self.method} {self.ingest.secrets_for(self.url).url(self.url)}: its source failed "
+            f"({why}), and what it gave {spare.request.started_at} has answered (stale_if_error)"
+        )
+        # Where warnings are errors the program gets its answer all the same.
+        with contextlib.suppress(DataIOWarning):
+            self.ingest.opener.warn(DataIOWarning(text), 4)
 
 
 def _refuse(miss: ReplayMissError) -> NoReturn:

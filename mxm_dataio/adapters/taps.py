@@ -46,6 +46,8 @@ def recorded(call: Call, make: Method, *args: Any, **kwargs: Any) -> Any:
             return make(*args, **kwargs)
         except BaseException as exc:
             call.raised(exc)
+            if call.stored is not None:
+                return None
             raise
         finally:
             current.set(outer)

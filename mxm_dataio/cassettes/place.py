@@ -31,8 +31,9 @@ from ..formats.volatile import Volatile
 from ..ingest.capture import Capture
 from ..interception import runs
 from ..models import Exchange, Exhausted, Mode, Request, Status
+from ..replay.freshness import Freshness
 from ..replay.lookup import Lookup
-from ..replay.policy import Decision, Serve, decide
+from ..replay.policy import Decision, Serve
 from ..storage.backend import Backend
 from ..utils import utc_now
 
@@ -132,6 +133,8 @@ class CassettePlace:
         """Read it, and return what keeps the calls in memory."""
         if capture.mode is Mode.OFF:
             return None
+        settings = capture.settings
+        self._freshness = Freshness(settings.ttl, stale_if_error=settings.stale_if_error)
         self._deriving = Deriving(
             lambda method, url, headers, body: capture.identify(method, url, headers, body),
             capture.sources.own.redaction.uncounted_headers,
@@ -174,13 +177,13 @@ class CassettePlace:
         self, capture: Capture, stored: Exchange | None, age: float, conditional: bool
     ) -> Decision:
         """Return what to do with a call; what is recorded counts, whatever it is."""
-        ttl = capture.settings.ttl
-        if capture.mode is Mode.AUTO and stored is not None and (ttl is None or age < ttl):
+        freshness = self._freshness
+        if capture.mode is Mode.AUTO and stored is not None and freshness.is_fresh(stored, age):
             # Failures too: what a test is about may be one.
             return Serve(stored)
-        return decide(capture.mode, stored, age=age, ttl=ttl, conditional=conditional)
+        return freshness.decide(capture.mode, stored, age, conditional=conditional)
 
-    def reuses(self, method: str) -> bool:
+    def reuses(self, method: str, url: str) -> bool:
         """Say that all are: each recorded call answers once."""
         return True
 
@@ -314,7 +317,7 @@ class CassettePlace:
         exchange = exchange_of(taken.entry)
         if exchange.request.served_from is not None:
             params_hash = memory.params_hash(exchange.request.served_from)
-            return New(params_hash, None, confirmed=bool(exchange.responses), test=taken.test)
+            return New(params_hash, None, confirmed=exchange.is_from_source, test=taken.test)
         written = writing.to_node(
             Recording(exchange, memory.payloads), volatile=self._volatile, chunks=self._chunks
         )

@@ -48,9 +48,11 @@ class Settings:
         root: folder of the store.
         mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
         ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever. Given as
-            a number, ``90s``, ``15m``, ``1h``, ``30d`` or a ``timedelta``.
+            a number, ``90s``, ``15m``, ``1h``, ``30d`` or a ``timedelta``; or by patterns of URLs
+            (``*/live/*``), of which the first that matches counts.
         reuse: statuses and methods of which ``auto`` may serve answers; see
-            :class:`mxm_dataio.replay.policy.Reuse`.
+            :class:`mxm_dataio.replay.policy.Reuse`; or by patterns of URLs.
+        stale_if_error: stale answers serve in ``auto`` if the source fails; seconds: for so long.
         exhausted: ``repeat`` or ``error``, for a call made more often than it was recorded.
         strict: a failure to store raises instead of warning.
         view: what calls are compared by, a function; as text ``module:function``.
@@ -72,8 +74,9 @@ class Settings:
 
     root: Path
     mode: str = "record"
-    ttl: float | None = None
-    reuse: tuple[str, ...] = ()
+    ttl: float | Mapping[str, float | None] | None = None
+    reuse: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
+    stale_if_error: bool | float = False
     exhausted: str = "repeat"
     strict: bool = False
     view: ByName[Callable[[Any], Any] | None] = None
@@ -259,9 +262,9 @@ def _convert(name: str, value: Any) -> Any:
         case "compression":
             return _one_of(Compression, value)
         case "ttl":
-            if isinstance(value, str) and value.lower() in ("", "none", "null"):
-                return None
-            return seconds_of(value, "s")
+            return _by_url(value, _seconds)
+        case "stale_if_error":
+            return _boolean_or_seconds(value)
         case "strict" | "stdlib" | "watch":
             return _boolean(value)
         case "ignore_params" | "ignore_hosts" | "ignore_body_of":
@@ -274,7 +277,7 @@ def _convert(name: str, value: Any) -> Any:
         case "allowed_hosts":
             return tuple(word.lower() for word in words_of(value))
         case "reuse":
-            return words_of(value)
+            return _by_url(value, words_of)
         case "sources":
             return _mapping(value)
         case "max_body" if value is None or str(value).lower() in ("", "none", "null"):
@@ -346,14 +349,42 @@ def _by_name(value: Any, convert: Callable[[Any], T], default: T) -> ByName[T]:
     Args:
         default: of the sources that such a mapping does not name.
     """
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as exc:
-            raise ValueError(f"it begins as JSON, and is none: {exc}") from None
+    value = _parsed(value)
     if not isinstance(value, Mapping):
         return convert(value)
     return {"*": default, **{str(name): convert(one) for name, one in value.items()}}
+
+
+def _by_url(value: Any, convert: Callable[[Any], T]) -> T | dict[str, T]:
+    """Return one value for all calls, or a mapping by patterns of URLs; as text: JSON."""
+    value = _parsed(value)
+    if not isinstance(value, Mapping):
+        return convert(value)
+    if not all(str(pattern).strip() for pattern in value):
+        raise ValueError("a pattern is empty")
+    return {str(pattern).strip(): convert(one) for pattern, one in value.items()}
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"it begins as JSON, and is none: {exc}") from None
+
+
+def _seconds(value: Any) -> float | None:
+    if value is None or (isinstance(value, str) and value.lower() in ("", "none", "null")):
+        return None
+    return seconds_of(value, "s")
+
+
+def _boolean_or_seconds(value: Any) -> bool | float:
+    try:
+        return _boolean(value)
+    except ValueError:
+        return seconds_of(value, "s")
 
 
 def by_name(value: ByName[T], name: str) -> T:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 from ..errors import ViewError
 from ..http.hosts import HostSet, Target
 from ..http.named_values import Uncounted
+from ..http.url_patterns import forms_with, matches
 from ..http.urls import DEFAULT_PORTS
 from .bodies import PARSED_BODY_LIMIT, body_member, content_of
 from .call import Identity, stored_identity
@@ -108,7 +108,7 @@ class Matcher:
             return replace(identity, left_out=f"ignore_hosts names {call.host}")
         if self._placed:
             call = call.without_names(self._placed)
-        if self._bodiless and _matches(call, self._bodiless):
+        if self._bodiless and self._is_bodiless(call):
             call = call.replace(text=None, headers={})
         if not self._match_host and call.scheme:
             call = replace(call, host=ANY_HOST, port=None)
@@ -118,6 +118,10 @@ class Matcher:
                 return replace(identity, left_out="the view returned None")
             call = found
         return _identity(identity, call)
+
+    def _is_bodiless(self, call: Call) -> bool:
+        forms = forms_with(call.url, call.params)
+        return any(matches(forms, pattern) for pattern in self._bodiless)
 
     def _viewed(self, call: Call) -> Call | None:
         view = self._view
@@ -191,12 +195,3 @@ def target_of(endpoint: str) -> Target:
         return Target(unquote(parts["host"]))
     host = parts["host"].removeprefix("[").removesuffix("]")
     return Target(host, parts["port"] or DEFAULT_PORTS.get(parts["scheme"], 0))
-
-
-def _matches(call: Call, patterns: Iterable[str]) -> bool:
-    query = "&".join(f"{name}={value}" for name, value in call.params)
-    urls = [call.url, f"{call.url}?{query}"] if query else [call.url]
-    urls += [url.partition("://")[2] or url for url in urls]
-    # A bracket is that of an IPv6 address, not of a set of characters.
-    plain = [pattern.replace("[", "[[]") for pattern in patterns]
-    return any(fnmatchcase(url, pattern) for pattern in plain for url in urls)

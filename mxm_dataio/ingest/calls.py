@@ -127,7 +127,8 @@ class Calls(Sequence[NotedCall]):
         answered: Answered = "not recorded"
         params_hash = held = ""
         if document is not None:
-            answered = "recorded" if stored is None else "revalidated" if attempts else "replayed"
+            confirmed = bool(attempts) and attempts[-1][0].status_code == 304
+            answered = "recorded" if stored is None else "revalidated" if confirmed else "replayed"
             params_hash = hashlib.sha256(document.encode("utf-8")).hexdigest()
             held = call.id
         if stored is not None:

@@ -292,7 +292,7 @@ class Capture:
     def holds(self, method: str, url: str) -> bool:
         """Say whether a call with a body may be answered, by where it goes alone."""
         part = self.sources.of(url)
-        if part.lookup is None or not self.place.reuses(method):
+        if part.lookup is None or not self.place.reuses(method, url):
             return False
         try:
             return part.lookup.knows(part.identify(method, url).endpoint)

@@ -6,17 +6,18 @@ A root here; a cassette in :mod:`mxm_dataio.cassettes.place`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .. import config
+from ..config import Settings
 from ..config.faces import Face
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..identity.matching import RequestBody
 from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
+from ..replay.freshness import Freshness
 from ..replay.lookup import Lookup
-from ..replay.policy import Decision, Reuse, decide
+from ..replay.policy import Decision
 from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
 from ..store import DATABASE, Store
@@ -58,8 +59,8 @@ class Place(Protocol):
     ) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
 
-    def reuses(self, method: str) -> bool:
-        """Say whether answers to a method are served where calls are recorded too."""
+    def reuses(self, method: str, url: str) -> bool:
+        """Say whether answers to a call are served where calls are recorded too."""
 
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
@@ -80,18 +81,15 @@ class RootPlace:
     Args:
         root: as the program's author wrote it.
         session_id: of the one session to replay.
-        reuse: which answers ``auto`` may serve; see :class:`~mxm_dataio.replay.policy.Reuse`.
+        freshness: which answers ``auto`` serves.
     """
 
     in_root = True
 
-    def __init__(self, root: Path, session_id: str | None, reuse: Iterable[str] = ()) -> None:
+    def __init__(self, root: Path, session_id: str | None, freshness: Freshness) -> None:
         self._root = root
         self._session_id = session_id
-        try:
-            self._reuse = Reuse(reuse)
-        except ValueError as exc:
-            raise ConfigError(f"setting reuse: {exc}") from None
+        self._freshness = freshness
 
     def open(self, capture: Capture) -> Backend | None:
         """Open the store; a root that is not writable only warns, unless ``strict``."""
@@ -170,14 +168,11 @@ class RootPlace:
         self, capture: Capture, stored: Exchange | None, age: float, conditional: bool
     ) -> Decision:
         """Return what to do with a call; see :func:`mxm_dataio.replay.policy.decide`."""
-        return decide(
-            capture.mode, stored, age=age, ttl=capture.settings.ttl, conditional=conditional,
-            reuse=self._reuse,
-        )  # fmt: skip
+        return self._freshness.decide(capture.mode, stored, age, conditional=conditional)
 
-    def reuses(self, method: str) -> bool:
-        """Say whether answers to a method are served in ``auto``."""
-        return self._reuse.takes(method)
+    def reuses(self, method: str, url: str) -> bool:
+        """Say whether answers to a call are served in ``auto``."""
+        return self._freshness.reuses(method, url)
 
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
@@ -212,6 +207,18 @@ class RootPlace:
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write nothing: the store has it all."""
+
+
+def freshness_of(settings: Settings) -> Freshness:
+    """Return which answers ``auto`` serves.
+
+    Raises:
+        ConfigError: what ``reuse`` says is neither a status nor a method.
+    """
+    try:
+        return Freshness(settings.ttl, settings.reuse, settings.stale_if_error)
+    except ValueError as exc:
+        raise ConfigError(f"setting reuse: {exc}") from None
 
 
 def to_read(root: Path, face: Face) -> Store:

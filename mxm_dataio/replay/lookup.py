@@ -349,7 +349,7 @@ class Lookup:
         confirmed: float | None = None
         led: set[str] = set()
         while held is not None:
-            if confirmed is None and (held.responses or held.request.failure):
+            if confirmed is None and held.is_from_source:
                 confirmed = parse_instant(held.request.started_at)
             source = held.request.served_from
             if not source:

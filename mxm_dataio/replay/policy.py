@@ -69,15 +69,26 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Let the call through and record it."""
+    """Let the call through and record it.
+
+    Attributes:
+        spare: the stored answer that serves if the source fails.
+    """
+
+    spare: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Revalidate:
-    """Fetch with conditional headers; a 304 serves the stored answer (RFC 9111 §4.3)."""
+    """Fetch with conditional headers; a 304 serves the stored answer (RFC 9111 §4.3).
+
+    Attributes:
+        spare: as of :class:`Fetch`.
+    """
 
     stored: Exchange
     conditions: tuple[tuple[str, str], ...]
+    spare: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,7 @@ def decide(
     ttl: float | None = None,
     conditional: bool = True,
     reuse: Reuse = _DEFAULT,
+    stale_if_error: float = 0.0,
 ) -> Decision:
     """Return what to do with a call.
 
@@ -116,6 +128,7 @@ def decide(
         conditional: the call may be made conditional (a GET or HEAD without conditions of the
             program's own).
         reuse: which stored answers ``auto`` may serve.
+        stale_if_error: seconds after that for which it serves if the source fails (RFC 5861 §4).
     """
     match mode:
         case Mode.OFF:
@@ -129,8 +142,9 @@ def decide(
                 return Fetch()
             if ttl is None or age < ttl:
                 return Serve(stored)
+            spare = stored if age < ttl + stale_if_error else None
             conditions = validators(stored) if conditional else ()
-            return Revalidate(stored, conditions) if conditions else Fetch()
+            return Revalidate(stored, conditions, spare) if conditions else Fetch(spare)
 
 
 def validators(stored: Exchange) -> tuple[tuple[str, str], ...]:

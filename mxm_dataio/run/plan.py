@@ -91,9 +91,8 @@ def _resolved(options: Options, program: Program) -> RunPlan:
 
     from .. import config
     from ..config.faces import RUN as BY_RUN
-    from ..ingest.place import to_read
+    from ..ingest.place import freshness_of, to_read
     from ..models import Mode
-    from ..replay.policy import Reuse
     from ..store import DATABASE, Store
     from ..utils import as_of_text
     from .handoff import settings_json
@@ -108,7 +107,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
         settings.mode, _source(options, program), settings_json(settings),
         as_of=as_of_text(as_of) if as_of else None, session=session,
     )  # fmt: skip
-    Reuse(settings.reuse)
+    freshness_of(settings)
     mode = config.mode_of(settings.mode)
     if settings.mode == config.ONCE and (settings.root / DATABASE).exists():
         with Store(settings.root, readonly=True) as store:

@@ -25,7 +25,7 @@ from ..ingest.active import sessions
 from ..ingest.capture import Capture
 from ..ingest.lifecycle import Lifecycle
 from ..ingest.opener import Opener
-from ..ingest.place import RootPlace
+from ..ingest.place import RootPlace, freshness_of
 from ..ingest.problems import Problems
 from ..ingest.recording_store import RecordingStore
 from ..interception import STDLIB, interceptors, modules
@@ -82,7 +82,7 @@ class AutoSession(Opener):
         self.capture = Capture(
             source,
             loaded,
-            RootPlace(loaded.root, session, loaded.reuse),
+            RootPlace(loaded.root, session, freshness_of(loaded)),
             self,
             redaction=DEFAULT,
             as_of=as_of,

@@ -61,7 +61,7 @@ class ConnectionCall(Call):
         sent = last is not None and bool(last.sent_head)
         if sent:
             self._during = SENDING
-        if not sent or not isinstance(exc, OSError):
+        if not sent or self.spare is not None or not isinstance(exc, OSError):
             self.raised(exc)
         else:
             self._failure = self._dump(exc)

@@ -129,6 +129,10 @@ def _endheaders(original: Method) -> Method:
             return original(self, *args, **kwargs)
         except BaseException as exc:
             call.broke(exc)
+            if call.plan is not None and (stored := call.plan.stands_in(call, None)) is not None:
+                call.plan.serve = stored
+                stand_in(self).expect(asked, call.plan)
+                return None
             raise
 
     return endheaders
@@ -167,7 +171,7 @@ def _send(original: Method) -> Method:
                     call.cancel()
                     stand_in(self).expect(asked, plan)
                     return original(self, data)
-                call.plan = plan
+                call.plan, call.spare = plan, plan.spare
                 data = _with_fields(data, plan.conditions)
         return tapped(self, data)
 
@@ -239,12 +243,14 @@ def _getresponse(original: Method) -> Method:
             # Else it was too early for an answer.
             if attempt.parser is not None:
                 call.raised(exc)
+            if call.plan is not None and (stored := call.plan.stands_in(call, None)) is not None:
+                return _stored_answer(self, call.plan, stored)
             raise
         plan = call.plan
-        if plan is not None and plan.not_modified(call, response.status) and plan.stored:
+        if plan is not None and (stored := plan.stands_in(call, response.status)) is not None:
             response.read()
             call.answered()
-            return _stored_answer(self, plan, plan.stored)
+            return _stored_answer(self, plan, stored)
         call.answered()
         return response
 

@@ -214,7 +214,7 @@ def capture(
     if plan.serve is not None:
         return _replay(inner, plan, plan.serve, request, kwargs)
     call = plan.call()
-    response: requests.Response
+    response: requests.Response | None
     if plan.again is None:
         response = recorded(call, send, request, **kwargs)
     else:
@@ -224,11 +224,15 @@ def capture(
         finally:
             request.body = body
     try:
-        call.explain(response.raw)
-        if plan.not_modified(call, response.status_code) and plan.stored is not None:
-            response.content  # noqa: B018 - read to its end, so that the connection is reused
-            call.returned()
-            return _replay(inner, plan, plan.stored, request, kwargs)
+        if response is not None:
+            call.explain(response.raw)
+        stored = plan.stands_in(call, response.status_code if response is not None else None)
+        if stored is not None or response is None:
+            if response is not None:
+                response.content  # noqa: B018 - read to its end, so that the connection is reused
+                call.returned()
+            assert stored is not None
+            return _replay(inner, plan, stored, request, kwargs)
         if not call.attempts:
             _tap_body(response, call)
         call.returned()

@@ -110,11 +110,13 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         call = plan.call()
         response = recorded(call, original, self, *args, **kwargs)
         try:
-            if plan.not_modified(call, response.status) and plan.stored is not None:
-                response.drain_conn()
-                response.release_conn()
-                call.returned()
-                return _replay(plan, plan.stored, self, given)
+            stored = plan.stands_in(call, response.status if response is not None else None)
+            if stored is not None:
+                if response is not None:
+                    response.drain_conn()
+                    response.release_conn()
+                    call.returned()
+                return _replay(plan, stored, self, given)
             if not call.attempts:
                 call.lose(RuntimeError("no connection of urllib3's brought the answer (a mock?)"))
             call.returned()
