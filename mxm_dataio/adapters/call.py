@@ -14,7 +14,7 @@ from typing import Any
 
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt
-from ..errors import DataIOError, RuleError, StoreError
+from ..errors import DataIOError, RuleError
 from ..http.heads import given_head
 from ..identity import Identity
 from ..ingest.capture import Capture
@@ -138,7 +138,7 @@ class Call:
         ingest = self.ingest
         source = ingest.sources.of(self.url).source
         ingest.calls.note(source, self.method, self.url, "not recorded")
-        ingest.problem(StoreError(f"{self._name()} was not recorded: {why}"))
+        ingest.lost(self._name(), why)
 
     def _name(self) -> str:
         return f"{self.method} {self.secrets.shown(self.url)}"

@@ -396,7 +396,7 @@ class Capture:
             if isinstance(exc, DataIOError) and not isinstance(exc, RuleError):
                 self.problem(exc)
             else:
-                self._lost(call, str(exc) if isinstance(exc, RuleError) else repr(exc))
+                self._lost(call, exc if isinstance(exc, RuleError) else repr(exc))
         else:
             if unread is not None:
                 self.problem(StoreError(unread))
@@ -447,9 +447,19 @@ class Capture:
         if self.watch is not None:
             self.watch.left_out(identity.endpoint)
 
-    def _lost(self, call: CapturedCall, why: str) -> None:
-        shown = f"{call.method} {self.secrets_for(call.url).shown(call.url)}"
-        self.problem(StoreError(f"{shown} was not recorded: {why}"))
+    def _lost(self, call: CapturedCall, why: object) -> None:
+        self.lost(f"{call.method} {self.secrets_for(call.url).shown(call.url)}", why)
+
+    def lost(self, shown: str, why: object) -> None:
+        """Mark the session incomplete by a call: warn, or raise when ``strict``.
+
+        Args:
+            shown: the call in words.
+            why: it was not recorded; a rule that raised, which fails a test.
+        """
+        raises = isinstance(why, RuleError) and not self.place.in_root
+        error = StoreError(f"{shown} was not recorded: {why}")
+        self.problems.problem(error, stacklevel=3, raises=raises)
 
     def http_fetcher(self) -> HTTPFetcher:
         """Return a new fetcher whose calls this session captures."""

@@ -328,9 +328,7 @@ def without_secrets(redaction: Redaction, tree: object) -> object:
         return [without_secrets(redaction, one) for one in tree]
     if isinstance(tree, dict):
         return {
-            name: PLACEHOLDER
-            if goes(redaction, name, one)
-            else without_secrets(redaction, one)
+            name: PLACEHOLDER if goes(redaction, name, one) else without_secrets(redaction, one)
             for name, one in tree.items()
         }
     return tree
