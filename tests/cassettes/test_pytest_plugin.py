@@ -655,6 +655,59 @@ def test_the_recording_s_clock_and_seed(pytester: pytest.Pytester, server: Marke
     assert path.exists()
 
 
+def test_ids_are_drawn_again_in_replay(pytester: pytest.Pytester, server: MarketServer) -> None:
+    pytest.importorskip("time_machine")
+    text = """
+    import random, secrets, threading, uuid
+    from random import SystemRandom
+    from secrets import choice, randbelow, randbits, token_bytes, token_hex, token_urlsafe
+    from uuid import uuid4
+    import pytest, requests
+
+    SYSTEM = SystemRandom()
+
+    def drawn():
+        return [
+            str(uuid4()), str(uuid.uuid4()), token_hex(), secrets.token_hex(3), token_urlsafe(),
+            token_bytes(4).hex(), randbelow(10**9), choice(range(10**9)), randbits(64),
+            secrets.choice("abcdefghijklmn"), SYSTEM.random(), random.randint(0, 10**9),
+            SYSTEM.sample(range(10**6), 3),
+        ]
+
+    @pytest.mark.dataio(freeze=True)
+    def test_one():
+        made = drawn()
+        assert made[0] != made[1]
+        assert uuid.UUID(made[0]).version == 4
+        requests.get("{url}/symbols", params={"x": [str(one) for one in made]}, timeout=10)
+        elsewhere = []
+        thread = threading.Thread(target=lambda: elsewhere.append(uuid4()))
+        thread.start()
+        thread.join()
+        requests.get("{url}/symbols", params={"y": str(elsewhere[0])}, timeout=10)
+
+    @pytest.mark.dataio(freeze="tick")
+    def test_two():
+        requests.get("{url}/symbols", params={"x": str(uuid4())}, timeout=10)
+
+    KEPT = []
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_after(n):
+        KEPT.append(str(drawn()))
+        assert len(set(KEPT)) == n
+        assert uuid.os.urandom is __import__("os").urandom
+    """
+    write(pytester, text, server)
+    run(pytester, passed=4)
+    path = pytester.path / "cassettes/test_it/test_one.json"
+    recorded = path.read_text()
+    server.stop()
+    run(pytester, "--dataio-mode=none", passed=4)
+    run(pytester, "--dataio-mode=none", "-k", "one", passed=1, deselected=3)
+    assert path.read_text() == recorded
+
+
 # -- what it costs -------------------------------------------------------------------------------
 
 
