@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import itertools
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -372,3 +375,48 @@ def test_an_edit_that_raises_loses_its_call_and_says_so(market: RawServer, tmp_p
     ):
         get("/a")(market.url, 1)
     assert not any("secret" in str(one.message) for one in told)
+
+
+def by_urllib(url: str, data: Any) -> Any:
+    with urllib.request.urlopen(url, data, timeout=5) as got:
+        return json.loads(got.read())
+
+
+def by_http_client(url: str, data: Any) -> Any:
+    connection = http.client.HTTPConnection(url.split("/")[2], timeout=5)
+    for _ in range(2):
+        connection.putrequest("POST", "/" + url.split("/", 3)[3])
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders([data[:2], data[2:]] if data else [b"-"], encode_chunked=True)
+        told = json.loads(connection.getresponse().read())
+    connection.close()
+    return told
+
+
+@pytest.mark.parametrize("ask", [by_urllib, by_http_client])
+@pytest.mark.parametrize("data", [None, b"some data"])
+def test_what_is_ignored_reaches_its_host_by_the_standard_library(
+    ask: Any, data: Any, market: RawServer, tmp_path: Path
+) -> None:
+    ours = from_vcr({"ignore_hosts": ["127.0.0.1"]})
+    for mode in ("record", "none"):
+        before = market.hits
+        with use_cassette(tmp_path / "a.json", mode, **ours):
+            assert ask(f"{market.url}/a", data)["asked"] == "/a"
+            kept = ask(f"{market.url}/a".replace("127.0.0.1", "localhost"), data)
+            assert kept["sent"] == (data or b"-" if ask is by_http_client else data or b"").decode()
+            assert ask(f"{market.url}/b", data)["asked"] == "/b"
+        times = 2 if ask is by_http_client else 1
+        assert market.hits == before + times * (3 if mode == "record" else 2)
+
+
+def test_what_is_ignored_and_gone_is_gone(tmp_path: Path) -> None:
+    ours = from_vcr({"ignore_localhost": True})
+    with RawServer(answer) as server:
+        url = f"{server.url}/a"
+        server.stop()
+    with (
+        use_cassette(tmp_path / "a.json", "none", **ours),
+        pytest.raises(urllib.error.URLError, match="refused"),
+    ):
+        by_urllib(url, None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import http.client
 import inspect
+import weakref
 from typing import Any
 
 from ...concurrency import mutex
@@ -140,13 +141,36 @@ def _endheaders(original: Method) -> Method:
 
 def _offline(self: Any, asked: OutgoingRequest, original: Method, *args: Any, **kwargs: Any) -> Any:
     """Send a request to the store."""
-    sock = stand_in(self)
+    gone = weakref.ref(self)
+
+    def goes_out(asked: OutgoingRequest, sent: bytes) -> None:
+        connection = gone()
+        if connection is not None:
+            _go_out(connection, asked, sent)
+
+    sock = stand_in(self, goes_out)
     sock.expect(asked)
     try:
         return original(self, *args, **kwargs)
     except BaseException:
         if sock.refused:
             leave(self)
+        raise
+
+
+def _go_out(connection: Any, asked: OutgoingRequest, sent: bytes) -> None:
+    """Send a request that is left out to its host, with what of it was sent so far."""
+    leave(connection)
+    call = ConnectionCall(asked)
+    call.take_head(asked)
+    taps.begin(connection, call).requested = True
+    call.watch(connection)
+    try:
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.sendall(sent)
+    except BaseException as exc:
+        call.raised(exc)
         raise
 
 

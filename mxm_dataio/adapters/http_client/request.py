@@ -68,6 +68,12 @@ class OutgoingRequest:
         elif given is None and not self._chunked and not self._length:
             self.body = None
 
+    @property
+    def may_be_left_out(self) -> bool:
+        """Its session leaves calls out, and lets them reach their hosts in replay."""
+        ingest = self.ingest
+        return bool(ingest.settings.allowed_hosts) and ingest.sources.of(self.url).matcher.sees
+
     # -- where nothing goes out ----------------------------------------------------------
 
     def feed(self, data: memoryview) -> None:

@@ -11,7 +11,7 @@ import io
 import os
 import socket
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -25,16 +25,22 @@ from ..reframed import RecordedRaw, opened
 from .call import CONNECTING, DURING, READING, SENDING
 from .request import OutgoingRequest
 
+# Takes a request, and the bytes of it that were sent so far.
+GoesOut = Callable[[OutgoingRequest, bytes], None]
+
 
 class StoreSocket:
     """Stands in a connection's place for its socket while calls are answered from the store.
 
     Args:
         inner: the socket that it stands for, if there is one; it is closed with this.
+        goes_out: sends what was taken of a request that is left out to its host after all.
     """
 
-    def __init__(self, inner: Any = None) -> None:
+    def __init__(self, inner: Any = None, goes_out: GoesOut | None = None) -> None:
         self.inner = inner
+        self._goes_out = goes_out
+        self._sent: list[bytes] = []
         self._asked: OutgoingRequest | None = None
         self._last: OutgoingRequest | None = None
         self._answer: _Answer | None = None
@@ -71,6 +77,7 @@ class StoreSocket:
         if self._asked is not None:
             self._asked.discard()
         self._asked = self._answer = None
+        self._sent = []
 
     def _decide(self, asked: OutgoingRequest) -> None:
         """Find the answer, once all is known of the request.
@@ -84,9 +91,12 @@ class StoreSocket:
             plan = Plan(asked.ingest, asked.method, asked.url, asked.headers, body, asked.upload)
         finally:
             self._asked = None
-        if plan.serve is None:
+        if plan.serve is None and self._goes_out is not None and asked.ingest.is_open:
+            self._goes_out(asked, b"".join(self._sent))
+        elif plan.serve is None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        self._serve(plan, plan.serve)
+        else:
+            self._serve(plan, plan.serve)
 
     def _serve(self, plan: Plan, stored: Exchange) -> None:
         self._answer = answer = _Answer(plan, stored)
@@ -102,6 +112,8 @@ class StoreSocket:
         view = memoryview(data).cast("B")
         if self._asked is not None:
             self._asked.feed(view)
+            if self._asked.may_be_left_out:
+                self._sent.append(bytes(view))
             if self._asked.known and self._answer is None:
                 self._decide(self._asked)
         elif self._answer is None:
@@ -196,12 +208,16 @@ class TLSStoreSocket(StoreSocket):
 standing: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def stand_in(connection: Any) -> StoreSocket:
-    """Put a socket that answers from the store in the place of a connection's own, or of none."""
+def stand_in(connection: Any, goes_out: GoesOut | None = None) -> StoreSocket:
+    """Put a socket that answers from the store in the place of a connection's own, or of none.
+
+    Args:
+        goes_out: as of :class:`StoreSocket`.
+    """
     sock = connection.sock
     if not isinstance(sock, StoreSocket):
         cls = TLSStoreSocket if connection.default_port == 443 else StoreSocket
-        sock = connection.sock = cls(sock)
+        sock = connection.sock = cls(sock, goes_out)
         standing.add(connection)
     return sock
 
