@@ -32,7 +32,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from mmap import mmap
@@ -57,12 +56,10 @@ from .names import is_passing
 from .needles import coded, needles_of
 from .places import REQUESTS, asked_of
 from .rules import Redaction
-from .sent import Clear, Sent
+from .sent import Clear, Sent, SentBefore
 
 T = TypeVar("T")
 _LASTING, _PASSING = 256, 32
-# Calls whose texts are remembered.
-_REMEMBERED = 128
 _MASK = PLACEHOLDER.encode("ascii")
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
 _LINE = re.compile(
@@ -92,7 +89,7 @@ class Secrets:
         # What the program sent in the clear before an answer made it a cookie, or had it hidden.
         self._own: dict[str, None] = {}
         # What it sent last, where rules may hide what of an answer it had sent before.
-        self._sent: deque[Sent] = deque(maxlen=_REMEMBERED)
+        self._sent = SentBefore()
         self._plain = False
         # Of the last URL, headers and body: it, without secrets, and what was known then.
         self._last: dict[str, tuple[Any, Any, object, object]] = {}
@@ -140,7 +137,7 @@ class Secrets:
         if value == PLACEHOLDER or (told and value in self._own):
             return
         needles = needles_of(value, "" if found.mask == PLACEHOLDER else found.mask)
-        if told and clear is not None and any(one.holds(needles) for one in (clear(), *self._sent)):
+        if told and clear is not None and (clear().holds(needles) or self._sent.holds(needles)):
             self._own[value] = None
             if len(self._own) > _LASTING:
                 self._own.pop(list(self._own)[0], None)  # noqa: RUF015 - others put there, too
@@ -293,7 +290,7 @@ class Secrets:
             clear: returns it, without what stands under secret names.
         """
         if self.rules.values and self.rules.asks_bodies:
-            self._sent.append(clear().shortened())
+            self._sent.add(clear())
 
     def clear(self, url: str, head: bytes, body: bytes) -> Sent:
         """Return what a request sent, without what stands under secret names."""

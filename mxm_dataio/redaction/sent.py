@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -11,8 +12,9 @@ from .finding import holds
 from .needles import Needle
 from .rules import Redaction
 
-# Longer bodies are not remembered.
-_LONGEST = 64 << 10
+# Requests that are remembered, and bytes that one may have for that.
+_MOST = 128
+_LONGEST = 8 << 10
 
 
 class Sent:
@@ -30,17 +32,15 @@ class Sent:
             found = opened(body, self._type, coding)
             self._body = found.content if found is not None else b""
 
-    def shortened(self) -> Sent:
-        """Return this, to be remembered."""
-        if len(self._body) > _LONGEST:
-            self._body = b""
-        return self
+    @property
+    def texts(self) -> tuple[bytes, ...]:
+        """What was sent, whatever it stands under."""
+        return self._url.encode("utf-8", "surrogatepass"), self._head, self._body
 
     def holds(self, needles: Iterable[Needle]) -> bool:
         """Say whether a value is in it, by its needles."""
-        whole = (self._url.encode("utf-8", "surrogatepass"), self._head, self._body)
         # What redaction costs is for what is there at all.
-        return any(holds(text, needles) for text in whole) and any(
+        return any(holds(text, needles) for text in self.texts) and any(
             holds(text, needles) for text in self._clear
         )
 
@@ -49,6 +49,29 @@ class Sent:
         rules = self._rules
         url = rules.url(self._url).encode("utf-8", "surrogatepass")
         return url, rules.head(self._head), rules.body(self._body, self._type)
+
+
+class SentBefore:
+    """What the last requests of a session sent. Of any thread."""
+
+    def __init__(self) -> None:
+        self._sent: deque[Sent] = deque(maxlen=_MOST)
+        self._joined: bytes | None = b""
+
+    def add(self, sent: Sent) -> None:
+        """Remember one."""
+        if sum(map(len, sent.texts)) <= _LONGEST:
+            self._sent.append(sent)
+            self._joined = None
+
+    def holds(self, needles: Iterable[Needle]) -> bool:
+        """Say whether a value is in one of them, by its needles."""
+        joined = self._joined
+        if joined is None:
+            joined = b"\0".join([text for one in list(self._sent) for text in one.texts])
+            self._joined = joined
+        near = [needle for needle in needles if needle.anchor in joined]
+        return bool(near) and any(one.holds(near) for one in list(self._sent))
 
 
 # Returns what a request sent, where it is asked for.
