@@ -95,6 +95,7 @@ class Session:
         exit_status: of that program; negative for the signal that ended it. Of a child process
             nobody sees it, unless its parent sent that signal.
         coverage: what was seen to go past the session; ``None`` where nobody watched.
+        left_out: where calls went that it was told to leave out, and how often.
         pruned_at: when its calls were deleted; its row and its seal stay.
     """
 
@@ -113,6 +114,7 @@ class Session:
     program: str = ""
     exit_status: int | None = None
     coverage: tuple[Unseen, ...] | None = None
+    left_out: tuple[Unseen, ...] = ()
     pruned_at: str | None = None
 
     @property

@@ -28,6 +28,7 @@ from .storage.payloads.folder import PayloadFolder
 from .storage.payloads.spool import Spool
 from .storage.placement import Placement
 from .storage.running import RunningSessions
+from .storage.unseen import parted
 from .utils import after_fork, cause
 
 
@@ -144,7 +145,8 @@ class Store:
         if session.status is not Status.RUNNING:
             return session
         if self._running.is_under_way(session.id):
-            return replace(session, coverage=self._running.noted(session.id))
+            coverage, left_out = parted(self._running.noted(session.id))
+            return replace(session, coverage=coverage, left_out=left_out)
         # It may have ended since its row was read: that is written first.
         session = self._catalog.session(session.id) or session
         if session.status is Status.RUNNING:

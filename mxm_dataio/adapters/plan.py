@@ -91,15 +91,12 @@ class Plan:
             self._sent = read.content()
         try:
             self._settle(self._identity(read), streams)
-            if read is not None and self._resend is not None and self._goes_out():
+            if read is not None and self._resend is not None and self.serve is None:
                 spool, read = read, None
                 self.again = self._resend(spool)
         finally:
             if read is not None:
                 read.discard()
-
-    def _goes_out(self) -> bool:
-        return self.ingest.mode is Mode.AUTO and self.serve is None
 
     def _worth_reading(self) -> bool:
         """Say whether a stream may be one that was recorded: calls to where it goes were."""

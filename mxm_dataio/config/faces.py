@@ -57,7 +57,8 @@ _RUN_OPTIONS = {
     "ignore_params": "--ignore-param {}", "allowed_hosts": "--allow-host {}", "root": "--root {}",
     "mode": "--mode {}", "source": "--source {}", "as_of": "--as-of {}", "ttl": "--ttl {}",
     "session": "--session {}", "reuse": "--reuse {}", "max_body": "--max-body {}",
-    "durability": "--durability {}",
+    "durability": "--durability {}", "view": "--view {}", "match_host": "--no-match-host",
+    "ignore_hosts": "--ignore-host {}", "ignore_body_of": "--ignore-body-of {}",
 }  # fmt: skip
 _TEST_OPTIONS = {"mode": "--dataio-mode={}", "allowed_hosts": "--dataio-allowed-hosts={}"}
 

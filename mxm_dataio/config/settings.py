@@ -8,8 +8,6 @@ with OmegaConf's interpolation, needs ``pip install mxm-dataio[config]``.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
 import os
 import re
@@ -24,6 +22,7 @@ from ..errors import ConfigError
 from ..models import Compression, Durability, Exhausted, Mode
 from ..process import PREFIX, default_root
 from .faces import ENVIRONMENT, PYTHON, Face
+from .functions import function_of
 
 T = TypeVar("T")
 # A setting's value for all sources, or a mapping by source: ``*`` stands for those not named.
@@ -121,17 +120,21 @@ def load(
         ("the environment", ENVIRONMENT, _from_environment(environ)),
         ("the arguments", face, {k: v for k, v in arguments.items() if v is not None}),
     ]
+    given: dict[str, tuple[Any, str]] = {}
     for place, words, layer in layers:
         for name, value in layer.items():
             if name not in known:
                 also = [one.lower() for one in RESERVED] if words is ENVIRONMENT else []
                 near = nearest(name, [*known, *also], PREFIX if also else "")
                 raise ConfigError(f"unknown setting {name!r} in {place}{near}")
-            try:
-                values[name] = _convert(name, value)
-            except (TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError) as exc:
-                said = words.says(name, value) if words else f"{name}={value!r} in {place}"
-                raise ConfigError(f"{said}: {exc}") from None
+            said = words.says(name, value) if words else f"{name}={value!r} in {place}"
+            given[name] = value, said
+    # What is overridden is not looked at: another process may have no such function.
+    for name, (value, said) in given.items():
+        try:
+            values[name] = _convert(name, value)
+        except (TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError) as exc:
+            raise ConfigError(f"{said}: {exc}") from None
     return Settings(**values)
 
 
@@ -273,7 +276,7 @@ def _convert(name: str, value: Any) -> Any:
         case "match_host":
             return _by_name(value, _boolean, True)
         case "view":
-            return _by_name(value, _function, None)
+            return _by_name(value, function_of, None)
         case "allowed_hosts":
             return tuple(word.lower() for word in words_of(value))
         case "reuse":
@@ -393,25 +396,6 @@ def by_name(value: ByName[T], name: str) -> T:
         return value
     found: T = value[name] if name in value else value["*"]
     return found
-
-
-def _function(value: Any) -> Callable[[Any], Any] | None:
-    """Return a function; as text, ``module:function``.
-
-    Raises:
-        TypeError, ValueError: it is none, or can't be imported.
-    """
-    if value is None or callable(value):
-        made: Callable[[Any], Any] | None = value
-        return made
-    module, colon, name = str(value).partition(":")
-    if not isinstance(value, str) or not colon:
-        raise TypeError("no function, nor the name of one: module:function")
-    try:
-        found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError) as exc:
-        raise ValueError(f"it can't be imported: {exc}") from exc
-    return _function(found)
 
 
 def _boolean(value: Any) -> bool:

@@ -9,12 +9,11 @@ from typing import Protocol
 
 from ..config.faces import Face
 from ..errors import ReplayMissError
-from ..http.hosts import HostSet, Target, is_loopback
-from ..identity.matching import target_of
+from ..http.hosts import HostSet, Target
 from ..models import Unseen
 from ..process import AUTO
 from ..storage import unseen
-from ..storage.unseen import CONNECTION, LEFT_OUT, LIBRARY, PROCESS
+from ..storage.unseen import CONNECTION, LIBRARY, PROCESS, Sightings
 from . import audit, callers
 from .callers import Stack
 from .events import Child, Question
@@ -66,7 +65,7 @@ class CoverageWatch:
         self._face = face
         self._allowed = HostSet(allowed)
         self._refuse = refuse
-        self._times: dict[tuple[str, str, str], int] = {}
+        self._seen = Sightings(session.note_unseen)
         self._refused: set[tuple[str, str]] = set()
         self._guard = Guard(self._allowed.names, self._using) if refuse else None
         # Module → who imports it, until it is seen to be there.
@@ -102,14 +101,13 @@ class CoverageWatch:
 
     def forked(self) -> None:
         """Begin anew in a forked child, whose parent tells of what was before."""
-        self._times = {}
+        self._seen.renew()
         self._refused = set()
 
     def found(self) -> tuple[Unseen, ...]:
         """Return what was seen until now."""
         self._take_loaded()
-        times = dict(self._times)
-        return unseen.merged(Unseen(*key[:2], n, key[2]) for key, n in times.items())
+        return unseen.merged(self._seen.found())
 
     # -- what the network tells --------------------------------------------------------------
 
@@ -157,10 +155,6 @@ class CoverageWatch:
         elif not os.environ.get(AUTO):
             self._add(PROCESS, _STARTS[name], stack.caller)
 
-    def left_out(self, endpoint: str) -> None:
-        """Take a call that is neither recorded nor replayed, by the session's own rules."""
-        self._add(LEFT_OUT, str(target_of(endpoint)), "")
-
     # -- keeping -----------------------------------------------------------------------------
 
     def _take_loaded(self) -> None:
@@ -173,13 +167,7 @@ class CoverageWatch:
     def _add(self, kind: str, name: str, caller: str) -> None:
         if kind != LIBRARY:
             self._take_loaded()
-        key = (kind, name, caller)
-        self._times.setdefault(key, 0)
-        # In a statement that calls nothing no other thread and no signal's handler comes between.
-        times = self._times[key] = self._times[key] + 1
-        if not times & (times - 1):
-            line = unseen.line_of(Unseen(kind, name, times, caller), os.getpid())
-            self._session.note_unseen(line)
+        self._seen.add(kind, name, caller)
 
     def _refusal(self, what: str, target: Target, caller: str) -> ReplayMissError:
         by = f" by {caller}" if caller else ""
@@ -188,7 +176,7 @@ class CoverageWatch:
         error = ReplayMissError(
             f"{what} {target}{by} was refused: replay is offline, and no captured call makes it; "
             f"make the call through requests or urllib3, or through http.client{also}, "
-            f"or let it pass with {says('allowed_hosts', [_to_allow(target)])}",
+            f"or let it pass with {says('allowed_hosts', [target.allowing])}",
             method="CONNECT",
             url=str(target),
         )
@@ -214,10 +202,3 @@ class CoverageWatch:
             self._refused.add((error.url, caller))
             self._session.missed(error)
         return error
-
-
-def _to_allow(target: Target) -> str:
-    """Return what lets a connection pass."""
-    if target.port is None and target.host.startswith(("/", "@")):
-        return "unix"
-    return "loopback" if is_loopback(target.host) else target.host

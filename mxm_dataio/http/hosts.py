@@ -32,6 +32,13 @@ class Target(NamedTuple):
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def allowing(self) -> str:
+        """What of ``allowed_hosts`` lets a connection to it pass."""
+        if self.port is None and self.host.startswith(("/", "@")):
+            return UNIX
+        return LOOPBACK if is_loopback(self.host) else self.host
+
 
 def is_address(host: str) -> bool:
     """Say whether a host is an IP address, which nobody has to be asked for."""

@@ -37,6 +37,7 @@ from ..replay.turns import SharedTurns
 from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
+from ..storage.unseen import Sightings
 from ..utils import as_of_text, new_id, utc_now
 from . import answering, misses
 from .answering import Answer
@@ -83,6 +84,7 @@ class Capture:
     Attributes:
         sees_calls: by the hook, by what is mounted on it, or since it is asked itself.
         session: its row, once it is open.
+        left_out: the calls that are neither recorded nor replayed.
         said_ended: it was said that it takes no calls any more.
         calls: what happened.
         end: ends it with its process, in a forked child; set by the life cycle.
@@ -130,6 +132,7 @@ class Capture:
         self.store: Backend | None = None
         self.session: Session | None = None
         self.watch: CoverageWatch | None = None
+        self.left_out = Sightings(self.note_unseen)
         self.pid = os.getpid()
         self.pending: set[Pending] = set()
         self.problems = Problems(
@@ -257,6 +260,7 @@ class Capture:
         self.calls.begin_anew()
         if self.turns is not None:
             self.turns.renew()
+        self.left_out.renew()
         if self.watch is not None:
             self.watch.forked()
         for call in self.pending:
@@ -364,7 +368,7 @@ class Capture:
             StoreError: when ``strict``.
         """
         if identity.left_out:
-            self.leave_out(identity)
+            misses.leave_out(self, identity)
             return
         if os.getpid() != self.pid:
             self.adopt()
@@ -440,12 +444,6 @@ class Capture:
     def given(self, stored: Exchange, asked: Callable[[], Call]) -> Exchange:
         """Return what a call is given that a recorded one answers; see :mod:`.answering`."""
         return stored if self.answer is None else answering.given(self, stored, asked)
-
-    def leave_out(self, identity: Identity) -> None:
-        """Note a call that is neither recorded nor replayed."""
-        self.calls.note(identity.source, identity.method, identity.endpoint, "left out")
-        if self.watch is not None:
-            self.watch.left_out(identity.endpoint)
 
     def _lost(self, call: CapturedCall, why: object) -> None:
         self.lost(f"{call.method} {self.secrets_for(call.url).shown(call.url)}", why)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..coverage import libraries
 from ..errors import BusyError, DataIOWarning, StoreError
-from ..models import Mode, Status, Unseen
+from ..models import Mode, Status
 from ..replay.misses import doubtful
 from ..storage import unseen as unseen_
 from ..storage.backend import RecordingBackend, recording
@@ -52,13 +52,14 @@ def end(capture: Capture, raised: BaseException | None) -> None:
     except (StoreError, OSError) as exc:
         capture.problem(exc)
     finally:
-        unseen = _unseen(capture)
+        unseen, left_out = unseen_.parted(_seen(capture))
         capture.session = replace(
             capture.session,
             status=_status(capture, raised),
             ended_at=utc_now(),
             warnings=capture.warnings(unseen or (), exposed),
             coverage=unseen,
+            left_out=left_out,
         )
         if capture.mode is Mode.REPLAY:
             problems = capture.problems
@@ -118,13 +119,14 @@ def _status(capture: Capture, raised: BaseException | None) -> Status:
     return Status.COMPLETE
 
 
-def _unseen(capture: Capture) -> tuple[Unseen, ...] | None:
-    """Return what went past the session, ``None`` if nobody watched."""
+def _seen(capture: Capture) -> unseen_.Found | None:
+    """Return what went past the session, and what it left out, in one."""
+    left_out = capture.left_out.found()
     if capture.watch is None:
-        return None
-    noted: tuple[Unseen, ...] | None = None
+        return unseen_.together(None, unseen_.merged(left_out))
+    noted: unseen_.Found | None = None
     store = recording(capture.store)
     if store is not None:
         # By children that were forked to become another program.
         noted = store.noted_unseen(capture.id, but=os.getpid())
-    return unseen_.merged([*capture.watch.found(), *(noted or ())])
+    return unseen_.merged([*capture.watch.found(), *left_out, *(noted or ())])

@@ -11,6 +11,7 @@ from ..identity.matching import target_of
 from ..models import Mode, Request
 from ..replay.misses import miss_error
 from ..replay.policy import Decision, Fetch
+from ..storage.unseen import LEFT_OUT
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -52,22 +53,41 @@ def replayed(capture: Capture, request: Request) -> str:
         return text
 
 
+def leave_out(capture: Capture, identity: Identity) -> None:
+    """Note a call that is neither recorded nor replayed."""
+    capture.adopt()
+    capture.calls.note(identity.source, identity.method, identity.endpoint, "left out")
+    target = target_of(identity.endpoint)
+    capture.left_out.add(LEFT_OUT, str(target) if target.host else identity.source)
+
+
+def passes_by(capture: Capture, method: str, url: str, body: bytes | None) -> bool:
+    """Say whether a call goes out in replay, since it is left out.
+
+    Raises:
+        LeftOutError: it is, and replay may not reach its host.
+    """
+    if not capture.sources.of(url).matcher.sees:
+        return False
+    identity = capture.identify(method, url, body=body)
+    return bool(identity.left_out) and isinstance(pass_by(capture, identity), Fetch)
+
+
 def pass_by(capture: Capture, identity: Identity) -> Decision:
-    """Return what to do with a call that is left out.
+    """Return what to do with a call that is left out: it is made, and noted once it is.
 
     Raises:
         LeftOutError: replay may not reach its host.
     """
     target = target_of(identity.endpoint)
     if capture.mode is not Mode.REPLAY or HostSet(capture.settings.allowed_hosts).admits(target):
-        # It is noted once it has been made.
         return Fetch()
-    capture.leave_out(identity)
-    host = str(target)
+    leave_out(capture, identity)
+    says = capture.opener.face.says
+    advice = f": to let it reach its host in replay too, {says('allowed_hosts', [target.allowing])}"
     raise LeftOutError(
         f"{identity.method} {identity.endpoint} is left out, and was not recorded "
-        f"({identity.left_out}): to let it reach its host in replay too, "
-        f"{capture.opener.face.says('allowed_hosts', [host])}",
+        f"({identity.left_out}){advice if target.host else ''}",
         method=identity.method,
         url=identity.endpoint,
     )

@@ -146,7 +146,7 @@ class Requester:
                 lambda: asking(asked.source, asked.method, asked.endpoint, params=pairs),
             )  # fmt: skip
             return self._replayed(gathered.last or given, decision.stored)
-        if ingest.mode is Mode.REPLAY:
+        if ingest.mode is Mode.REPLAY and not identity.left_out:
             raise miss(ingest, identity, asked.endpoint)
         inner = _collector.set(None)
         try:

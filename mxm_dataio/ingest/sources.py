@@ -25,6 +25,7 @@ from ..http.shapes import BEGINNING
 from ..http.urls import split_url
 from ..identity import Identity, identify
 from ..identity.matching import Matcher, RequestBody
+from ..identity.names import Names
 from ..models import Headers, Mode, Request, Session
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
@@ -320,20 +321,22 @@ def matching_of(settings: Settings, face: Face) -> Callable[[str], Matcher]:
     """Return what returns what counts in the calls of a source.
 
     Raises:
-        ConfigError: called, a setting says nothing that is understood.
+        ConfigError: a setting says nothing that is understood.
     """
-
-    def matching(source: str) -> Matcher:
-        params = by_name(settings.ignore_params, source)
+    given = settings.ignore_params
+    for params in given.values() if isinstance(given, Mapping) else [given]:
         try:
-            return Matcher(
-                params,
-                by_name(settings.ignore_hosts, source),
-                match_host=by_name(settings.match_host, source),
-                ignore_body_of=by_name(settings.ignore_body_of, source),
-                view=by_name(settings.view, source),
-            )
+            Names.of(params)
         except ValueError as exc:
             raise ConfigError(f"{face.says('ignore_params', list(params))}: {exc}") from None
+
+    def matching(source: str) -> Matcher:
+        return Matcher(
+            by_name(settings.ignore_params, source),
+            by_name(settings.ignore_hosts, source),
+            match_host=by_name(settings.match_host, source),
+            ignore_body_of=by_name(settings.ignore_body_of, source),
+            view=by_name(settings.view, source),
+        )
 
     return matching

@@ -19,6 +19,7 @@ class Account:
         sessions: the one that was asked for first, then its descendants as they began.
         hosts: host (or the source, of calls that name none) → calls that were captured.
         unseen: what went past them, put together.
+        left_out: where calls went that they were told to leave out, put together.
         unwatched: those of which nothing is known: nobody watched, or their process died before it
             could be told.
     """
@@ -26,6 +27,7 @@ class Account:
     sessions: tuple[Session, ...]
     hosts: dict[str, int]
     unseen: tuple[Unseen, ...]
+    left_out: tuple[Unseen, ...]
     unwatched: tuple[Session, ...]
 
     @property
@@ -59,5 +61,6 @@ def account_of(store: Store, session_id: str) -> Account:
         sessions=tuple(sessions),
         hosts=dict(hosts.most_common()),
         unseen=unseen_.merged(unseen for one in sessions for unseen in one.coverage or ()),
+        left_out=unseen_.merged(unseen for one in sessions for unseen in one.left_out),
         unwatched=tuple(one for one in sessions if one.coverage is None),
     )

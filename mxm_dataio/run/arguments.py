@@ -26,8 +26,12 @@ _OPTIONS = {
     "--session": ("ID", "replay exactly this session: latest, latest~1, or (part of) its id"),
     "--ttl": ("TIME", "for which auto takes an answer as fresh: 90s, 15m, 1h, 30d"),
     "--reuse": ("WHAT", "status (404, 4xx) or method that auto may serve; repeatable"),
-    "--ignore-param": ("NAME", "query, form or JSON field that does not count; repeatable"),
-    "--allow-host": ("HOST", "host that replay's uncaptured connections may reach; repeatable"),
+    "--ignore-param": ("NAME", "what does not count: ts, $.meta.ts, path:/tmp/*; repeatable"),
+    "--ignore-host": ("HOST", "host whose calls are neither recorded nor missed; repeatable"),
+    "--ignore-body-of": ("PATTERN", "URLs of which method and URL alone count; repeatable"),
+    "--no-match-host": ("", "host and port do not count"),
+    "--view": ("MODULE:FUNCTION", "what calls are compared by, as view= of a session"),
+    "--allow-host": ("HOST", "host that uncaptured or left out calls reach in replay; repeatable"),
     f"--{FULL}": ("", "exit 1 if anything went past capture"),
     "--no-stdlib": ("", "leave out http.client and urllib.request"),
     "--durability": ("WHAT", "process (default) or power: what each call survives"),
@@ -38,7 +42,10 @@ _OPTIONS = {
 # Those that may be repeated, and the settings that they are.
 _LISTS = {
     "--allow-host": "allowed_hosts", "--ignore-param": "ignore_params", "--reuse": "reuse",
+    "--ignore-host": "ignore_hosts", "--ignore-body-of": "ignore_body_of",
 }  # fmt: skip
+# Those without a value that switch a setting off.
+_OFF = {"no-stdlib": "stdlib", "no-match-host": "match_host"}
 _SHORT = {"-q": "--quiet"}
 _ARGUMENTS = {"source": SOURCE, "as-of": AS_OF, "session": SESSION}
 _NAME = "mxm-dataio run"
@@ -84,9 +91,7 @@ class Options:
         }
         # A value may hold several, with commas between.
         found |= {name: ",".join(given) for name, given in self.lists.items()}
-        if "no-stdlib" in self.flags:
-            found["stdlib"] = False
-        return found
+        return found | {name: False for flag, name in _OFF.items() if flag in self.flags}
 
 
 class Program:
@@ -104,6 +109,16 @@ class Program:
         self.path = path
         self.arguments = list(arguments)
         self.python = python
+
+    @property
+    def folder(self) -> str:
+        """The first entry of its ``sys.path``, as far as that is known."""
+        if not self.python or self.label.startswith("-"):
+            return os.getcwd()
+        path = os.path.realpath(self.label)
+        # A folder, or an archive, is its own.
+        own = os.path.isdir(path) or path.endswith((".pyz", ".zip"))
+        return path if own else os.path.dirname(path)
 
 
 # -- the command line --------------------------------------------------------------------------

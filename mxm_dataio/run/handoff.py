@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from ..config import Settings
+from ..config.functions import NamedFunction
 from ..errors import ConfigError
 from ..process import AUTO, VERSION, link_text
 
@@ -81,4 +82,12 @@ def settings_json(settings: Settings) -> dict[str, Any]:
     values = {one.name: getattr(settings, one.name) for one in fields(settings)}
     values["root"] = str(settings.root)
     values["sources"] = dict(settings.sources)
+    values["view"] = _name_of(settings.view)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _name_of(view: Any) -> Any:
+    """Return what names a view, or those by source, in another process."""
+    if isinstance(view, Mapping):
+        return {source: _name_of(one) for source, one in view.items()}
+    return view.given if isinstance(view, NamedFunction) else None

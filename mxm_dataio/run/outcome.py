@@ -82,6 +82,11 @@ class Outcome:
         return unseen_.merged(one for report in self.reports for one in report.coverage or ())
 
     @property
+    def left_out(self) -> tuple[Unseen, ...]:
+        """Where calls went that were left out, in any of the processes."""
+        return unseen_.merged(one for report in self.reports for one in report.left_out)
+
+    @property
     def session_status(self) -> Status:
         """How the program's own session ended."""
         own = self.own
@@ -105,6 +110,7 @@ class Outcome:
             warnings=tuple(self.warnings),
             exit_status=self.exit_status,
             coverage=self.own.coverage if self.own is not None else None,
+            left_out=self.own.left_out if self.own is not None else (),
         )
 
     def look(self, store: Store) -> None:
@@ -154,6 +160,8 @@ class Outcome:
                 _say(f"warning: {warning}")
         for one in unseen:
             _say(f"not captured: {libraries.said(one)}")
+        for one in self.left_out:
+            _say(f"left out: {counted(one.times, 'call')} to {one.name}")
         if self.head is not None:
             put(self.head)
 
@@ -184,6 +192,7 @@ class Outcome:
             "interrupted": self.interrupted, "ended_by_parent": self.stopped,
             "missed": self.missed, "misses": self.misses,
             "warnings": self.warnings, "coverage": [one._asdict() for one in self.unseen],
+            "left_out": {one.name: one.times for one in self.left_out},
             "head": self.head,
         }  # fmt: skip
         return json.dumps(line)

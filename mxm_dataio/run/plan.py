@@ -91,7 +91,9 @@ def _resolved(options: Options, program: Program) -> RunPlan:
 
     from .. import config
     from ..config.faces import RUN as BY_RUN
+    from ..config.functions import of_program
     from ..ingest.place import freshness_of, to_read
+    from ..ingest.sources import matching_of
     from ..models import Mode
     from ..store import DATABASE, Store
     from ..utils import as_of_text
@@ -101,13 +103,15 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     given = options.settings()
     if session and not given.get("mode"):
         given["mode"] = "replay"
-    settings = config.load(given, defaults=DEFAULTS, face=BY_RUN)
+    with of_program(program.folder, program.label.removeprefix("-m ")):
+        settings = config.load(given, defaults=DEFAULTS, face=BY_RUN)
     settings = replace(settings, root=settings.root.absolute())
     plan = RunPlan(
         settings.mode, _source(options, program), settings_json(settings),
         as_of=as_of_text(as_of) if as_of else None, session=session,
     )  # fmt: skip
     freshness_of(settings)
+    matching_of(settings, BY_RUN)
     mode = config.mode_of(settings.mode)
     if settings.mode == config.ONCE and (settings.root / DATABASE).exists():
         with Store(settings.root, readonly=True) as store:

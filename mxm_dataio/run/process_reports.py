@@ -34,6 +34,7 @@ class Report(NamedTuple):
     misses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     coverage: tuple[Unseen, ...] | None = None
+    left_out: tuple[Unseen, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,6 +60,7 @@ class Report(NamedTuple):
                 misses=tuple(made.misses),
                 warnings=tuple(made.warnings),
                 coverage=None if coverage is None else tuple(Unseen(*one) for one in coverage),
+                left_out=tuple(Unseen(*one) for one in made.left_out),
             )
         except (TypeError, LookupError) as exc:
             raise ValueError(f"{path} is no report: {exc}") from exc

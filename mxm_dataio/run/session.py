@@ -276,6 +276,7 @@ class AutoSession(Opener):
         report = Report(
             session.id, os.getpid(), self.program, state, status.value, len(problems.misses),
             tuple(str(miss) for miss in problems.misses[:_REPORTED]), warnings, session.coverage,
+            session.left_out,
         )  # fmt: skip
         # Without the folder the run is over, and nobody asks.
         with contextlib.suppress(OSError):

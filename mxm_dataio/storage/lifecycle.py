@@ -14,6 +14,7 @@ from .entries import SessionEntry
 from .journals import OwnJournals
 from .placement import Placement
 from .running import RunningSessions
+from .unseen import parted
 from .writer import Writer
 
 
@@ -89,7 +90,8 @@ class Lifecycle:
         """
         if session.coverage is None:
             # Who ends it may be another than the process that watched, and was killed.
-            session = replace(session, coverage=self._running.noted(session.id))
+            coverage, left_out = parted(self._running.noted(session.id))
+            session = replace(session, coverage=coverage, left_out=session.left_out or left_out)
         try:
             if settled:
                 self._writer.move()

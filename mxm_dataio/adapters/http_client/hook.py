@@ -18,14 +18,15 @@ import weakref
 from typing import Any
 
 from ...concurrency import mutex
+from ...coverage import captured
 from ...errors import ConfigError
 from ...ingest.active import active
 from ...ingest.capture import Capture
-from ...ingest.misses import replayed
+from ...ingest.misses import passes_by, replayed
 from ...ingest.uncaptured import outside
 from ...models import Exchange, Headers, Mode
 from ...process import perf_counter
-from ...replay.policy import Serve
+from ...replay.policy import Fetch, Serve
 from .. import failures, taps
 from ..attempt import ON_CONNECTION, Attempt
 from ..call import REPLAYS
@@ -121,7 +122,7 @@ def _endheaders(original: Method) -> Method:
             return original(self, *args, **kwargs)
         asked.given = args[0] if args else kwargs.get("message_body")
         asked.coded = bool(kwargs.get("encode_chunked"))
-        if asked.ingest.mode is Mode.REPLAY:
+        if asked.ingest.mode is Mode.REPLAY and not _left_out(self, asked):
             return _offline(self, asked, original, *args, **kwargs)
         call = ConnectionCall(asked)
         taps.begin(self, call).requested = True
@@ -137,6 +138,19 @@ def _endheaders(original: Method) -> Method:
             raise
 
     return endheaders
+
+
+def _left_out(connection: Any, asked: OutgoingRequest) -> bool:
+    """Say whether a request is left out, and may reach its host; then nothing stands in for that.
+
+    Raises:
+        LeftOutError: it is, and may not.
+    """
+    body = asked.given if isinstance(asked.given, bytes) else None
+    left_out = passes_by(asked.ingest, asked.method, asked.url, body)
+    if left_out:
+        leave(connection)
+    return left_out
 
 
 def _offline(self: Any, asked: OutgoingRequest, original: Method, *args: Any, **kwargs: Any) -> Any:
@@ -320,7 +334,7 @@ def _connect(original: Method) -> Method:
         if ingest is None:
             return original(self)
         if ingest.mode is Mode.REPLAY:
-            return _connect_offline(self, ingest)
+            return _connect_offline(self, ingest, original)
         # The program connects by itself. Whether that succeeds is an answer of its own.
         call = ConnectionCall(OutgoingRequest(ingest, "CONNECT", base_of(self)))
         call.streams = False
@@ -350,14 +364,18 @@ def _timed(original: Method) -> Method:
     return connect
 
 
-def _connect_offline(connection: Any, ingest: Capture) -> None:
-    """Connect to the store, or raise what was met in connecting."""
+def _connect_offline(connection: Any, ingest: Capture, original: Method) -> Any:
+    """Connect to the store, or raise what was met in connecting; to a host that may be reached."""
     decision = ingest.decide(ingest.identify("CONNECT", base_of(connection)))
+    if isinstance(decision, Fetch):
+        with captured.captured():
+            return original(connection)
     if isinstance(decision, Serve):
         request = decision.stored.request
         if request.failure is not None:
             failures.raise_again(request.failure, bare=True, note=replayed(ingest, request))
     stand_in(connection)
+    return None
 
 
 # -- the hook ----------------------------------------------------------------------------------

@@ -35,9 +35,9 @@ _LIMITS = (
 def coverage_command(session: str, root: Path, as_json: bool) -> None:
     """Print what of a session was captured, and what was seen to go past it.
 
-    Counts the sessions of its child processes in. SESSION is an id, its beginning or its end, or
-    latest, which is the default. Exit status 1: something went past, or it was not watched, so that
-    nobody knows.
+    And the calls that it was told to leave out. Counts the sessions of its child processes in.
+    SESSION is an id, its beginning or its end, or latest, which is the default. Exit status 1:
+    something went past, or it was not watched, so that nobody knows.
 
     \b
     Example:
@@ -61,11 +61,14 @@ def _print_lines(account: Account) -> None:
         )  # fmt: skip
         for one in session.coverage or ():
             print_line("unseen", session=session.id, **_fields(one))
+        for one in session.left_out:
+            print_line("left_out", session=session.id, name=one.name, times=one.times)
     for host, calls in account.hosts.items():
         print_line("host", host=host, calls=calls)
     print_line(
         "coverage", id=account.session.id, ok=account.ok, sessions=len(account.sessions),
         unwatched=len(account.unwatched), calls=account.calls, unseen=len(account.unseen),
+        left_out=sum(one.times for one in account.left_out),
     )  # fmt: skip
 
 
@@ -96,6 +99,11 @@ def _say(account: Account) -> None:
     )
     _table([[host, f"{calls:,}"] for host, calls in account.hosts.items()])
     click.echo()
+    if account.left_out:
+        times = sum(one.times for one in account.left_out)
+        click.secho(f"left out, as it was told to: {counted(times, 'call')}", bold=True)
+        _table([[one.name, f"{one.times:,}"] for one in account.left_out])
+        click.echo()
     if account.unseen:
         found = counted(len(account.unseen), "finding")
         click.secho(f"not captured: {found}", fg="red", bold=True)

@@ -171,6 +171,7 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
             coverage=None if session.coverage is None else [
                 one._asdict() for one in session.coverage
             ],
+            left_out=[one._asdict() for one in session.left_out],
             hosts={one.host: one.calls for one in hosts},
         )  # fmt: skip
         return
@@ -188,6 +189,7 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
     for title, texts in (
         ("warnings", () if is_prune(session) else session.warnings),
         ("not captured", map(_unseen, session.coverage or ())),
+        ("left out", map(_unseen, session.left_out)),
         ("pruned", map(_gone, told(session.warnings) if is_prune(session) else ())),
     ):
         found = list(texts)

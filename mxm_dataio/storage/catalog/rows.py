@@ -26,6 +26,7 @@ from ...models import (
 )
 from ...utils import instant
 from ..entries import Entry, check_checksum, failure_of, framing_of
+from ..unseen import Found, parted, together
 
 SESSION = (
     "id, root_id, parent_id, source, kind, mode, as_of, status, started_at, ended_at, pid, host, "
@@ -75,12 +76,12 @@ def session_row(session: Session) -> Row:
         session.id, session.root_id, session.parent_id, session.source, session.kind,
         session.mode, session.as_of, session.status, session.started_at, session.ended_at,
         session.pid, os.uname().nodename, _dump(session.warnings), session.program,
-        session.exit_status, coverage_text(session.coverage),
+        session.exit_status, coverage_text(together(session.coverage, session.left_out)),
     )  # fmt: skip
 
 
-def coverage_text(coverage: tuple[Unseen, ...] | None) -> str | None:
-    """Return what went past a session as it is kept."""
+def coverage_text(coverage: Found | None) -> str | None:
+    """Return what went past a session, and what it left out, as it is kept."""
     return None if coverage is None else _dump(coverage)
 
 
@@ -212,15 +213,14 @@ def to_response(row: Row, request: Request) -> Response:
 def to_session(row: Row) -> Session:
     """Return the session of a row; raises as malformed content does."""
     _fits(tuple(map(type, row)), _SESSION_KINDS)
-    session = Session(
+    kept = None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15]))
+    coverage, left_out = parted(kept)
+    return Session(
         id=row[0], root_id=row[1], parent_id=row[2], source=row[3], kind=row[4],
         mode=Mode(row[5]), as_of=row[6], status=Status(row[7]), started_at=row[8],
         ended_at=row[9], pid=row[10], warnings=tuple(json.loads(row[12])), program=row[13],
-        exit_status=row[14],
-        coverage=None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15])),
-        pruned_at=row[16],
+        exit_status=row[14], coverage=coverage, left_out=left_out, pruned_at=row[16],
     )  # fmt: skip
-    return session
 
 
 # What SQLite may give for texts, numbers, seconds and bytes, and those that may be absent.

@@ -56,11 +56,13 @@ def sound_session(session: Session) -> Session:
         root_id=text_of(session.root_id), pid=_count(session.pid),
         warnings=tuple(map(text_of, session.warnings)), program=text_of(session.program),
         exit_status=_integer(session.exit_status),
-        coverage=None if session.coverage is None else tuple(
-            Unseen(text_of(one.kind), text_of(one.name), _count(one.times), text_of(one.caller))
-            for one in session.coverage
-        ),
+        coverage=None if session.coverage is None else tuple(map(_unseen, session.coverage)),
+        left_out=tuple(map(_unseen, session.left_out)),
     )  # fmt: skip
+
+
+def _unseen(one: Unseen) -> Unseen:
+    return Unseen(text_of(one.kind), text_of(one.name), _count(one.times), text_of(one.caller))
 
 
 def _failure(failure: Failure | None) -> Failure | None:

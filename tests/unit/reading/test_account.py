@@ -130,7 +130,7 @@ def test_the_command_as_json(server: RawServer, tmp_path: Path) -> None:
     }  # fmt: skip
     assert lines[-1] == {
         "type": "coverage", "id": parent, "ok": False, "sessions": 2, "unwatched": 0, "calls": 3,
-        "unseen": 1,
+        "unseen": 1, "left_out": 0,
     }  # fmt: skip
 
 
