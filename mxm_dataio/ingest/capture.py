@@ -406,7 +406,7 @@ class Capture:
                 self.problem(StoreError(unread))
         finally:
             if document == "":
-                self.leave_out(identity)
+                misses.leave_out(self, identity)
             else:
                 self.calls.recorded(call, identity.source, attempts, stored, document)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import LeftOutError, NearMiss, ReplayMissError, StoreError
-from ..http.hosts import HostSet
+from ..http.hosts import HostSet, Target
 from ..identity import Identity
 from ..identity.matching import target_of
 from ..models import Mode, Request
@@ -57,8 +57,14 @@ def leave_out(capture: Capture, identity: Identity) -> None:
     """Note a call that is neither recorded nor replayed."""
     capture.adopt()
     capture.calls.note(identity.source, identity.method, identity.endpoint, "left out")
+    target = _target(identity)
+    capture.left_out.add(LEFT_OUT, str(target) if target.port else target.host)
+
+
+def _target(identity: Identity) -> Target:
+    """Return where a call connects to; a fetcher's has the name of its source for a host."""
     target = target_of(identity.endpoint)
-    capture.left_out.add(LEFT_OUT, str(target) if target.host else identity.source)
+    return target if target.host else Target(identity.source, 0)
 
 
 def passes_by(capture: Capture, method: str, url: str, body: bytes | None) -> bool:
@@ -79,15 +85,14 @@ def pass_by(capture: Capture, identity: Identity) -> Decision:
     Raises:
         LeftOutError: replay may not reach its host.
     """
-    target = target_of(identity.endpoint)
+    target = _target(identity)
     if capture.mode is not Mode.REPLAY or HostSet(capture.settings.allowed_hosts).admits(target):
         return Fetch()
     leave_out(capture, identity)
-    says = capture.opener.face.says
-    advice = f": to let it reach its host in replay too, {says('allowed_hosts', [target.allowing])}"
     raise LeftOutError(
         f"{identity.method} {identity.endpoint} is left out, and was not recorded "
-        f"({identity.left_out}){advice if target.host else ''}",
+        f"({identity.left_out}): to let it reach its host in replay too, "
+        f"{capture.opener.face.says('allowed_hosts', [target.allowing])}",
         method=identity.method,
         url=identity.endpoint,
     )
