@@ -67,18 +67,6 @@ def _target(identity: Identity) -> Target:
     return target if target.host else Target(identity.source, 0)
 
 
-def passes_by(capture: Capture, method: str, url: str, body: bytes | None) -> bool:
-    """Say whether a call goes out in replay, since it is left out.
-
-    Raises:
-        LeftOutError: it is, and replay may not reach its host.
-    """
-    if not capture.sources.of(url).matcher.sees:
-        return False
-    identity = capture.identify(method, url, body=body)
-    return bool(identity.left_out) and isinstance(pass_by(capture, identity), Fetch)
-
-
 def pass_by(capture: Capture, identity: Identity) -> Decision:
     """Return what to do with a call that is left out: it is made, and noted once it is.
 

@@ -22,7 +22,7 @@ from ...coverage import captured
 from ...errors import ConfigError
 from ...ingest.active import active
 from ...ingest.capture import Capture
-from ...ingest.misses import passes_by, replayed
+from ...ingest.misses import replayed
 from ...ingest.uncaptured import outside
 from ...models import Exchange, Headers, Mode
 from ...process import perf_counter
@@ -122,7 +122,7 @@ def _endheaders(original: Method) -> Method:
             return original(self, *args, **kwargs)
         asked.given = args[0] if args else kwargs.get("message_body")
         asked.coded = bool(kwargs.get("encode_chunked"))
-        if asked.ingest.mode is Mode.REPLAY and not _left_out(self, asked):
+        if asked.ingest.mode is Mode.REPLAY:
             return _offline(self, asked, original, *args, **kwargs)
         call = ConnectionCall(asked)
         taps.begin(self, call).requested = True
@@ -138,19 +138,6 @@ def _endheaders(original: Method) -> Method:
             raise
 
     return endheaders
-
-
-def _left_out(connection: Any, asked: OutgoingRequest) -> bool:
-    """Say whether a request is left out, and may reach its host; then nothing stands in for that.
-
-    Raises:
-        LeftOutError: it is, and may not.
-    """
-    body = asked.given if isinstance(asked.given, bytes) else None
-    left_out = passes_by(asked.ingest, asked.method, asked.url, body)
-    if left_out:
-        leave(connection)
-    return left_out
 
 
 def _offline(self: Any, asked: OutgoingRequest, original: Method, *args: Any, **kwargs: Any) -> Any:

@@ -34,12 +34,14 @@ class StoreSocket:
 
     Args:
         inner: the socket that it stands for, if there is one; it is closed with this.
+
+    Attributes:
         goes_out: sends what was taken of a request that is left out to its host after all.
     """
 
-    def __init__(self, inner: Any = None, goes_out: GoesOut | None = None) -> None:
+    def __init__(self, inner: Any = None) -> None:
         self.inner = inner
-        self._goes_out = goes_out
+        self.goes_out: GoesOut | None = None
         self._sent: list[bytes] = []
         self._asked: OutgoingRequest | None = None
         self._last: OutgoingRequest | None = None
@@ -91,8 +93,8 @@ class StoreSocket:
             plan = Plan(asked.ingest, asked.method, asked.url, asked.headers, body, asked.upload)
         finally:
             self._asked = None
-        if plan.serve is None and self._goes_out is not None and asked.ingest.is_open:
-            self._goes_out(asked, b"".join(self._sent))
+        if plan.serve is None and self.goes_out is not None and asked.ingest.is_open:
+            self.goes_out(asked, b"".join(self._sent))
         elif plan.serve is None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         else:
@@ -217,8 +219,10 @@ def stand_in(connection: Any, goes_out: GoesOut | None = None) -> StoreSocket:
     sock = connection.sock
     if not isinstance(sock, StoreSocket):
         cls = TLSStoreSocket if connection.default_port == 443 else StoreSocket
-        sock = connection.sock = cls(sock, goes_out)
+        sock = connection.sock = cls(sock)
         standing.add(connection)
+    if goes_out is not None:
+        sock.goes_out = goes_out
     return sock
 
 
