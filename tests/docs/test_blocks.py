@@ -12,10 +12,21 @@ from examples.market_server import MarketServer
 from .pages import DOCS, FOLDER, Block, Page, Reader, free_port, matches, pages
 
 LONGEST = 25
+# Pages that type a dozen commands and more, which take seconds; CI runs them too.
+LONG = {
+    "docs/how-to/read-a-recording.md",
+    "docs/how-to/refresh-cassettes.md",
+    "docs/how-to/retain.md",
+    "docs/reference/run.md",
+}
 PAGES = [page for page in pages() if page.path.is_relative_to(DOCS) and page.blocks]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.long] * (page.name in LONG)) for page in PAGES],
+    ids=lambda page: page.name,
+)
 def test_the_blocks_of_a_page_do_what_it_says(tmp_path: Path, page: Page) -> None:
     if "-m http.server" in page.text:  # its own
         Reader(tmp_path, free_port()).follows(page.blocks)
@@ -25,6 +36,7 @@ def test_the_blocks_of_a_page_do_what_it_says(tmp_path: Path, page: Page) -> Non
 
 
 def test_a_block_that_is_pasted_is_short() -> None:
+    assert {page.name for page in PAGES} >= LONG
     blocks = [(page.name, block) for page in PAGES for block in page.blocks if not block.why_not]
     assert [(name, b.heading) for name, b in blocks if b.code.count("\n") > LONGEST] == []
 
