@@ -18,7 +18,7 @@ from ..config import nearest
 from ..errors import ConfigError
 from ..formats.cassette import document as cassette
 from ..formats.cassette import writing
-from ..formats.cassette.derived import Deriving
+from ..formats.cassette.derived import DERIVING, Deriving
 from ..formats.cassette.document import Document
 from ..formats.cassette.files import load, locked, marks, remove, save
 from ..formats.cassette.loaded import LoadedCassette
@@ -139,7 +139,10 @@ class CassettePlace:
             lambda method, url, headers, body: capture.identify(method, url, headers, body),
             capture.sources.own.redaction.uncounted_headers,
             _UNCOUNTED,
+            capture.sources.own.seen_again,
         )
+        # What counts by its rules is said by these, and not in the file.
+        self._matches = bool(capture.sources.own.matcher)
         self._was, self._own = self._load(capture.source)
         self.meta = copy.deepcopy(self._own.document.meta)
         tapes = [] if self._anew(capture.mode) else [self._own]
@@ -319,8 +322,9 @@ class CassettePlace:
             params_hash = memory.params_hash(exchange.request.served_from)
             return New(params_hash, None, confirmed=exchange.is_from_source, test=taken.test)
         written = writing.to_node(
-            Recording(exchange, memory.payloads), volatile=self._volatile, chunks=self._chunks
-        )
+            Recording(exchange, memory.payloads), volatile=self._volatile, chunks=self._chunks,
+            deriving=self._deriving if self._matches else DERIVING,
+        )  # fmt: skip
         beside.update(written.beside)
         node = written.node
         found = asked_of(node, self._deriving, lambda checksum, _: beside[checksum])

@@ -12,7 +12,7 @@ from ..http.named_values import Uncounted
 from ..http.url_patterns import forms_with, matches
 from ..http.urls import DEFAULT_PORTS
 from .bodies import PARSED_BODY_LIMIT, body_member, content_of
-from .call import Identity, stored_identity
+from .call import Identity, base_of, stored_identity
 from .names import Names
 from .view import ANY_HOST, Call, Contents, View, parts_of
 
@@ -140,8 +140,10 @@ class Matcher:
             )
         return found
 
-    def seen_again(self, document: str, content: Contents, source: str) -> Identity:
-        """Return a recorded identity as it is compared now.
+    def seen_again(
+        self, document: str, content: Contents, source: str
+    ) -> tuple[Identity, tuple[str, ...]]:
+        """Return a recorded identity as it is compared now, and the headers that count besides.
 
         Args:
             document: canonical; of a call that was recorded by these rules or by others.
@@ -150,7 +152,9 @@ class Matcher:
         if self.names.anywhere or self.names.xml:
             names = Names(self.names.anywhere, xml=self.names.xml)
             identity = _identity(identity, call_of(identity, content).without_names(names))
-        return self.seen(identity, content) if self.sees else identity
+        if self.sees:
+            identity = self.seen(identity, content)
+        return identity, identity.counting(base_of(document)[1])
 
     def may_change(self, document: str) -> bool:
         """Say, fast, whether a recorded identity may be compared by another now."""

@@ -192,6 +192,15 @@ class SourceState:
             return identity
         return self.matcher.seen(identity, lambda: self._content(body, pairs, self.redaction.body))
 
+    def seen_again(self, document: str, headers: Headers, body: bytes | None) -> str:
+        """Return a recorded identity document as it is compared now."""
+        if not self.matcher:
+            return document
+        identity, names = self.matcher.seen_again(
+            document, lambda: self._content(body, headers), self.source
+        )
+        return identity.document(names).decode("utf-8")
+
     def stored_content(self, request: Request, body: bytes | None) -> RequestBody | None:
         """Return the body of a recorded request, for a view."""
         return self._content(body, request.headers)

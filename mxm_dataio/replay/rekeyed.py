@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ..identity import Identity, base_of
+from ..identity import Identity
 from ..identity.matching import Matcher
 from ..identity.view import Content
 from ..models import Request
@@ -67,24 +67,22 @@ class Rekeyed:
         ):
             if not self._matcher.may_change(document):
                 continue
-            vary = base_of(document)[1]
-            identity = self._seen(document, request_id)
+            identity, names = self._seen(document, request_id)
             if identity.left_out:
                 continue
-            seen = identity.params_hash(identity.counting(vary))
+            seen = identity.params_hash(names)
             if seen != recorded:
                 base = hashlib.sha256(identity.document()).hexdigest()
-                calls.setdefault(base, []).append((vary, seen, recorded))
+                calls.setdefault(base, []).append((names, seen, recorded))
         return calls
 
     def seen(self, request: Request) -> Request:
         """Return a recorded call with the identity by which it is compared now."""
-        vary = base_of(request.identity)[1]
-        seen = self._seen(request.identity, request.id)
-        document = seen.document(seen.counting(vary)).decode("utf-8")
+        seen, names = self._seen(request.identity, request.id)
+        document = seen.document(names).decode("utf-8")
         return replace(request, identity=document, endpoint=seen.endpoint)
 
-    def _seen(self, document: str, request_id: str) -> Identity:
+    def _seen(self, document: str, request_id: str) -> tuple[Identity, tuple[str, ...]]:
         contents = partial(self._content_of, request_id)
         return self._matcher.seen_again(document, contents, self._source)
 

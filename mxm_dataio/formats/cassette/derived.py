@@ -36,11 +36,13 @@ class Deriving(NamedTuple):
         identify: takes method, URL, headers and body.
         ignored: holds the headers that never count.
         uncounted: headers that do not, though an answer varies on them.
+        again: takes a recorded identity, headers and body, and returns it as it is compared now.
     """
 
     identify: Callable[[str, str, Headers, bytes | None], Identity]
     ignored: Container[str] = DEFAULT.uncounted_headers
     uncounted: Collection[str] = ()
+    again: Callable[[str, Headers, bytes | None], str] = lambda document, *_: document
 
     def __call__(
         self, method: str, url: str, headers: Headers, body: bytes | None, vary: str | None
@@ -73,12 +75,13 @@ def _identify(method: str, url: str, headers: Headers, body: bytes | None) -> Id
 DERIVING = Deriving(_identify)
 
 
-def explicit(given: Any, uncounted: Collection[str]) -> Identified:
+def explicit(
+    given: Any, headers: Headers, body: bytes | None, deriving: Deriving = DERIVING
+) -> Identified:
     """Return the identity that a call's node says.
 
     Args:
         given: the document, as JSON or as its text.
-        uncounted: headers that do not count, though the answer varies on them.
 
     Raises:
         Refusal: it is none.
@@ -86,8 +89,9 @@ def explicit(given: Any, uncounted: Collection[str]) -> Identified:
     try:
         document = given if isinstance(given, str) else canonical_json(given).decode("utf-8")
         params_of(document)
-        if uncounted:
-            document = without_headers(document, uncounted)
+        if deriving.uncounted:
+            document = without_headers(document, deriving.uncounted)
+        document = deriving.again(document, headers, body)
         base, vary = base_of(document)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise Refusal(f"is no identity: {exc!r}", "identity") from None

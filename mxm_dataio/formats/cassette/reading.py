@@ -40,13 +40,13 @@ def asked_of(node: Node, deriving: Deriving = DERIVING, beside: Beside | None = 
     request = node["request"]
     body = _restored(request, "request", beside) if "body" in request else None
     headers = request_headers(request, len(body.content) if body else 0)
+    content = body.content if body else None
     if "identity" in node:
-        found = explicit(node["identity"], deriving.uncounted)
+        found = explicit(node["identity"], headers, content, deriving)
     else:
         responses = node.get("responses", []) if node.get("vary", True) else []
         place = f"responses[{len(responses) - 1}]"
         vary = values(responses[-1], "vary", place) if responses else None
-        content = body.content if body else None
         try:
             found = deriving(request["method"], request["url"], headers, content, vary)
         except ValueError as exc:

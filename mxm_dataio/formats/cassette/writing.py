@@ -19,7 +19,7 @@ from ...utils import canonical_json, parse_instant
 from ..recordings import Recording, checksum_of
 from ..volatile import Volatile
 from .bodies import show
-from .derived import DERIVING
+from .derived import DERIVING, Deriving
 from .headers import filled, header, request_headers, sized
 from .nodes import Node
 
@@ -46,14 +46,21 @@ class Written(NamedTuple):
     params_hash: str
 
 
-def to_node(recording: Recording, *, volatile: Volatile, chunks: bool = False) -> Written:
+def to_node(
+    recording: Recording,
+    *,
+    volatile: Volatile,
+    chunks: bool = False,
+    deriving: Deriving = DERIVING,
+) -> Written:
     """Return a call as JSON.
 
     Args:
         volatile: the headers left out.
         chunks: keep how a chunked body was cut, however many pieces that is.
+        deriving: how its identity is derived where it is read; what it derives is not written.
     """
-    return _Writer(*recording, volatile, chunks).written()
+    return _Writer(*recording, volatile, chunks, deriving).written()
 
 
 @dataclass(slots=True)
@@ -64,6 +71,7 @@ class _Writer:
     payloads: Mapping[str, bytes]
     volatile: Volatile
     chunks: bool
+    deriving: Deriving
     beside: dict[str, bytes] = field(default_factory=dict)
 
     def written(self) -> Written:
@@ -96,10 +104,10 @@ class _Writer:
         headers = request_headers(node, len(body or b""))
         responses = self.exchange.responses
         vary = responses[-1].header("Vary") if responses else None
-        derived = DERIVING(request.method, request.url, headers, body, vary)
+        derived = self.deriving(request.method, request.url, headers, body, vary)
         said: Node = {}
         if request.identity not in ("", derived.document):
-            derived = DERIVING(request.method, request.url, headers, body, None)
+            derived = self.deriving(request.method, request.url, headers, body, None)
             said["vary"] = False
         base_hash = derived.base_hash
         if request.identity not in ("", derived.document):
