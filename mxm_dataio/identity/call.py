@@ -190,11 +190,12 @@ def identify(
     )
 
 
-def stored_identity(document: str, source: str) -> Identity:
-    """Return the identity that a canonical document says."""
+def stored_identity(document: str, source: str) -> tuple[Identity, tuple[str, ...]]:
+    """Return the identity that a canonical document says, and the headers its answer varies on."""
     members = json.loads(document)
     headers: dict[str, str] = dict(members["headers"])
-    return Identity(
+    vary = tuple(name for name, value in headers.items() if name not in _COUNTED or not value)
+    identity = Identity(
         method=members["method"],
         endpoint=members["endpoint"],
         params=members["params"],
@@ -203,6 +204,7 @@ def stored_identity(document: str, source: str) -> Identity:
         all_headers=headers,
         source=source,
     )
+    return identity, vary
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from ..http.named_values import Uncounted
 from ..http.url_patterns import forms_with, matches
 from ..http.urls import DEFAULT_PORTS
 from .bodies import PARSED_BODY_LIMIT, body_member, content_of
-from .call import Identity, base_of, stored_identity
+from .call import Identity, stored_identity
 from .names import Names
-from .view import ANY_HOST, Call, Contents, View, parts_of
+from .view import ANY_HOST, Call, Contents, View, body_without, kept, parts_of
 
 # Bodies from which all names that do not count can be told by the document alone.
 _TOLD = ('{"body":null', '{"body":{"json"', '{"body":{"form"')
@@ -93,6 +93,7 @@ class Matcher:
         # Names that hold anywhere leave an identity as it is made.
         self.sees = bool(placed or hosts or self._bodiless or view) or not match_host
         self._placed = placed
+        self._anywhere = Names(self.names.anywhere, xml=self.names.xml)
 
     def __bool__(self) -> bool:
         return self.sees or bool(self.names)
@@ -148,13 +149,16 @@ class Matcher:
         Args:
             document: canonical; of a call that was recorded by these rules or by others.
         """
-        identity = stored_identity(document, source)
-        if self.names.anywhere or self.names.xml:
-            names = Names(self.names.anywhere, xml=self.names.xml)
-            identity = _identity(identity, call_of(identity, content).without_names(names))
+        identity, vary = stored_identity(document, source)
+        if self._anywhere:
+            identity = replace(
+                identity,
+                params=list(kept(identity.params, self._anywhere.anywhere)),
+                body=body_without(identity.body, content, self._anywhere),
+            )
         if self.sees:
             identity = self.seen(identity, content)
-        return identity, identity.counting(base_of(document)[1])
+        return identity, identity.counting(vary)
 
     def may_change(self, document: str) -> bool:
         """Say, fast, whether a recorded identity may be compared by another now."""

@@ -142,8 +142,8 @@ class Call:
         if names.anywhere or names.xml:
             call = replace(
                 call,
-                params=tuple(_kept(call.params, names.anywhere)),
-                _body=_body_without(call._body, call._content(), names),
+                params=tuple(kept(call.params, names.anywhere)),
+                _body=body_without(call._body, call._content, names),
             )
         value = call.json if names.pointers else None
         if value is not None:
@@ -245,18 +245,21 @@ def parts_of(endpoint: str) -> dict[str, Any]:
     }
 
 
-def _kept(pairs: Iterable[tuple[str, Any]], names: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in pairs if str(name).lower() not in names)
+def kept(pairs: Iterable[Any], names: frozenset[str]) -> Iterator[Any]:
+    """Return pairs without those whose names are among some."""
+    return (pair for pair in pairs if str(pair[0]).lower() not in names)
 
 
-def _body_without(body: Any, content: Content | None, names: Names) -> Any:
-    if content is not None:
-        return content.without(names)
+def body_without(body: Any, contents: Contents, names: Names) -> Any:
+    """Return the ``body`` member of an identity without what some names say."""
     if not isinstance(body, dict):
         return body
+    content = contents()
+    if content is not None:
+        return content.without(names)
     match body:
         case {"form": fields}:
-            return {"form": [list(pair) for pair in _kept(fields, names.anywhere)]}
+            return {"form": [list(pair) for pair in kept(fields, names.anywhere)]}
         case {"json": value}:
             plain = json.loads(value.text) if isinstance(value, Written) else value
             return _json(names.left_of(plain))

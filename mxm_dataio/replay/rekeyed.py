@@ -6,7 +6,6 @@ other names that do not count, looks through them once, and remembers those that
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -72,7 +71,7 @@ class Rekeyed:
                 continue
             seen = identity.params_hash(names)
             if seen != recorded:
-                base = hashlib.sha256(identity.document()).hexdigest()
+                base = identity.params_hash() if names else seen
                 calls.setdefault(base, []).append((names, seen, recorded))
         return calls
 
