@@ -94,6 +94,8 @@ class IngestSession:
         ignore_hosts: hosts whose calls are left out, neither recorded nor missed.
         match_host: off, host and port do not count.
         ignore_body_of: patterns of URLs of calls of which method and URL alone count.
+        match_headers: names of headers that count besides ``Accept``, ``Range`` and those that
+            answers vary on. What is secret never does.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         durability: ``process``, a call survives the process once its body has been read, or
@@ -141,6 +143,7 @@ class IngestSession:
         ignore_hosts: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
         match_host: bool | Mapping[str, bool] | None = None,
         ignore_body_of: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
+        match_headers: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
         spool_limit: int | None = None,
         compression: str | None = None,
         durability: str | None = None,
@@ -169,6 +172,7 @@ class IngestSession:
                 "ignore_hosts": ignore_hosts,
                 "match_host": match_host,
                 "ignore_body_of": ignore_body_of,
+                "match_headers": match_headers,
                 "spool_limit": spool_limit,
                 "compression": compression,
                 "durability": durability,

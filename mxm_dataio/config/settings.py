@@ -40,8 +40,9 @@ ONCE = "once"
 class Settings:
     """Every setting with its default.
 
-    ``view``, ``ignore_params``, ``ignore_hosts``, ``match_host`` and ``ignore_body_of`` may be
-    mappings that have them by source; ``*`` stands for all that they do not name.
+    ``view``, ``ignore_params``, ``ignore_hosts``, ``match_host``, ``ignore_body_of`` and
+    ``match_headers`` may be mappings that have them by source; ``*`` stands for all that they do
+    not name.
 
     Attributes:
         root: folder of the store.
@@ -59,6 +60,7 @@ class Settings:
         ignore_hosts: hosts whose calls are neither recorded nor missed; as ``allowed_hosts``.
         match_host: host and port count.
         ignore_body_of: patterns of URLs of calls of which method and URL alone count.
+        match_headers: names of headers that count besides.
         spool_limit: bytes of a body held in memory before a temporary file takes it.
         compression: ``none`` or ``zstd``, for payloads that get smaller by it.
         durability: ``process`` or ``power``: what a call survives as soon as it is recorded.
@@ -83,6 +85,7 @@ class Settings:
     ignore_hosts: ByName[tuple[str, ...]] = ()
     match_host: ByName[bool] = True
     ignore_body_of: ByName[tuple[str, ...]] = ()
+    match_headers: ByName[tuple[str, ...]] = ()
     spool_limit: int = 262_144
     compression: str = "none"
     durability: str = "process"
@@ -270,7 +273,7 @@ def _convert(name: str, value: Any) -> Any:
             return _boolean_or_seconds(value)
         case "strict" | "stdlib" | "watch":
             return _boolean(value)
-        case "ignore_params" | "ignore_hosts" | "ignore_body_of":
+        case "ignore_params" | "ignore_hosts" | "ignore_body_of" | "match_headers":
             none: tuple[str, ...] = ()
             return _by_name(value, words_of, none)
         case "match_host":

@@ -47,6 +47,7 @@ class Identity:
         all_headers: every header the call carries by lower-case name, for those ``Vary`` adds.
         source: the data source that the call belongs to; no member of the document.
         user: who makes it; from the second of a recording on a header :data:`USER`.
+        also: names of headers, in lower case, that count as if every answer varied on them.
         left_out: why the call is neither recorded nor replayed, in words; empty: it is.
     """
 
@@ -59,6 +60,7 @@ class Identity:
     source: str = ""
     user: User | None = field(default=None, compare=False)
     left_out: str = field(default="", compare=False)
+    also: tuple[str, ...] = field(default=(), compare=False)
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names.
@@ -100,7 +102,7 @@ class Identity:
 
     def counting(self, vary: Iterable[str]) -> tuple[str, ...]:
         """Return the sorted names of the headers that count where answers vary on ``vary``."""
-        operation = [name for name in (*_OPERATION, USER) if name in self.all_headers]
+        operation = [name for name in (*_OPERATION, USER, *self.also) if name in self.all_headers]
         return tuple(sorted({*vary, *operation}))
 
     def by_anyone(self) -> Identity:
@@ -143,6 +145,7 @@ def identify(
     source: str = "",
     coding: str | None = None,
     user: User | None = None,
+    also: tuple[str, ...] = (),
 ) -> Identity:
     """Return the identity of a call.
 
@@ -158,6 +161,7 @@ def identify(
         source: which the call belongs to.
         coding: of the body; ``None``: as the headers say.
         user: who makes the call.
+        also: as of :class:`Identity`.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -187,6 +191,7 @@ def identify(
         all_headers=joined,
         source=source,
         user=user,
+        also=also,
     )
 
 

@@ -65,10 +65,12 @@ class Matcher:
         match_host: host and port count.
         ignore_body_of: patterns of URLs (``*/telemetry``, ``https://api.example.com/upload?*``)
             of calls of which method and URL alone count.
+        match_headers: names of headers that count besides.
         view: what a call is seen as; ``None`` leaves it out.
 
     Attributes:
         names: what ``ignore_params`` says.
+        also: what ``match_headers`` says, in lower case.
 
     Raises:
         ValueError: a name of ``ignore_params`` is none.
@@ -81,12 +83,14 @@ class Matcher:
         *,
         match_host: bool = True,
         ignore_body_of: Iterable[str] = (),
+        match_headers: Iterable[str] = (),
         view: View | None = None,
     ) -> None:
         self.names = Names.of(ignore_params)
         hosts = tuple(ignore_hosts)
         self._hosts = HostSet(hosts) if hosts else None
         self._match_host = match_host
+        self.also = tuple(name.lower() for name in match_headers)
         self._bodiless = tuple(ignore_body_of)
         self._view = view
         placed = self.names.placed

@@ -187,6 +187,7 @@ class SourceState:
             source=self.source,
             coding=coding,
             user=user,
+            also=self.matcher.also,
         )
         if plainly or not self.matcher.sees:
             return identity
@@ -345,6 +346,7 @@ def matching_of(settings: Settings, face: Face) -> Callable[[str], Matcher]:
             by_name(settings.ignore_hosts, source),
             match_host=by_name(settings.match_host, source),
             ignore_body_of=by_name(settings.ignore_body_of, source),
+            match_headers=by_name(settings.match_headers, source),
             view=by_name(settings.view, source),
         )
 

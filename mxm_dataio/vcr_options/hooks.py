@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..errors import ConfigError
 from ..http.content import content_headers, opened
+from ..identity.view import Call
+from ..models import Exchange
 from ..models import Headers as Pairs
 from ..redaction.interaction import Interaction
-from .request import Headers, Request
+from .request import Headers, Request, name_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,77 @@ class Hooks:
             headers=_pairs(given.headers, request.headers),
             body=_bytes(request.body),
         )
+
+
+@dataclass(frozen=True)
+class Playback:
+    """What vcrpy does to recorded answers as it loads them; an ``answer`` of ours.
+
+    Attributes:
+        restored: placeholders, and the values that they stand for.
+        interactions: ``after_load_interaction``.
+    """
+
+    restored: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    interactions: tuple[Callable[..., Any], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.restored or self.interactions)
+
+    def __call__(self, exchange: Exchange, call: Call) -> Exchange:
+        """Return what the program gets."""
+        recorded = exchange.answer
+        if recorded is None or recorded.status_code is None:
+            return exchange
+        given = Interaction(
+            exchange.request.method,
+            exchange.request.url,
+            exchange.request.headers,
+            status_code=recorded.status_code,
+            reason=recorded.reason or "",
+            answer_headers=recorded.headers,
+            answer=recorded.content,
+        )
+        was, now = _answer_of(given, decode=False), _answer_of(given, decode=False)
+        for placeholder, value in self.restored:
+            now = _restored(now, placeholder, value)
+        for hook in self.interactions:
+            found = hook(Request(given.method, given.url, None, Headers(given.headers)), now)
+            if found is None:
+                raise ConfigError(
+                    f"{name_of(hook)} dropped a recorded call: here the call that asks is left "
+                    "out by view=, or the recorded one deleted"
+                )
+            now = found[1]
+        return _changed(exchange, was, now)
+
+
+def _restored(value: Any, placeholder: str, text: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(placeholder, text)
+    if isinstance(value, bytes):
+        return value.replace(placeholder.encode(), text.encode())
+    if isinstance(value, dict):
+        return {name: _restored(one, placeholder, text) for name, one in value.items()}
+    return [_restored(one, placeholder, text) for one in value] if type(value) is list else value
+
+
+def _changed(exchange: Exchange, was: Mapping[str, Any], now: Mapping[str, Any]) -> Exchange:
+    if now["status"]["code"] != was["status"]["code"]:
+        exchange = exchange.with_status(int(now["status"]["code"]))
+    body = _bytes(now["body"]["string"])
+    if body != was["body"]["string"]:
+        exchange = exchange.with_content(body)
+    before = {name.lower(): _values(value) for name, value in was["headers"].items()}
+    after = {name.lower(): _values(value) for name, value in now["headers"].items()}
+    for name in {*before, *after} - _FRAMING:
+        if before.get(name) != after.get(name):
+            exchange = exchange.with_header(name, ", ".join(after[name]) if name in after else None)
+    return exchange
+
+
+# Made to fit the body in any case.
+_FRAMING = frozenset({"content-length", "content-encoding", "transfer-encoding"})
 
 
 def _answer_of(given: Interaction, *, decode: bool) -> dict[str, Any]:

@@ -40,8 +40,8 @@ def options_of(names: Collection[Any], matchers: Mapping[str, Key]) -> dict[str,
     if "headers" in given:
         raise ConfigError(
             "match_on='headers' has no equal here, where User-Agent and credentials never count: "
-            "leave it out; Accept, Range, conditions and the headers that an answer's Vary names "
-            "count anyway"
+            "leave it out, and name those that do: match_headers=['X-Tenant']; Accept, Range, "
+            "conditions and what an answer's Vary names count anyway"
         )
     counting = set(given) - keys.keys()
     if counting & {"uri", "url"}:

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..identity.view import Call, View
 from ..redaction import DEFAULT, Redaction
-from .hooks import Hooks
+from .hooks import Hooks, Playback
 from .matching import Key, options_of
 from .request import Edit, edited, name_of
 
@@ -23,10 +23,6 @@ _NOT_NEEDED = frozenset(
     persister serializer skip_patchers with_current_defaults
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
-# What there is to do about those that have no equal.
-_INSTEAD = {
-    "after_load_interaction": "answer=function changes a recorded answer as it is replayed",
-}
 # As vcrpy has them for ``ignore_localhost``.
 _LOCAL = ("localhost", "0.0.0.0", "127.0.0.1", "::1")
 _FIELDS = frozenset({"form", "part", "json", "xml"})
@@ -55,9 +51,8 @@ def from_vcr(
         if take is not None:
             if value is not None:
                 take(made, value)
-        elif name not in _NOT_NEEDED and not (name in _INSTEAD and not value):
-            instead = _INSTEAD.get(name, "leave it out")
-            raise ConfigError(f"vcrpy's option {name!r} has no equal here; {instead}")
+        elif name not in _NOT_NEEDED:
+            raise ConfigError(f"vcrpy's option {name!r} has no equal here; leave it out")
     return made.ours()
 
 
@@ -76,6 +71,8 @@ class _Options:
         self.answers: list[Edit] = []
         self.interactions: list[Callable[..., Any]] = []
         self.decode = False
+        self.restored: list[tuple[str, str]] = []
+        self.loaded: list[Callable[..., Any]] = []
         self.match_on: list[Any] | None = None
         self.more_matchers: list[Any] = []
 
@@ -90,6 +87,9 @@ class _Options:
         if rules != DEFAULT:
             # Its filters are of requests.
             out["redaction"] = replace(rules, answer_names=DEFAULT.answer_names)
+        playback = Playback(tuple(self.restored), tuple(self.loaded))
+        if playback:
+            out["answer"] = playback
         if self.hosts:
             out["ignore_hosts"] = self.hosts
         views: list[View] = []
@@ -153,6 +153,9 @@ class _Options:
     def before_save_interaction(self, value: Any) -> None:
         self.interactions += _functions(value)
 
+    def after_load_interaction(self, value: Any) -> None:
+        self.loaded += _functions(value)
+
     def decode_answers(self, value: Any) -> None:
         self.decode = bool(value)
 
@@ -165,7 +168,8 @@ class _Options:
                     "give the value itself, or name where it stands: "
                     "redaction=DEFAULT.adding(names=[…], headers=[…])"
                 )
-        rule = partial(_hidden, [(p, str(v)) for p, v in pairs if p and v not in (None, "")])
+        self.restored += [(p, str(v)) for p, v in pairs if p and v not in (None, "")]
+        rule = partial(_hidden, tuple(self.restored))
         self.redaction = self.redaction.adding(rule)
 
     def take_match_on(self, value: Iterable[Any]) -> None:
@@ -189,6 +193,7 @@ class _Options:
 # vcrpy's own, which is not taken at its word: bodies count where nobody has said that they do not.
 _MATCH_ON = ("method", "uri", "body")
 _TAKEN: dict[str, Callable[[_Options, Any], None]] = {
+    "after_load_interaction": _Options.after_load_interaction,
     "additional_matchers": _Options.add_matchers,
     "allow_playback_repeats": _Options.repeats,
     "allowed_hosts": _Options.allow_hosts,

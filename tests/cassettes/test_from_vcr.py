@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from mxm_dataio import IngestSession, Mode, ReplayMissError, Store, use_cassette
 from mxm_dataio.cli import main
-from mxm_dataio.errors import DataIOWarning
+from mxm_dataio.errors import ConfigError, DataIOWarning, StoreError
 from mxm_dataio.vcr_options import from_vcr
 from tests.support.servers import Connection, RawServer, responder
 from tests.support.servers import answer as answered
@@ -369,9 +369,16 @@ def test_an_edit_that_raises_loses_its_call_and_says_so(market: RawServer, tmp_p
         raise ValueError("secret")
 
     ours = from_vcr({"before_record_response": edit})
+    said = "which edits what is stored, raised ValueError"
     with (
-        pytest.warns(DataIOWarning, match="edits what is stored, raised ValueError") as told,
+        pytest.raises(StoreError, match=said) as raised,
         use_cassette(tmp_path / "a.json", "record", **ours),
+    ):
+        get("/a")(market.url, 1)
+    assert "secret" not in str(raised.value)
+    with (
+        pytest.warns(DataIOWarning, match=said) as told,
+        IngestSession("market", tmp_path / "root", "record", **ours),
     ):
         get("/a")(market.url, 1)
     assert not any("secret" in str(one.message) for one in told)
@@ -420,3 +427,40 @@ def test_what_is_ignored_and_gone_is_gone(tmp_path: Path) -> None:
         pytest.raises(urllib.error.URLError, match="refused"),
     ):
         by_urllib(url, None)
+
+
+def test_what_was_hidden_is_given_back(market: RawServer, tmp_path: Path) -> None:
+    def get_key(key: str) -> Any:
+        ours = from_vcr({"filter_sensitive_data": [("<KEY>", key)]})
+        with use_cassette(tmp_path / "a.json", **ours):
+            return requests.get(f"{market.url}/of/{key}", timeout=5).json()["asked"]
+
+    assert get_key("k-5c1f7b") == "/of/k-5c1f7b"
+    assert "k-5c1f7b" not in (tmp_path / "a.json").read_text()
+    # Another run has another.
+    assert get_key("k-99aa01") == "/of/k-99aa01"
+    assert market.hits == 1
+
+
+def test_an_answer_is_edited_as_it_is_loaded(market: RawServer, tmp_path: Path) -> None:
+    def load(request: Any, answer: Any) -> Any:
+        assert request.path == "/a"
+        answer["body"]["string"] = b"loaded"
+        answer["headers"]["X-Loaded"] = ["yes"]
+        answer["status"]["code"] = 203
+        return request, answer
+
+    options = {"after_load_interaction": load}
+    with use_cassette(tmp_path / "a.json", "record"):
+        get("/a")(market.url, 1)
+    text = (tmp_path / "a.json").read_text()
+    with use_cassette(tmp_path / "a.json", "none", **from_vcr(options)):
+        told = requests.get(f"{market.url}/a", timeout=5)
+    assert (told.status_code, told.text, told.headers["X-Loaded"]) == (203, "loaded", "yes")
+    assert (tmp_path / "a.json").read_text() == text
+    dropped = from_vcr({"after_load_interaction": lambda request, answer: None})
+    with (
+        pytest.raises(ConfigError, match="dropped a recorded call"),
+        use_cassette(tmp_path / "a.json", "none", **dropped),
+    ):
+        get("/a")(market.url, 1)

@@ -108,7 +108,10 @@ def test_the_default_file_documents_every_setting() -> None:
     defaults = asdict(Settings(root=Path("x")))
     assert list(documented) == [field.name for field in fields(Settings)]
     del documented["root"], defaults["root"]
-    lists = ["ignore_params", "ignore_hosts", "ignore_body_of", "allowed_hosts", "reuse"]
+    lists = [
+        "ignore_params", "ignore_hosts", "ignore_body_of", "match_headers", "allowed_hosts",
+        "reuse",
+    ]  # fmt: skip
     assert documented == defaults | {key: [] for key in lists}
     lines = DEFAULT_YAML.read_text().splitlines()
     for index, line in enumerate(lines):

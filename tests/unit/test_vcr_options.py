@@ -15,7 +15,7 @@ from mxm_dataio.api import capture_of
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.vcr_options import from_vcr
-from mxm_dataio.vcr_options.options import _INSTEAD, _NOT_NEEDED, _TAKEN
+from mxm_dataio.vcr_options.options import _NOT_NEEDED, _TAKEN
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,6 @@ def test_filters_redact() -> None:
         ({"match_on": ["uri", "headers"]}, "match_on='headers' has no equal here"),
         ({"match_on": ["uri", "jurassic"]}, "matchers={'jurassic': function}"),
         ({"match_on": [lambda r1, r2: r1 == r2]}, "compares two requests"),
-        ({"after_load_interaction": print}, "'after_load_interaction' has no equal here; answer="),
         ({"filter_sensitive_data": [("<A>", print)]}, "gets '<A>' by a function"),
         ({"nope": 1}, "'nope' has no equal here; leave it out"),
     ],
@@ -92,4 +91,4 @@ def test_what_has_no_equal(given: dict[str, Any], said: str) -> None:
 
 def test_every_option_of_the_installed_vcrpy_is_thought_of() -> None:
     names = set(inspect.signature(vcr.VCR.__init__).parameters) - {"self"}
-    assert names - _NOT_NEEDED - set(_INSTEAD) - set(_TAKEN) == set()
+    assert names - _NOT_NEEDED - set(_TAKEN) == set()
