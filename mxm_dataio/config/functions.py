@@ -77,7 +77,7 @@ _program = ""
 
 
 @contextlib.contextmanager
-def of_program(folder: str, program: str) -> Iterator[None]:
+def of_program(folder: str, program: str = "") -> Iterator[None]:
     """Import as a program will.
 
     Args:

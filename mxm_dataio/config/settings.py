@@ -135,7 +135,7 @@ def load(
     # What is overridden is not looked at: another process may have no such function.
     for name, (value, said) in given.items():
         try:
-            values[name] = _convert(name, value)
+            values[name] = converted(name, value)
         except (TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError) as exc:
             raise ConfigError(f"{said}: {exc}") from None
     return Settings(**values)
@@ -252,7 +252,12 @@ def _read_yaml(path: Path) -> Any:
         raise ConfigError(f"the file {path} can't be read: {exc}") from exc
 
 
-def _convert(name: str, value: Any) -> Any:
+def converted(name: str, value: Any) -> Any:
+    """Return the value of a setting as a session takes it.
+
+    Raises:
+        TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError: it does not fit.
+    """
     match name:
         case "root":
             return Path(value).expanduser()

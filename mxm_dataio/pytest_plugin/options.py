@@ -31,6 +31,13 @@ MARK_HELP = (
 )
 
 
+# Settings of what counts, for all tests: those that are words, and all.
+_WORDS = {
+    "ignore_params": "what does not count: names, places in JSON, header:…, xml:…, path:…",
+    "ignore_hosts": "hosts whose calls are neither recorded nor missed",
+    "ignore_body_of": "patterns of URLs of calls of which method and URL alone count",
+}
+_COUNTING = (*_WORDS, "match_host", "view")
 _OPTIONS = (
     "--dataio-mode", "--dataio-block-network", "--dataio-allowed-hosts", "--dataio-report",
     "--dataio-prune",
@@ -70,6 +77,10 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("dataio_allowed_hosts", "default of --dataio-allowed-hosts", "args")
     parser.addini("dataio_expires", "age from which a cassette is too old: 90d, 12h")
     parser.addini("dataio_on_expired", "what happens then: warn (default) or fail")
+    for name, help in _WORDS.items():
+        parser.addini(f"dataio_{name}", help, "args", default=None)
+    parser.addini("dataio_match_host", "false: host and port do not count", "bool", default=None)
+    parser.addini("dataio_view", "module:function, what calls are compared by")
     parser.addini("dataio_markers", "names of more markers that mean dataio, such as vcr", "args")
 
 
@@ -113,7 +124,7 @@ def marks_of(node: pytest.Item) -> list[pytest.Mark]:
 def options_of(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict[str, Any]:
     """Return what a test's session is opened with: the closest word counts."""
     config = request.config
-    options = dict(request.getfixturevalue("dataio_config"))
+    options = {**_counting(config), **request.getfixturevalue("dataio_config")}
     for mark in reversed(marks):
         options.update(mark.kwargs if mark.name == MARK else options_from_vcr(mark))
     for name in ("expires", "on_expired"):
@@ -123,6 +134,31 @@ def options_of(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict
     options["mode"] = mode_of(config, given)
     options[REASON] = "" if given else by_ci(config)
     return options
+
+
+def _counting(config: pytest.Config) -> dict[str, Any]:
+    """Return what pytest's file says of what counts.
+
+    Raises:
+        pytest.UsageError: it is not understood.
+    """
+    found: dict[str, Any] = {}
+    for name in _COUNTING:
+        value = config.getini(f"dataio_{name}")
+        if isinstance(value, bool):
+            found[name] = value
+        elif value:
+            # Few have them.
+            from ..config.functions import of_program
+            from ..config.settings import converted
+
+            text = value if isinstance(value, str) else ",".join(value)
+            try:
+                with of_program(str(config.rootpath)):
+                    found[name] = converted(name, text)
+            except (TypeError, ValueError) as exc:
+                raise pytest.UsageError(f"dataio_{name} = {text}: {exc}") from None
+    return found
 
 
 def mode_of(config: pytest.Config, given: str | None = None) -> str:

@@ -16,7 +16,7 @@ from ..cassettes.session import CassetteSession
 from ..config import nearest, seconds_of
 from ..config.faces import PYTEST
 from ..coverage import blocking
-from ..errors import BlockedError, ConfigError, ReplayMissError
+from ..errors import BlockedError, ConfigError, LeftOutError, ReplayMissError
 from ..formats.cassette.runs import Run
 from ..models import Mode
 from ..replay.misses import swallowed
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pytest
 
 # Options of the marker that are the plugin's own.
-_OWN = frozenset({"expires", "on_expired", "freeze", "scope", "block_network", "allowed_hosts"})
+_OWN = frozenset({"expires", "on_expired", "freeze", "scope", "block_network"})
 _NOT_THE_MARKERS = frozenset({"path", "shared", "root", "session"})
 _CLOCK = "clock"
 
@@ -226,7 +226,8 @@ class TestSession:
         left: BaseException | None = exc
         while left is not None and id(left) not in seen:
             if isinstance(left, ReplayMissError):
-                return True
+                # What is left out is not recorded again either.
+                return not isinstance(left, LeftOutError)
             seen.add(id(left))
             left = left.__cause__ or left.__context__
         return False
