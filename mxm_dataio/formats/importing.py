@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .. import formats
 from ..errors import StoreError
+from ..identity.matching import Matcher
 from ..models import Exchange, Mode, Session, Status
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
@@ -23,7 +24,7 @@ from .cassette import files
 from .cassette.document import Document
 from .destinations import SUFFIX, Destinations
 from .foreign.conversion import Converted
-from .recordings import Recording, entry_of
+from .recordings import Recording, entry_of, seen_by
 from .volatile import Volatile
 
 AUTO = "auto"
@@ -35,6 +36,8 @@ CONVERTED = "it is a cassette"
 UNKNOWN = "it is no recording of a known format"
 # Endings of recordings; vcrpy adds none of its own.
 _SUFFIXES = frozenset({"", ".yaml", ".yml", ".json"})
+
+_ALL_COUNTS = Matcher()
 
 
 class Found(NamedTuple):
@@ -176,13 +179,13 @@ def _moved(path: Path, base: Path, output: Path) -> Path:
 def read(
     item: Item,
     redaction: Redaction | None = redacting.DEFAULT,
-    ignore_params: Iterable[str] = (),
+    matcher: Matcher = _ALL_COUNTS,
 ) -> Converted:
     """Return what a file holds.
 
     Args:
         redaction: what never reaches disk; ``None`` switches it off.
-        ignore_params: names of query, form and JSON fields that do not count.
+        matcher: what counts in the identities of the calls.
 
     Raises:
         ConfigError: it is YAML, and PyYAML is not installed.
@@ -193,13 +196,18 @@ def read(
     try:
         with item.file.open("rb") as fp:
             if hasattr(module, "convert"):
-                converted: Converted = module.convert(fp, redaction, ignore_params)
-                return converted
-            return Converted(list(module.read(fp)), [], [])
+                converted: Converted = module.convert(fp, redaction)
+            else:
+                converted = Converted(list(module.read(fp)), [], [])
     except OSError as exc:
         raise StoreError(
             f"{item.file} can't be read: {exc.strerror or exc}", path=item.file
         ) from exc
+    if not matcher:
+        return converted
+    uncounted = (redaction or redacting.NOTHING).uncounted()
+    seen = [seen_by(matcher, one, uncounted) for one in converted.recordings]
+    return converted._replace(recordings=seen)
 
 
 # -- as a cassette -----------------------------------------------------------------------------

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ..http.content import content_headers
 from ..http.heads import given_head, parse_head
+from ..http.named_values import Uncounted
 from ..http.params import mapping
 from ..identity import base_of
+from ..identity.matching import Matcher, RequestBody
 from ..models import Exchange, Headers, Request, Response, Timings
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..utils import instant, parse_instant
@@ -42,6 +46,28 @@ def params_of(identity: str) -> tuple[str, dict[str, Any]]:
     """Return the endpoint and the parameters of an identity document."""
     document = json.loads(identity)
     return document["endpoint"], mapping(document["params"])
+
+
+def seen_by(matcher: Matcher, recording: Recording, uncounted: Uncounted) -> Recording:
+    """Return a recording with the identity by which it is compared under some rules.
+
+    Args:
+        uncounted: names that do not count by the rules of redaction.
+    """
+    request = recording.exchange.request
+
+    def content() -> RequestBody | None:
+        body = recording.payloads.get(request.body_checksum or "")
+        return RequestBody(body, *content_headers(request.headers), uncounted) if body else None
+
+    identity, names = matcher.seen_again(request.identity, content, request.source)
+    document = identity.document(names).decode("utf-8")
+    endpoint, params = params_of(document)
+    seen = replace(
+        request, method=identity.method, endpoint=endpoint, params=params, identity=document,
+        params_hash=checksum_of(document.encode("utf-8")), base_hash=identity.params_hash(),
+    )  # fmt: skip
+    return recording._replace(exchange=replace(recording.exchange, request=seen))
 
 
 def exchange_of(entry: Entry) -> Exchange:

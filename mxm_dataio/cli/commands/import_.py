@@ -15,6 +15,7 @@ from ...formats import FORMATS, importing
 from ...formats.destinations import Destinations, cases_of
 from ...formats.foreign.conversion import Converted
 from ...formats.importing import AUTO, Item
+from ...identity.matching import Matcher
 from ...ingest.recording_store import RecordingStore
 from ...redaction.rules import DEFAULT
 from ...utils import counted
@@ -71,7 +72,8 @@ def _tests(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     "ignore_params",
     multiple=True,
     metavar="NAME",
-    help="A query, form or JSON field that does not count when calls are compared.",
+    help="What does not count when calls are compared: t, $.meta.ts, header:X-Run, xml:Id, "
+    "path:/a/*.",
 )
 @click.option("--no-redaction", is_flag=True, help="Keep secrets as they stand in the files.")
 @click.option("--force", is_flag=True, help="Replace cassettes that are there already.")
@@ -115,6 +117,10 @@ def import_command(
         output=output, force=force,
     )  # fmt: skip
     redaction = None if no_redaction else DEFAULT
+    try:
+        matcher = Matcher(ignore_params)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--ignore-param") from None
     summary = _Summary(as_json, verbose, dry_run)
     with _store(root, dry_run) as store:
         for item in items:
@@ -122,7 +128,7 @@ def import_command(
                 summary.left(item)
                 continue
             try:
-                converted = importing.read(item, redaction, ignore_params)
+                converted = importing.read(item, redaction, matcher)
                 session = None
                 if converted.recordings and not dry_run:
                     session = _write(item, converted, store, source)

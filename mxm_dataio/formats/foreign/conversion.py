@@ -75,15 +75,13 @@ class Converted(NamedTuple):
 def converted(
     interactions: Iterable[Interaction],
     redaction: Redaction | None = redacting.DEFAULT,
-    ignore_params: Iterable[str] = (),
 ) -> Converted:
     """Return the recordings of a file's interactions.
 
     Args:
         redaction: what never reaches disk; ``None`` switches it off.
-        ignore_params: names of query, form and JSON fields that do not count, as for a session.
     """
-    converter = _Converter(redaction or redacting.NOTHING, ignore_params)
+    converter = _Converter(redaction or redacting.NOTHING)
     out = Converted([], [], [])
     for one in interactions:
         if one.lost:
@@ -105,19 +103,14 @@ class Reader:
     def __init__(self, interactions: Callable[[Node], Iterable[Interaction]]) -> None:
         self._interactions = interactions
 
-    def convert(
-        self,
-        fp: IO[bytes],
-        redaction: Redaction | None = redacting.DEFAULT,
-        ignore_params: Iterable[str] = (),
-    ) -> Converted:
+    def convert(self, fp: IO[bytes], redaction: Redaction | None = redacting.DEFAULT) -> Converted:
         """Return what becomes of a file; see :func:`converted`.
 
         Raises:
             ConfigError: it is YAML, and PyYAML is not installed.
             IntegrityError: it is malformed, or of another format; file and place are named.
         """
-        return converted(self._interactions(read_document(fp)), redaction, ignore_params)
+        return converted(self._interactions(read_document(fp)), redaction)
 
     def read(self, fp: IO[bytes]) -> list[Recording]:
         """Return a file's recordings, redacted by the default rules; see :meth:`convert`."""
@@ -127,10 +120,10 @@ class Reader:
 class _Converter:
     """Redacts and identifies the calls of one file, in their order, as a session does."""
 
-    def __init__(self, rules: Redaction, ignore_params: Iterable[str]) -> None:
+    def __init__(self, rules: Redaction) -> None:
         self._rules = rules
         self._secrets = Secrets(rules)
-        self._ignore = rules.uncounted(ignore_params)
+        self._ignore = rules.uncounted()
 
     def convert(self, one: Interaction) -> tuple[Recording, list[str]]:
         """Return a recording, and what was changed."""

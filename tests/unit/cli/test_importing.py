@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
 
-from mxm_dataio import Store
+from mxm_dataio import IngestSession, Store, use_cassette
 from mxm_dataio.cli import main
 from mxm_dataio.formats.cassette import document
 from tests.support.importing import FOREIGN
+from tests.support.servers import RawServer, answer, responder
 
 SAMPLE = FOREIGN / "vcrpy-9.4.2-urllib3.yaml"
 
@@ -177,3 +180,38 @@ def test_parameters_that_do_not_count(folder: Path) -> None:
 @pytest.mark.usefixtures("folder")
 def test_called_wrongly(args: list[str], said: str) -> None:
     assert said in call(*args, status=2).stderr
+
+
+@pytest.mark.parametrize("name", ["t", "$.meta.t", "path:/*/r"])
+def test_a_cassette_of_ours_is_imported_without_what_does_not_count(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As last night's run is put into a store whose sessions ignore what varies."""
+    monkeypatch.chdir(tmp_path)
+    with RawServer(responder({"/1/r": answer(200, b"kept"), "/2/r": answer(200, b"x")})) as server:
+
+        def ask(run: int) -> str:
+            url = f"{server.url}/{run if name.startswith('path') else 1}/r"
+            params = {"t": run} if name == "t" else {}
+            when = 0 if name.startswith("path") else run
+            return requests.post(url, params=params, json={"meta": {"t": when}, "k": 1}).text
+
+        ignored = [name] if name != "t" else ["t", "meta"]
+        with use_cassette("a.json"):
+            assert ask(1) == "kept"
+    options = [word for one in ignored for word in ("--ignore-param", one)]
+    call("a.json", "--root", "r", "--source", "s", *options)
+    with Store("r") as store:
+        (session,) = store.sessions()
+        (request,) = store.requests(session.id)
+        assert request.params_hash == sha256(request.identity.encode()).hexdigest()
+        assert "meta" not in request.identity or name != "t"
+    with IngestSession("s", "r", "replay", ignore_params=ignored):
+        assert ask(2) == "kept"
+
+
+def test_what_is_no_name_to_ignore_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["import", str(tmp_path), "--ignore-param", "$x"])
+    assert done.exit_code == 2
+    assert "--ignore-param" in done.output
+    assert "'$x' is no place in JSON" in done.output
