@@ -96,12 +96,14 @@ class Recorder:
 
         # What the answers tell comes first: it is to be gone from the request as well.
         pairs = [self._clean(attempt, spool, clear) for attempt, spool in attempts]
-        secrets.remember(clear)
         clean = tuple([attempt for attempt, _ in pairs])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
         vary = identity.counting(self._vary(answer.head) if answer else ())
-        unread = self._withheld(pairs, attempts)
+        unread = None
+        if secrets.rules.rules:
+            secrets.remember(clear)
+            unread = self._withheld(pairs, attempts)
         upload = self._clean_body(body, call.head) if body else None
         if upload is not None and upload.size == len(UNREAD) and upload.content() == UNREAD:
             coding = content_headers(parse_head(call.head)[2])[1]
