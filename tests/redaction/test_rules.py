@@ -1,4 +1,4 @@
-"""What rules hide is on no disk, the program gets what came, and the recording replays."""
+"""What rules hide in answers is on no disk, the program gets what came, and it replays."""
 
 from __future__ import annotations
 
@@ -9,65 +9,41 @@ import http.client
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 import urllib3
 
 from mxm_dataio import (
-    ConfigError,
-    IngestSession,
     Redaction,
     ReplayMissError,
-    StoreError,
     use_cassette,
 )
+from mxm_dataio.formats.importing import Item, read
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.secrets import LARGEST
+from tests.redaction.ruled import (
+    HIDDEN,
+    OTHER,
+    SECRET,
+    WAYS,
+    hiding,
+    in_path,
+    in_root,
+    leaks,
+)
 from tests.support.servers import Connection, RawServer, answer, responder
 from tests.unit.cli.running import run
 
-SECRET, OTHER = "Zk3v9-QmX71_tRw8", "Hn3sD-8yU5j_Fe1G"
-
-
-def in_root(path: Path, mode: str, rules: Redaction) -> AbstractContextManager[Any]:
-    return IngestSession("s", path / "root", mode, redaction=rules, stdlib=True)
-
-
-def on_tape(path: Path, mode: str, rules: Redaction) -> AbstractContextManager[Any]:
-    mode = "rewrite" if mode == "record" else "none"
-    return use_cassette(path / "tape.json", mode, redaction=rules, stdlib=True)
-
-
-WAYS = (in_root, on_tape)
-
-
-def leaks(folder: Path, *values: str) -> list[str]:
-    found = []
-    for path in folder.rglob("*"):
-        data = path.read_bytes() if path.is_file() else b""
-        for undo in (bytes, gzip.decompress, zlib.decompress):
-            with contextlib.suppress(OSError, zlib.error, EOFError):
-                found += [path.name for value in values if value.encode() in undo(data)]
-    return found
-
-
-def hiding(place: str, *names: str, mask: str = "HIDDEN") -> Redaction:
-    """Return rules that hide what stands under names in a place, or all of it."""
-
-    def rule(where: str, name: str, value: str) -> str | None:
-        return mask if where == place and (not names or name in names) else None
-
-    return DEFAULT.adding(rule)
-
-
 TOKEN = DEFAULT.adding(lambda p, n, v: "HIDDEN" if p == "answer_text" and SECRET in v else None)
+
+
 WORD = DEFAULT.adding(lambda p, n, v: v.replace(SECRET, "HIDDEN") if p == "answer_text" else None)
+
+
 # Media type, body with %s for the secret, the place that it is hidden in, and what is stored.
 BODIES: dict[str, tuple[str, str, Redaction, str | None]] = {
     "a member": (
@@ -252,249 +228,6 @@ def test_headers_of_answers(tmp_path: Path) -> None:
     assert ("answer_header", "user-agent") not in asked
 
 
-# -- paths -----------------------------------------------------------------------------------
-
-
-def in_path(place: str, name: str, value: str) -> str | None:
-    if place != "path":
-        return None
-    if name == "/" and value.startswith("bot"):
-        return "bot-token"
-    return "ID" if name.endswith("/users/") or name.startswith("/services/") else None
-
-
-@pytest.mark.parametrize("form", ["/bot{}/send", "/v1/users/{}/x?a=b", "/services/T01/B02/{}"])
-def test_a_path(form: str, tmp_path: Path) -> None:
-    def serve(connection: Connection) -> None:
-        while (request := connection.read_request()) is not None:
-            if request.path == "/to":
-                there = form.format(request.target.partition("?to=")[2])
-                connection.send(answer(302, headers=[("Location", there)]))
-            else:
-                connection.send(answer(200, b"fine"))
-
-    def work(secret: str) -> Iterator[str]:
-        there = form.format(secret)
-        yield requests.get(url + there, headers={"Referer": url + there}, timeout=5).text
-        pool = urllib3.PoolManager()
-        yield pool.request("POST", url + there, body=b"x").data.decode()
-        raw = http.client.HTTPConnection(url.partition("//")[2])
-        raw.request("GET", there)
-        yield raw.getresponse().read().decode()
-        raw.close()
-        yield requests.get(f"{url}/to", {"to": secret}, timeout=5).text
-
-    mine = DEFAULT.adding(in_path, lambda p, n, v: "TO" if (p, n) == ("query", "to") else None)
-    with RawServer(serve) as server:
-        url = server.url
-        for way in WAYS:
-            with way(tmp_path, "record", mine):
-                assert list(work(SECRET)) == ["fine"] * 4
-            hits = server.hits
-            with way(tmp_path, "replay", mine):
-                assert list(work(OTHER)) == ["fine"] * 4
-            assert server.hits == hits
-            with pytest.raises(ReplayMissError) as caught, way(tmp_path, "replay", mine):
-                requests.delete(url + form.format(OTHER), timeout=5)
-            assert OTHER not in str(caught.value)
-    assert leaks(tmp_path, SECRET) == []
-
-
-def test_a_path_in_messages(tmp_path: Path) -> None:
-    for way in WAYS:
-        with (
-            way(tmp_path, "record", DEFAULT.adding(in_path)),
-            contextlib.suppress(requests.ConnectionError),
-        ):
-            requests.get(f"http://127.0.0.1:1/users/{SECRET[:6]}/it's", timeout=5)
-    with RecordingStore(tmp_path / "root") as store:
-        (call,) = store.exchanges(store.sessions()[0].id)
-        assert call.request.failure is not None
-        assert "/users/ID/it's" in call.request.failure.message
-    assert leaks(tmp_path, f"/{SECRET[:6]}/") == []
-
-
-def test_what_is_asked_of_paths() -> None:
-    asked: list[tuple[str, str]] = []
-
-    def rule(place: str, name: str, value: str) -> str | None:
-        asked.append((name, value))
-        return {"j/ane": "a b", "keep": value}.get(value)
-
-    mine = DEFAULT.adding(rule, places=["path"])
-    assert mine.url("https://h/Users/j%2Fane;v=1//x/?q=1#a/b") == (
-        "https://h/Users/a%20b;v=1//x/?q=1#a/b"
-    )
-    assert asked == [("/", "Users"), ("/users/", "j/ane"), ("/users/j/ane//", "x")]
-    assert mine.url("https://h") == "https://h"
-    # One that is to stay stays, though it looks like a secret.
-    bot = f"https://h/bot12345:{'A' * 30}/x"
-    assert "REDACTED" in DEFAULT.url(bot)
-    kept = DEFAULT.adding(lambda p, n, v: v if p == "path" and v.startswith("bot") else None)
-    assert kept.url(bot) == bot
-
-
-# -- what hides nothing, what is kept, what fails --------------------------------------------
-
-
-def test_what_makes_requests_the_same_hides_nothing(tmp_path: Path) -> None:
-    def rule(place: str, name: str, value: str) -> str | None:
-        if name == "fields":
-            return ",".join(sorted(value.split(",")))
-        return "RUN" if name == "run" else None
-
-    def serve(connection: Connection) -> None:
-        while (request := connection.read_request()) is not None:
-            query = {k: v[0] for k, v in parse_qs(urlsplit(request.target).query).items()}
-            connection.send(answer(200, json.dumps(query).encode()))
-
-    def ask(fields: str, run: str) -> Any:
-        return requests.get(server.url, params={"fields": fields, "run": run}, timeout=5).json()
-
-    with RawServer(serve) as server:
-        for way in WAYS:
-            with way(tmp_path, "record", DEFAULT.adding(rule)):
-                said = ask("price,volume,name", SECRET)
-                assert said == {"fields": "price,volume,name", "run": SECRET}
-            with way(tmp_path, "replay", DEFAULT.adding(rule)):
-                said = ask("volume,name,price", OTHER)
-                assert said == {"fields": "price,volume,name", "run": "RUN"}
-    assert leaks(tmp_path, SECRET) == []
-
-
-def test_what_a_rule_keeps_stays(tmp_path: Path) -> None:
-    body = f'{{"access_token": "{SECRET}", "refresh_token": "{OTHER}"}}'.encode()
-    mine = DEFAULT.adding(
-        lambda place, name, value: (
-            value if (place, name) == ("answer_json", "access_token") else None
-        )
-    )
-    with RawServer(responder({"/": answer(200, body)})) as server:
-        for mode in ("record", "replay"):
-            with in_root(tmp_path, mode, mine):
-                got = requests.get(server.url, timeout=5).json()
-    assert got == {"access_token": SECRET, "refresh_token": "REDACTED"}
-
-
-@pytest.mark.parametrize("value", [SECRET, "jane.roe@corp.example"])
-def test_the_programs_own_stays(value: str, tmp_path: Path) -> None:
-    """Calls that send what is hidden in their answers, or in later ones, replay."""
-    body = f'{{"id": "{value}"}}'.encode()
-    mine = hiding("answer_json", "id")
-    with RawServer(responder({"/": answer(200, body), "/new": answer(201)})) as server:
-
-        def work(first: bool) -> Any:
-            if not first:
-                requests.post(f"{server.url}/new", json={"mail": value}, timeout=5)
-            return requests.get(server.url, {"id": value} if first else {}, timeout=5).json()
-
-        for way in WAYS:
-            for first in (True, False):
-                folder = tmp_path / str(first)
-                folder.mkdir(exist_ok=True)
-                with way(folder, "record", mine):
-                    assert work(first) == {"id": value}
-                with way(folder, "replay", mine):
-                    assert work(first) == {"id": "HIDDEN"}
-
-
-def test_one_rule_for_what_is_sent_and_what_comes_back(tmp_path: Path) -> None:
-    def rule(place: str, name: str, value: str) -> str | None:
-        return "HIDDEN" if name == "id" and place in ("query", "answer_json") else None
-
-    def serve(connection: Connection) -> None:
-        while (request := connection.read_request()) is not None:
-            query = parse_qs(urlsplit(request.target).query)
-            connection.send(answer(200, json.dumps({"id": query.get("id", [""])[0]}).encode()))
-
-    def work(value: str) -> None:
-        got = requests.get(server.url, {"id": value}, timeout=5).json()["id"]
-        for back in (got, value):
-            requests.post(f"{server.url}/new", json={"by": back}, timeout=5)
-            requests.get(f"{server.url}/new/{back}", timeout=5)
-
-    with RawServer(serve) as server:
-        for way in WAYS:
-            with way(tmp_path, "record", DEFAULT.adding(rule)):
-                work(SECRET)
-            with way(tmp_path, "replay", DEFAULT.adding(rule)):
-                work(OTHER)
-    assert leaks(tmp_path, SECRET) == []
-
-
-def test_what_is_learned_late_is_found_by_its_mark(tmp_path: Path) -> None:
-    """A value that a rule hides a call later is masked before as any other is."""
-    mine = DEFAULT.adding(
-        lambda place, name, value: "RUN" if (place, name) == ("query", "run") else None
-    )
-    routes = {f"/runs/{one}": answer(200, b"fine") for one in (SECRET, OTHER)}
-
-    def work(run: str) -> None:
-        assert requests.get(f"{server.url}/runs/{run}", timeout=5).text == "fine"
-        requests.get(server.url, {"run": run}, timeout=5)
-        assert requests.get(f"{server.url}/runs/{run}", timeout=5).text == "fine"
-
-    with RawServer(responder({**routes, "/": answer(200)})) as server:
-        for way in WAYS:
-            with way(tmp_path, "record", mine):
-                work(SECRET)
-            with way(tmp_path, "replay", mine):
-                work(OTHER)
-    assert leaks(tmp_path, SECRET) == []
-
-
-@pytest.mark.parametrize("how", ["raises", "returns"])
-@pytest.mark.parametrize(
-    "place", ["answer_header", "answer_json", "answer_xml", "answer_text", "path"]
-)
-def test_a_rule_that_fails(place: str, how: str, tmp_path: Path) -> None:
-    def rule(where: str, name: str, value: str) -> Any:
-        if where == place:
-            return 1 if how == "returns" else dict[str, str]()[value]
-        return None
-
-    bodies = {"answer_json": f'{{"a": "{SECRET}"}}', "answer_xml": f"<a>{SECRET}</a>"}
-    routes = {f"/{SECRET}": answer(200, bodies.get(place, f"is {SECRET}").encode())}
-    said = r"raised TypeError \(it returned int\)" if how == "returns" else "raised KeyError"
-    mine = DEFAULT.adding(rule)
-    with RawServer(responder(routes)) as server:
-        with (
-            pytest.warns(UserWarning, match=f"'rule' {said} for the {place}") as caught,
-            IngestSession("s", tmp_path, redaction=mine),
-        ):
-            got = requests.get(f"{server.url}/{SECRET}", timeout=5)
-        assert SECRET in got.text
-        if place == "path":
-            assert not [one for one in caught if SECRET in str(one.message)]
-        with (
-            pytest.raises(StoreError, match="redaction rule 'rule'"),
-            IngestSession("s", tmp_path / "b", redaction=mine, strict=True),
-        ):
-            requests.get(f"{server.url}/{SECRET}", timeout=5)
-        # A test fails, though the program goes on.
-        with (
-            pytest.raises(StoreError, match="redaction rule 'rule'"),
-            use_cassette(tmp_path / "a.json", redaction=mine),
-            contextlib.suppress(StoreError),
-        ):
-            requests.get(f"{server.url}/{SECRET}", timeout=5)
-    with RecordingStore(tmp_path) as store:
-        assert not [*store.exchanges(store.sessions()[0].id)]
-    assert leaks(tmp_path, f"is {SECRET}", f'"{SECRET}"', f">{SECRET}<") == []
-
-
-def test_places() -> None:
-    with pytest.raises(ConfigError, match="no place 'answer'"):
-        DEFAULT.adding(in_path, places=["answer"])
-    mine = DEFAULT.adding(in_path, places=["query", "header"])
-    assert not mine.asks_bodies
-    assert not DEFAULT.asks_bodies
-    assert DEFAULT.adding(in_path).asks_bodies
-
-
-# -- what is as it was -----------------------------------------------------------------------
-
-
 def test_nothing_changes_on_the_wire(tmp_path: Path) -> None:
     body = b'{"ssn": "%s"}\n' % SECRET.encode() * 500
     pieces = [1, 7, 100, 999]
@@ -584,6 +317,35 @@ def test_round_trip(tmp_path: Path) -> None:
         text = (tmp_path / "new.json").read_text()
         assert '"ssn": "Zk-1"' in text
     assert leaks(tmp_path, SECRET) == []
+
+
+def test_what_is_imported(tmp_path: Path) -> None:
+    call = {
+        "request": {
+            "method": "GET",
+            "uri": f"http://h/users/{SECRET}",
+            "body": None,
+            "headers": {},
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"Content-Type": ["application/json"], "X-Account": [SECRET]},
+            "body": {"string": json.dumps({"ssn": SECRET, "n": 1})},
+        },
+    }
+    file = tmp_path / "vcr.json"
+    file.write_text(json.dumps({"version": 1, "interactions": [call]}))
+
+    def rule(place: str, name: str, value: str) -> str | None:
+        return in_path(place, name, value) or ("HIDDEN" if (place, name) in HIDDEN else None)
+
+    mine = DEFAULT.adding(rule)
+    (recording,) = read(Item(file, "vcr"), mine).recordings
+    assert recording.exchange.request.endpoint == "http://h/users/ID"
+    response = recording.exchange.responses[0]
+    assert ("X-Account", "HIDDEN") in response.headers
+    assert json.loads(recording.payloads[response.checksum or ""]) == {"ssn": "HIDDEN", "n": 1}
+    assert SECRET not in repr(recording)
 
 
 @pytest.mark.parametrize("media", ["application/json", "image/png"])

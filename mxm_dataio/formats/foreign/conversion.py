@@ -147,6 +147,7 @@ class _Converter:
         stored = content
         if 0 < len(content) <= LARGEST:
             stored = secrets.answer_body(content, head, one.method, one.url, clear=clear)
+        secrets.remember(clear)
         if stored != content:
             _, _, pairs = parse_head(head)
             if _first(pairs, "content-length"):
