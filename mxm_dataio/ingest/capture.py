@@ -299,7 +299,7 @@ class Capture:
         if part.lookup is None or not self.place.reuses(method, url):
             return False
         try:
-            return part.lookup.knows(part.identify(method, url).endpoint)
+            return part.lookup.knows(self.identify(method, url).endpoint)
         except StoreError:
             return False
 

@@ -162,7 +162,9 @@ class RootPlace:
             return part.stored_content(request, body)
 
         bound = as_of_bound(capture.as_of) if capture.as_of else "~"
-        return Rekeyed(store, source, bound, self._session_id, part.matcher, content)
+        return Rekeyed(
+            store, source, bound, self._session_id, part.matcher, content, capture.problem
+        )
 
     def decide(
         self, capture: Capture, stored: Exchange | None, age: float, conditional: bool

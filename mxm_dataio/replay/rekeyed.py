@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from ..errors import ViewError
 from ..identity import Identity
 from ..identity.matching import Matcher
 from ..identity.view import Content
@@ -25,6 +26,7 @@ class Rekeyed:
         root_id: the one recorded session to look in.
         matcher: the rules.
         content: returns what there is of a recorded request's body.
+        failed: is told that a view raised; such a call is found as it was recorded.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Rekeyed:
         root_id: str | None,
         matcher: Matcher,
         content: Callable[[Request], Content | None],
+        failed: Callable[[ViewError], None],
     ) -> None:
         self._store = store
         self._source = source
@@ -42,6 +45,7 @@ class Rekeyed:
         self._root_id = root_id
         self._matcher = matcher
         self._content = content
+        self._failed = failed
         # Base hash → names that the answer varies on, hash as it is seen now, hash as recorded.
         self._calls: dict[str, list[tuple[tuple[str, ...], str, str]]] | None = None
 
@@ -66,9 +70,10 @@ class Rekeyed:
         ):
             if not self._matcher.may_change(document):
                 continue
-            identity, names = self._seen(document, request_id)
-            if identity.left_out:
+            found = self._seen(document, request_id)
+            if found is None or found[0].left_out:
                 continue
+            identity, names = found
             seen = identity.params_hash(names)
             if seen != recorded:
                 base = identity.params_hash() if names else seen
@@ -77,13 +82,20 @@ class Rekeyed:
 
     def seen(self, request: Request) -> Request:
         """Return a recorded call with the identity by which it is compared now."""
-        seen, names = self._seen(request.identity, request.id)
+        found = self._seen(request.identity, request.id)
+        if found is None:
+            return request
+        seen, names = found
         document = seen.document(names).decode("utf-8")
         return replace(request, identity=document, endpoint=seen.endpoint)
 
-    def _seen(self, document: str, request_id: str) -> tuple[Identity, tuple[str, ...]]:
+    def _seen(self, document: str, request_id: str) -> tuple[Identity, tuple[str, ...]] | None:
         contents = partial(self._content_of, request_id)
-        return self._matcher.seen_again(document, contents, self._source)
+        try:
+            return self._matcher.seen_again(document, contents, self._source)
+        except ViewError as exc:
+            self._failed(exc)
+            return None
 
     def _content_of(self, request_id: str) -> Content | None:
         exchange = self._store.exchange(request_id)
