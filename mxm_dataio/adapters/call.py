@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
@@ -53,6 +54,8 @@ class Call:
     _duration: float | None = None
     _failure: Failure | None = None
     _status: Status | None = None
+    # Takes the secrets of what is asked from texts.
+    _about: Callable[[str], str] | None = None
     _over = False
     _settled = False
 
@@ -177,8 +180,9 @@ class Call:
 
     def dump(self, exc: BaseException, outside: BaseException | None) -> Failure:
         """Return an exception of this call as data; see :func:`.failures.dump`."""
-        clean = self.secrets.about(self.url, self.headers, self.body)
-        return failures.dump(exc, self.secrets, outside, clean)
+        if self._about is None:
+            self._about = self.secrets.about(self.url, self.headers, self.body)
+        return failures.dump(exc, self.secrets, outside, self._about)
 
     def interrupted(self) -> None:
         """It was broken off from outside (``KeyboardInterrupt``), and has no outcome."""

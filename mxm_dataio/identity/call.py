@@ -14,6 +14,7 @@ from ..http.named_values import asker
 from ..http.tokens import PLACEHOLDER
 from ..http.urls import split_url
 from ..redaction.names import is_named_data
+from ..redaction.sent import CleanBody
 from ..redaction.users import User
 from ..utils import (
     NotCanonicalError,
@@ -49,6 +50,9 @@ class Identity:
         user: who makes it; from the second of a recording on a header :data:`USER`.
         also: names of headers, in lower case, that count as if every answer varied on them.
         left_out: why the call is neither recorded nor replayed, in words; empty: it is.
+        url: the call's, without what was known to be secret.
+        version: of what was known; see :attr:`mxm_dataio.redaction.secrets.Secrets.version`.
+        sent: its body without secrets, if that was looked into.
     """
 
     method: str
@@ -61,6 +65,9 @@ class Identity:
     user: User | None = field(default=None, compare=False)
     left_out: str = field(default="", compare=False)
     also: tuple[str, ...] = field(default=(), compare=False)
+    url: str = field(default="", compare=False)
+    version: object = field(default=None, compare=False)
+    sent: CleanBody | None = field(default=None, compare=False, repr=False)
 
     def document(self, vary: Iterable[str] = ()) -> bytes:
         """Return the canonical document, with the headers that ``vary`` names.
@@ -146,6 +153,8 @@ def identify(
     coding: str | None = None,
     user: User | None = None,
     also: tuple[str, ...] = (),
+    version: object = None,
+    sent: CleanBody | None = None,
 ) -> Identity:
     """Return the identity of a call.
 
@@ -162,6 +171,8 @@ def identify(
         coding: of the body; ``None``: as the headers say.
         user: who makes the call.
         also: as of :class:`Identity`.
+        version: of what is known to be secret.
+        sent: the body without secrets.
     """
     endpoint, query = split_url(url)
     pairs = form_pairs(query)
@@ -192,6 +203,9 @@ def identify(
         source=source,
         user=user,
         also=also,
+        url=url,
+        version=version,
+        sent=sent,
     )
 
 

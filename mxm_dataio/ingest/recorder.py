@@ -8,14 +8,14 @@ from functools import partial
 from ..concurrency.reentry import is_interrupt
 from ..errors import StoreError
 from ..http.codings import missing
-from ..http.content import LARGEST, content_headers, has_values
+from ..http.content import LARGEST, content_headers
 from ..http.heads import FETCHED, parse_head
 from ..http.shapes import BEGINNING
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
 from ..redaction.answer_bodies import UNREAD, withheld
 from ..redaction.secrets import Secrets
-from ..redaction.sent import Clear, Sent
+from ..redaction.sent import UNKNOWN, CleanBody, Clear, Sent
 from ..storage.backend import RecordingBackend
 from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.layout import WRITABLE
@@ -51,7 +51,6 @@ class Recorder:
             session.id, session.root_id, source or session.source, session.as_of
         )
         self._kind = session.kind
-        self._last_head: tuple[bytes, bytes, object] = (b"", b"", None)
         self._secrets = secrets
         self._spool_limit = spool_limit
 
@@ -83,19 +82,21 @@ class Recorder:
             StoreError: disk or database refused.
         """
         secrets = self._secrets
+        url, sent = identity.url, identity.sent
         if secrets.rules.edits:
             make = partial(self._store.spool, self._spool_limit)
             found = edited(secrets.rules.edits, call, attempts, body, make)
             if found is None:
                 return None, ""
             call, attempts, body = found
+            url, sent = secrets.url(call.url), UNKNOWN
 
         def clear() -> Sent:
             content = body.content() if isinstance(body, Spool) and body.file is None else body
             return secrets.clear(call.url, call.head, content if type(content) is bytes else b"")
 
         # What the answers tell comes first: it is to be gone from the request as well.
-        pairs = [self._clean(attempt, spool, clear) for attempt, spool in attempts]
+        pairs = [self._clean(call.url, attempt, spool, clear) for attempt, spool in attempts]
         clean = tuple([attempt for attempt, _ in pairs])
         # A 304 need not repeat Vary; what it confirmed has it.
         answer = stored.answer if stored else clean[-1] if clean else None
@@ -104,7 +105,7 @@ class Recorder:
         if secrets.rules.rules:
             secrets.remember(clear)
             unread = self._withheld(pairs, attempts)
-        upload = self._clean_body(body, call.head) if body else None
+        upload = self._clean_body(body, call.head, sent) if body else None
         if upload is not None and upload.size == len(UNREAD) and upload.content() == UNREAD:
             coding = content_headers(parse_head(call.head)[2])[1]
             unread = (
@@ -113,7 +114,11 @@ class Recorder:
                 f"{missing(coding)}"
             )
         document = secrets.document(identity.document(vary))
-        url, head = secrets.url(call.url), self._request_head(call.head)
+        if secrets.version is not identity.version:
+            url = secrets.mask_text(url)
+        if url != call.url:
+            clean = tuple([a._replace(url=url) if a.url == call.url else a for a in clean])
+        head = self._request_head(call.head)
         if call.failure is not None or any(attempt.failure for attempt in clean):
             # By now all that the call had is known.
             call = call._replace(failure=secrets.failure(call.failure))
@@ -175,11 +180,12 @@ class Recorder:
         return None
 
     def _clean(
-        self, attempt: CapturedAttempt, spool: Spool | None, clear: Clear
+        self, asked: str, attempt: CapturedAttempt, spool: Spool | None, clear: Clear
     ) -> tuple[CapturedAttempt, Spool | None]:
         secrets = self._secrets
         head = secrets.answer_head(attempt.head, clear)
-        url = secrets.url(attempt.url)
+        # (What the call asked for has been looked into.)
+        url = attempt.url if attempt.url == asked else secrets.url(attempt.url)
         stored = spool
         if spool is not None and 0 < attempt.size <= LARGEST:
             stored = self._masked(attempt, spool, clear)
@@ -233,34 +239,28 @@ class Recorder:
         """Return a request's head without secrets; the URL in its first line goes whole."""
         if not head.startswith(FETCHED):
             head = head[head.find(b"\r\n") :]
-        # Most calls of a program have the same.
-        last, version = self._last_head, self._secrets.version
-        if last[0] != head or last[2] is not version:
-            clean = self._secrets.head(head)
-            self._last_head = last = (head, clean, version)
-        return last[1]
+        return self._secrets.head(head)
 
-    def _clean_body(self, body: bytes | Spool, head: bytes) -> Spool | None:
-        content_type, coding = content_headers(parse_head(head)[2])
+    def _clean_body(self, body: bytes | Spool, head: bytes, sent: CleanBody | None) -> Spool | None:
+        """Return a request's body without secrets.
+
+        Args:
+            sent: it, without those that were known when the call was identified.
+        """
+        version = self._secrets.version
         if isinstance(body, Spool):
-            if body.file is not None and not self._may_hold(body, content_type, coding):
+            unseen = sent is None and not version
+            if body.file is not None and (unseen or body.size > LARGEST):
                 return body
             content = body.content()
-            clean = self._secrets.body(content, content_type, coding)
-            if body.file is not None and clean == content:
-                return body
         else:
-            clean = self._secrets.body(body, content_type, coding)
-        if not clean:
+            content = body
+        if sent is None or sent.version is not version:
+            sent = self._secrets.body(content, *content_headers(parse_head(head)[2]))
+        if not sent.content:
             return None
+        if isinstance(body, Spool) and sent.content == content:
+            return body
         spool = self._store.spool(self._spool_limit)
-        spool.write(clean)
+        spool.write(sent.content)
         return spool
-
-    def _may_hold(self, body: Spool, content_type: str, coding: str) -> bool:
-        """Say whether a body in a file may hold secrets."""
-        if body.size > LARGEST or body.file is None:
-            return False
-        body.file.seek(0)
-        beginning = body.file.read(BEGINNING)
-        return has_values(beginning, content_type, coding) or bool(self._secrets.version)

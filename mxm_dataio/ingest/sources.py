@@ -30,6 +30,7 @@ from ..models import Headers, Mode, Request, Session
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
+from ..redaction.sent import CleanBody
 from ..redaction.users import Users
 from ..replay.lookup import Lookup
 from .recorder import Recorder
@@ -168,14 +169,18 @@ class SourceState:
         pairs = secrets.pairs(given)
         if params:
             params = secrets.params(url, params)
+        version = secrets.version
         clean = secrets.url(url)
         user = None
         told = pairs is not given or clean is not url or self.lookup is not None
         if told and self.users is not None:
             user = self.users.of(self.redaction, given, pairs, url, clean)
-        coding = None
+        sent = coding = None
         if body:
-            body, coding = self._unmasked(body, pairs)
+            content_type, coding = content_headers(pairs)
+            sent = self._clean(body, content_type, coding)
+            if sent is not None:
+                body, coding = sent.counted, sent.coding
         identity = identify(
             method,
             clean,
@@ -188,6 +193,8 @@ class SourceState:
             coding=coding,
             user=user,
             also=self.matcher.also,
+            version=version,
+            sent=sent,
         )
         if plainly or not self.matcher.sees:
             return identity
@@ -218,21 +225,16 @@ class SourceState:
         uncounted = self.redaction.uncounted_headers
         return RequestBody(body, content_type, coding, self.ignore, uncounted, clean)
 
-    def _unmasked(self, body: bytes | mmap, pairs: Headers) -> tuple[bytes | mmap, str]:
-        """Return a request's body as it identifies, without what is known to be secret.
-
-        And the content coding that it still is under. What stands under secret names leaves the
-        identity by these.
-        """
+    def _clean(self, body: bytes | mmap, content_type: str, coding: str) -> CleanBody | None:
+        """Return a request's body without secrets; ``None``: a file that is not looked into."""
         secrets = self.secrets
-        content_type, coding = content_headers(pairs)
         if isinstance(body, mmap):
             if len(body) > LARGEST:
-                return body, coding
+                return None
             if not (has_values(body[:BEGINNING], content_type, coding) or secrets.holds(body)):
-                return body, coding
+                return None
             body = bytes(body)
-        return secrets.counted(body, content_type, coding)
+        return secrets.body(body, content_type, coding)
 
 
 class Sources:

@@ -34,8 +34,9 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from mmap import mmap
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ..errors import RuleError
 from ..http import tokens
@@ -56,10 +57,12 @@ from .names import is_passing
 from .needles import coded, needles_of
 from .places import REQUESTS, asked_of
 from .rules import Redaction
-from .sent import Clear, Sent, SentBefore
+from .sent import CleanBody, Clear, Sent, SentBefore
 
 T = TypeVar("T")
 _LASTING, _PASSING = 256, 32
+# Headers of requests, lines and pairs that are remembered once they are clean.
+_REMEMBERED = 512
 _MASK = PLACEHOLDER.encode("ascii")
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
 _LINE = re.compile(
@@ -91,9 +94,9 @@ class Secrets:
         # What it sent last, where rules may hide what of an answer it had sent before.
         self._sent = SentBefore()
         self._plain = False
-        # Of the last URL, headers and body: it, without secrets, and what was known then.
-        self._last: dict[str, tuple[Any, Any, object, object]] = {}
-        self._last_body: tuple[bytes, tuple[str, str], bytes, object] = (b"", ("", ""), b"", None)
+        # Headers of requests, and their lines and pairs, without secrets: most calls have the same.
+        self._headers: dict[Any, Any] = {}
+        self._epoch: object = None
 
     def renew(self) -> None:
         """Begin anew in a forked child."""
@@ -178,7 +181,8 @@ class Secrets:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets, and remember them."""
-        return self._latest(url, self.rules.url, self.mask_text)
+        clean = self.mask_text(self.rules.url(url, self.learn))
+        return url if clean == url else clean
 
     def text(self, text: str) -> str:
         """Return a message without secrets."""
@@ -223,7 +227,41 @@ class Secrets:
 
     def head(self, head: bytes) -> bytes:
         """Return a request's head without secrets, and remember them."""
-        return collapsed(self.lines(self.rules.head(head, self.learn)))
+
+        def masked(clean: bytes) -> bytes:
+            return collapsed(self.lines(clean))
+
+        return self._once((head,), lambda: self._ruled_head(head), masked)
+
+    def _ruled_head(self, head: bytes) -> bytes:
+        if b"\n " in head or b"\n\t" in head:
+            # A line may go on in the next (RFC 9112 §5.2).
+            return self.rules.head(head, self.learn)
+        first, *lines = head.split(b"\n")
+        clean = [self._once(line, partial(self._ruled_line, line)) for line in lines]
+        return b"\n".join([first, *clean])
+
+    def _ruled_line(self, line: bytes) -> bytes:
+        return self.rules.head(b"\n" + line, self.learn)[1:]
+
+    def _once(self, key: Any, work: Callable[[], T], mask: Callable[[T], T] | None = None) -> T:
+        """Return headers, a line or a pair without secrets, which is worked out once.
+
+        Again, as what these teach may have been forgotten.
+
+        Args:
+            mask: takes what is known from it.
+        """
+        epoch = self._needles.epoch
+        if self._epoch is not epoch or len(self._headers) > _REMEMBERED:
+            self._headers, self._epoch = {}, epoch
+        headers, version = self._headers, self.version
+        known: tuple[T, object] | None = headers.get(key)
+        if known is None or (mask is not None and known[1] is not version):
+            clean = work() if known is None else known[0]
+            version = self.version
+            known = headers[key] = (clean if mask is None else mask(clean)), version
+        return known[0]
 
     def answer_head(self, head: bytes, clear: Clear) -> bytes:
         """Return an answer's head without secrets, and remember them.
@@ -308,80 +346,60 @@ class Secrets:
 
     def pairs(self, pairs: Headers) -> Headers:
         """Return a request's headers without secrets, and remember them."""
-        return self._latest(pairs, self.rules.header_pairs, self._masked_pairs)
+        clean = self._once(pairs, lambda: self._ruled_pairs(pairs), self._masked_pairs)
+        return pairs if clean == pairs else clean
+
+    def _ruled_pairs(self, pairs: Headers) -> Headers:
+        return tuple([self._once(pair, partial(self._ruled_pair, pair)) for pair in pairs])
+
+    def _ruled_pair(self, pair: tuple[str, str]) -> tuple[str, str]:
+        return self.rules.header_pairs([pair], self.learn)[0]
 
     def _masked_pairs(self, pairs: Headers) -> Headers:
-        if self.version or any(tokens.MARK in value for _, value in pairs):
-            return tuple([(name, self.mask_text(value)) for name, value in pairs])
-        return pairs
-
-    def _latest(self, given: T, redacted: Callable[[T, Sink], T], masked: Callable[[T], T]) -> T:
-        """Return a URL or headers without secrets: a call asks for its own again and again."""
-        version, epoch = self.version, self._needles.epoch
-        last = self._last.get(redacted.__name__)
-        if last is not None and last[0] == given and last[3] is epoch:
-            if last[2] is version:
-                return cast(T, last[1])
-            clean = last[1]
-        else:
-            clean = redacted(given, self.learn)
-            version = self.version
-        clean = masked(clean)
-        if clean == given:
-            clean = given
-        self._last[redacted.__name__] = given, clean, version, epoch
-        return clean
+        values = "\n".join([value for _, value in pairs])
+        if self.mask_text(values) is values:
+            return pairs
+        return tuple([(name, self.mask_text(value)) for name, value in pairs])
 
     def params(self, url: str, params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return decoded parameters of a URL without secrets, and remember them."""
         pairs = self.rules.params(url, params, self.learn)
         return [(name, self.mask_text(value)) for name, value in pairs]
 
-    def body(self, body: bytes, content_type: str, coding: str = "") -> bytes:
+    def body(self, body: bytes, content_type: str, coding: str = "") -> CleanBody:
         """Return a request's body without secrets, and remember them.
 
-        Under its content coding; a body that can't be looked into is all secret.
+        A body that can't be looked into is all secret.
+
+        Args:
+            coding: its content coding.
         """
-        last = self._last_body
-        if last[0] is body and last[1] == (content_type, coding) and last[3] is self.version:
-            return last[2]
         found = opened(body, content_type, coding)
         if found is None:
-            version = self.version
             asks = asked_of(self.rules.rules, REQUESTS)
             clean = UNREAD if self.rules.names or asks else body
-        else:
-            clean = self.rules.body(found.content, content_type, self.learn)
-            version = self.version
-            clean = self.mask(clean)
-            if found.coding:
-                clean = body if clean == found.content else redone(found.coding, clean)
-        self._last_body = (body, (content_type, coding), clean, version)
-        return clean
+            return CleanBody(clean, body, coding, self.version)
+        ruled = self.rules.body(found.content, content_type, self.learn)
+        version = self.version
+        content = clean = self.mask(ruled)
+        if found.coding:
+            content = body if clean == found.content else redone(found.coding, clean)
+        if not found.whole:
+            return CleanBody(content, body, coding, version)
+        asks = asked_of(self.rules.rules, REQUESTS)
+        if (
+            ruled is not found.content
+            and not asks
+            and shape_of(found.content, content_type) is not Shape.FORM
+        ):
+            # By names alone the document is that of the body as it was. (By rules values change,
+            # and in forms by what stands beside them.)
+            clean = self.mask(found.content)
+        return CleanBody(content, clean, "" if found.coding else coding, version)
 
     def knows(self, value: str) -> bool:
         """Say whether a value is known, or is what replay hands out for one."""
         return value == PLACEHOLDER or self.mask_text(value) != value
-
-    def counted(self, body: bytes, content_type: str, coding: str = "") -> tuple[bytes, str]:
-        """Return a request's body as it identifies, and the coding that it still is under.
-
-        Without what is known to be secret; what stands under secret names leaves the identity by
-        these.
-        """
-        found = opened(body, content_type, coding)
-        # What the body holds is learned from this.
-        clean = self.body(body, content_type, coding)
-        if found is None or not found.whole:
-            return body, coding
-        asks = asked_of(self.rules.rules, REQUESTS)
-        if asks or shape_of(found.content, content_type) is Shape.FORM:
-            # By rules values change, and in forms by what stands beside them.
-            again = opened(clean, content_type, coding) if found.coding else None
-            clean = again.content if again is not None else clean
-            return clean, "" if found.coding else coding
-        # By names alone the document is that of the body as it was.
-        return self.mask(found.content), "" if found.coding else coding
 
     def holds(self, data: bytes | mmap) -> bool:
         """Say whether bytes or a mapped file may hold what is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 from ..http.content import content_headers, opened
 from ..http.heads import parse_head
@@ -15,6 +16,26 @@ from .rules import Redaction
 # Requests that are remembered, and bytes that one may have for that.
 _MOST = 128
 _LONGEST = 8 << 10
+
+
+class CleanBody(NamedTuple):
+    """A request's body without secrets.
+
+    Attributes:
+        content: what is stored, under its content coding.
+        counted: what identifies; what stands under secret names leaves the identity by these.
+        coding: what this is under still.
+        version: what was known; see :attr:`mxm_dataio.redaction.secrets.Secrets.version`.
+    """
+
+    content: bytes
+    counted: bytes
+    coding: str
+    version: object
+
+
+# Of a body that is to be looked into.
+UNKNOWN = CleanBody(b"", b"", "", object())
 
 
 class Sent:

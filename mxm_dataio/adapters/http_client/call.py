@@ -29,7 +29,7 @@ class ConnectionCall(Call):
 
     def take_head(self, asked: OutgoingRequest) -> None:
         """Take what the head says."""
-        self.asked = None
+        self.asked = self._about = None
         self.headers = asked.headers
         self.streams = asked.body is STREAM
         self.body = None if self.streams else asked.body

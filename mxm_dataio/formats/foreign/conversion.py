@@ -172,9 +172,10 @@ class _Converter:
     def _identify(self, one: Interaction, body: bytes, types: tuple[str, str]) -> Identity:
         """Return the identity that a session gives the call."""
         secrets = self._secrets
-        coding = types[1]
-        if body and len(body) <= LARGEST:
-            body, coding = secrets.counted(body, *types)
+        sent, coding = None, types[1]
+        if 0 < len(body) <= LARGEST:
+            sent = secrets.body(body, *types)
+            body, coding = sent.counted, sent.coding
         return identify(
             one.method,
             secrets.url(one.url),
@@ -183,6 +184,7 @@ class _Converter:
             ignore=self._ignore,
             ignore_headers=self._rules.uncounted_headers,
             coding=coding,
+            sent=sent,
         )
 
     def _request(
@@ -197,7 +199,10 @@ class _Converter:
         # A header that names the operation counts whatever the answer's Vary says.
         document = secrets.mask(identity.document(identity.counting(()))).decode("utf-8")
         parts = json.loads(document)
-        clean = secrets.body(body, *types) if 0 < len(body) <= LARGEST else body
+        sent = identity.sent
+        if sent is not None and sent.version is not secrets.version:
+            sent = secrets.body(body, *types)
+        clean = sent.content if sent is not None else body
         checksum = checksum_of(clean) if clean else None
         if checksum:
             payloads[checksum] = clean
@@ -206,7 +211,8 @@ class _Converter:
         return Request(
             id="", session_id="", source="", endpoint=parts["endpoint"], method=one.method,
             params=mapping(parts["params"]), params_hash=params_hash,
-            url=secrets.url(one.url), headers=secrets.pairs(one.headers), identity=document,
+            url=secrets.mask_text(identity.url), headers=secrets.pairs(one.headers),
+            identity=document,
             base_hash=identity.params_hash() if counting else params_hash,
             body_checksum=checksum, body_size=len(clean), started_at=one.recorded_at,
             status=Status.COMPLETE,
