@@ -174,8 +174,7 @@ def test_in_auto_an_upload_goes_on(server: RawServer, tmp_path: Path) -> None:
             pytest.warns(DataIOWarning, match="the view 'raising' raised"),
             IngestSession("s", tmp_path, "auto", **options),
         ):
-            got = requests.post(f"{server.url}/a", data=iter([b"a", b"b"]), timeout=5)
-            assert got.text == "POST /a ab"
+            assert by_requests(server.url) == "POST /a?t=1 abc"
 
 
 # -- in a test -----------------------------------------------------------------------------------

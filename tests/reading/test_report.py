@@ -72,6 +72,7 @@ def fill(root: Path, count: int = 240) -> Recorder:
         parent.end(
             count * 0.05 + 1,
             coverage=[Unseen("process", "/usr/bin/curl", 3, "legacy.download")],
+            left_out=[Unseen("left out", "b.test:443", 1), Unseen("left out", "c.test:80", 3)],
             warnings=["one warning"],
             exit_status=0,
         )
@@ -410,6 +411,9 @@ def test_what_was_seen_and_what_went_wrong_is_told(shown: Browser) -> None:
     ]  # fmt: skip
     (seen,) = wide(shown, "#coverage")
     assert list(seen.values()) == ["process", "/usr/bin/curl", "3", "legacy.download"]
+    assert texts(shown, "#coverage .left-out") == [
+        "Left out, as it was told to: 1 call to b.test:443, 3 calls to c.test:80."
+    ]
     wrong = {row["What"]: row["Calls"] for row in wide(shown, "#failures")}
     assert wrong == {"404 Not Found": "12", "ConnectTimeout": "12"}
     shown.run("document.querySelector('#failures button').click()")
@@ -515,7 +519,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"https://{HOSTILE}/", Try(None, failure=failure), status=Status.FAILED, failure=failure
         )
         held.call(f"javascript:{HOSTILE}", Try(503, headers=[("Location", "javascript:pwned=1")]))
-        held.end(1, warnings=[HOSTILE], coverage=[Unseen(HOSTILE, HOSTILE, 1, HOSTILE)])
+        held.end(
+            1,
+            warnings=[HOSTILE],
+            coverage=[Unseen(HOSTILE, HOSTILE, 1, HOSTILE)],
+            left_out=[Unseen("left out", HOSTILE, 1)],
+        )
     with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         db.execute("UPDATE sessions SET host = ?", (HOSTILE,))
         db.execute("UPDATE responses SET peer = ?, tls_version = ?", (HOSTILE, HOSTILE))

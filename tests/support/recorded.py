@@ -131,12 +131,14 @@ class Recorder:
         *,
         warnings: Sequence[str] = (),
         coverage: Sequence[Unseen] | None = None,
+        left_out: Sequence[Unseen] = (),
         exit_status: int | None = None,
     ) -> None:
         """End and seal it so many seconds after dawn."""
         self.store.settle()
         self.session = replace(
             self.session, status=status, ended_at=instant(DAWN + at), warnings=tuple(warnings),
-            coverage=None if coverage is None else tuple(coverage), exit_status=exit_status,
+            coverage=None if coverage is None else tuple(coverage), left_out=tuple(left_out),
+            exit_status=exit_status,
         )  # fmt: skip
         self.store.end(self.session)

@@ -65,6 +65,7 @@ class Report:
         parts: the session that was asked for, and those of its children.
         verified: what checking them found, and with it ``against``: heads published earlier.
         coverage: what they saw go past, put together; ``None`` where none of them watched.
+        left_out: where calls went that they were told to leave out.
         unwatched: how many of them did not.
         tally: the figures of all calls.
         began, ended: of what happened, in seconds since the epoch.
@@ -81,6 +82,7 @@ class Report:
     verified: Verified
     against: tuple[Head, ...]
     coverage: tuple[Unseen, ...] | None
+    left_out: tuple[Unseen, ...]
     unwatched: int
     tally: Tally
     began: float
@@ -145,6 +147,7 @@ def gather(
         verified=verified,
         against=tuple(against),
         coverage=_together(watched) if watched else None,
+        left_out=_together(session.left_out for session in sessions),
         unwatched=len(sessions) - len(watched),
         tally=tally,
         began=min(moments, default=0.0),

@@ -42,6 +42,8 @@ def summary(report: Report, at: str) -> dict[str, Any]:
         if report.coverage is None
         else [_bounded(unseen._asdict()) for unseen in report.coverage[:_COVERAGE]],
         "more_coverage": len((report.coverage or ())[_COVERAGE:]),
+        "left_out": [_bounded(one._asdict()) for one in report.left_out[:_COVERAGE]],
+        "more_left_out": len(report.left_out[_COVERAGE:]),
         "unwatched": report.unwatched,
         "totals": {
             **{name: getattr(tally.totals, name) for name in Totals.__slots__},

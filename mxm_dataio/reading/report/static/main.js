@@ -6,6 +6,7 @@ showFacts();
 showFigures();
 showVerification();
 showCoverage();
+showLeftOut();
 showFailures();
 timeline.start();
 showDistributions();

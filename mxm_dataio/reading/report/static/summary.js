@@ -175,6 +175,13 @@ const showCoverage = () => {
   );
 };
 
+const showLeftOut = () => {
+  if (!data.left_out.length) return;
+  const each = data.left_out.flatMap((one, place) => [place ? ", " : "", `${counted(one.times, "call")} to `, code(one.name)]);
+  const further = data.more_left_out ? `, and to ${counted(data.more_left_out, "more host")}` : "";
+  document.querySelector("#coverage .body").append(el("p.note.left-out", "Left out, as it was told to: ", each, `${further}.`));
+};
+
 const showFailures = () => {
   const into = document.querySelector("#failures .body");
   if (!data.failing.length) {
