@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NoReturn, assert_never
 
-from ..errors import DataIOWarning, ReplayMissError
+from ..errors import ReplayMissError
 from ..http.content import LARGEST
 from ..http.heads import given_head
 from ..identity import CONDITIONS, Identity
 from ..identity.view import Call as AskedCall
 from ..ingest.answering import asking
 from ..ingest.capture import Capture
-from ..ingest.misses import miss
+from ..ingest.misses import miss, warn_of_spare
 from ..ingest.request import collector
 from ..models import Exchange, Headers, Mode
 from ..process import wall_time
-from ..replay.policy import Fetch, Miss, Pass, Revalidate, Serve
+from ..replay.policy import FAILED, Fetch, Miss, Pass, Revalidate, Serve
 from ..storage.backend import Backend
 from ..storage.entries import CapturedCall
 from ..storage.payloads.spool import Spool
 from ..utils import new_id
 from .call import UNSENT, Call, identify_streamed
 
-# What a source has failed with, that serves no answer (RFC 5861 §4).
-_FAILED = frozenset({500, 502, 503, 504})
 # A call with one of these asks for what a stored answer may not be.
 _CONDITIONS = CONDITIONS | {"range"}
 
@@ -190,26 +187,18 @@ class Plan:
         """
         if status == 304 and self.stored is not None:
             call.stored = self.stored
-        elif status in _FAILED and self.spare is not None:
+        elif status in FAILED and self.spare is not None:
             call.stored = self.spare
         stored = call.stored
         if stored is None:
             return None
         if status != 304:
-            self._tell_of(stored, str(status or call.failed_by))
+            why = str(status or call.failed_by)
+            warn_of_spare(self.ingest, self.method, self.url, stored, why)
         given = self.ingest.given(stored, self._call_asked)
         if given is not stored and call.collector is not None:
             call.collector.given = given
         return given
-
-    def _tell_of(self, spare: Exchange, why: str) -> None:
-        text = (
-            f"{self.method} {self.ingest.secrets_for(self.url).url(self.url)}: its source failed "
-            f"({why}), and what it gave {spare.request.started_at} has answered (stale_if_error)"
-        )
-        # Where warnings are errors the program gets its answer all the same.
-        with contextlib.suppress(DataIOWarning):
-            self.ingest.opener.warn(DataIOWarning(text), 4)
 
 
 def _refuse(miss: ReplayMissError) -> NoReturn:

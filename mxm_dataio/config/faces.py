@@ -56,6 +56,7 @@ _CASSETTE_MODES = {"record": "rewrite", "auto": "new_episodes"}
 _RUN_OPTIONS = {
     "ignore_params": "--ignore-param {}", "allowed_hosts": "--allow-host {}", "root": "--root {}",
     "mode": "--mode {}", "source": "--source {}", "as_of": "--as-of {}", "ttl": "--ttl {}",
+    "stale_if_error": "--stale-if-error {}", "match_headers": "--match-header {}",
     "session": "--session {}", "reuse": "--reuse {}", "max_body": "--max-body {}",
     "durability": "--durability {}", "view": "--view {}", "match_host": "--no-match-host",
     "ignore_hosts": "--ignore-host {}", "ignore_body_of": "--ignore-body-of {}",

@@ -1,14 +1,15 @@
-"""Calls that replay does not answer: misses, failures of old, and what is left out."""
+"""Calls that are not answered as asked: misses, old failures, what is left out, stale answers."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from ..errors import LeftOutError, NearMiss, ReplayMissError, StoreError
+from ..errors import DataIOWarning, LeftOutError, NearMiss, ReplayMissError, StoreError
 from ..http.hosts import HostSet, Target
 from ..identity import Identity
 from ..identity.matching import target_of
-from ..models import Mode, Request
+from ..models import Exchange, Mode, Request
 from ..replay.misses import miss_error
 from ..replay.policy import Decision, Fetch
 from ..storage.unseen import LEFT_OUT
@@ -65,6 +66,17 @@ def _target(identity: Identity) -> Target:
     """Return where a call connects to; a fetcher's has the name of its source for a host."""
     target = target_of(identity.endpoint)
     return target if target.host else Target(identity.source, 0)
+
+
+def warn_of_spare(capture: Capture, method: str, url: str, spare: Exchange, why: str) -> None:
+    """Warn that a stale answer serves, since its source has failed."""
+    text = (
+        f"{method} {capture.secrets_for(url).url(url)}: its source failed ({why}), and what it "
+        f"gave {spare.request.started_at} has answered (stale_if_error)"
+    )
+    # Where warnings are errors the program gets its answer all the same.
+    with contextlib.suppress(DataIOWarning):
+        capture.opener.warn(DataIOWarning(text), 5)
 
 
 def pass_by(capture: Capture, identity: Identity) -> Decision:

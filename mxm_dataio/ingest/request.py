@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..concurrency.reentry import Here, within
@@ -20,11 +21,11 @@ from ..models import Exchange, Failure, FetchResult, Mode, Payload, Request, Res
 from ..process import perf_counter, wall_time
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
-from ..replay.policy import Serve
+from ..replay.policy import FAILED, Fetch, Serve
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..utils import dotted, instant
 from .answering import asking
-from .misses import miss, replayed
+from .misses import miss, replayed, warn_of_spare
 
 if TYPE_CHECKING:
     from .capture import Capture
@@ -140,14 +141,22 @@ class Requester:
         asked = replace(asked, started_at=instant(started), url=asked.endpoint)
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
+        asks = partial(asking, asked.source, asked.method, asked.endpoint, params=pairs)
         if isinstance(decision, Serve):
             given = ingest.served(
-                decision.stored, asked.endpoint, lambda: call, identity, gathered,
-                lambda: asking(asked.source, asked.method, asked.endpoint, params=pairs),
-            )  # fmt: skip
+                decision.stored, asked.endpoint, lambda: call, identity, gathered, asks
+            )
             return self._replayed(gathered.last or given, decision.stored)
         if ingest.mode is Mode.REPLAY and not identity.left_out:
             raise miss(ingest, identity, asked.endpoint)
+        spare = decision.spare if isinstance(decision, Fetch) else None
+
+        def stands_in(why: str) -> Response:
+            assert spare is not None
+            warn_of_spare(ingest, asked.method, asked.endpoint, spare, why)
+            given = ingest.served(spare, asked.endpoint, lambda: call, identity, gathered, asks)
+            return self._replayed(gathered.last or given, spare)
+
         inner = _collector.set(None)
         try:
             with captured.captured():
@@ -156,6 +165,8 @@ class Requester:
         except ConfigError:
             raise
         except Exception as exc:
+            if spare is not None:
+                return stands_in(type(exc).__name__)
             seconds = perf_counter() - clock
             secrets = ingest.secrets_for(asked.endpoint)
             failure = Failure(dotted(type(exc)), secrets.about(asked.endpoint)(str(exc)))
@@ -167,6 +178,8 @@ class Requester:
             raise _fetch_error(asked, secrets.shown(asked.endpoint), failure) from exc
         finally:
             _collector.set(inner)
+        if spare is not None and result.status_code in FAILED:
+            return stands_in(str(result.status_code))
         seconds = perf_counter() - clock
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()

@@ -36,6 +36,7 @@ _WORDS = {
     "ignore_params": "what does not count: names, places in JSON, header:…, xml:…, path:…",
     "ignore_hosts": "hosts whose calls are neither recorded nor missed",
     "ignore_body_of": "patterns of URLs of calls of which method and URL alone count",
+    "match_headers": "headers that count besides Accept, Range and what answers vary on",
 }
 _COUNTING = (*_WORDS, "match_host", "view")
 _OPTIONS = (
@@ -124,9 +125,14 @@ def marks_of(node: pytest.Item) -> list[pytest.Mark]:
 def options_of(request: pytest.FixtureRequest, marks: list[pytest.Mark]) -> dict[str, Any]:
     """Return what a test's session is opened with: the closest word counts."""
     config = request.config
-    options = {**_counting(config), **request.getfixturevalue("dataio_config")}
+    made = request.getfixturevalue("dataio_config")
+    options = {**_counting(config), **made}
     for mark in reversed(marks):
-        options.update(mark.kwargs if mark.name == MARK else options_from_vcr(mark))
+        if mark.name == MARK:
+            options.update(mark.kwargs)
+        else:
+            made = options_from_vcr(mark, made)
+            options.update(made)
     for name in ("expires", "on_expired"):
         if config.getini(f"dataio_{name}"):
             options.setdefault(name, config.getini(f"dataio_{name}"))
@@ -178,11 +184,15 @@ def their_mark(node: pytest.Item, name: str) -> pytest.Mark | None:
     return node.get_closest_marker(name) if VCR in node.config.getini("dataio_markers") else None
 
 
-def options_from_vcr(mark: pytest.Mark) -> dict[str, Any]:
-    """Return the options that a mark of vcrpy's plugins means."""
-    from ..vcr_options import from_vcr
+def options_from_vcr(mark: pytest.Mark, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options that a mark of vcrpy's plugins means.
 
-    return from_vcr(mark.kwargs)
+    Args:
+        before: options that it adds to, as theirs do, where they are vcrpy's too.
+    """
+    from ..vcr_options import Translated, from_vcr
+
+    return before.also(mark.kwargs) if isinstance(before, Translated) else from_vcr(mark.kwargs)
 
 
 def shared_of(mark: pytest.Mark) -> list[Path]:

@@ -16,6 +16,8 @@ from ..models import Exchange, Mode, Status
 STATUSES = frozenset({200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414})
 # RFC 9110 §9.2.1, RFC 4918 §9.1, RFC 3253 §3.6, RFC 5323 §2, and the one that is a query by name.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+# What a source has failed with, where a stale answer may serve (RFC 5861 §4).
+FAILED = frozenset({500, 502, 503, 504})
 _STATUS = re.compile("[1-5](?:[0-9][0-9]|xx)")
 _METHOD = re.compile("[A-Za-z][A-Za-z-]*")
 

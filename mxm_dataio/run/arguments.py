@@ -26,9 +26,11 @@ _OPTIONS = {
     "--session": ("ID", "replay exactly this session: latest, latest~1, or (part of) its id"),
     "--ttl": ("TIME", "for which auto takes an answer as fresh: 90s, 15m, 1h, 30d"),
     "--reuse": ("WHAT", "status (404, 4xx) or method that auto may serve; repeatable"),
+    "--stale-if-error": ("TIME", "for which a stale answer serves if its source fails, or yes"),
     "--ignore-param": ("NAME", "what does not count: ts, $.meta.ts, path:/tmp/*; repeatable"),
     "--ignore-host": ("HOST", "host whose calls are neither recorded nor missed; repeatable"),
     "--ignore-body-of": ("PATTERN", "URLs of which method and URL alone count; repeatable"),
+    "--match-header": ("NAME", "header that counts besides; repeatable"),
     "--no-match-host": ("", "host and port do not count"),
     "--view": ("MODULE:FUNCTION", "what calls are compared by, as view= of a session"),
     "--allow-host": ("HOST", "host that uncaptured or left out calls reach in replay; repeatable"),
@@ -43,6 +45,7 @@ _OPTIONS = {
 _LISTS = {
     "--allow-host": "allowed_hosts", "--ignore-param": "ignore_params", "--reuse": "reuse",
     "--ignore-host": "ignore_hosts", "--ignore-body-of": "ignore_body_of",
+    "--match-header": "match_headers",
 }  # fmt: skip
 # Those without a value that switch a setting off.
 _OFF = {"no-stdlib": "stdlib", "no-match-host": "match_host"}

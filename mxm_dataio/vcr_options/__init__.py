@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .options import from_vcr
+from .options import Translated, from_vcr
 
-__all__ = ["from_vcr"]
+__all__ = ["Translated", "from_vcr"]

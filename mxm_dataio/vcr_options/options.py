@@ -28,9 +28,25 @@ _LOCAL = ("localhost", "0.0.0.0", "127.0.0.1", "::1")
 _FIELDS = frozenset({"form", "part", "json", "xml"})
 
 
+class Translated(dict[str, Any]):
+    """Options of ours, which know of what they were made: a marker may give more of these.
+
+    Attributes:
+        given: vcrpy's.
+        matchers: what stands for matchers of one's own.
+    """
+
+    given: Mapping[str, Any]
+    matchers: Mapping[str, Key]
+
+    def also(self, options: Mapping[str, Any]) -> Translated:
+        """Return what these are with more of vcrpy's options, which go before the others."""
+        return from_vcr({**self.given, **options}, matchers=self.matchers)
+
+
 def from_vcr(
     options: Mapping[str, Any], *, matchers: Mapping[str, Key] | None = None
-) -> dict[str, Any]:
+) -> Translated:
     """Return options of ``vcr.use_cassette``, and of its pytest plugins, as those of ours.
 
     ``match_on`` is taken at its word: what it does not name does not count. Hosts that are ignored
@@ -53,7 +69,9 @@ def from_vcr(
                 take(made, value)
         elif name not in _NOT_NEEDED:
             raise ConfigError(f"vcrpy's option {name!r} has no equal here; leave it out")
-    return made.ours()
+    found = Translated(made.ours())
+    found.given, found.matchers = dict(options), dict(matchers or {})
+    return found
 
 
 class _Options:

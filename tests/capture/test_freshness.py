@@ -12,8 +12,9 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio import IngestSession, mount, use_cassette
+from mxm_dataio import FetchResult, IngestSession, mount, register, use_cassette
 from mxm_dataio.errors import ConfigError, DataIOWarning
+from mxm_dataio.registry import unregister
 from tests.support.servers import Connection, RawServer, Request, answer, responder
 
 Get = Callable[[str], tuple[int, bytes]]
@@ -179,3 +180,39 @@ def test_in_a_cassette(tmp_path: Path) -> None:
         ):
             assert by_requests(f"{server.url}/a") == (200, b"stored")
     assert (tmp_path / "a.json").read_text() == text
+
+
+class Broker:
+    """A fetcher that answers once, and then fails in a way."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.asked = 0
+
+    def fetch(self, request: Any) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            return b"stored"
+        if self.how == "raises":
+            raise TimeoutError("no answer")
+        return FetchResult(b"sorry", status_code=int(self.how))
+
+
+@pytest.mark.parametrize("how", ["raises", "503"])
+def test_a_fetcher_of_ones_own(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(how)
+    register("broker", broker)
+    try:
+        given: dict[str, Any] = {"ttl": 0, "stale_if_error": True}
+        with IngestSession("broker", tmp_path, "auto", **given) as ingest:
+            ingest.request("quote/A")
+        with (
+            pytest.warns(DataIOWarning, match="quote/A: its source failed"),
+            IngestSession("broker", tmp_path, "auto", **given) as ingest,
+        ):
+            assert ingest.request("quote/A").content == b"stored"
+        assert broker.asked == 2
+        with IngestSession("broker", tmp_path, "replay", session=ingest.id) as replay:
+            assert replay.request("quote/A").content == b"stored"
+    finally:
+        unregister("broker")
