@@ -82,7 +82,7 @@ class NearMiss:
     Attributes:
         differences: in words.
         ignorable: the names in ``ignore_params`` by which it would be the same call, if there are
-            such.
+            such; ``match_host`` stands for the setting by which hosts do not count.
     """
 
     request_id: str

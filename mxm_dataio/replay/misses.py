@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..config.faces import Face
 from ..errors import NearMiss, ReplayMissError
 from ..models import Request, Response
+from .nearest import HOST
 
 # Of more names than these it is not for a cache buster or two that a call is another.
 _FEW = 3
@@ -43,9 +44,13 @@ def miss_error(
     )
     changed = near[0].ignorable if near else ()
     if 0 < len(changed) <= _FEW:
+        names = [name for name in changed if name != HOST]
+        options = [face.says("ignore_params", names)] if names else []
+        options += [face.says(HOST, False)] if HOST in changed else []
+        what = " and ".join("the host" if name == HOST else name for name in changed)
         lines.append(
-            f"if {' and '.join(changed)} change{'s' * (len(changed) == 1)} from run to run, record "
-            f"and replay with {face.says('ignore_params', list(changed))}"
+            f"if {what} change{'s' * (len(changed) == 1)} from run to run, replay with "
+            f"{' and '.join(options)}"
         )
     return ReplayMissError(
         "\n".join(lines), method=method, url=url, params_hash=params_hash, nearest=near

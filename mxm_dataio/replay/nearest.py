@@ -8,9 +8,13 @@ from typing import Any
 
 from ..errors import MALFORMED, NearMiss
 from ..http.multipart import parameter, part_name, without_filename
+from ..identity.names import ANYTHING
+from ..identity.view import parts_of
 from ..models import Request
 
 _SHOWN = 3
+# Among what would make two calls the same: the setting by which hosts do not count.
+HOST = "match_host"
 _TEXT = 60
 
 
@@ -80,7 +84,7 @@ def _differences(
     bound: str | None,
     headers: Mapping[str, str],
 ) -> Iterable[tuple[str, str]]:
-    """Yield each difference in words, and the name in ``ignore_params`` that would leave it out."""
+    """Yield each difference in words, and what would leave it out: a name, or :data:`HOST`."""
     stored = json.loads(request.identity)
     if request.source != source:
         yield f"source: asked {source!r}, recorded {request.source!r}", ""
@@ -89,15 +93,30 @@ def _differences(
     if asked["method"] != stored["method"]:
         yield f"method: asked {asked['method']}, recorded {stored['method']}", ""
     if asked["endpoint"] != stored["endpoint"]:
-        yield f"endpoint: asked {asked['endpoint']}, recorded {stored['endpoint']}", ""
+        said = f"endpoint: asked {asked['endpoint']}, recorded {stored['endpoint']}"
+        yield said, _ignorable(asked["endpoint"], stored["endpoint"])
     yield from _pairs("param", asked["params"], stored["params"])
     counted = {name for name, _ in asked["headers"]}
     varied = [[n, headers.get(n, "")] for n, _ in stored["headers"] if n not in counted]
     if "accept" in dict(varied) and dict(varied)["accept"] == "*/*":
         varied = [pair for pair in varied if pair[0] != "accept"]
     headings = _pairs("header", asked["headers"] + varied, stored["headers"])
-    yield from ((text, "") for text, _ in headings)
+    yield from ((text, f"header:{name}") for text, name in headings)
     yield from _body(asked["body"], stored["body"])
+
+
+def _ignorable(asked: str, recorded: str) -> str:
+    """Return what would make two endpoints the same: ``match_host``, or a pattern of paths."""
+    mine, theirs = (parts_of(endpoint) for endpoint in (asked, recorded))
+    if not mine["scheme"] or mine["scheme"] != theirs["scheme"]:
+        return ""
+    if mine["path"] == theirs["path"]:
+        return HOST
+    left, right = (parts["path"].split("/") for parts in (mine, theirs))
+    same = [one if one == other else ANYTHING for one, other in zip(left, right, strict=False)]
+    alike = len(left) == len(right) and any(one not in ("", ANYTHING) for one in same)
+    alike = alike and (mine["host"], mine["port"]) == (theirs["host"], theirs["port"])
+    return f"path:{'/'.join(same)}" if alike else ""
 
 
 def _pairs(word: str, asked: list[Any], stored: list[Any]) -> Iterable[tuple[str, str]]:
