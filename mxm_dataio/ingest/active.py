@@ -10,7 +10,8 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ..concurrency import mutex
-from ..errors import ConfigError
+from ..errors import ConfigError, ReplayMissError
+from ..models import Mode
 from ..utils import after_fork
 
 if TYPE_CHECKING:
@@ -217,7 +218,10 @@ def _undecided(open_ones: Sequence[Capture]) -> ConfigError:
         "pool.submit(contextvars.copy_context().run, function); or mount(session, ingest)"
     )
     for one in open_ones:
-        one.undecided(error)
+        if one.mode is Mode.REPLAY:
+            one.missed(ReplayMissError(str(error)))
+        elif one.mode is not Mode.OFF:
+            one.problems.problem(error, stacklevel=3)
     return error
 
 

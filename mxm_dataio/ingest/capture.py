@@ -478,13 +478,6 @@ class Capture:
         self.opener.missing()
         self.problems.missed(error)
 
-    def undecided(self, error: ConfigError) -> None:
-        """Note that a call was refused that may have been one of this session's."""
-        if self.mode is Mode.REPLAY:
-            self.missed(ReplayMissError(str(error)))
-        elif self.mode is not Mode.OFF:
-            self.problems.problem(error, stacklevel=4)
-
     def warnings(self, unseen: tuple[Unseen, ...] = (), exposed: str = "") -> tuple[str, ...]:
         """Return what was not recorded, and what could not have been.
 
