@@ -35,9 +35,6 @@ class Member(Protocol):
     def is_off(self) -> bool:
         """Say whether it lets all calls pass."""
 
-    def undecided(self, error: ConfigError) -> None:
-        """Note that a call was refused that may have been one of this session's."""
-
     def before_fork(self) -> None:
         """Prepare what a forked child is to share."""
 
