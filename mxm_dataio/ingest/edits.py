@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Edited(NamedTuple):
 
 
 def edited(
-    edits: Iterable[Edit],
+    edits: Collection[Edit],
     call: CapturedCall,
     attempts: Attempts,
     body: bytes | Spool | None,
@@ -44,6 +44,8 @@ def edited(
     Raises:
         RuleError: an edit raised, or a body is too large to be edited.
     """
+    # One that says that it reads no answers is given none, however large.
+    reads = any(getattr(edit, "reads_answers", True) for edit in edits)
     sent = _content(body, call)
     asked = Interaction(call.method, call.url, parse_head(call.head)[2], sent)
     made = []
@@ -52,7 +54,7 @@ def edited(
         given = asked
         if attempt.status_code is not None:
             _, reason, headers = parse_head(attempt.head)
-            content = _content(held, call)
+            content = _content(held, call) if reads else b""
             given = replace(
                 asked, status_code=attempt.status_code, reason=reason or "",
                 answer_headers=headers, answer=content,

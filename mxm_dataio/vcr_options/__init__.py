@@ -1,7 +1,8 @@
-"""vcrpy's options as ours, for markers and fixtures that were written for its pytest plugins."""
+"""Options of vcrpy and betamax as ours, for fixtures and markers that were written for them."""
 
 from __future__ import annotations
 
+from .betamax import from_betamax
 from .options import Translated, from_vcr
 
-__all__ = ["Translated", "from_vcr"]
+__all__ = ["Translated", "from_betamax", "from_vcr"]

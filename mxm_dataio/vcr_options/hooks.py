@@ -32,7 +32,12 @@ class Hooks:
     decode: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.requests or self.answers or self.interactions)
+        return bool(self.requests) or self.reads_answers
+
+    @property
+    def reads_answers(self) -> bool:
+        """It asks for the bodies of answers."""
+        return bool(self.answers or self.interactions)
 
     @property
     def __name__(self) -> str:

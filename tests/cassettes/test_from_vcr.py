@@ -464,3 +464,19 @@ def test_an_answer_is_edited_as_it_is_loaded(market: RawServer, tmp_path: Path) 
         use_cassette(tmp_path / "a.json", "none", **dropped),
     ):
         get("/a")(market.url, 1)
+
+
+def test_a_large_answer_is_kept_where_requests_alone_are_edited(tmp_path: Path) -> None:
+    body = b"x" * (17 << 20)
+    with RawServer(responder({"/a": answered(200, body)})) as server:
+        ours = from_vcr({"before_record_request": without_run})
+        with IngestSession("market", tmp_path, "record", **ours):
+            requests.get(f"{server.url}/a", timeout=9)
+        with IngestSession("market", tmp_path, "replay", **ours):
+            assert requests.get(f"{server.url}/a", timeout=9).content == body
+        ours = from_vcr({"before_record_response": shorter})
+        with (
+            pytest.warns(DataIOWarning, match="can't be edited: the most are 16 MiB"),
+            IngestSession("market", tmp_path, "record", **ours),
+        ):
+            assert requests.get(f"{server.url}/a", timeout=9).content == body

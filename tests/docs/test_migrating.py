@@ -14,7 +14,7 @@ import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, use_cassette
 from mxm_dataio.redaction import DEFAULT
-from mxm_dataio.vcr_options import from_vcr
+from mxm_dataio.vcr_options import from_betamax, from_vcr
 from tests.cassettes.test_from_vcr import (
     Client,
     any_method,
@@ -47,10 +47,13 @@ def here(page: str, there: str) -> str:
 
 def code(page: str, there: str, index: int = 0, **names: Any) -> dict[str, Any]:
     """Return the options that stand for one of another recorder, as the page has them."""
-    known = {"DEFAULT": DEFAULT, "from_vcr": from_vcr, "replace": replace, **names}
+    known = {
+        "DEFAULT": DEFAULT, "from_vcr": from_vcr, "from_betamax": from_betamax, "replace": replace,
+        **names,
+    }  # fmt: skip
     snippets = re.findall(r"`([^`]*[=(][^`]*)`", here(page, there))
     text = snippets[index].removeprefix("**")
-    made: dict[str, Any] = eval(text if text.startswith("from_vcr") else f"dict({text})", known)
+    made: dict[str, Any] = eval(text if text.startswith("from_") else f"dict({text})", known)
     return made
 
 
