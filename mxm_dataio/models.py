@@ -352,8 +352,8 @@ class Response:
 
         Raises:
             IntegrityError: the stored bytes are missing or damaged; the file is named.
-            StoreError: not all of it is kept (``max_body``) or was read, its coding is damaged,
-                no answer came, it was not stored, or it is larger than the limit.
+            StoreError: not all of it came, was read or is kept (``max_body``), its coding is
+                damaged, no answer came, it was not stored, or it is larger than the limit.
             ConfigError: a library that undoes its coding is not installed.
         """
         return self.reader().content(self, limit)

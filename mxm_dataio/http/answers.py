@@ -62,10 +62,11 @@ class StoredPayload:
                 "there, or for response.raw, which is what is kept",
                 path=response.bytes_path,
             )
-        if not (response.complete or response.closed_by_peer) and response.checksum is not None:
+        if not response.complete and response.checksum is not None:
+            how = "came" if response.closed_by_peer else "were read"
             raise StoreError(
-                f"{_named(response)}: the program read {response.size} bytes of this body, and not "
-                "to its end: response.raw has them",
+                f"{_named(response)}: {response.size} bytes of this body {how}, and not all: "
+                "response.raw has them",
                 path=response.bytes_path,
             )
         return self.undone(response, self.raw(response, limit), limit)

@@ -8,6 +8,7 @@ import json
 import pickle
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,9 +167,23 @@ def test_a_body_that_was_not_read_to_its_end_is_no_content(
         requests.get(f"{server.url}/big", stream=True).close()
     found = stored(tmp_path, ingest.id)
     assert not found.complete
-    with pytest.raises(StoreError, match=r"not to its end: response\.raw has them"):
+    with pytest.raises(StoreError, match=r"were read, and not all: response\.raw has them"):
         _ = found.content
     assert bytes(3 << 20).startswith(found.raw)
+
+
+def test_nor_is_one_whose_connection_ended(tmp_path: Path) -> None:
+    def cut(connection: Any) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[1]")
+
+    ingest = IngestSession("s", tmp_path)
+    with RawServer(cut) as server, ingest, suppress(requests.RequestException):
+        requests.get(f"{server.url}/").json()
+    found = stored(tmp_path, ingest.id)
+    with pytest.raises(StoreError, match="3 bytes of this body came, and not all"):
+        found.json()
+    assert found.raw == b"[1]"
 
 
 def test_an_answer_that_never_came_says_why(tmp_path: Path) -> None:
