@@ -182,6 +182,7 @@ def call_of(identity: Identity, content: Contents) -> Call:
         source=identity.source,
         _body=identity.body,
         _content=content,
+        all_headers=identity.all_headers,
     )
 
 

@@ -64,6 +64,8 @@ class Call:
         headers: those that count for any call, by lower-case name: ``accept``, ``range`` and
             conditions.
         source: the name of the source.
+        all_headers: those that the call carries and that are no secret, by lower-case name; of a
+            recorded call of a root those that count alone.
     """
 
     method: str
@@ -78,6 +80,7 @@ class Call:
     _content: Contents = field(default=_nothing, repr=False, compare=False)
     # Headers that do not count though an answer varies on them.
     dropped: frozenset[str] = field(default=frozenset(), repr=False)
+    all_headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def url(self) -> str:

@@ -133,14 +133,10 @@ Edit = Callable[[Any], Any]
 
 
 def request_of(call: Call) -> Request:
-    """Return a call as vcrpy's functions take it, with what of it counts."""
+    """Return a call as vcrpy's functions take it, without what is secret."""
     query = urlencode([(name, _text(value)) for name, value in call.params])
-    return Request(
-        call.method,
-        f"{call.url}?{query}" if query else call.url,
-        call.content,
-        Headers(call.headers),
-    )
+    uri = f"{call.url}?{query}" if query else call.url
+    return Request(call.method, uri, call.content, Headers({**call.all_headers, **call.headers}))
 
 
 def edited(call: Call, edits: Iterable[Edit]) -> Call | None:

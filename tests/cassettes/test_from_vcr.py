@@ -480,3 +480,32 @@ def test_a_large_answer_is_kept_where_requests_alone_are_edited(tmp_path: Path) 
             IngestSession("market", tmp_path, "record", **ours),
         ):
             assert requests.get(f"{server.url}/a", timeout=9).content == body
+
+
+def by_header(request: Any) -> Any:
+    if request.headers.get("X-Skip"):
+        return None
+    if "json" in request.headers.get("Content-Type", ""):
+        request.body = json.dumps({"v": json.loads(request.body)["v"]})
+    return request
+
+
+@pytest.mark.parametrize("rooted", [False, True])
+def test_a_request_is_edited_by_what_its_headers_say(
+    rooted: bool, market: RawServer, tmp_path: Path
+) -> None:
+    ours = from_vcr({"before_record_request": by_header, "allowed_hosts": ["127.0.0.1"]})
+
+    def ask(run: int) -> None:
+        requests.post(f"{market.url}/a", json={"v": 1, "run": run}, timeout=5)
+        requests.get(f"{market.url}/b", headers={"X-Skip": "1"}, timeout=5)
+
+    for run, mode in ((1, "record"), (2, "replay")):
+        before = market.hits
+        if rooted:
+            with IngestSession("market", tmp_path, mode, **ours):
+                ask(run)
+        else:
+            with use_cassette(tmp_path / "a.json", mode, **ours):
+                ask(run)
+        assert market.hits == before + 3 - run
