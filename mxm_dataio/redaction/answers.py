@@ -55,7 +55,7 @@ _ONE = f"{_FIELD_NAME}={_FIELD_VALUE}"
 _FORM = re.compile(rf"{_ONE}(?:[&\r\n]++{_ONE})*+", re.ASCII)
 # What keeps JSON from being run as a script (AngularJS, Google), or runs it (JSONP).
 BEFORE = re.compile(
-    r"\s*(?:\)\]\}'?,?|while\s*\(1\);|for\s*\(;;\);|[\w$.]{1,100}\s*\()?\s*(?=[\[{])"
+    r"\s*+(?:(?:\)\]\}'?,?|while\s*+\(1\);|for\s*+\(;;\);|[\w$.]{1,100}+\s*+\()\s*+)?+(?=[\[{])"
 )
 # Told of each value that was taken out: its name in lower case, and what it was.
 Told = Callable[[str, str], object]

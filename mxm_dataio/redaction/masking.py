@@ -29,6 +29,8 @@ _IN_PATH = re.compile(
 _PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
 # What of a segment need not be encoded (RFC 3986 §3.3).
 _SEGMENT = "!$&'()*+,=:@"
+# Of the path before a segment so much is told.
+_LONGEST_NAME = 1024
 # Of a query whose fields end with ";", as HTML 4.01 §B.2.2 had it.
 _OLD_FIELD = re.compile(r";([^;=&]+=[^;&]*)")
 _DATA_ONLY = frozenset([NameKind.DATA])
@@ -144,12 +146,12 @@ class Masking:
             # What parameters a segment has are asked of as those of a query.
             written = _PATH_FIELD.split(segment, maxsplit=1)[0]
             value = unquote(written)
-            after = value and ruled(self._asked, "path", before.lower(), value, self._into)
+            after = value and ruled(self._asked, "path", before, value, self._into)
             if after == value:
                 kept.append(written)
             elif after is not None:
                 segments[index] = quote(after, safe=_SEGMENT) + segment[len(written) :]
-            before += f"{value}/"
+            before = f"{before}{value.lower()}/"[-_LONGEST_NAME:]
         return "/".join(segments)
 
     def _in_path(self, match: re.Match[str], kept: Collection[str]) -> str:

@@ -59,7 +59,7 @@ def placed(rules: Iterable[Rule], places: Iterable[str]) -> tuple[Rule, ...]:
     Raises:
         ConfigError: there is no such place.
     """
-    asked = frozenset(places)
+    asked = frozenset([places] if isinstance(places, str) else places)
     for place in sorted(asked - PLACES):
         raise ConfigError(f"no place {place!r} is asked of rules: {', '.join(sorted(PLACES))} are")
     return tuple(PlacedRule(rule, asked) for rule in rules)

@@ -112,6 +112,13 @@ def answer_body(known: Secrets, text: str) -> None:
             known.answer_body(text.encode(), head, "POST", "http://h/login", cut=cut)
 
 
+def ruled(_known: Secrets, text: str) -> None:
+    rules = DEFAULT.adding(lambda place, name, value: None)
+    for kind in (*TYPES, "text/event-stream"):
+        rules.ruled_answer(text.encode(), kind)
+    rules.url(f"http://h/{text}")
+
+
 def head(known: Secrets, text: str) -> None:
     lines = HEAD + text.encode() + b"\r\nX: " + text.encode() + b"\r\n\r\n"
     parse_head(lines)
@@ -140,7 +147,7 @@ def identity(_known: Secrets, text: str) -> None:
         identify("POST", f"http://h/?a={text[:1000]}", headers=fields, body=text.encode())
 
 
-WORKS = (body, answer_body, head, url, message, learning, identity)
+WORKS = (body, answer_body, ruled, head, url, message, learning, identity)
 
 
 def name(of: object) -> str:
