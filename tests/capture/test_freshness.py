@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
 import warnings
 from collections.abc import Callable
@@ -216,3 +217,17 @@ def test_a_fetcher_of_ones_own(how: str, tmp_path: Path, monkeypatch: pytest.Mon
             assert replay.request("quote/A").content == b"stored"
     finally:
         unregister("broker")
+
+
+def test_a_failure_confirms_nothing(tmp_path: Path) -> None:
+    with RawServer(Failing("503")) as server:
+        with IngestSession("market", tmp_path, "record"):
+            by_requests(f"{server.url}/a")
+        time.sleep(0.3)
+        for hits in (2, 3):
+            with (
+                pytest.warns(DataIOWarning, match="its source failed"),
+                IngestSession("market", tmp_path, "auto", ttl=0.3, stale_if_error=True),
+            ):
+                assert by_requests(f"{server.url}/a") == (200, b"stored")
+            assert server.hits == hits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -81,6 +82,22 @@ def test_auto_serves_while_fresh(age: float, ttl: float | None, fresh: bool) -> 
 
 def test_auto_revalidates_only_calls_that_may_be_conditional() -> None:
     assert decide(Mode.AUTO, GOOD, age=1, ttl=1.0, conditional=False) == Fetch()
+
+
+@pytest.mark.parametrize(
+    ("age", "stale_if_error", "spared"),
+    [(11.0, 0.0, False), (11.0, 2.0, True), (12.0, 2.0, False), (1e9, math.inf, True)],
+)
+def test_a_stale_answer_is_kept_for_a_failure(
+    age: float, stale_if_error: float, spared: bool
+) -> None:
+    for held in (stored(), GOOD):
+        decision = decide(Mode.AUTO, held, age=age, ttl=10.0, stale_if_error=stale_if_error)
+        assert isinstance(decision, Fetch if held is not GOOD else Revalidate)
+        assert decision.spare == (held if spared else None)
+    for held in (None, FAILED, CUT, stored(503)):
+        decision = decide(Mode.AUTO, held, age=age, ttl=10.0, stale_if_error=stale_if_error)
+        assert decision == Fetch()
 
 
 # RFC 9110 §15.1, and redirects.
