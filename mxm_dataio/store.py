@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from .errors import IntegrityError, StoreError
 from .http.answers import StoredPayload
@@ -15,6 +16,7 @@ from .models import Compression, Durability, Exchange, Request, Response, Sessio
 from .storage.adoption import Adoption
 from .storage.catalog.catalog import SQLiteCatalog
 from .storage.catalog.lookups import Following
+from .storage.catalog.selection import Outcomes, Since, Wanted, wanted_of
 from .storage.families import family as family
 from .storage.ids import request_id, session_id
 from .storage.journals import OwnJournals
@@ -178,6 +180,64 @@ class Store:
         """
         for exchange in self.catalog.exchanges(session_id, damaged):
             yield self.placed(exchange)
+
+    def calls(
+        self,
+        *,
+        source: str | None = None,
+        host: str | None = None,
+        url: str | None = None,
+        status: Outcomes | None = None,
+        since: Since | None = None,
+        session: str | Session | None = None,
+    ) -> Iterator[Exchange]:
+        """Return the calls to which all of this applies, the newest last, read as they are taken.
+
+        Args:
+            source: whose.
+            host: theirs, with any port unless it says one; ``*`` is any text (``*.example.com``).
+            url: as a pattern: ``*`` is any text, ``?`` one character; with the query or without,
+                with the scheme or without.
+            status: an attempt was answered so (``404``, ``"5xx"``), or the call is ``failed``,
+                ``partial``, ``interrupted`` or ``complete``; of several any.
+            since: they began then or later: a span before now (``2h``, ``30d``, a ``timedelta``), a
+                date or an instant in ISO 8601 (UTC by default), or seconds since 1970.
+            session: that, with those of its child processes; also a part of its id, ``latest`` (of
+                the source), ``latest~1``.
+
+        Raises:
+            ConfigError: the status or the instant is none.
+            IntegrityError: a record, or the database, is damaged.
+            StoreError: there is no such session, or more than one.
+        """
+        wanted = wanted_of(source=source, host=host, url=url, status=status, since=since)
+        return self._selected(wanted, session)
+
+    def latest(
+        self,
+        source: str | None = None,
+        *,
+        host: str | None = None,
+        url: str | None = None,
+        status: Outcomes | None = None,
+        session: str | Session | None = None,
+    ) -> Exchange | None:
+        """Return the newest call, whatever became of it, or that of :meth:`calls` so asked."""
+        wanted = wanted_of(source=source, host=host, url=url, status=status)
+        return next(self._selected(wanted, session, newest_first=True, step=1), None)
+
+    def _selected(
+        self, wanted: Wanted, session: str | Session | None, **how: Any
+    ) -> Iterator[Exchange]:
+        ids: list[str | None] = [None]
+        if session is not None:
+            given = session.id if isinstance(session, Session) else session
+            ids = [one.id for one in self.family(self.session_id(given, wanted.source))]
+        each = [self.catalog.calls(wanted, id, **how) for id in ids]
+        # Not sorted all together: calls of processes of one session have one order.
+        newest_first = how.get("newest_first", False)
+        found = heapq.merge(*each, key=lambda call: call.request.id, reverse=newest_first)
+        return map(self.placed, found)
 
     def requests(self, session_id: str) -> list[Request]:
         """Return a session's requests in their order."""

@@ -92,7 +92,7 @@ against_option = click.option(
 
 
 def _instant(text: str) -> float:
-    from ..reading.filters import instant_of
+    from ..storage.catalog.selection import instant_of
 
     return instant_of(text, time.time())
 

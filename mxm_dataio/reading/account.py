@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..models import Session, Unseen
 from ..storage import unseen as unseen_
+from ..storage.catalog.selection import host_of
 from ..store import Store
-from .filters import host_of
 
 
 @dataclass(frozen=True, slots=True)

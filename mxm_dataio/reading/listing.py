@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..models import Status
-from .filters import Wanted, host_of, host_pattern
+from ..storage.catalog.selection import Wanted, terms_of
 from .outcomes import IS_BROKEN, IS_ERROR, IS_WRONG, is_wrong
 
 # Each row an attempt, or a call without any; what is the call's counts with the first.
@@ -208,34 +208,9 @@ class Listing:
         return sum(int(number) for rows in found for (number,) in rows)
 
     def _where(self, wanted: Wanted) -> tuple[str, tuple[Any, ...]]:
-        terms = ["TRUE"]
-        values: list[Any] = []
-        for term, value in (
-            ("q.source = ?", wanted.source),
-            ("q.method = ?", wanted.method),
-            ("q.started >= ?", wanted.since),
-        ):
-            if value is not None:
-                terms.append(term)
-                values.append(value)
+        terms, values = terms_of(self._db, wanted)
         if wanted.failed:
             terms.append(IS_WRONG)
-        if wanted.host is not None:
-            self._db.create_function("host_is_wanted", 1, _hosts(wanted.host))
-            terms.append("host_is_wanted(q.endpoint)")
-        any_of = []
-        for outcome in wanted.outcomes:
-            if outcome.codes is not None:
-                any_of.append(
-                    "EXISTS (SELECT 1 FROM responses p WHERE p.request = q.number "
-                    "AND p.status_code BETWEEN ? AND ?)"
-                )
-                values += outcome.codes
-            else:
-                any_of.append("q.status = ?")
-                values.append(outcome.status)
-        if any_of:
-            terms.append(f"({' OR '.join(any_of)})")
         return " AND ".join(terms), tuple(values)
 
     def _listed(self, row: tuple[Any, ...]) -> Listed:
@@ -262,17 +237,3 @@ def _rows(cursor: sqlite3.Cursor) -> Iterator[Any]:
 def _totals(row: list[Any]) -> Totals:
     calls, attempts, errors, size = row
     return Totals(calls, attempts, errors or 0, int(size))
-
-
-def _hosts(pattern: str) -> Any:
-    """Return a function that says whether an endpoint's host matches."""
-    compiled = host_pattern(pattern)
-    known: dict[str, bool] = {}
-
-    def is_wanted(endpoint: str) -> bool:
-        host = host_of(endpoint)
-        if host not in known:
-            known[host] = compiled.match(host) is not None
-        return known[host]
-
-    return is_wanted

@@ -100,6 +100,9 @@ with Store("data", readonly=True) as store:
         for exchange in store.exchanges(one.id):
             assert_type(exchange.request, Request)
             assert_type(exchange.responses, tuple[Response, ...])
+        for exchange in store.calls(session=one, host="*.example", since=timedelta(days=1)):
+            assert_type(exchange.answer, Response | None)
+    assert_type(store.latest("yahoo", status=["2xx", 304]), Exchange | None)
 
 errors: tuple[type[DataIOError], ...] = (ReplayMissError, IntegrityError, ConfigError)
 

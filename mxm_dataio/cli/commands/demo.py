@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ...reading.filters import Wanted
 from ...reading.listing import Listing
+from ...storage.catalog.selection import Wanted
 from ...utils import counted
 from ..demo_scraper import demonstrate
 from ..options import json_option, reading

@@ -10,7 +10,7 @@ import click
 
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
-from ...reading.filters import seconds
+from ...storage.catalog.selection import seconds
 from ...store import Store
 from ...utils import counted
 from ..options import Command, complete_session, means, reading, source_option, store_options

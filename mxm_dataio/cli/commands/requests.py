@@ -12,9 +12,9 @@ import click
 
 from ...errors import ConfigError, IntegrityError
 from ...models import Status
-from ...reading.filters import Outcome, Wanted, outcome_of
 from ...reading.listing import Listed, Listing
 from ...reading.outcomes import BROKEN
+from ...storage.catalog.selection import Outcome, Wanted, outcome_of
 from ...utils import instant
 from ..options import (
     Command,

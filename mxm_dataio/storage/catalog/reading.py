@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from ...errors import MALFORMED, IntegrityError
@@ -13,6 +14,7 @@ from . import rows
 from .chain import START
 from .database import Database
 from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, SERVES, Following, _following
+from .selection import Wanted, terms_of
 
 # No session has a number above.
 _LAST = 2**63 - 1
@@ -147,15 +149,32 @@ class CatalogReader:
     def exchanges(
         self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
     ) -> Iterator[Exchange]:
-        """Return a session's calls in their order, read in steps so that memory stays flat.
+        """Return a session's calls in their order.
 
         Args:
             damaged: is told of each that can't be read, and the others go on; else that raises.
         """
-        after = ""
+        return self.calls(Wanted(), session_id, damaged)
+
+    def calls(
+        self,
+        wanted: Wanted,
+        session_id: str | None = None,
+        damaged: Callable[[IntegrityError], None] | None = None,
+        *,
+        newest_first: bool = False,
+        step: int = 256,
+    ) -> Iterator[Exchange]:
+        """Return the calls that are wanted, of all or of a session, in their order.
+
+        Args:
+            wanted: but for ``sessions`` and ``failed``.
+            step: how many are read at once, so that memory stays flat.
+        """
+        beyond, order, edge = ("<", "DESC", "~") if newest_first else (">", "ASC", "")
         while True:
-            found = self._requests(
-                f"q.session = {_NUMBER} AND q.id > ? ORDER BY q.id LIMIT 256", session_id, after
+            found = self.database.read(
+                partial(_page, wanted, session_id, beyond, order, edge, step)
             )
             for row in found:
                 try:
@@ -168,7 +187,7 @@ class CatalogReader:
                     yield exchange
             if not found:
                 return
-            after = found[-1][1]
+            edge = found[-1][1]
 
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""
@@ -345,3 +364,24 @@ class CatalogReader:
                 "the database from a copy or record the call again",
                 path=self.database.path,
             ) from exc
+
+
+def _page(
+    wanted: Wanted,
+    session_id: str | None,
+    beyond: str,
+    order: str,
+    edge: str,
+    step: int,
+    db: sqlite3.Connection,
+) -> list[rows.Row]:
+    """Return the next rows of calls that are wanted."""
+    terms, values = terms_of(db, wanted)
+    if session_id is not None:
+        terms.append(f"q.session = {_NUMBER}")
+        values.append(session_id)
+    return db.execute(
+        f"SELECT {rows.REQUEST} FROM {rows.REQUESTS} WHERE {' AND '.join(terms)} "
+        f"AND q.id {beyond} ? ORDER BY q.id {order} LIMIT ?",
+        (*values, edge, step),
+    ).fetchall()

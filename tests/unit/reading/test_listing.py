@@ -11,8 +11,8 @@ import pytest
 
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
-from mxm_dataio.reading.filters import Outcome, Wanted, outcome_of
 from mxm_dataio.reading.listing import Ending, Listing, Totals
+from mxm_dataio.storage.catalog.selection import Outcome, Wanted, outcome_of
 from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import end, fill, session

@@ -8,11 +8,11 @@ import pytest
 
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Session, Status
-from mxm_dataio.reading.filters import (
+from mxm_dataio.reading.filters import in_trees
+from mxm_dataio.storage.catalog.selection import (
     Outcome,
     host_of,
     host_pattern,
-    in_trees,
     instant_of,
     outcome_of,
     seconds,
