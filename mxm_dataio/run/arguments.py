@@ -114,11 +114,20 @@ class Program:
         self.python = python
 
     @property
+    def code(self) -> str:
+        """What an interpreter is to run, as :func:`label_of` has it; ``-`` of another command."""
+        if self.python:
+            return self.label
+        is_python = os.path.basename(self.label).startswith("python")
+        return label_of(interpreter(self.arguments)[2]) if is_python else "-"
+
+    @property
     def folder(self) -> str:
         """The first entry of its ``sys.path``, as far as that is known."""
-        if not self.python or self.label.startswith("-"):
+        code = self.code
+        if code.startswith("-"):
             return os.getcwd()
-        path = os.path.realpath(self.label)
+        path = os.path.realpath(code)
         # A folder, or an archive, is its own.
         own = os.path.isdir(path) or path.endswith((".pyz", ".zip"))
         return path if own else os.path.dirname(path)

@@ -103,7 +103,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     given = options.settings()
     if session and not given.get("mode"):
         given["mode"] = "replay"
-    with of_program(program.folder, program.label.removeprefix("-m ")):
+    with of_program(program.folder, program.code.removeprefix("-m ")):
         settings = config.load(given, defaults=DEFAULTS, face=BY_RUN)
     settings = replace(settings, root=settings.root.absolute())
     plan = RunPlan(

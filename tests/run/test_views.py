@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 
+from mxm_dataio import Status
 from tests.support.running import Programs
 from tests.support.servers import RawServer
 
@@ -219,3 +221,15 @@ def test_a_program_that_is_killed_has_told_what_was_left_out(
     (session,) = programs.sessions()
     assert session.coverage == ()
     assert [one.times for one in session.left_out] == [2]
+
+
+@pytest.mark.long
+def test_a_view_that_raises_says_so_once(server: RawServer, nested: Programs) -> None:
+    nested.write("app/views.py", "def same(call):\n    raise LookupError('thought wrong')\n")
+    done = nested.run("--", sys.executable, "app/prog.py", server.url, options="--view views:same")
+    assert (done.status, done.out) == (0, "a\nb\n")
+    # Once in each process.
+    said = "mxm-dataio: warning: the view 'views:same' raised LookupError for GET"
+    assert done.said.count(said) == 2
+    assert [session.status for session in nested.sessions()] == [Status.INCOMPLETE] * 2
+    assert nested.run("app/prog.py", server.url, options="--mode replay").status == 1

@@ -189,7 +189,7 @@ def _show_session(store: Store, session: Session, as_json: bool) -> None:
     for title, texts in (
         ("warnings", () if is_prune(session) else session.warnings),
         ("not captured", map(_unseen, session.coverage or ())),
-        ("left out", map(_unseen, session.left_out)),
+        ("left out", (f"{counted(one.times, 'call')} to {one.name}" for one in session.left_out)),
         ("pruned", map(_gone, told(session.warnings) if is_prune(session) else ())),
     ):
         found = list(texts)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
 from mxm_dataio import process
+from mxm_dataio.config.faces import RUN as BY_RUN
 from mxm_dataio.run import arguments
 from mxm_dataio.run.arguments import (
     Options,
@@ -66,6 +68,51 @@ def test_options() -> None:
     assert options.values == {"source": "last", "as-of": "2025-10-07"}
     assert options.settings()["allowed_hosts"] == "unix,loopback"
     assert options.flags == {"require-full-coverage", "no-stdlib"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "folder"),
+    [
+        (["app/prog.py"], "app/prog.py", "app"),
+        (["app/script"], "app/script", "app"),
+        (["app"], "app", "app"),
+        (["app.pyz"], "app.pyz", "app.pyz"),
+        (["link.py"], "link.py", "app"),
+        (["-m", "app.prog"], "-m app.prog", "."),
+        (["-c", "code"], "-c", "."),
+        (["-"], "-", "."),
+        (["--", "python3", "-X", "dev", "app/prog.py"], "app/prog.py", "app"),
+        (["--", "/usr/bin/python", "-m", "prog"], "-m prog", "."),
+        (["--", "./nightly.sh", "app/prog.py"], "-", "."),
+    ],
+)
+def test_where_a_program_finds_its_modules(
+    words: list[str], code: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "link.py").symlink_to(tmp_path / "app" / "prog.py")
+    _, program = parse(words)
+    assert (program.code, program.folder) == (code, str(tmp_path / folder))
+
+
+def test_what_counts() -> None:
+    options, _ = parse(
+        ["--ignore-host", "a.test", "--ignore-host=loopback", "--no-match-host", "--ignore-param",
+         "$.meta.ts", "--ignore-body-of", "*/rpc", "--view", "views:same", "prog.py"]
+    )  # fmt: skip
+    assert options.settings() == {
+        "ignore_hosts": "a.test,loopback", "match_host": False, "ignore_params": "$.meta.ts",
+        "ignore_body_of": "*/rpc", "view": "views:same",
+    }  # fmt: skip
+    # Each message that names one of these says what can be typed.
+    for name, value, typed in (
+        ("ignore_hosts", ["a", "b"], "--ignore-host a --ignore-host b"),
+        ("ignore_body_of", ["*/rpc"], "--ignore-body-of '*/rpc'"),
+        ("match_host", False, "--no-match-host"),
+        ("view", "views:same", "--view views:same"),
+    ):
+        assert BY_RUN.says(name, value) == typed
 
 
 @pytest.mark.parametrize(
