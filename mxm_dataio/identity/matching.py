@@ -8,11 +8,14 @@ from urllib.parse import unquote
 
 from ..errors import ViewError
 from ..http.hosts import HostSet, Target
-from ..http.named_values import Uncounted
+from ..http.named_values import Uncounted, text_of
+from ..http.shapes import Shape, shape_of
 from ..http.url_patterns import forms_with, matches
 from ..http.urls import DEFAULT_PORTS
 from .bodies import PARSED_BODY_LIMIT, body_member, content_of
 from .call import Identity, stored_identity
+from .ignoring import Ignoring
+from .json_form import Written, json_form
 from .names import Names
 from .view import ANY_HOST, Call, Contents, View, body_without, kept, parts_of
 
@@ -44,6 +47,15 @@ class RequestBody:
         if content is None or len(content) > PARSED_BODY_LIMIT:
             return None
         return self.clean(content, self.content_type) if self.clean is not None else content
+
+    @property
+    def json(self) -> Written | None:
+        """The body's JSON in its canonical form, whatever its size and encoding."""
+        content = content_of(self.body, self.coding)
+        if content is None or shape_of(content, self.content_type) is not Shape.JSON:
+            return None
+        text = text_of(content).removeprefix("\ufeff")
+        return json_form(text.encode("utf-8", "replace"), Ignoring(self.ignore))
 
     def holding(self, content: bytes) -> RequestBody:
         """Return a body of the same type with another content."""

@@ -53,6 +53,15 @@ class Names:
     def __bool__(self) -> bool:
         return self != _NOTHING
 
+    def __or__(self, other: Names) -> Names:
+        return Names(
+            self.anywhere | other.anywhere,
+            tuple(dict.fromkeys((*self.pointers, *other.pointers))),
+            self.headers | other.headers,
+            self.xml | other.xml,
+            tuple(dict.fromkeys((*self.paths, *other.paths))),
+        )
+
     def pointed(self, value: Any) -> Any:
         """Return a JSON value without what stands at the pointers."""
         for steps in self.pointers:

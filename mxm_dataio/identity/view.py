@@ -7,6 +7,7 @@ changes what two calls are compared by, neither what is sent nor what of a call 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from ..http.forms import form_pairs
 from ..http.shapes import Shape, shape_of
 from ..http.urls import split_url
-from ..utils import canonical_json
+from ..utils import NotCanonicalError, canonical_json
 from .ignoring import Ignoring
 from .json_form import Written
 from .names import Names
@@ -34,6 +35,10 @@ class Content(Protocol):
     @property
     def content(self) -> bytes | None:
         """The body, its coding undone and without what is secret, if it is not above 1 MiB."""
+
+    @property
+    def json(self) -> Written | None:
+        """The body's JSON in its canonical form, whatever its size and encoding."""
 
     def holding(self, content: bytes) -> Content:
         """Return a body of the same type with another content."""
@@ -81,6 +86,8 @@ class Call:
     # Headers that do not count though an answer varies on them.
     dropped: frozenset[str] = field(default=frozenset(), repr=False)
     all_headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    # What of the body was taken: it is taken anew with more, from the bytes.
+    _taken: Names = field(default=Names(), repr=False, compare=False)
 
     @property
     def url(self) -> str:
@@ -94,6 +101,8 @@ class Call:
     def json(self) -> Any:
         """The body's JSON, or ``None``. To change it: ``replace(json=…)``."""
         value = self._member("json")
+        content = self._content() if value is None and self._member("sha256") else None
+        value = content.json if content is not None else value
         return json.loads(value.text) if isinstance(value, Written) else value
 
     @property
@@ -141,16 +150,18 @@ class Call:
 
     def without_names(self, names: Names) -> Call:
         """Return this call without what some names say."""
-        call = self
+        taken = self._taken | names
+        call = replace(self, _taken=taken)
         if names.anywhere or names.xml:
             call = replace(
                 call,
                 params=tuple(kept(call.params, names.anywhere)),
-                _body=body_without(call._body, call._content, names),
+                _body=body_without(call._body, call._content, taken),
             )
-        value = call.json if names.pointers else None
+        value = call.json if taken.pointers else None
         if value is not None:
-            call = replace(call, _body=_json(names.pointed(value)))
+            with contextlib.suppress(NotCanonicalError):
+                call = replace(call, _body=_json(taken.pointed(value)))
         if names.headers:
             headers = {n: v for n, v in call.headers.items() if n not in names.headers}
             call = replace(call, headers=headers, dropped=call.dropped | names.headers)
@@ -195,12 +206,12 @@ class Call:
                 kept = {str(n).lower(): str(v) for n, v in dict(value or {}).items()}
                 return replace(self, headers=kept)
             case "json" | "form" | "text" | "xml" | "content" if value is None:
-                return replace(self, _body=None, _content=_nothing)
+                return replace(self, _body=None, _content=_nothing, _taken=Names())
             case "json":
-                return replace(self, _body=_json(value), _content=_nothing)
+                return replace(self, _body=_json(value), _content=_nothing, _taken=Names())
             case "form":
                 pairs = [list(pair) for pair in _pairs(_encoded(value))]
-                return replace(self, _body={"form": pairs}, _content=_nothing)
+                return replace(self, _body={"form": pairs}, _content=_nothing, _taken=Names())
             case "text" | "xml":
                 return self._holding(_Content(str(value).encode("utf-8", "replace")))
             case "content":
@@ -209,7 +220,9 @@ class Call:
         raise TypeError(f"a call has no {name!r} to replace")
 
     def _holding(self, content: Content) -> Call:
-        return replace(self, _body=content.without(Names()), _content=lambda: content)
+        return replace(
+            self, _body=content.without(Names()), _content=lambda: content, _taken=Names()
+        )
 
     def _member(self, name: str) -> Any:
         return self._body.get(name) if isinstance(self._body, dict) else None
@@ -220,6 +233,11 @@ class _Content:
     """What a view has put in a body's place."""
 
     content: bytes
+
+    @property
+    def json(self) -> Written | None:
+        """Nothing: what is put in a body's place as text is to be compared as text."""
+        return None
 
     def holding(self, content: bytes) -> Content:
         return _Content(content)

@@ -181,3 +181,36 @@ def test_urls_of_which_the_body_does_not_count(patterns: list[str], counts: bool
     matcher = Matcher(ignore_body_of=patterns)
     one, two = (matcher.seen(made(body=b, Accept=b.hex()), lambda: None) for b in (b"1", b"2"))
     assert (one.params_hash() != two.params_hash()) is counts
+
+
+def test_what_was_taken_stays_away() -> None:
+    """However many steps a view takes it in."""
+    body = b'{"ts": 1, "rows": [{"id": 2, "v": 3}], "id": 4}'
+    for call in (seen(body=body), call_of(made(body=body), lambda: None)):
+        assert call.without("$.ts").without("id").json == {"rows": [{"v": 3}]}
+        assert call.without("id").without("$.ts", "header:x").json == {"rows": [{"v": 3}]}
+        assert call.replace(json={"id": 1}).without("$.id").json == {}
+        assert call.without("id").replace(json={"id": 1}).json == {"id": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"ts": 1, "pad": "x" * 1_200_000}).encode(),
+        json.dumps({"ts": 1, "pad": "é"}).encode("utf-16"),
+        b'\xef\xbb\xbf{"ts": 1}',
+    ],
+    ids=["big", "utf-16", "with a mark"],
+)
+def test_places_are_found_in_json_of_any_size_and_encoding(body: bytes) -> None:
+    other = body.replace(b"1", b"2", 1) if b'"ts"' in body else body.replace(b"1\0", b"2\0", 1)
+    one, two = (seen(body=content).without("$.ts") for content in (body, other))
+    assert one == two
+    assert "ts" not in one.json
+
+
+def test_numbers_that_no_double_holds_stay_apart() -> None:
+    one, two = (
+        seen(body=b'{"ts": 1, "n": 1234567.12345678901%d}' % n).without("$.ts") for n in (2, 3)
+    )
+    assert one != two
