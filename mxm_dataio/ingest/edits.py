@@ -48,11 +48,11 @@ def edited(
     reads = any(getattr(edit, "reads_answers", True) for edit in edits)
     sent = _content(body, call)
     asked = Interaction(call.method, call.url, parse_head(call.head)[2], sent)
-    made = []
+    made: list[tuple[CapturedAttempt, Spool | None]] = []
     after: Interaction | None = asked
     for attempt, held in attempts:
         given = asked
-        if attempt.status_code is not None:
+        if held is not None:
             _, reason, headers = parse_head(attempt.head)
             content = _content(held, call) if reads else b""
             given = replace(
@@ -62,9 +62,9 @@ def edited(
         after = _edited(edits, given)
         if after is None:
             return None
-        made.append(_taken(attempt, held, given, after, spool))
-        if after.url != call.url and attempt.url == call.url:
-            made[-1] = (made[-1][0]._replace(url=after.url), made[-1][1])
+        if attempt.url == call.url:
+            attempt = attempt._replace(url=after.url)
+        made.append((attempt, held) if held is None else _taken(attempt, given, after, spool, held))
     if not attempts:
         after = _edited(edits, asked)
     if after is None:
@@ -105,21 +105,18 @@ def _content(body: bytes | Spool | None, call: CapturedCall) -> bytes:
 
 def _taken(
     attempt: CapturedAttempt,
-    held: Spool | None,
     given: Interaction,
     after: Interaction,
     spool: Callable[[], Spool],
-) -> tuple[CapturedAttempt, Spool | None]:
+    held: Spool,
+) -> tuple[CapturedAttempt, Spool]:
     """Return a try with what an edit has made of its answer."""
-    if after.status_code is None:
-        return attempt, held
     if (after.status_code, after.reason) != (given.status_code, given.reason):
-        first, rest = attempt.head.partition(b"\r\n")[::2]
+        first, _, rest = attempt.head.partition(b"\r\n")
         version = first.partition(b" ")[0]
         line = f" {after.status_code} {after.reason}".encode("latin-1", "replace")
-        attempt = attempt._replace(
-            head=version + line + b"\r\n" + rest, status_code=after.status_code
-        )
+        head = version + line + b"\r\n" + rest
+        attempt = attempt._replace(head=head, status_code=after.status_code)
     # By the old length: the new one is told from it.
     headers = _kept_length(given.answer_headers, after.answer_headers)
     if headers != given.answer_headers:

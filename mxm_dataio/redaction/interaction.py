@@ -14,7 +14,7 @@ class Interaction:
 
     Attributes:
         method, url, headers, body: of the request.
-        status_code: of the answer; ``None``: none came.
+        status_code: of the answer; ``None``: none came, or one of a fetcher that has none.
         reason, answer_headers: of the answer.
         answer: its body, under the content coding that it has. Its ``Content-Length`` is kept in
             step with it.
