@@ -19,6 +19,7 @@ from ..errors import DataIOError, RuleError
 from ..http.heads import given_head
 from ..identity import Identity
 from ..ingest.capture import Capture
+from ..ingest.misses import leave_out
 from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Status
 from ..process import perf_counter, wall_time
@@ -139,8 +140,13 @@ class Call:
 
     def _lost(self, why: object) -> None:
         ingest = self.ingest
-        source = ingest.sources.of(self.url).source
-        ingest.calls.note(source, self.method, self.url, "not recorded")
+        part = ingest.sources.of(self.url)
+        if part.matcher.sees and not isinstance(why, RuleError):
+            identity = ingest.identify(self.method, self.url, self.headers, self.body)
+            if identity.left_out:
+                leave_out(ingest, identity)
+                return
+        ingest.calls.note(part.source, self.method, self.url, "not recorded")
         ingest.lost(self._name(), why)
 
     def _name(self) -> str:

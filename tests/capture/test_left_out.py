@@ -19,6 +19,7 @@ from mxm_dataio import (
     IngestSession,
     LeftOutError,
     Mode,
+    Status,
     Store,
     mount,
     register,
@@ -335,3 +336,25 @@ def test_it_costs_nothing_to_make_many(server: RawServer, tmp_path: Path) -> Non
             assert [one.times for one in under_way.left_out] == [8]
     with Store(tmp_path) as store:
         assert [one.times for one in store.sessions()[0].left_out] == [9]
+
+
+def test_what_goes_wrong_with_it_is_no_loss(
+    server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mocked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return urllib3.HTTPResponse(b"mocked", status=200, preload_content=False)
+
+    with RawServer(echo) as gone:
+        url = gone.url
+    with IngestSession("s", tmp_path, **OUT) as ingest:
+        with pytest.raises(requests.ConnectionError):
+            by_requests(url)
+        with monkeypatch.context() as patch:
+            # No connection is there to be seen.
+            patch.setattr(urllib3.HTTPConnectionPool, "_make_request", mocked)
+            assert by_pool(server.url) == b"mocked"
+    with Store(tmp_path) as store:
+        session = store.session(ingest.id)
+        assert session is not None
+        assert (session.status, session.warnings) == (Status.COMPLETE, ())
+        assert sum(one.times for one in session.left_out) == 2
