@@ -51,7 +51,7 @@ def from_vcr(
 
     ``match_on`` is taken at its word: what it does not name does not count. Hosts that are ignored
     are reached in replay too, as there. What ``before_record_request`` edits does not count, and is
-    stored as edited; by ``None`` it leaves a call out.
+    stored as edited; by ``None`` it leaves a call out. Functions of filters are given no request.
 
     Args:
         options: the keywords of ``@pytest.mark.vcr``, or what a ``vcr_config`` fixture returns.
