@@ -7,6 +7,7 @@
 # make test-steady  make test's tests in four processes, fifty times (two hours and more; RUNS=5 for
 #             fewer), with CI set every other time; ends at the first run that fails
 # make test-fork  with urllib3-future in urllib3's place
+# make clients  the tests of real clients, with those too that take long to install (ccxt, dlt)
 # make trust  nothing lost, nothing leaked, nothing forged: kills, writers at once, flipped bytes,
 #             fuzzed parsers, planted secrets (ARGS=--long for thousands)
 # make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test docs screenshots test-long test-steady test-fork trust bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test docs screenshots test-long test-steady test-fork clients trust bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -76,6 +77,14 @@ test-fork:
 	.venv-fork/bin/python -m pip install --quiet --disable-pip-version-check urllib3-future
 	.venv-fork/bin/python -m pytest -q tests/capture/test_coverage.py
 
+.venv-clients/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check -e '.[cli,test,clients,heavy-clients]'
+	touch $@
+
+clients: .venv-clients/.installed
+	.venv-clients/bin/python -m pytest -q -n 2 tests/clients
+
 trust: $(VENV)/.installed
 	$(BIN)/python -m tests.trust $(ARGS)
 
@@ -106,4 +115,4 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .venv-fork .venv-bench .cache/bench demo-data build dist
+	rm -rf $(VENV) .venv-fork .venv-bench .venv-clients .cache/bench demo-data build dist

@@ -175,8 +175,9 @@ class Call:
         Args:
             changes: ``method``, ``url`` (a query in it takes the place of ``params``), ``scheme``,
                 ``host``, ``port``, ``path``, ``params`` and ``form`` (pairs, or a mapping),
-                ``headers``, ``json`` (a value), ``text`` or ``xml``, ``content`` (bytes of the
-                type that the body has). A body that is ``None`` does not count.
+                ``headers``, ``json`` (a value), ``text`` (letter by letter), ``xml`` and
+                ``content`` (bytes), of which what does not count in such a body does not. A body
+                that is ``None`` does not count.
 
         Raises:
             TypeError: a call has no such part.
@@ -212,11 +213,12 @@ class Call:
             case "form":
                 pairs = [list(pair) for pair in _pairs(_encoded(value))]
                 return replace(self, _body={"form": pairs}, _content=_nothing, _taken=Names())
-            case "text" | "xml":
+            case "text":
                 return self._holding(_Content(str(value).encode("utf-8", "replace")))
-            case "content":
+            case "xml" | "content":
+                raw = str(value).encode("utf-8", "replace") if name == "xml" else value
                 was = self._content()
-                return self._holding(was.holding(value) if was else _Content(value))
+                return self._holding(was.holding(raw) if was else _Content(raw))
         raise TypeError(f"a call has no {name!r} to replace")
 
     def _holding(self, content: Content) -> Call:

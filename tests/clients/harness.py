@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import requests
 
-from mxm_dataio import IngestSession, Status, mount
+from mxm_dataio import IngestSession, Status, mount, use_cassette
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import PLACEHOLDER
 
 SOURCE = "client"
 WHY = "needs the extra 'clients': pip install '.[clients]'"
+HEAVY = "takes half a minute to install: make clients"
 # Told of the client's requests.Session, if it has one.
 Carry = Callable[[requests.Session], Any]
 Work = Callable[[Carry], Any]
@@ -101,6 +102,51 @@ def record_then_replay(
     assert replayed == recorded if not hidden else repr(replayed) == expected
     assert server.hits == start + 2 * hits
     return recorded
+
+
+def record_then_replay_by(
+    root: Path,
+    server: Server,
+    work: Callable[[], Any],
+    *,
+    options: dict[str, Any] | None = None,
+    later: Callable[[], Any] = lambda: None,
+    **rules: Any,
+) -> Any:
+    """Record work that asks in another way each time, replay it by rules; return what it returned.
+
+    To a root and to a cassette, the rules said before the recording and only afterwards. Where
+    there are rules it is they that make the difference: without them the replay has a miss.
+
+    Args:
+        options: what else is said, recording and replaying.
+        later: called before the replays, with the server gone.
+    """
+    keeps: dict[str, Callable[..., Any]] = {
+        "root": lambda name, mode, **said: IngestSession(SOURCE, root / name, mode, **said),
+        "cassette": lambda name, mode, **said: use_cassette(root / f"{name}.json", mode, **said),
+    }
+    options = options or {}
+    recorded = {}
+    for keep, session in keeps.items():
+        for when, said in (("before", rules), ("afterwards", {})):
+            hits = server.hits
+            with session(f"{keep} {when}", "record", **options, **said):
+                recorded[keep, when] = work()
+            assert server.hits > hits
+    hits = server.hits
+    server.stop()
+    later()
+    for (keep, when), result in recorded.items():
+        with keeps[keep](f"{keep} {when}", "replay", **options, **rules) as ingest:
+            assert work() == result, (keep, when)
+        assert not ingest.misses
+    for keep, session in keeps.items() if rules else ():
+        with suppress(Exception), session(f"{keep} afterwards", "replay", **options) as ingest:
+            work()
+        assert ingest.misses, f"it is the same without {rules}"
+    assert server.hits == hits
+    return result
 
 
 def files_with(root: Path, secret: str) -> list[Path]:

@@ -47,7 +47,9 @@ ROWS = {
     ),
     "real clients": (
         "clients.test_aws", "clients.test_docker", "clients.test_elasticsearch",
-        "clients.test_github", "clients.test_oauth", "clients.test_pages",
+        "clients.test_github", "clients.test_google", "clients.test_live_server",
+        "clients.test_oauth", "clients.test_pages", "clients.test_presigned", "clients.test_soap",
+        "clients.test_telemetry",
     ),
 }  # fmt: skip
 

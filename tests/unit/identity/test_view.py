@@ -147,6 +147,16 @@ def test_parts_are_replaced() -> None:
         call.replace(hots="x")
 
 
+def test_what_does_not_count_in_xml_does_not_in_xml_that_takes_its_place() -> None:
+    def called(run: int) -> Call:
+        text = f"<e><MessageID>{run}</MessageID><Run>{run}</Run><a/></e>"
+        call = seen(body=text.encode(), content_type="text/xml")
+        return call.replace(xml=(call.xml or "").replace(f"<Run>{run}", "<Run>"))
+
+    assert called(1) == called(2)
+    assert called(1) != called(1).replace(xml="<e><Run></Run><b/></e>")
+
+
 def test_equal_bodies_are_equal_however_they_came_about() -> None:
     sent = made(body=b'{"b": 1.0, "a": 2}', content_type="application/json")
     view = Matcher(view=lambda call: call.replace(json={"a": 2, "b": 1}))
