@@ -158,10 +158,7 @@ class Call:
                 params=tuple(kept(call.params, names.anywhere)),
                 _body=body_without(call._body, call._content, taken),
             )
-        value = call.json if taken.pointers else None
-        if value is not None:
-            with contextlib.suppress(NotCanonicalError):
-                call = replace(call, _body=_json(taken.pointed(value)))
+        call = call._pointed()
         if names.headers:
             headers = {n: v for n, v in call.headers.items() if n not in names.headers}
             call = replace(call, headers=headers, dropped=call.dropped | names.headers)
@@ -214,17 +211,25 @@ class Call:
                 pairs = [list(pair) for pair in _pairs(_encoded(value))]
                 return replace(self, _body={"form": pairs}, _content=_nothing, _taken=Names())
             case "text":
-                return self._holding(_Content(str(value).encode("utf-8", "replace")))
+                return self._holding(_Content(str(value).encode("utf-8", "replace")), Names())
             case "xml" | "content":
                 raw = str(value).encode("utf-8", "replace") if name == "xml" else value
                 was = self._content()
-                return self._holding(was.holding(raw) if was else _Content(raw))
+                return self._holding(was.holding(raw) if was else _Content(raw), self._taken)
         raise TypeError(f"a call has no {name!r} to replace")
 
-    def _holding(self, content: Content) -> Call:
-        return replace(
-            self, _body=content.without(Names()), _content=lambda: content, _taken=Names()
-        )
+    def _holding(self, content: Content, taken: Names) -> Call:
+        body = content.without(taken)
+        return replace(self, _body=body, _content=lambda: content, _taken=taken)._pointed()
+
+    def _pointed(self) -> Call:
+        """Return this call without what was taken by its place in JSON."""
+        value = self.json if self._taken.pointers else None
+        if value is None:
+            return self
+        with contextlib.suppress(NotCanonicalError):
+            return replace(self, _body=_json(self._taken.pointed(value)))
+        return self
 
     def _member(self, name: str) -> Any:
         return self._body.get(name) if isinstance(self._body, dict) else None

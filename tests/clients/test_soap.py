@@ -91,8 +91,12 @@ def test_what_the_standards_draw_anew_counts_for_nothing(
     assert files_with(tmp_path, PASSWORD) == []
 
 
-def as_any_run(call: Call) -> Call:
-    return call.replace(xml=re.sub(r"(runId|asOf)>[^<]+<", r"\1><", call.xml)) if call.xml else call
+def as_any_run(call: Call, names: str = "runId|asOf") -> Call:
+    return call.replace(xml=re.sub(f"({names})>[^<]+<", r"\1><", call.xml)) if call.xml else call
+
+
+def as_any_time(call: Call) -> Call:
+    return as_any_run(call, "asOf")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,9 @@ def as_any_run(call: Call) -> Call:
         {"ignore_params": ["runid", "asof"]},
         {"view": lambda call: call.without("xml:runId", "xml:asOf")},
         {"view": as_any_run},
+        {"view": as_any_time, "ignore_params": ["xml:runId"]},
+        {"view": lambda call: as_any_time(call.without("xml:runId"))},
+        {"view": lambda call: as_any_time(call).without("runid")},
         # In the order in which they were asked.
         {"ignore_body_of": ["*/prices"]},
     ],

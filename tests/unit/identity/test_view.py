@@ -157,6 +157,29 @@ def test_what_does_not_count_in_xml_does_not_in_xml_that_takes_its_place() -> No
     assert called(1) != called(1).replace(xml="<e><Run></Run><b/></e>")
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "name"),
+    [
+        ("text/xml", "<e><n>{}</n><r>{}</r></e>", "n"),
+        ("text/xml", "<e><n>{}</n><r>{}</r></e>", "xml:n"),
+        ("application/json", '{{"n": {}, "r": "{}"}}', "n"),
+        ("application/json", '{{"n": {}, "r": "{}"}}', "$.n"),
+    ],
+)
+def test_what_a_view_took_stays_away_from_what_takes_the_bodys_place(
+    kind: str, text: str, name: str
+) -> None:
+    part = "xml" if "xml" in kind else "content"
+
+    def called(run: int, other: int = 1) -> Call:
+        call = seen(body=text.format(run, other).encode(), content_type=kind).without(name)
+        return call.replace(**{part: getattr(call, part).replace(*marks[part])})
+
+    marks = {"xml": ("r>", "q>"), "content": (b'"r"', b'"q"')}
+    assert called(1) == called(2)
+    assert called(1) != called(1, 2)
+
+
 def test_equal_bodies_are_equal_however_they_came_about() -> None:
     sent = made(body=b'{"b": 1.0, "a": 2}', content_type="application/json")
     view = Matcher(view=lambda call: call.replace(json={"a": 2, "b": 1}))
