@@ -232,14 +232,14 @@ def test_a_call_survives_kill_9_and_its_session_is_interrupted(root: Path) -> No
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_store import RecordingStore, Status, record, session
+from tests.unit.test_store import RecordingStore, Status, record, session
 store = RecordingStore(Path(sys.argv[1]))
 held = session(os.getpid(), Status.RUNNING)
 store.begin(held)
 record(store, held, b"kept")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    here = str(Path(__file__).parent)
+    here = str(CHECKOUT)
     done = subprocess.run([sys.executable, "-c", script, root, here], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with Store(root, readonly=True) as store:
