@@ -21,7 +21,6 @@ def main(root: Path) -> list[str]:
         ingest = IngestSession(source="legacy", root=root, mode="record")
         with ingest:
             scraper.main()
-    assert ingest.session is not None
     lines = [f"session {ingest.id} is {ingest.session.status}; {len(ingest.session.warnings)} gaps"]
     with Store(root, readonly=True) as store:
         for exchange in store.exchanges(ingest.id):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from examples import scraper
 from examples.market_server import MarketServer
-from mxm_dataio import Exchange, IngestSession, ReplayMissError, Store
+from mxm_dataio import Exchange, IngestSession, Mode, ReplayMissError, Store
 
 SOURCE = "market"
 ROOT = Path("demo-data")
@@ -38,7 +38,7 @@ class Run:
     session_id: str
 
 
-def run(server: MarketServer, root: Path, mode: str) -> Run:
+def run(server: MarketServer, root: Path, mode: Mode) -> Run:
     """Run the scraper under a session of the given mode."""
     before, clock = server.hits, time.perf_counter()
     with IngestSession(source=SOURCE, root=root, mode=mode) as ingest:
@@ -119,11 +119,11 @@ def main(root: Path = ROOT) -> int:
         shutil.rmtree(root)
     with MarketServer() as server:
         print(f"recording examples/scraper.py against {server.url} ...")
-        recorded = run(server, root, "record")
+        recorded = run(server, root, Mode.RECORD)
         server.stop()
         print("server stopped; replaying it from the store ...\n")
         try:
-            replayed = run(server, root, "replay")
+            replayed = run(server, root, Mode.REPLAY)
         except ReplayMissError as miss:
             print(f"NOT EQUAL: a call was not in the store\n{miss}")
             return 1

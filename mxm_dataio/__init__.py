@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .adapters.requests import CaptureAdapter, mount
     from .api import IngestSession
-    from .cassettes import CassetteSession, use_cassette
+    from .cassettes import CassetteOptions, CassetteSession, MarkerOptions, use_cassette
     from .errors import (
         BlockedError,
         BusyError,
@@ -46,6 +46,7 @@ __all__ = [
     "BusyError",
     "Call",
     "CaptureAdapter",
+    "CassetteOptions",
     "CassetteSession",
     "ConfigError",
     "DataIOError",
@@ -57,6 +58,7 @@ __all__ = [
     "IngestSession",
     "IntegrityError",
     "LeftOutError",
+    "MarkerOptions",
     "Mode",
     "NearMiss",
     "Redaction",
@@ -80,7 +82,7 @@ __all__ = [
 _NAMES = {
     "adapters.requests": ("CaptureAdapter", "mount"),
     "api": ("IngestSession",),
-    "cassettes": ("CassetteSession", "use_cassette"),
+    "cassettes": ("CassetteOptions", "CassetteSession", "MarkerOptions", "use_cassette"),
     "errors": (
         "BlockedError",
         "BusyError",

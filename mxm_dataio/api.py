@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from . import config
+from .choices import Compression, Durability, Exhausted, ModeName
 from .config import Settings
 from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
@@ -128,14 +129,14 @@ class IngestSession:
         self,
         source: str,
         root: str | os.PathLike[str] | None = None,
-        mode: str | None = None,
+        mode: Mode | ModeName | None = None,
         as_of: str | date | datetime | None = None,
         *,
         session: str | None = None,
         ttl: Time | Mapping[str, Time | None] | None = None,
         reuse: Iterable[str | int] | Mapping[str, Iterable[str | int]] | None = None,
         stale_if_error: bool | Time | None = None,
-        exhausted: str | None = None,
+        exhausted: Exhausted | None = None,
         redaction: Redaction | Mapping[str, Redaction | None] | None = redacting.DEFAULT,
         strict: bool | None = None,
         view: View | Mapping[str, View] | str | None = None,
@@ -145,8 +146,8 @@ class IngestSession:
         ignore_body_of: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
         match_headers: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
         spool_limit: int | None = None,
-        compression: str | None = None,
-        durability: str | None = None,
+        compression: Compression | None = None,
+        durability: Durability | None = None,
         max_body: int | None = None,
         stdlib: bool | None = None,
         watch: bool | None = None,
@@ -265,6 +266,22 @@ class IngestSession:
                 stacklevel=2,
             )
 
+    def __repr__(self) -> str:
+        """Say in a line what it is, how far it is, and what became of its calls."""
+        capture = self._capture
+        state, mode = "not opened", capture.settings.mode
+        if capture.session is not None:
+            ended = "suspended" if capture.suspended else "open"
+            state = ended if capture.is_open else capture.session.status.value
+            mode = capture.mode.value
+        return (
+            f"<{type(self).__name__} source={self.source!r} mode={mode!r} {self._where()} "
+            f"state={state!r} calls={self.calls.total} misses={len(self.misses)}>"
+        )
+
+    def _where(self) -> str:
+        return f"root={str(self.settings.root)!r}"
+
     # -- what it is --------------------------------------------------------------------------
 
     @property
@@ -298,8 +315,14 @@ class IngestSession:
         return self._capture.id
 
     @property
-    def session(self) -> Session | None:
-        """Its row, once it is open: how it began, and how it ended."""
+    def session(self) -> Session:
+        """Its row, once it is open: how it began, and how it ended.
+
+        Raises:
+            ConfigError: it was not opened yet.
+        """
+        if self._capture.session is None:
+            raise ConfigError("the session has no row before it is open")
         return self._capture.session
 
     @property

@@ -45,29 +45,6 @@ class Status(StrEnum):
     """A session whose process died, a request that was broken off (``KeyboardInterrupt``)."""
 
 
-class Exhausted(StrEnum):
-    """What replay serves when a call is made more often than it was recorded."""
-
-    REPEAT = "repeat"
-    ERROR = "error"
-
-
-class Durability(StrEnum):
-    """What a call survives as soon as it is recorded."""
-
-    PROCESS = "process"
-    """The end of the process, ``kill -9``; a power cut only once the session has ended."""
-    POWER = "power"
-    """A power cut as well."""
-
-
-class Compression(StrEnum):
-    """How payloads are kept that get smaller by it."""
-
-    NONE = "none"
-    ZSTD = "zstd"
-
-
 class Unseen(NamedTuple):
     """Something that a session saw happen, but could not capture.
 
@@ -245,7 +222,7 @@ class Payload(Protocol):
         """Return an answer with another header."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """One attempt.
 
@@ -287,7 +264,16 @@ class Response:
     peer: Peer = Peer()  # noqa: RUF009 - a tuple, as immutable as a dataclass that is frozen
     original_checksum: str | None = None
     truncated: int = 0
-    payload: Payload | None = field(default=None, repr=False, compare=False, kw_only=True)
+    payload: Payload | None = field(default=None, compare=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        """Say in a line what was asked, and what came."""
+        state = "complete" if self.complete else self.error_class or "not complete"
+        called = f"{self.method} {self.url}"
+        return (
+            f"<Response {called!r} status={self.status_code} bytes={self.size} {state} "
+            f"id={self.id!r}>"
+        )
 
     @property
     def redacted(self) -> bool:
@@ -389,12 +375,24 @@ class Response:
         return self.payload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Exchange:
     """A stored call with all its attempts, in their order."""
 
     request: Request
     responses: tuple[Response, ...]
+
+    def __repr__(self) -> str:
+        """Say in a line what was asked, and what came."""
+        request = self.request
+        called = f"{request.method} {request.url or request.endpoint}"
+        codes = "→".join(str(one.status_code) for one in self.responses)
+        why = f" {request.failure.error_class}" if request.failure else ""
+        return (
+            f"<Exchange {called!r} source={request.source!r} status={codes or None} "
+            f"attempts={len(self.responses)} {request.status}{why} "
+            f"id={request.id!r}>"
+        )
 
     @property
     def answer(self) -> Response | None:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from .choices import Compression, Durability
 from .errors import IntegrityError, StoreError
 from .http.answers import StoredPayload
-from .models import Compression, Durability, Exchange, Request, Response, Session, Status
+from .models import Exchange, Request, Response, Session, Status
 from .storage.adoption import Adoption
 from .storage.catalog.catalog import SQLiteCatalog
 from .storage.catalog.lookups import Following
@@ -60,8 +61,8 @@ class Store:
         root: str | os.PathLike[str],
         *,
         readonly: bool = True,
-        compression: Compression = Compression.NONE,
-        durability: Durability = Durability.PROCESS,
+        compression: Compression = "none",
+        durability: Durability = "process",
         patient: bool = False,
     ) -> None:
         self.root = root = Path(root)
@@ -83,7 +84,7 @@ class Store:
                 ) from exc
         self._losses = losses = Losses(root, root / RESPONSES)
         self._catalog = catalog = SQLiteCatalog(root / DATABASE, readonly=readonly, patient=patient)
-        power = durability is Durability.POWER
+        power = durability == "power"
         self._placement = placement = Placement(catalog, self.payloads, durable=power)
         self._running = running = RunningSessions(root / RUNNING)
         self._journals = journals = OwnJournals(root, placement, running, losses)
@@ -94,6 +95,15 @@ class Store:
         except BaseException:
             catalog.close()
             raise
+
+    def __repr__(self) -> str:
+        """Say where it is, and how much it holds now."""
+        try:
+            state = "sessions={} calls={}".format(*self._catalog.size())
+        except StoreError as exc:
+            state = f"({exc})"
+        how = " readonly" if self.readonly else ""
+        return f"<{type(self).__name__} root={str(self.root)!r}{how} {state}>"
 
     def __enter__(self) -> Self:
         return self

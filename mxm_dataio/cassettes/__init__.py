@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .options import CassetteOptions, MarkerOptions
 from .session import CassetteSession, use_cassette
 
-__all__ = ["CassetteSession", "use_cassette"]
+__all__ = ["CassetteOptions", "CassetteSession", "MarkerOptions", "use_cassette"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from ..choices import CassetteMode
 from ..config import nearest
 from ..errors import ConfigError
 from ..formats.cassette import document as cassette
@@ -30,7 +31,7 @@ from ..formats.recordings import Recording, exchange_of
 from ..formats.volatile import Volatile
 from ..ingest.capture import Capture
 from ..interception import runs
-from ..models import Exchange, Exhausted, Mode, Request, Status
+from ..models import Exchange, Mode, Request, Status
 from ..replay.freshness import Freshness
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision, Serve
@@ -38,7 +39,7 @@ from ..storage.backend import Backend
 from ..utils import utc_now
 
 # What each word means for a cassette: the session's mode where the file is there, and where not.
-_MODES = {
+_MODES: Mapping[CassetteMode, tuple[Mode, Mode]] = {
     "once": (Mode.REPLAY, Mode.RECORD),
     "none": (Mode.REPLAY, Mode.REPLAY),
     "replay": (Mode.REPLAY, Mode.REPLAY),
@@ -83,7 +84,7 @@ class CassettePlace:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        mode: str | None,
+        mode: Mode | CassetteMode | None,
         *,
         source: str | None,
         shared: Iterable[str | os.PathLike[str]],
@@ -99,11 +100,7 @@ class CassettePlace:
             mode = "once"
             if self.run is not None and self.run.offline:
                 mode, self.reason = "none", self.run.reason
-        self.word = str(mode).lower()
-        if self.word not in _MODES:
-            raise ConfigError(
-                f"unknown mode {mode!r} (there are {', '.join(_MODES)}){nearest(self.word, _MODES)}"
-            )
+        self.word = _mode_of(mode)
         self.keep = True
         self.written = False
         self.meta: dict[str, Any] = {}
@@ -156,7 +153,7 @@ class CassettePlace:
             self._ran = len(self.run.progress.ran) - bool(self.run.test)
         self._memory = MemoryStore(
             self.path, capture.source, [*tapes, *shared], readonly=capture.mode is Mode.REPLAY,
-            repeats=shared if capture.exhausted is Exhausted.REPEAT else (), run=self.run,
+            repeats=shared if capture.exhausted == "repeat" else (), run=self.run,
         )  # fmt: skip
         return self._memory
 
@@ -173,7 +170,7 @@ class CassettePlace:
     def lookup(self, capture: Capture, store: Backend, source: str) -> Lookup:
         """Return what finds answers in the cassettes."""
         # What is new is no answer: a call that was recorded once is fetched the second time.
-        exhausted = Exhausted.ERROR if capture.mode is Mode.AUTO else capture.exhausted
+        exhausted = "error" if capture.mode is Mode.AUTO else capture.exhausted
         return Lookup(store, source, exhausted=exhausted)
 
     def decide(
@@ -341,6 +338,22 @@ def _run_with(path: Path) -> Run | None:
     """Return the run of tests that is on, if a cassette is one of its project's."""
     run = runs[-1]() if runs else None
     return run if run is not None and run.concerns(path) else None
+
+
+def _mode_of(mode: str) -> CassetteMode:
+    """Return what is done with a cassette.
+
+    Raises:
+        ConfigError: no mode is called that.
+    """
+    word: Any = str(mode).lower()
+    if word not in _MODES:
+        words = get_args(CassetteMode)
+        raise ConfigError(
+            f"unknown mode {mode!r} (there are {', '.join(words)}){nearest(word, words)}"
+        )
+    known: CassetteMode = word
+    return known
 
 
 def _cassette_path(path: str | os.PathLike[str]) -> Path:

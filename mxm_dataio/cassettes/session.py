@@ -7,11 +7,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from ..api import IngestSession, checked
+from ..choices import CassetteMode
 from ..config import Settings
 from ..config.faces import CASSETTE
 from ..errors import ConfigError, DataIOWarning
@@ -19,7 +21,9 @@ from ..formats.cassette import document as cassette
 from ..formats.volatile import Volatile
 from ..ingest.active import current_task
 from ..ingest.place import Place
+from ..models import Mode
 from . import classes
+from .options import CassetteOptions, SessionOptions
 from .place import CassettePlace
 
 _Target = TypeVar("_Target", bound=Callable[..., Any])
@@ -40,7 +44,7 @@ class CassetteSession(IngestSession):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        mode: str | None = None,
+        mode: Mode | CassetteMode | None = None,
         *,
         source: str | None = None,
         shared: Iterable[str | os.PathLike[str]] = (),
@@ -48,8 +52,8 @@ class CassetteSession(IngestSession):
         redate: bool = False,
         keep_chunks: bool = False,
         volatile: Volatile | None = None,
-        as_of: Any = None,
-        **options: Any,
+        as_of: str | date | datetime | None = None,
+        **options: Unpack[SessionOptions],
     ) -> None:
         self.cassette = CassettePlace(
             path, mode, source=source, shared=shared, keep_failed=keep_failed, redate=redate,
@@ -61,12 +65,15 @@ class CassetteSession(IngestSession):
         path = self.cassette.path
         self._face = replace(self._face, reason=self.cassette.reason)
         super().__init__(
-            source or path.stem, root=path.parent, mode=self.cassette.mode.value, as_of=as_of,
+            source or path.stem, root=path.parent, mode=self.cassette.mode, as_of=as_of,
             **options,
         )  # fmt: skip
 
     def _place(self, settings: Settings, session: str | None) -> Place:
         return self.cassette
+
+    def _where(self) -> str:
+        return f"path={str(self.path)!r}"
 
     @property
     def path(self) -> Path:
@@ -129,7 +136,10 @@ class use_cassette:  # noqa: N801 - reads like the function that it is to those 
 
     @checked
     def __init__(
-        self, path: str | os.PathLike[str], mode: str | None = None, **options: Any
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode | CassetteMode | None = None,
+        **options: Unpack[CassetteOptions],
     ) -> None:
         self._path = Path(path)
         self._mode = mode

@@ -17,7 +17,7 @@ from typing import Any
 try:
     import click
 except ImportError:
-    sys.stderr.write("mxm-dataio: the command line needs: pip install mxm-dataio[cli]\n")
+    sys.stderr.write("mxm-dataio: the command line needs: pip install 'mxm-dataio[cli]'\n")
     raise SystemExit(2) from None
 
 from ..errors import DataIOError, IntegrityError

@@ -3,7 +3,7 @@
 The earlier goes before the later.
 
 ``configs/default.yaml`` documents every setting. TOML and JSON files need nothing more; YAML,
-with OmegaConf's interpolation, needs ``pip install mxm-dataio[config]``.
+with OmegaConf's interpolation, needs ``pip install 'mxm-dataio[config]'``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar, Union, get_args
 
+from ..choices import Compression, Durability, Exhausted, ModeName
 from ..errors import ConfigError
-from ..models import Compression, Durability, Exhausted, Mode
+from ..models import Mode
 from ..process import PREFIX, default_root
 from .faces import ENVIRONMENT, PYTHON, Face
 from .functions import function_of
@@ -74,11 +74,11 @@ class Settings:
     """
 
     root: Path
-    mode: str = "record"
+    mode: ModeName = "record"
     ttl: float | Mapping[str, float | None] | None = None
     reuse: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     stale_if_error: bool | float = False
-    exhausted: str = "repeat"
+    exhausted: Exhausted = "repeat"
     strict: bool = False
     view: ByName[Callable[[Any], Any] | None] = None
     ignore_params: ByName[tuple[str, ...]] = ()
@@ -87,8 +87,8 @@ class Settings:
     ignore_body_of: ByName[tuple[str, ...]] = ()
     match_headers: ByName[tuple[str, ...]] = ()
     spool_limit: int = 262_144
-    compression: str = "none"
-    durability: str = "process"
+    compression: Compression = "none"
+    durability: Durability = "process"
     max_body: int | None = None
     stdlib: bool = False
     watch: bool = False
@@ -158,7 +158,7 @@ def mode_of(word: str, recorded: bool = False) -> Mode:
     try:
         return Mode(text)
     except ValueError:
-        words = [mode.value for mode in Mode] + [*ALIASES, ONCE]
+        words = get_args(ModeName)
         raise ConfigError(
             f"unknown mode {word!r} (there are {', '.join(words)}){nearest(text, words)}"
         ) from None
@@ -241,7 +241,7 @@ def _read_yaml(path: Path) -> Any:
         from omegaconf import OmegaConf
     except ImportError:
         raise ConfigError(
-            f"{path} is YAML: pip install mxm-dataio[config], or write it as .toml or .json"
+            f"{path} is YAML: pip install 'mxm-dataio[config]', or write it as .toml or .json"
         ) from None
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
@@ -300,13 +300,11 @@ def converted(name: str, value: Any) -> Any:
             return number
 
 
-def _one_of(kind: type[StrEnum], value: Any) -> str:
-    text = str(value).lower()
-    try:
-        return kind(text).value
-    except ValueError as exc:
-        words = [one.value for one in kind]
-        raise ValueError(f"{exc} (there are {', '.join(words)}){nearest(text, words)}") from None
+def _one_of(choice: Any, value: Any) -> str:
+    text, words = str(value).lower(), get_args(choice)
+    if text not in words:
+        raise ValueError(f"unknown (there are {', '.join(words)}){nearest(text, words)}")
+    return text
 
 
 # Not an IPv6 address.

@@ -21,7 +21,7 @@ def _zstd() -> Any:
     except ImportError:
         raise ConfigError(
             "what is compressed with zstd needs its library, which is missing: "
-            "pip install mxm-dataio[zstd]"
+            "pip install 'mxm-dataio[zstd]'"
         ) from None
     return zstd
 

@@ -28,7 +28,7 @@ from ..fetcher import HTTPFetcher
 from ..identity import Identity
 from ..identity.view import Call
 from ..interception import http_fetchers
-from ..models import Exchange, Exhausted, Mode, Session, Status, Unseen
+from ..models import Exchange, Mode, Session, Status, Unseen
 from ..process import wall_time
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
@@ -120,7 +120,7 @@ class Capture:
         self.answer = answer
         self.hook = self.sees_calls = hook
         self.mode = config.mode_of(settings.mode)
-        self.exhausted = Exhausted(settings.exhausted)
+        self.exhausted = settings.exhausted
         self.sources = Sources(
             source,
             settings.sources,

@@ -14,7 +14,7 @@ from ..config import Settings
 from ..config.faces import Face
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..identity.matching import RequestBody
-from ..models import Compression, Durability, Exchange, Exhausted, Mode, Request
+from ..models import Exchange, Mode, Request
 from ..replay.freshness import Freshness
 from ..replay.lookup import Lookup
 from ..replay.policy import Decision
@@ -107,8 +107,8 @@ class RootPlace:
             store = RecordingStore(
                 settings.root,
                 delay=_SHARED_SECONDS if capture.mode is Mode.AUTO else None,
-                compression=Compression(settings.compression),
-                durability=Durability(settings.durability),
+                compression=settings.compression,
+                durability=settings.durability,
             )
         except IntegrityError:
             raise
@@ -146,7 +146,7 @@ class RootPlace:
             as_of=capture.as_of,
             root_id=self._session_id,
             rekeyed=self._rekeyed(capture, store, source),
-            exhausted=Exhausted.ERROR if fetches else capture.exhausted,
+            exhausted="error" if fetches else capture.exhausted,
             but=capture.session.root_id if fetches and capture.session else "",
         )
 

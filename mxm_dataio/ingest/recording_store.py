@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..choices import Compression, Durability
 from ..errors import StoreError
-from ..models import Compression, Durability, Exchange, Session, Unseen
+from ..models import Exchange, Session, Unseen
 from ..storage.backend import Amend
 from ..storage.catalog import rows
 from ..storage.catalog.catalog import SQLiteCatalog
@@ -40,8 +41,8 @@ class RecordingStore(Store):
         root: str | os.PathLike[str],
         *,
         delay: float | None = None,
-        compression: Compression = Compression.NONE,
-        durability: Durability = Durability.PROCESS,
+        compression: Compression = "none",
+        durability: Durability = "process",
         patient: bool = False,
     ) -> None:
         super().__init__(

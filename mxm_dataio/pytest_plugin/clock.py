@@ -32,7 +32,7 @@ def frozen(instant: str, seed: str, *, ticks: bool = False) -> Iterator[None]:
     try:
         import time_machine
     except ImportError:
-        raise ConfigError("freeze needs a library: pip install mxm-dataio[freeze]") from None
+        raise ConfigError("freeze needs a library: pip install 'mxm-dataio[freeze]'") from None
     state = random.getstate()
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
     random.seed(int.from_bytes(digest[:8], "big"))

@@ -7,10 +7,11 @@ import os
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+from ..choices import Scope
 from .account import ACCOUNT, class_name, from_here, old_name
 from .guarding import judge_import, lifted
 from .options import (
@@ -64,7 +65,7 @@ def dataio(request: pytest.FixtureRequest) -> Iterator[IngestSession]:
     if scope != "function":
         if scope not in SCOPES:
             raise pytest.UsageError(
-                f"dataio(scope={scope!r}): there are function, {', '.join(SCOPES)}"
+                f"dataio(scope={scope!r}): there are {', '.join(get_args(Scope))}"
             )
         ingest = request.getfixturevalue(f"dataio_{scope}")
         resume(request.config, [f"dataio_{scope}"])

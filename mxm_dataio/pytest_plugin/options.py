@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-MODES = ("none", "once", "new_episodes", "all", "rewrite", "off")
+from ..choices import OnExpired, RunMode, WideScope
+
+MODES = get_args(RunMode)
 # Not packages: pytest has a plugin's fixtures of that scope live as long as the run.
-SCOPES = ("class", "module", "session")
+SCOPES = get_args(WideScope)
 MARK, VCR = "dataio", "vcr"
 # Among a test's options: why its mode is what it is, where nobody has said it.
 REASON = "_reason"
@@ -77,7 +79,9 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("dataio_block_network", "default of --dataio-block-network", "bool")
     parser.addini("dataio_allowed_hosts", "default of --dataio-allowed-hosts", "args")
     parser.addini("dataio_expires", "age from which a cassette is too old: 90d, 12h")
-    parser.addini("dataio_on_expired", "what happens then: warn (default) or fail")
+    parser.addini(
+        "dataio_on_expired", f"what happens then: {' or '.join(get_args(OnExpired))}; default: warn"
+    )
     for name, help in _WORDS.items():
         parser.addini(f"dataio_{name}", help, "args", default=None)
     parser.addini("dataio_match_host", "false: host and port do not count", "bool", default=None)

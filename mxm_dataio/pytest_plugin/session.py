@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from ..api import IngestSession, capture_of, options_of
 from ..cassettes.session import CassetteSession
+from ..choices import Freeze, OnExpired
 from ..config import nearest, seconds_of
 from ..config.faces import PYTEST
 from ..coverage import blocking
@@ -155,8 +156,9 @@ class TestSession:
                 self.ingest.close(exc)
 
     def _freeze(self, how: object) -> None:
-        if how not in (True, "tick"):
-            raise ConfigError(f"{self.test}: freeze={how!r}: there are True and 'tick'")
+        if how not in get_args(Freeze):
+            words = ", ".join(map(repr, get_args(Freeze)))
+            raise ConfigError(f"{self.test}: freeze={how!r}: there are {words}")
         from .clock import frozen, this_second
 
         meta = self.ingest.meta
@@ -171,8 +173,9 @@ class TestSession:
         self._stack.enter_context(frozen(instant, seed, ticks=how == "tick"))
 
     def _judge_age(self, expires: Any, then: str) -> None:
-        if then not in ("warn", "fail"):
-            raise ConfigError(f"{self.test}: on_expired={then!r}: there are warn and fail")
+        if then not in get_args(OnExpired):
+            words = ", ".join(get_args(OnExpired))
+            raise ConfigError(f"{self.test}: on_expired={then!r}: there are {words}")
         if expires is None or self.ingest.mode is Mode.RECORD or not self.ingest.cassette.recorded:
             return
         recorded = self.ingest.cassette.recorded

@@ -9,8 +9,9 @@ up.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from ..errors import RuleError
 from ..http import credentials, tokens
@@ -45,7 +46,7 @@ from .values import is_data, is_plain, looks_drawn
 PLACEHOLDER = tokens.PLACEHOLDER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Redaction:
     """Which names are secret, in lower case; data, to be replaced or extended.
 
@@ -88,6 +89,18 @@ class Redaction:
     answer_names: frozenset[str] = ANSWER_NAMES
     rules: tuple[Rule, ...] = ()
     edits: tuple[Edit, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what is otherwise than in the default, of which the names fill pages."""
+        found: list[str] = []
+        for one in fields(self):
+            own, usual = getattr(self, one.name), one.default
+            if isinstance(own, frozenset) and isinstance(usual, frozenset):
+                for sign, names in (("+", own - usual), ("-", usual - own)):
+                    found += [f"{one.name}{sign}={reprlib.repr(sorted(names))}"] if names else []
+            elif own != usual:
+                found.append(f"{one.name}={len(own) if isinstance(own, tuple) else own}")
+        return f"Redaction({', '.join(found)})"
 
     def adding(
         self,

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import unquote
 
+from ..choices import Exhausted
 from ..concurrency import mutex
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import CONDITIONS, USER, Identity, base_of, conditions_of, without_headers
-from ..models import Exchange, Exhausted, Request
+from ..models import Exchange, Request
 from ..redaction.users import User
 from ..redaction.values import looks_drawn
 from ..storage.backend import Backend, Finder
@@ -62,7 +63,7 @@ class Lookup:
         *,
         as_of: str | None = None,
         root_id: str | None = None,
-        exhausted: Exhausted = Exhausted.REPEAT,
+        exhausted: Exhausted = "repeat",
         but: str = "",
         rekeyed: Rekeyed | None = None,
     ) -> None:
@@ -243,7 +244,7 @@ class Lookup:
                     for other in {*hashes, *twins} - {params_hash}
                 ]
                 exchange = self._first([exchange, *others])
-            if exchange is None and self._exhausted is Exhausted.REPEAT:
+            if exchange is None and self._exhausted == "repeat":
                 again = [self._again(made, one, root_id) for one in {params_hash, *twins}]
                 exchange = self._latest(again)
             return exchange

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import BusyError, DataIOError, IntegrityError, StoreError
 from ..ingest.recording_store import RecordingStore
-from ..models import Compression, Durability, Mode, Session, Status
+from ..models import Mode, Session, Status
 from ..process import say
 from ..utils import utc_now
 from .outcome import Outcome
@@ -55,8 +55,8 @@ class Attendant:
         try:
             self._store = RecordingStore(
                 settings["root"],
-                compression=Compression(settings.get("compression", Compression.NONE)),
-                durability=Durability(settings.get("durability", Durability.PROCESS)),
+                compression=settings.get("compression", "none"),
+                durability=settings.get("durability", "process"),
             )
             session = Session(
                 self.id, plan.source, Mode(plan.mode), self.dated, Status.RUNNING, utc_now(),

@@ -190,12 +190,11 @@ class Hook(Contestant):
 
     @contextmanager
     def _session(self, folder: Path, mode: str) -> Iterator[Clients]:
-        from mxm_dataio import IngestSession
+        from mxm_dataio import IngestSession, Mode
 
         hook = type(self) is not Mounted
-        with IngestSession(source=SOURCE, root=folder, mode=mode, hook=hook) as ingest:
+        with IngestSession(source=SOURCE, root=folder, mode=Mode(mode), hook=hook) as ingest:
             yield self._clients(ingest)
-        assert ingest.session is not None
         if ingest.session.status != "complete":
             raise RuntimeError(f"the session is {ingest.session.status}: {ingest.session.warnings}")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -62,24 +60,6 @@ def test_the_test_runs_again_without_its_server(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="ConnectionError"):
         reader.follows([without])
     reader.follows([block, without])
-
-
-@pytest.mark.long
-def test_the_blocks_have_types(tmp_path: Path) -> None:
-    for number, block in TO_RUN:
-        if block.language == "python":
-            (tmp_path / f"block_{number}.py").write_text(block.code)
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--cache-dir",
-        "/dev/null",
-        *tmp_path.iterdir(),
-    ]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
 
 
 def test_the_first_two_commands_are_near_the_top() -> None:

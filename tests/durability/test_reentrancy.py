@@ -16,16 +16,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
 from mxm_dataio.api import capture_of
+from mxm_dataio.choices import Durability
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
-from mxm_dataio.models import Durability
 from mxm_dataio.replay.policy import Serve
 from mxm_dataio.replay.turns import Places, SharedTurns
 from mxm_dataio.storage import writer as writer_module
@@ -134,7 +134,8 @@ def handlers(trial: Trial) -> dict[str, Callable[[], object]]:
 
 
 @pytest.mark.parametrize(
-    ("handler", "durability"), crossed(["call", "looks", "moves", "another"], Durability, 2)
+    ("handler", "durability"),
+    crossed(["call", "looks", "moves", "another"], get_args(Durability), 2),
 )
 @pytest.mark.parametrize(
     "step", [pytest.param(67, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
@@ -185,7 +186,7 @@ def test_a_handler_raises(
     try:
         number, met = 1, True
         while met:
-            trial = Trial(tmp_path / f"{number}", Durability.PROCESS)
+            trial = Trial(tmp_path / f"{number}", "process")
             raised = ""
             interrupted = Interrupted(number, lambda: signal.raise_signal(signal.SIGUSR1))
             try:
@@ -206,7 +207,7 @@ def test_a_handler_raises(
 def test_a_finalizer_s_call_amid_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As garbage is collected at almost every step."""
     monkeypatch.setattr(writer_module, "_FULL", 4)
-    trial = Trial(tmp_path / "root", Durability.PROCESS)
+    trial = Trial(tmp_path / "root", "process")
     busy = False
 
     class Dropped:
@@ -312,7 +313,7 @@ def test_a_store_that_is_dropped_does_not_spoil_the_next(tmp_path: Path) -> None
 
 def test_threads_and_handlers_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_FULL", 8)
-    trial = Trial(tmp_path / "root", Durability.PROCESS)
+    trial = Trial(tmp_path / "root", "process")
     over = threading.Event()
 
     def others() -> None:

@@ -412,7 +412,7 @@ def test_a_replay_reaches_no_network_even_behind_its_end(
         ("--mode replay", "nothing is recorded under"),
         ("--mode replai", "did you mean 'replay'"),
         pytest.param("--session 0199", "nothing is recorded under", marks=LONG),
-        pytest.param("--durability often", "'often' is not a valid Durability", marks=LONG),
+        pytest.param("--durability often", "unknown (there are process, power)", marks=LONG),
         pytest.param("--as-of yesterday", "neither a date nor an instant", marks=LONG),
         pytest.param("--max-body -1", "not negative", marks=LONG),
         pytest.param("--sorce x", "did you mean --source?", marks=LONG),

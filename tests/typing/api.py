@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import Unpack, assert_type
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
@@ -13,6 +14,8 @@ import mxm_dataio
 from mxm_dataio import (
     Call,
     CaptureAdapter,
+    CassetteOptions,
+    CassetteSession,
     ConfigError,
     DataIOError,
     Exchange,
@@ -20,6 +23,7 @@ from mxm_dataio import (
     FetchResult,
     IngestSession,
     IntegrityError,
+    MarkerOptions,
     Mode,
     ReplayMissError,
     Request,
@@ -29,6 +33,7 @@ from mxm_dataio import (
     Store,
     mount,
     register,
+    use_cassette,
 )
 
 with IngestSession(source="yahoo", root="data", mode="record", as_of="2025-10-07") as ingest:
@@ -44,6 +49,7 @@ with IngestSession(source="yahoo", root="data", mode="record", as_of="2025-10-07
     assert_type(resp.raw, bytes)
     assert_type(resp.text, str)
     prices: dict[str, float] = resp.json()
+    assert_type(ingest.session, Session)
     assert_type(ingest.play_count, int)
     assert_type(ingest.unused, list[Request])
     assert_type([call.answered == "recorded" for call in ingest.calls], list[bool])
@@ -103,6 +109,42 @@ with Store("data", readonly=True) as store:
         for exchange in store.calls(session=one, host="*.example", since=timedelta(days=1)):
             assert_type(exchange.answer, Response | None)
     assert_type(store.latest("yahoo", status=["2xx", 304]), Exchange | None)
+
+# A word that is none, and an option that is none, are errors before anything runs: mypy says where
+# one is not.
+IngestSession("yahoo", mode="recrod")  # type: ignore[arg-type]
+IngestSession("yahoo", mode=Mode.REPLAY, durability="often")  # type: ignore[arg-type]
+use_cassette("a.json", mode="sometimes")  # type: ignore[arg-type]
+use_cassette("a.json", keep_fialed=True)  # type: ignore[call-arg]
+use_cassette("a.json", exhausted="never")  # type: ignore[arg-type]
+
+with use_cassette("a.json", "new_episodes", shared=["b.json"], ttl="1h", ignore_params=["t"]) as c:
+    assert_type(c, CassetteSession)
+
+
+@use_cassette("a.json", keep_failed=True)
+def counted(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+assert_type(counted([1]), int)
+
+
+def recorded(name: str, **options: Unpack[CassetteOptions]) -> use_cassette:
+    return use_cassette(f"cassettes/{name}.json", **options)
+
+
+recorded("symbols", strict=True)
+recorded("symbols", stirct=True)  # type: ignore[call-arg]
+
+
+@pytest.mark.dataio(**MarkerOptions(mode="once", freeze="tick", on_expired="fail", scope="module"))
+def test_marked(dataio: IngestSession) -> None:
+    assert dataio.all_played
+
+
+MarkerOptions(freeze="tock")  # type: ignore[typeddict-item]
+MarkerOptions(on_expires="fail")  # type: ignore[typeddict-unknown-key]
 
 errors: tuple[type[DataIOError], ...] = (ReplayMissError, IntegrityError, ConfigError)
 

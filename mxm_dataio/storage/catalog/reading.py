@@ -122,6 +122,13 @@ class CatalogReader:
             return self._sessions("ORDER BY id")
         return self._sessions("WHERE source = ? ORDER BY id", source)
 
+    def size(self) -> tuple[int, int]:
+        """Return how many sessions there are, and how many calls."""
+        [(sessions, calls)] = self._all(
+            "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM requests)"
+        )
+        return sessions, calls
+
     def counts(self, root_id: str) -> dict[str, int]:
         """Return the ids of a session and its children, oldest first, with the count of calls."""
         found = self._all(

@@ -19,9 +19,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from ...choices import Compression
 from ...concurrency.reentry import is_interrupt
 from ...errors import ConfigError, IntegrityError
-from ...models import Compression
 from ..descriptors import OwnFile
 from ..files import _write_all, sync_path
 from . import reading
@@ -52,13 +52,13 @@ class PayloadFolder(PayloadReader):
     def __init__(
         self,
         folder: Path,
-        compression: Compression = Compression.NONE,
+        compression: Compression = "none",
         *,
         temporary: Path | None = None,
     ) -> None:
         super().__init__(folder)
         self.temporary = temporary or folder
-        self._compressing = compression is Compression.ZSTD
+        self._compressing = compression == "zstd"
         if self._compressing:
             require()
         # Whether to look for compressed ones before a payload is put: not for nothing.

@@ -247,7 +247,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['click'] = None; import mxm_dataio.cli"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "mxm-dataio: the command line needs: pip install mxm-dataio[cli]\n"
+    assert done.stderr == "mxm-dataio: the command line needs: pip install 'mxm-dataio[cli]'\n"
 
 
 def test_progress_is_for_terminals(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

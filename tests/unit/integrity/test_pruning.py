@@ -27,7 +27,7 @@ from mxm_dataio.integrity.proofs import include
 from mxm_dataio.integrity.pruning import Choice, Pruned, plan, prune
 from mxm_dataio.integrity.tombstones import is_prune
 from mxm_dataio.integrity.verify import verify_root
-from mxm_dataio.models import Compression, Mode, Session, Status
+from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.payloads import expiry
 from mxm_dataio.storage.payloads.folder import PayloadFolder
@@ -462,7 +462,7 @@ def test_young_files_stay_until_later(root: Path, store: Store) -> None:
 
 def test_compressed_ones_and_prefixes_go_too(root: Path) -> None:
     large = bytes(3 << 20)
-    with RecordingStore(root, compression=Compression.ZSTD) as store:
+    with RecordingStore(root, compression="zstd") as store:
         made(store, b"text " * 1000, large)
         age(root)
         lone = root / "responses" / f"{'0' * 64}.prefixes"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxm_dataio.choices import Exhausted
 from mxm_dataio.errors import StoreError
 from mxm_dataio.identity import Identity, identify
-from mxm_dataio.models import Exhausted, Mode, Session, Status
+from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.replay import read_ahead
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
@@ -107,7 +108,7 @@ again = st.tuples(st.just("again"), st.integers(0, 3), st.integers(1, 12))
     then=st.lists(st.one_of(finds, again, again, calls, begun), max_size=25),
     as_of=st.none() | as_ofs,
     pinned=st.booleans(),
-    exhausted=st.sampled_from(Exhausted),
+    exhausted=st.sampled_from(get_args(Exhausted)),
 )
 def test_answers_are_the_same(
     before: list[Any], then: list[Any], as_of: str | None, pinned: bool, exhausted: Exhausted

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from mxm_dataio.ingest.recording_store import RecordingStore
-from mxm_dataio.models import Durability
 from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.journal import MAGIC
 from tests.unit.test_store import record, session
@@ -53,7 +52,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_call_is_synced_when_it_is_recorded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(monkeypatch)
-    with RecordingStore(root, durability=Durability.POWER) as store:
+    with RecordingStore(root, durability="power") as store:
         held = session()
         store.begin(held)
         for number in range(3):
@@ -103,7 +102,7 @@ def test_threads_share_a_sync_and_none_is_done_before_it(
     monkeypatch.setattr(module, "_FULL", 7)
     monkeypatch.setattr(module, "_STEP_EVERY", 2)
     disk = Disk(monkeypatch, 0.01)
-    with RecordingStore(root, durability=Durability.POWER) as store:
+    with RecordingStore(root, durability="power") as store:
         held = session()
         store.begin(held)
         append, lost = store._writer._queue.put, []

@@ -1,0 +1,54 @@
+"""What the pages have in Python passes strict type checkers, as do the names that users have."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import CHECKOUT
+
+from .pages import pages
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """Return a folder with each block of Python of the README and the pages."""
+    folder = tmp_path / "blocks"
+    folder.mkdir()
+    for page in pages():
+        stem = re.sub(r"\W", "_", page.name)
+        for number, block in enumerate(page.blocks):
+            if block.language == "python":
+                (folder / f"{stem}_{number}.py").write_text(block.code, encoding="utf-8")
+    assert len(list(folder.iterdir())) > 20
+    return folder
+
+
+def checked(command: list[str]) -> None:
+    """Run a type checker."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy_takes_the_examples(examples: Path) -> None:
+    checked(["mypy", "--strict", "--cache-dir", "/dev/null", *map(str, examples.iterdir())])
+
+
+def test_pyright_takes_the_examples_and_the_names_that_users_have(examples: Path) -> None:
+    if importlib.util.find_spec("pyright") is None:
+        pytest.skip("pyright is not installed")
+    project = examples.parent / "pyrightconfig.json"
+    shutil.copy(CHECKOUT / "tests" / "typing" / "api.py", examples)
+    project.write_text(json.dumps({"include": ["blocks"], "extraPaths": [str(CHECKOUT)]}))
+    checked(["pyright", "-p", str(project), "--pythonpath", sys.executable])
