@@ -18,6 +18,7 @@ from .storage.adoption import Adoption
 from .storage.catalog.catalog import SQLiteCatalog
 from .storage.catalog.lookups import Following
 from .storage.catalog.selection import Outcomes, Since, Wanted, wanted_of
+from .storage.catalog.sql import Parameters, Rows
 from .storage.families import family as family
 from .storage.ids import request_id, session_id
 from .storage.journals import OwnJournals
@@ -279,13 +280,49 @@ class Store:
         Raises:
             StoreError: there is no such call, or the database refused.
         """
+        held = self._answering(request_id)
+        if held is None:
+            raise StoreError(f"no call {request_id} is recorded in {self.root}", path=self.root)
+        return self._catalog.forget(held.request.id, undo=undo)
+
+    def _answering(self, request_id: str) -> Exchange | None:
+        """Return a call, or the one whose stored answer it was given, as far as that is here."""
         held, led = self.exchange(request_id), {request_id}
         while held is not None and held.request.served_from not in {None, *led}:
             led.add(held.request.served_from or "")
             held = self.exchange(held.request.served_from or "") or held
-        if held is None:
-            raise StoreError(f"no call {request_id} is recorded in {self.root}", path=self.root)
-        return self._catalog.forget(held.request.id, undo=undo)
+        return held
+
+    def sql(self, query: str, parameters: Parameters = ()) -> Rows:
+        """Return the rows of a query over the views ``sessions, calls, attempts, headers``.
+
+        Each is an ``sqlite3.Row``: ``row["host"]``, ``row[0]``, ``dict(row)``. They are of one
+        instant and read as they are taken; ``rows.columns`` has the names. Columns and functions
+        are a contract: ``docs/reference/sql.md``. Nothing can be written.
+
+        Args:
+            parameters: for ``?`` a sequence, for ``:name`` a mapping.
+
+        Raises:
+            ConfigError: SQLite does not take it, or it does more than to read.
+            IntegrityError: the database, or an answer that ``text`` or ``json`` reads, is damaged.
+            StoreError: such an answer is larger than 16 MiB.
+        """
+        return Rows(
+            self.catalog.database, query, parameters, answer=self._attempt, status=self._status
+        )
+
+    def _attempt(self, id: str) -> Response | None:
+        """Return an attempt by its id; by that of a call its answer."""
+        call, _, sequence = id.partition("/")
+        held = self.exchange(call) if sequence else self._answering(call)
+        if held is None or not sequence:
+            return held.answer if held else None
+        return next((one for one in held.responses if str(one.sequence) == sequence), None)
+
+    def _status(self, session_id: str) -> str:
+        session = self.session(session_id)
+        return str(session.status if session else Status.INTERRUPTED)
 
     def first(self, session_id: str, limit: int) -> list[Exchange]:
         """Return the calls of a session that are in their place and came there first."""

@@ -33,6 +33,7 @@ _COMMANDS = {
     "show": ("show", "show", "Show a session, or a call with its headers, times and bodies"),
     "diff": ("diff", "diff", "Compare two sessions, or two calls"),
     "stats": ("stats", "stats", "Print calls, errors, bytes and latencies, host by host"),
+    "sql": ("sql", "sql", "Ask in SQL, of calls and sessions as tables"),
     "coverage": (
         "coverage",
         "coverage_command",

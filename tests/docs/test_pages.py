@@ -17,7 +17,7 @@ from mxm_dataio.cli import output
 from mxm_dataio.config import Settings
 from mxm_dataio.config.settings import RESERVED
 from mxm_dataio.process import default_root
-from mxm_dataio.storage.catalog import migrations
+from mxm_dataio.storage.catalog import migrations, sql, views
 from tests.support import CHECKOUT
 from tests.support.browser import chromium
 
@@ -163,6 +163,21 @@ def test_every_table_and_column_of_the_store_is_listed() -> None:
             part = re.split(r"\n`\w+`:", part)[0]
             columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
             assert [name for name in columns if f"`{name}`" not in part] == [], table
+
+
+def test_every_column_of_the_views_is_listed_with_its_kind() -> None:
+    text = page("reference/sql.md").text
+    parts = re.split(r"^`(\w+)`: ", text.partition("## Functions")[0], flags=re.MULTILINE)[1:]
+    listed = {
+        view: re.findall(r"^\| `(\w+)` \| (\w+) \|", part, re.MULTILINE)
+        for view, part in zip(parts[::2], parts[1::2], strict=True)
+    }
+    assert listed == {
+        view: [(column.name, column.kind) for column in columns]
+        for view, columns in views.VIEWS.items()
+    }
+    functions = re.findall(r"^\| `(\w+)\(", text.partition("## Functions")[2], re.MULTILINE)
+    assert tuple(functions) == sql._FUNCTIONS
 
 
 def test_every_folder_and_module_at_the_top_of_the_package_is_on_the_map() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Unpack, assert_type
+from typing import Any, Unpack, assert_type
 
 import pytest
 import requests
@@ -108,6 +108,9 @@ with Store("data", readonly=True) as store:
             assert_type(exchange.responses, tuple[Response, ...])
         for exchange in store.calls(session=one, host="*.example", since=timedelta(days=1)):
             assert_type(exchange.answer, Response | None)
+    rows = store.sql("SELECT host, count(*) FROM calls WHERE source = ? GROUP BY 1", ["yahoo"])
+    assert_type(rows.columns, tuple[str, ...])
+    assert_type([dict(row) for row in rows], list[dict[str, Any]])
     assert_type(store.latest("yahoo", status=["2xx", 304]), Exchange | None)
 
 # A word that is none, and an option that is none, are errors before anything runs: mypy says where

@@ -22,7 +22,7 @@ def offered(*words: str, incomplete: str = "") -> list[str]:
 
 
 def test_commands_and_options() -> None:
-    assert offered(incomplete="s") == ["sessions", "show", "stats"]
+    assert offered(incomplete="s") == ["sessions", "show", "stats", "sql"]
     assert offered() == main.list_commands(None)
     assert "--source" in offered("sessions", incomplete="--so")
 
