@@ -74,7 +74,7 @@ def asking(
     content_type, coding = content_headers(headers)
 
     def content() -> RequestBody | None:
-        if body is None or len(body) > LARGEST:
+        if not body or len(body) > LARGEST:
             return None
         return RequestBody(body, content_type, coding, Uncounted(lambda _: False))
 

@@ -13,6 +13,7 @@ from .. import config
 from ..config import Settings
 from ..config.faces import Face
 from ..errors import ConfigError, IntegrityError, StoreError
+from ..http.content import LARGEST
 from ..identity.matching import RequestBody
 from ..models import Exchange, Mode, Request
 from ..replay.freshness import Freshness
@@ -157,9 +158,9 @@ class RootPlace:
             return None
 
         def content(request: Request) -> RequestBody | None:
-            checksum = request.body_checksum
-            body = store.payload(checksum, request.body_size) if checksum else None
-            return part.stored_content(request, body)
+            checksum, size = request.body_checksum, request.body_size
+            small = checksum and size <= LARGEST
+            return part.stored_content(request, store.payload(checksum, size) if small else None)
 
         bound = as_of_bound(capture.as_of) if capture.as_of else "~"
         return Rekeyed(

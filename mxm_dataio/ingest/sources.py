@@ -219,7 +219,7 @@ class SourceState:
         pairs: Headers,
         clean: Callable[[bytes, str], bytes] | None = None,
     ) -> RequestBody | None:
-        if not isinstance(body, bytes) or len(body) > LARGEST:
+        if not body or not isinstance(body, bytes) or len(body) > LARGEST:
             return None
         content_type, coding = content_headers(pairs)
         uncounted = self.redaction.uncounted_headers

@@ -189,6 +189,21 @@ def test_a_view_leaves_the_recording_and_the_traffic_as_they_are(url: str, tmp_p
     assert (tmp_path / "plain" / "a.json").read_text() == (tmp_path / "seen" / "a.json").read_text()
 
 
+def test_a_body_of_nothing_is_none_of_a_view(session: Any, url: str) -> None:
+    bodies = []
+
+    def looking(call: Call) -> Call:
+        bodies.append((call.content, call.text, call.xml, call.json, call.form))
+        return call.replace(path="/seen", text=f"{call.text}")
+
+    for mode in ("record", "replay"):
+        with session(mode, view=looking):
+            requests.post(url, data=iter([]))
+            urllib3.request("POST", url, body=b"")
+            requests.post(url, json=None)
+    assert set(bodies) == {(None,) * 5}
+
+
 def test_auto_serves_what_it_sees_as_the_same(url: str, tmp_path: Path) -> None:
     with IngestSession("s", tmp_path, "record"):
         first = query(url, 1)
