@@ -159,8 +159,8 @@ class RootPlace:
 
         def content(request: Request) -> RequestBody | None:
             checksum, size = request.body_checksum, request.body_size
-            small = checksum and size <= LARGEST
-            return part.stored_content(request, store.payload(checksum, size) if small else None)
+            body = store.payload(checksum, size) if checksum and size <= LARGEST else None
+            return part.stored_content(request, body)
 
         bound = as_of_bound(capture.as_of) if capture.as_of else "~"
         return Rekeyed(
