@@ -28,7 +28,6 @@ from .ingest.request import Requester
 from .models import Mode, Request, Response, Session
 from .redaction import rules as redacting
 from .redaction.rules import Redaction
-from .storage.backend import Backend
 from .utils import new_id
 
 Time = float | str | timedelta
@@ -280,7 +279,7 @@ class IngestSession:
         )
 
     def _where(self) -> str:
-        return f"root={str(self.settings.root)!r}"
+        return f"root={str(self._capture.settings.root)!r}"
 
     # -- what it is --------------------------------------------------------------------------
 
@@ -290,24 +289,9 @@ class IngestSession:
         return self._capture.source
 
     @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        return self._capture.settings
-
-    @property
     def mode(self) -> Mode:
         """What it does; of ``once`` and its like, what came of it."""
         return self._capture.mode
-
-    @property
-    def is_open(self) -> bool:
-        """Say whether it takes calls."""
-        return self._capture.is_open
-
-    @property
-    def suspended(self) -> bool:
-        """Say whether it captures nothing for now; see :meth:`suspend`."""
-        return self._capture.suspended
 
     @property
     def id(self) -> str:
@@ -324,11 +308,6 @@ class IngestSession:
         if self._capture.session is None:
             raise ConfigError("the session has no row before it is open")
         return self._capture.session
-
-    @property
-    def store(self) -> Backend | None:
-        """Where its calls are kept, while it is open."""
-        return self._capture.store
 
     @property
     def misses(self) -> list[ReplayMissError]:
@@ -397,7 +376,7 @@ class IngestSession:
             ReplayMissError: replay holds no such call.
             ConfigError: the session is not open.
         """
-        if not self.is_open:
+        if not self._capture.is_open:
             raise ConfigError("the session is not open: with IngestSession(…) as ingest: …")
         capture = self._capture
         capture.sees_calls = True

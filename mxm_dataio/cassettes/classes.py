@@ -23,10 +23,6 @@ _BEFORE, _AFTER = "setup_method", "teardown_method"
 class Session(Protocol):
     """A session on a cassette."""
 
-    @property
-    def suspended(self) -> bool:
-        """Say whether it captures nothing for now."""
-
     def open(self) -> Any:
         """Open it, and have it capture."""
 
@@ -91,7 +87,7 @@ class _Running:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.failure: BaseException | None = None
-        self.ending = False
+        self.ending = self.suspended = False
         session.open()
 
     @contextmanager
@@ -107,11 +103,17 @@ class _Running:
     def resumed(self) -> Iterator[None]:
         """Have the session capture within."""
         self.session.resume()
+        self.suspended = False
         try:
             with self.noting():
                 yield
         finally:
-            self.session.suspend()
+            self.suspend()
+
+    def suspend(self) -> None:
+        """Have the session capture nothing for a while."""
+        self.session.suspend()
+        self.suspended = True
 
     def close(self) -> None:
         """Close the session; it is written if nothing has failed."""
@@ -285,14 +287,14 @@ class _Cover:
 
         def once(klass: Any) -> None:
             running = self._of_class.get(klass)
-            if self._is_others(klass) or (running is not None and not running.session.suspended):
+            if self._is_others(klass) or (running is not None and not running.suspended):
                 # That of a subclass has called this one.
                 _call(method, None, klass)
                 return
             if running is None:
                 what = "setUpClass" if _is_unittest(klass) else "setup_class"
                 running = _Running(self._session(self._name(klass, what)))
-                running.session.suspend()
+                running.suspend()
                 self._of_class[klass] = running
             try:
                 with running.resumed():

@@ -147,7 +147,9 @@ class TestSession:
         try:
             # The clock goes right before the cassette is dated.
             self._stack.close()
-            self.warning = self._past.said(self.test, stdlib=self.ingest.settings.stdlib)
+            self.warning = self._past.said(
+                self.test, stdlib=capture_of(self.ingest).settings.stdlib
+            )
         finally:
             if exc is None and self._told == len(self.ingest.misses):
                 # All misses have failed their tests already.
@@ -251,7 +253,7 @@ def blocked(
     Raises:
         BlockedError, ReplayMissError: out of the program's own call that would connect.
     """
-    stdlib = ingest is None or ingest.settings.stdlib
+    stdlib = ingest is None or capture_of(ingest).settings.stdlib
     also = "" if stdlib else ALSO_STDLIB
 
     def explain(host: str, port: int | None, caller: str) -> Exception:

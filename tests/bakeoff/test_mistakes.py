@@ -11,6 +11,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession
+from mxm_dataio.api import capture_of
 from tests.support.harness import SOURCE, Raised, mounted, outcome, three_ways
 from tests.support.servers import RawServer, answer, responder
 
@@ -77,7 +78,7 @@ def test_calls_made_wrongly(case: str, tmp_path: Path) -> None:
 def test_what_never_was_a_call_is_not_recorded(case: str, tmp_path: Path) -> None:
     with IngestSession(SOURCE, tmp_path) as ingest, requests.Session() as session:
         outcome(lambda: WRONG[case](session, "http://127.0.0.1/"))
-        assert list(ingest.store.exchanges(ingest.id)) == []
+        assert list(capture_of(ingest).store.exchanges(ingest.id)) == []
         assert ingest.session.status == "running"
 
 

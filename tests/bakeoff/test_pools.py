@@ -412,7 +412,6 @@ def test_a_connection_without_a_pool_is_left_alone(server: RawServer, tmp_path: 
     first, second = server.requests[:2], server.requests[2:]
     assert [request.raw for request in first] == [request.raw for request in second]
     # What can't be captured is said; in replay, which is offline, it is refused.
-    assert ingest.session is not None
     assert ingest.session.status is Status.INCOMPLETE
     assert [said.partition(" ")[0] for said in ingest.session.warnings] == ["coverage:"] * 2
     with (

@@ -92,7 +92,7 @@ class Jobs:
             mount(_requests_session(), ingest) as session,
         ):
             session.get(filled(base, 0))
-            store = ingest.store
+            store = capture_of(ingest).store
             assert store is not None
             like = next(store.exchanges(ingest.id)).responses[0]
             session.close()

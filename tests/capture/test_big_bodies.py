@@ -17,6 +17,7 @@ import requests
 import urllib3
 
 from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, mount
+from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.payloads.checked_file import VerifiedFile
 from tests.support.effort import crossed
@@ -176,8 +177,8 @@ def test_a_disk_that_fills_up_amid_a_big_body_spares_the_program(
         with pytest.warns(DataIOWarning, match="No space left"):
             assert streamed(f"{server.url}/big") == DIGEST
         assert own_threads() == []
-        assert ingest.store is not None
-        assert list(ingest.store.payloads.folder.iterdir()) == []
+        assert capture_of(ingest).store is not None
+        assert list(capture_of(ingest).store.payloads.folder.iterdir()) == []
 
 
 # -- damage ----------------------------------------------------------------------------------
@@ -204,8 +205,8 @@ def test_damage_on_the_disk_is_met_before_a_wrong_byte_is(
     url = f"{server.url}/{path}"
     with IngestSession("s", tmp_path) as ingest:
         assert streamed(url) == DIGEST
-        assert ingest.store is not None
-        payload = ingest.store.payloads.path(DIGEST)
+        assert capture_of(ingest).store is not None
+        payload = capture_of(ingest).store.payloads.path(DIGEST)
     with payload.open("r+b") as file:
         file.seek(at)
         file.write(bytes([BODY[at] ^ 4]))

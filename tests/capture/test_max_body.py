@@ -32,6 +32,7 @@ from mxm_dataio import (
     StoreError,
     register,
 )
+from mxm_dataio.api import capture_of
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.registry import unregister
 from tests.support.effort import crossed, rounds
@@ -98,7 +99,6 @@ def test_the_program_gets_all_and_the_store_the_beginning(
         opener(None if hook else ingest)() as session,
     ):
         assert read(session, url) == payload
-    assert ingest.session is not None
     assert (ingest.session.status, ingest.session.warnings) == (Status.COMPLETE, ())
     (exchange,) = stored(tmp_path)
     got = exchange.responses[0]
@@ -332,7 +332,6 @@ def test_an_endless_body_fills_neither_memory_nor_disk(
             opener(None if how == HOOK else ingest)() as session,
         ):
             assert read(session, wanted) >= wanted
-        assert ingest.session is not None
         assert ingest.session.status is Status.COMPLETE
 
     def plain() -> None:
@@ -406,8 +405,8 @@ def test_request_gives_the_program_all_of_it(
         assert response.bytes_path is not None
         assert response.bytes_path.read_bytes() == BODY[:10]
         assert ingest.content(response) == BODY
-        assert ingest.store is not None
-        (request,) = ingest.store.requests(ingest.id)
+        assert capture_of(ingest).store is not None
+        (request,) = capture_of(ingest).store.requests(ingest.id)
         assert request.status is Status.PARTIAL
     assert verify_root(tmp_path).ok
     with IngestSession(source, tmp_path, "replay") as ingest:
@@ -416,8 +415,8 @@ def test_request_gives_the_program_all_of_it(
         assert len(ingest.misses) == 1
         ingest.misses.clear()
         assert response.content == BODY
-        assert ingest.store is not None
-        exchange = ingest.store.exchange(response.request_id)
+        assert capture_of(ingest).store is not None
+        exchange = capture_of(ingest).store.exchange(response.request_id)
         assert exchange is not None
         assert exchange.answer is not None
         assert exchange.answer.raw == BODY[:10]

@@ -71,7 +71,6 @@ def watched(root: Path, mode: str = "record", **options: Any) -> Iterator[Ingest
 
 
 def coverage_of(ingest: IngestSession) -> list[Unseen]:
-    assert ingest.session is not None
     assert ingest.session.coverage is not None
     return list(ingest.session.coverage)
 
@@ -149,11 +148,9 @@ def test_nothing_unseen_is_an_empty_list_and_nobody_watching_none(
     with IngestSession(SOURCE, tmp_path) as ingest:
         requests.get(server.url)
         raw(server.port)
-    assert ingest.session is not None
     assert ingest.session.coverage is None
     with IngestSession(SOURCE, tmp_path, "off", watch=True) as ingest:
         raw(server.port)
-    assert ingest.session is not None
     assert ingest.session.coverage is None
     first, second = stored(tmp_path)
     assert (first.coverage, first.warnings) == ((), ())
@@ -506,7 +503,6 @@ def test_who_ends_the_session_of_one_that_was_killed_has_what_it_saw(
 ) -> None:
     with RecordingStore(tmp_path) as store:
         ingest = IngestSession(SOURCE, tmp_path).open()
-        assert ingest.session is not None
         ended = replace(ingest.session, status=Status.INTERRUPTED, ended_at=utils.utc_now())
         ingest.close()
         begun = replace(ended, id=utils.new_id(), status=Status.RUNNING, ended_at=None)

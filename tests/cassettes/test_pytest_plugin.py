@@ -413,7 +413,7 @@ def test_unittest_classes_modules_and_fixtures(
             get("/symbols?page=1")
 
         def test_second(self, dataio):
-            assert dataio.is_open
+            assert dataio.session.status == "running"
             get("/symbols?page=2")
 
     def test_by_fixture_alone(dataio):

@@ -23,6 +23,7 @@ from mxm_dataio import (
     Status,
     use_cassette,
 )
+from mxm_dataio.api import capture_of
 from tests.cassettes.test_use_cassette import Counter, bodies
 
 
@@ -55,7 +56,7 @@ def test_threads_have_each_their_own(path: Path, counter: Counter, one: bool) ->
             with ThreadPoolExecutor(1) as pool:
                 got += [pool.submit(context.run, counter.get, f"/{name}/2").result()]
             got += [asyncio.run(asyncio.to_thread(counter.get, f"/{name}/3"))]
-            assert ingest.is_open
+            assert capture_of(ingest).is_open
             barrier.wait(10)
             if name == "b":
                 barrier.wait(10)

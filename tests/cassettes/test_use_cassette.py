@@ -40,6 +40,7 @@ from mxm_dataio import (
     unregister,
     use_cassette,
 )
+from mxm_dataio.api import capture_of
 from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.volatile import Volatile
 from mxm_dataio.utils import utc_now
@@ -874,8 +875,8 @@ def test_a_cassette_within_a_session_and_a_session_within_a_cassette(
     path: Path, counter: Counter, tmp_path: Path
 ) -> None:
     def made(ingest: IngestSession) -> int:
-        assert ingest.store is not None
-        return len(list(ingest.store.exchanges(ingest.id)))
+        assert capture_of(ingest).store is not None
+        return len(list(capture_of(ingest).store.exchanges(ingest.id)))
 
     with IngestSession("outer", tmp_path / "root") as outer:
         counter.get("/a")

@@ -86,7 +86,6 @@ def record_then_replay(
     with session(root, "record", way, **options) as (ingest, carry):
         recorded = work(carry)
     assert same(recorded) == same(plain)
-    assert ingest.session is not None
     assert ingest.session.warnings == ()
     assert ingest.session.status is Status.COMPLETE
     assert server.hits == start + 2 * hits, "other requests under capture"

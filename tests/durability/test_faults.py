@@ -27,6 +27,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError
+from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage import journal
 from mxm_dataio.storage import writer as writer_module
@@ -98,7 +99,6 @@ def recorded(root: Path) -> list[str]:
 
 
 def ended(ingest: IngestSession) -> Status:
-    assert ingest.session is not None
     return ingest.session.status
 
 
@@ -164,7 +164,6 @@ def test_the_journal_can_t_be_written(
         kept += [program.call(), program.call()]
     assert fault.met
     assert ended(ingest) is Status.INCOMPLETE
-    assert ingest.session is not None
     assert len([one for one in ingest.session.warnings if "was not recorded" in one]) == 2
     assert os.strerror(code) in ingest.session.warnings[0]
     assert recorded(tmp_path) == kept
@@ -239,7 +238,6 @@ def test_a_disk_that_is_full(program: Program) -> None:
                 program.call()
             assert shutil.disk_usage(folder).free < 8_192, "this tests nothing"
         assert ended(ingest) is Status.INCOMPLETE
-        assert ingest.session is not None
         lost = [one for one in ingest.session.warnings if "was not recorded" in one]
         assert lost
         assert "No space left" in lost[0]
@@ -391,8 +389,8 @@ def test_the_clock_steps_back(
         for seconds in (0, 1, 3_600, 86_400, -90_000):
             back(seconds)
             made += [program.call(), program.call()]
-        assert ingest.store is not None
-        requests_made = ingest.store.requests(ingest.id)
+        assert capture_of(ingest).store is not None
+        requests_made = capture_of(ingest).store.requests(ingest.id)
     assert ended(ingest) is Status.COMPLETE
     ids = [one.id for one in requests_made]
     assert ids == sorted(ids)

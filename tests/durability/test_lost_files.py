@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store
+from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import writer as writer_module
@@ -44,8 +45,8 @@ class Program:
             self.called += 1
             assert requests.get(f"{self._url}/?{self.called}").ok
         if moved:
-            assert isinstance(self.ingest.store, Store)
-            self.ingest.store.move()
+            assert isinstance(capture_of(self.ingest).store, Store)
+            capture_of(self.ingest).store.move()
 
     def end(self) -> str:
         """End the session; return the warning."""
@@ -53,7 +54,6 @@ class Program:
             warnings.simplefilter("always")
             self.ingest.close()
         (told,) = [str(one.message) for one in caught if issubclass(one.category, DataIOWarning)]
-        assert self.ingest.session is not None
         assert self.ingest.session.status is Status.INCOMPLETE
         assert told.partition(";")[0] in "".join(self.ingest.session.warnings)
         return told

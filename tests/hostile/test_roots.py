@@ -34,6 +34,7 @@ from mxm_dataio import (
     Status,
     Store,
 )
+from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import journal as journal_module
@@ -71,7 +72,7 @@ def made(server: RawServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
             requests.get(server.url + path)
         with contextlib.suppress(requests.RequestException):
             requests.get("http://127.0.0.1:1/refused")
-        assert ingest.store is not None
+        assert capture_of(ingest).store is not None
     return root
 
 
@@ -778,7 +779,6 @@ def test_what_is_larger_than_is_read_is_not_written(
         with pytest.warns(DataIOWarning, match="larger than any"):
             assert requests.get(f"{server.url}/small?{'x' * 1_500}").content == SMALL
         assert requests.get(f"{server.url}/small").content == SMALL
-    assert ingest.session is not None
     assert ingest.session.status is Status.INCOMPLETE
     with RecordingStore(tmp_path) as store:
         assert len(store.requests(ingest.session.id)) == 1

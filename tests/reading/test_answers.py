@@ -26,6 +26,7 @@ from mxm_dataio import (
     register,
     use_cassette,
 )
+from mxm_dataio.api import capture_of
 from mxm_dataio.errors import StoreError
 from mxm_dataio.registry import unregister
 from tests.support.servers import RawServer, answer, responder
@@ -97,8 +98,8 @@ def test_so_does_one_of_a_cassette(server: RawServer, tmp_path: Path) -> None:
         with use_cassette(tmp_path / "a.json") as ingest:
             answered = ingest.request(f"{server.url}/gzip")
             assert answered.json() == VALUE
-            assert ingest.store is not None
-            found = ingest.store.exchange(answered.request_id)
+            assert capture_of(ingest).store is not None
+            found = capture_of(ingest).store.exchange(answered.request_id)
             assert found is not None
             assert found.answer is not None
             assert found.answer.json() == VALUE

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio.api import capture_of
 from mxm_dataio.errors import DataIOWarning, StoreError
 from mxm_dataio.http.tokens import LATE
 from mxm_dataio.ingest.recording_store import RecordingStore
@@ -168,8 +169,8 @@ def store_page_first(root: Path, url: str) -> IngestSession:
     with IngestSession("s", root) as ingest, requests.Session() as web:
         web.get(f"{url}/page")
         web.get(f"{url}/v1/{KEY}/a")
-        assert ingest.store is not None
-        assert len(list(ingest.store.exchanges(ingest.id))) == 2
+        assert capture_of(ingest).store is not None
+        assert len(list(capture_of(ingest).store.exchanges(ingest.id))) == 2
         web.get(f"{url}/e", headers={"X-CSRF-Token": KEY})
     return ingest
 
@@ -196,10 +197,9 @@ def test_nothing_is_said_where_all_was_known(tmp_path: Path) -> None:
     with RawServer(site(KEY)) as server, ingest, requests.Session() as web:
         web.get(f"{server.url}/e", headers={"X-CSRF-Token": KEY})
         web.get(f"{server.url}/page")
-        assert ingest.store is not None
-        assert len(list(ingest.store.exchanges(ingest.id))) == 2
+        assert capture_of(ingest).store is not None
+        assert len(list(capture_of(ingest).store.exchanges(ingest.id))) == 2
         web.get(f"{server.url}/e", headers={"X-API-Key": "K9x-3Qm8-77Lp-zz01"})
-    assert ingest.session is not None
     assert not [text for text in ingest.session.warnings if "became known" in text]
     assert leaks(tmp_path) == []
 

@@ -27,6 +27,7 @@ import urllib3
 from requests_toolbelt import MultipartEncoder
 
 from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio.api import capture_of
 from mxm_dataio.redaction.rules import NOTHING
 from tests.support.effort import crossed, sampled
 from tests.support.servers import RawServer, answer, responder
@@ -261,9 +262,9 @@ def test_what_holds_no_secret_stays_to_the_byte(kind: str, url: str, tmp_path: P
 
 
 def stored(ingest: IngestSession) -> bytes:
-    assert isinstance(ingest.store, Store)
-    exchange = list(ingest.store.exchanges(ingest.id))[-1]
-    return ingest.store.payloads.path(str(exchange.request.body_checksum)).read_bytes()
+    assert isinstance(capture_of(ingest).store, Store)
+    exchange = list(capture_of(ingest).store.exchanges(ingest.id))[-1]
+    return capture_of(ingest).store.payloads.path(str(exchange.request.body_checksum)).read_bytes()
 
 
 def test_only_values_change(url: str, tmp_path: Path) -> None:

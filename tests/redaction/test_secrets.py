@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, ReplayMissError
+from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.servers import RawServer, answer, responder
 
@@ -94,7 +95,7 @@ def test_the_rest_of_a_body_is_as_it_was(tmp_path: Path) -> None:
         IngestSession("s", tmp_path) as ingest,
     ):
         requests.post(f"{server.url}/", data=b"a=1&password=x&b=%20y", headers=form)
-        assert ingest.store is not None
-        (exchange,) = ingest.store.exchanges(ingest.id)
-        path = ingest.store.payloads.path(str(exchange.request.body_checksum))
+        assert capture_of(ingest).store is not None
+        (exchange,) = capture_of(ingest).store.exchanges(ingest.id)
+        path = capture_of(ingest).store.payloads.path(str(exchange.request.body_checksum))
     assert path.read_bytes() == b"a=1&password=REDACTED&b=%20y"

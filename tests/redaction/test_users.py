@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, use_cassette
+from mxm_dataio.api import capture_of
 from mxm_dataio.redaction import DEFAULT, users
 from tests.support.servers import RawServer, Request, answer, responder
 
@@ -121,7 +122,7 @@ def test_auto_serves_the_user_who_recorded_alone(ask: Any, tmp_path: Path) -> No
         assert ask("alice") == ["alice"]
     with IngestSession("s", tmp_path, "auto") as ingest:
         assert ask("alice", "bob") == ["alice", "bob"]
-        assert ingest.store is not None
+        assert capture_of(ingest).store is not None
     assert served(tmp_path) == 1
     forget()
     with IngestSession("s", tmp_path, "auto"):

@@ -314,7 +314,7 @@ def _again(root: Root, origin: str, source: str) -> Found:
     with IngestSession(source, root.path) as ingest:
         if requests.get(url).content != asked.body:
             found.problems.append("a new session reads something else")
-    if ingest.session is None or ingest.session.status != "complete":
+    if ingest.session.status != "complete":
         found.problems.append(f"a new session is {ingest.session}")
     replayed = [(source, url)]
     for name, told in root.unchecked.items():

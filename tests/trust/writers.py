@@ -44,7 +44,6 @@ def work(root: Path, url: str, number: int, calls: int) -> None:
 
     with IngestSession(f"p{number}", root) as ingest, ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(ask, range(_THREADS)))
-    assert ingest.session is not None
     assert ingest.session.status is Status.COMPLETE, ingest.session.warnings
 
 

@@ -23,6 +23,7 @@ from mxm_dataio import (
     register,
     unregister,
 )
+from mxm_dataio.api import capture_of
 from tests.support.servers import RawServer, answer, responder
 
 SOURCE = "unit-fetcher"
@@ -162,7 +163,6 @@ def test_a_caught_failure_does_not_spoil_the_session(tmp_path: Path) -> None:
         with pytest.raises(FetchError):
             ingest.request("e")
         assert ingest.content(ingest.request("e")) == b"then"
-    assert ingest.session is not None
     assert ingest.session.status is Status.COMPLETE
     with IngestSession(SOURCE, tmp_path, "replay") as ingest:
         with pytest.raises(FetchError, match="once"):
@@ -176,8 +176,8 @@ def test_a_fetcher_that_returns_something_else_is_told_so(tmp_path: Path, wrong:
     with IngestSession(SOURCE, tmp_path) as ingest:
         with pytest.raises(ConfigError, match=f"{SOURCE}.*{type(wrong).__name__}.*FetchResult"):
             ingest.request("e")
-        assert ingest.store is not None
-        assert ingest.store.requests(ingest.id) == []
+        assert capture_of(ingest).store is not None
+        assert capture_of(ingest).store.requests(ingest.id) == []
 
 
 # -- the HTTP fetcher, on its own ------------------------------------------------------------

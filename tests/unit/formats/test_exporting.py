@@ -131,7 +131,6 @@ def test_what_was_answered_from_the_store_has_its_answer(
             ]
         path = tmp_path / f"{ttl}.json"
         with Store(tmp_path / "root", readonly=True) as store:
-            assert ingest.session is not None
             assert to_cassette(store, ingest.session, path) == 2
         with use_cassette(path, "none"):
             assert recorded == [
