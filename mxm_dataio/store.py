@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from .choices import Compression, Durability
 from .errors import IntegrityError, StoreError
@@ -17,8 +16,6 @@ from .models import Exchange, Request, Response, Session, Status
 from .storage.adoption import Adoption
 from .storage.catalog.catalog import SQLiteCatalog
 from .storage.catalog.lookups import Following
-from .storage.catalog.selection import Outcomes, Since, Wanted, wanted_of
-from .storage.catalog.sql import Parameters, Rows
 from .storage.families import family as family
 from .storage.ids import request_id, session_id
 from .storage.journals import OwnJournals
@@ -31,12 +28,13 @@ from .storage.losses import Losses
 from .storage.payloads.folder import PayloadFolder
 from .storage.payloads.spool import Spool
 from .storage.placement import Placement
+from .storage.questions import Questions
 from .storage.running import RunningSessions
 from .storage.unseen import parted
 from .utils import after_fork, cause
 
 
-class Store:
+class Store(Questions):
     """One root folder, to be read; :class:`mxm_dataio.ingest.recording_store.RecordingStore` adds.
 
     Args:
@@ -192,64 +190,6 @@ class Store:
         for exchange in self.catalog.exchanges(session_id, damaged):
             yield self.placed(exchange)
 
-    def calls(
-        self,
-        *,
-        source: str | None = None,
-        host: str | None = None,
-        url: str | None = None,
-        status: Outcomes | None = None,
-        since: Since | None = None,
-        session: str | Session | None = None,
-    ) -> Iterator[Exchange]:
-        """Return the calls to which all of this applies, the newest last, read as they are taken.
-
-        Args:
-            source: whose.
-            host: theirs, with any port unless it says one; ``*`` is any text (``*.example.com``).
-            url: as a pattern: ``*`` is any text, ``?`` one character; with the query or without,
-                with the scheme or without.
-            status: an attempt was answered so (``404``, ``"5xx"``), or the call is ``failed``,
-                ``partial``, ``interrupted`` or ``complete``; of several any.
-            since: they began then or later: a span before now (``2h``, ``30d``, a ``timedelta``), a
-                date or an instant in ISO 8601 (UTC by default), or seconds since 1970.
-            session: that, with those of its child processes; also a part of its id, ``latest`` (of
-                the source), ``latest~1``.
-
-        Raises:
-            ConfigError: the status or the instant is none.
-            IntegrityError: a record, or the database, is damaged.
-            StoreError: there is no such session, or more than one.
-        """
-        wanted = wanted_of(source=source, host=host, url=url, status=status, since=since)
-        return self._selected(wanted, session)
-
-    def latest(
-        self,
-        source: str | None = None,
-        *,
-        host: str | None = None,
-        url: str | None = None,
-        status: Outcomes | None = None,
-        session: str | Session | None = None,
-    ) -> Exchange | None:
-        """Return the newest call, whatever became of it, or that of :meth:`calls` so asked."""
-        wanted = wanted_of(source=source, host=host, url=url, status=status)
-        return next(self._selected(wanted, session, newest_first=True, step=1), None)
-
-    def _selected(
-        self, wanted: Wanted, session: str | Session | None, **how: Any
-    ) -> Iterator[Exchange]:
-        ids: list[str | None] = [None]
-        if session is not None:
-            given = session.id if isinstance(session, Session) else session
-            ids = [one.id for one in self.family(self.session_id(given, wanted.source))]
-        each = [self.catalog.calls(wanted, id, **how) for id in ids]
-        # Not sorted all together: calls of processes of one session have one order.
-        newest_first = how.get("newest_first", False)
-        found = heapq.merge(*each, key=lambda call: call.request.id, reverse=newest_first)
-        return map(self.placed, found)
-
     def requests(self, session_id: str) -> list[Request]:
         """Return a session's requests in their order."""
         return [exchange.request for exchange in self.catalog.exchanges(session_id)]
@@ -280,49 +220,10 @@ class Store:
         Raises:
             StoreError: there is no such call, or the database refused.
         """
-        held = self._answering(request_id)
+        held = self.answering(request_id)
         if held is None:
             raise StoreError(f"no call {request_id} is recorded in {self.root}", path=self.root)
         return self._catalog.forget(held.request.id, undo=undo)
-
-    def _answering(self, request_id: str) -> Exchange | None:
-        """Return a call, or the one whose stored answer it was given, as far as that is here."""
-        held, led = self.exchange(request_id), {request_id}
-        while held is not None and held.request.served_from not in {None, *led}:
-            led.add(held.request.served_from or "")
-            held = self.exchange(held.request.served_from or "") or held
-        return held
-
-    def sql(self, query: str, parameters: Parameters = ()) -> Rows:
-        """Return the rows of a query over the views ``sessions, calls, attempts, headers``.
-
-        Each is an ``sqlite3.Row``: ``row["host"]``, ``row[0]``, ``dict(row)``. They are of one
-        instant and read as they are taken; ``rows.columns`` has the names. Columns and functions
-        are a contract: ``docs/reference/sql.md``. Nothing can be written.
-
-        Args:
-            parameters: for ``?`` a sequence, for ``:name`` a mapping.
-
-        Raises:
-            ConfigError: SQLite does not take it, or it does more than to read.
-            IntegrityError: the database, or an answer that ``text`` or ``json`` reads, is damaged.
-            StoreError: such an answer is larger than 16 MiB.
-        """
-        return Rows(
-            self.catalog.database, query, parameters, answer=self._attempt, status=self._status
-        )
-
-    def _attempt(self, id: str) -> Response | None:
-        """Return an attempt by its id; by that of a call its answer."""
-        call, _, sequence = id.partition("/")
-        held = self.exchange(call) if sequence else self._answering(call)
-        if held is None or not sequence:
-            return held.answer if held else None
-        return next((one for one in held.responses if str(one.sequence) == sequence), None)
-
-    def _status(self, session_id: str) -> str:
-        session = self.session(session_id)
-        return str(session.status if session else Status.INTERRUPTED)
 
     def first(self, session_id: str, limit: int) -> list[Exchange]:
         """Return the calls of a session that are in their place and came there first."""

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import math
 import os
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .process import after_fork as after_fork
 from .process import new_id as new_id
@@ -77,13 +78,24 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it can't be written; what was there is left.
     """
+    with written_whole(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, which takes its place, over what is there, once it is whole.
+
+    Raises:
+        OSError: it can't be written; what was there is left, as it is if the block raises.
+    """
     temporary = path.with_name(f".{path.name}.{new_id()}.tmp")
     try:
         # For all whom the umask lets: it is a file of the user's, not a store's.
         with temporary.open("xb") as file:
             if path.exists():
                 os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -43,7 +43,7 @@ _COMMANDS = {
     "verify": ("verify", "verify_command", "Check that what is stored is what was recorded"),
     "head": ("heads", "head", "Print one line that stands for every session that has ended"),
     "prove": ("heads", "prove", "Print a proof that a session is among those of a head"),
-    "export": ("export", "export", "Write a session to a cassette"),
+    "export": ("export", "export", "Write a session to a cassette, or as a table"),
     "import": ("import_", "import_command", "Convert recordings of other tools"),
     "forget": ("forget", "forget", "Have one recorded call answer none any more"),
     "prune": ("prune", "prune", "Delete sessions, and payloads that no record names"),

@@ -16,8 +16,8 @@ FORMATS = {
     "vcr": "foreign.vcr",
     "responses": "foreign.responses",
 }
-# Those in which sessions are written.
-WRITTEN = ("cassette",)
+# Those in which sessions are written: the first whole, the others as rows, a call each.
+WRITTEN = ("cassette", "jsonl", "csv", "parquet")
 # As much of a file as tells its format.
 LOOK = 65_536
 

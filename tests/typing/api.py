@@ -111,6 +111,8 @@ with Store("data", readonly=True) as store:
     rows = store.sql("SELECT host, count(*) FROM calls WHERE source = ? GROUP BY 1", ["yahoo"])
     assert_type(rows.columns, tuple[str, ...])
     assert_type([dict(row) for row in rows], list[dict[str, Any]])
+    store.table("calls").num_rows  # noqa: B018 - pyarrow's and pandas's own types, where there are
+    store.frame().groupby("host").size()
     assert_type(store.latest("yahoo", status=["2xx", 304]), Exchange | None)
 
 # A word that is none, and an option that is none, are errors before anything runs: mypy says where

@@ -1,4 +1,4 @@
-"""``mxm-dataio export``: a recorded session becomes a file."""
+"""``mxm-dataio export``: a recorded session becomes a file, a cassette or a table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...formats import WRITTEN, exporting
+from ...formats.rows import to_rows
 from ...formats.volatile import NOTHING
 from ...utils import counted
 from ..options import Command, complete_session, reading, store_options
@@ -26,9 +27,7 @@ from ..output import print_line, printable
     "--format",
     "format_name",
     type=click.Choice(WRITTEN),
-    default=WRITTEN[0],
-    show_default=True,
-    help="Format of the file.",
+    help="Format of the file.  [default: as its name ends, or cassette]",
 )
 @click.option("--keep-headers", is_flag=True, help="Keep Date, request ids and the like.")
 @click.option("--keep-chunks", is_flag=True, help="Keep how each chunked body was cut.")
@@ -37,7 +36,7 @@ from ..output import print_line, printable
 def export(
     session: str,
     output: Path,
-    format_name: str,
+    format_name: str | None,
     keep_headers: bool,
     keep_chunks: bool,
     force: bool,
@@ -50,23 +49,34 @@ def export(
     child processes go with it; those that were forgotten do not. Bodies above 16 KiB that are no
     text go into a folder beside, FILE.d.
 
+    As jsonl, csv or parquet it is a table: a row for each call, those that were forgotten too, with
+    the columns that the view calls has in SQL, and without bodies.
+
     \b
     Examples:
       mxm-dataio export 0198a7c2 -o tests/cassettes/prices.json
       mxm-dataio export 0198a7c2 -o whole.json --keep-headers --keep-chunks
+      mxm-dataio export latest -o calls.parquet
     """
+    suffix = output.suffix.removeprefix(".")
+    format_name = format_name or (suffix if suffix in WRITTEN else WRITTEN[0])
+    if format_name != WRITTEN[0] and (keep_headers or keep_chunks):
+        raise click.UsageError(f"--keep-headers and --keep-chunks are of a {WRITTEN[0]}")
     with reading(root) as store:
         found = store.session(store.session_id(session))
         assert found is not None
-        count = exporting.to_cassette(
-            store,
-            found,
-            output,
-            volatile=NOTHING if keep_headers else None,
-            chunks=keep_chunks,
-            force=force,
-        )
-        left_out = sum(len(store.requests(one.id)) for one in store.family(found.id)) - count
+        if format_name == WRITTEN[0]:
+            count = exporting.to_cassette(
+                store,
+                found,
+                output,
+                volatile=NOTHING if keep_headers else None,
+                chunks=keep_chunks,
+                force=force,
+            )
+            left_out = sum(len(store.requests(one.id)) for one in store.family(found.id)) - count
+        else:
+            count, left_out = to_rows(store, found.id, output, format_name, force=force), 0
     if as_json:
         print_line(
             "exported", session=found.id, file=str(output), format=format_name, calls=count,

@@ -149,7 +149,7 @@ class Rows(Iterator[sqlite3.Row]):
 
         def noted(*values: Any) -> Any:
             try:
-                return function(*values)
+                return views.sound(function(*values))
             except BaseException as exc:
                 self._raised.append(exc)
                 raise
@@ -185,6 +185,7 @@ class Functions:
     def __init__(self, answer: Callable[[str], Response | None]) -> None:
         self._answer = answer
         self._json = sqlite3.connect(":memory:", check_same_thread=False)
+        self._json.text_factory = lambda content: content.decode("utf-8", "replace")
 
     def header(self, id: str, name: str) -> str | None:
         """Return the values of a header, joined as RFC 9110 §5.3 joins repeats."""
@@ -210,7 +211,8 @@ class Functions:
                 f"(store.exchange({found.request_id!r}).answer)"
             )
         reader = found.reader()
-        return reader.text(found, reader.content(found, LARGEST))
+        text: str = views.sound(reader.text(found, reader.content(found, LARGEST)))
+        return text
 
     def json(self, id: str, path: str) -> Any:
         """Return what is at a path of the content, as SQLite's ``json_extract``, if it is JSON."""

@@ -205,11 +205,18 @@ def _or_null(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def lenient(*values: Any) -> Any:
         try:
-            return function(*values)
+            return sound(function(*values))
         except MALFORMED:
             return None
 
     return lenient
+
+
+def sound(value: Any) -> Any:
+    """Return a value that SQLite takes: half a surrogate pair has no UTF-8."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
 
 
 def _failure_part(failure: str | None, member: int) -> str | None:

@@ -17,7 +17,7 @@ import pytest
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
-from mxm_dataio.storage.catalog import sql
+from mxm_dataio.storage.catalog import sql, views
 from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import fill, session
@@ -292,3 +292,16 @@ def test_a_record_that_others_made_hinders_no_query(store: Store, tmp_path: Path
         assert (row["host"], other["host"]) == (None, "h")
         assert len(found(made, "SELECT * FROM attempts")) == 3
         assert found(made, "SELECT * FROM headers") == []
+
+
+def test_text_that_has_no_utf_8_is_replaced(store: Store) -> None:
+    held = session()
+    store.begin(held)
+    head = JSON.replace(b"json", b"json; charset=utf-7")
+    call(store, held, "https://h/1?a=1", 200, head=head, body=b'{"a": "+2AA-"}')
+    call(store, held, "https://h/2", 200, head=JSON, body=b'{"a": "\\ud800"}')
+    for path in ("/1", "/2"):
+        (row,) = found(store, "SELECT text(id), json(id, '$.a') FROM calls WHERE path = ?", path)
+        assert isinstance(row[0], str)
+        assert isinstance(row[1], str)
+    assert views.sound("a\ud800") == "a?"
