@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -113,6 +114,15 @@ class Matcher:
 
     def __bool__(self) -> bool:
         return self.sees or bool(self.names)
+
+    def all_but_the_view(self) -> Matcher | None:
+        """Return these rules without their view; ``None``: they have none, or nothing else."""
+        if self._view is None:
+            return None
+        made = copy(self)
+        made._view = None
+        made.sees = bool(self._placed or self._hosts or self._bodiless) or not self._match_host
+        return made if made else None
 
     def seen(self, identity: Identity, content: Contents) -> Identity:
         """Return an identity as it is compared; its ``left_out`` says why it is not recorded.

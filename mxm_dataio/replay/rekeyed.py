@@ -44,6 +44,9 @@ class Rekeyed:
         self._bound = bound
         self._root_id = root_id
         self._matcher = matcher
+        # What was recorded under this view is by it already, as what asks is, which sees it once.
+        beneath = matcher.all_but_the_view()
+        self._matchers = (matcher,) if beneath is None else (matcher, beneath)
         self._content = content
         self._failed = failed
         # Base hash → names that the answer varies on, hash as it is seen now, hash as recorded.
@@ -68,31 +71,35 @@ class Rekeyed:
         for recorded, request_id, document in self._store.catalog.identities(
             self._source, self._bound, self._root_id
         ):
-            if not self._matcher.may_change(document):
-                continue
-            found = self._seen(document, request_id)
-            if found is None or found[0].left_out:
-                continue
-            identity, names = found
-            seen = identity.params_hash(names)
-            if seen != recorded:
+            for matcher in self._matchers:
+                if not matcher.may_change(document):
+                    continue
+                found = self._seen(matcher, document, request_id)
+                if found is None or found[0].left_out:
+                    continue
+                identity, names = found
+                seen = identity.params_hash(names)
                 base = identity.params_hash() if names else seen
-                calls.setdefault(base, []).append((names, seen, recorded))
+                # Both ways are the same for most views.
+                if seen != recorded and calls.get(base, [])[-1:] != [(names, seen, recorded)]:
+                    calls.setdefault(base, []).append((names, seen, recorded))
         return calls
 
     def seen(self, request: Request) -> Request:
         """Return a recorded call with the identity by which it is compared now."""
-        found = self._seen(request.identity, request.id)
+        found = self._seen(self._matcher, request.identity, request.id)
         if found is None:
             return request
         seen, names = found
         document = seen.document(names).decode("utf-8")
         return replace(request, identity=document, endpoint=seen.endpoint)
 
-    def _seen(self, document: str, request_id: str) -> tuple[Identity, tuple[str, ...]] | None:
+    def _seen(
+        self, matcher: Matcher, document: str, request_id: str
+    ) -> tuple[Identity, tuple[str, ...]] | None:
         contents = partial(self._content_of, request_id)
         try:
-            return self._matcher.seen_again(document, contents, self._source)
+            return matcher.seen_again(document, contents, self._source)
         except ViewError as exc:
             self._failed(exc)
             return None

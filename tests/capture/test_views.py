@@ -189,6 +189,24 @@ def test_a_view_leaves_the_recording_and_the_traffic_as_they_are(url: str, tmp_p
     assert (tmp_path / "plain" / "a.json").read_text() == (tmp_path / "seen" / "a.json").read_text()
 
 
+@pytest.mark.parametrize("more", [{"ignore_params": ["t"]}, {"ignore_params": ["path:*r"]}])
+def test_what_was_recorded_under_a_view_replays_under_more(
+    more: Options, session: Any, url: str
+) -> None:
+    """Though the view has another call of each that it has made."""
+
+    def tagged(call: Call) -> Call:
+        return call.replace(path=f"/v1{call.path}", params=[*call.params, ("tag", "1")])
+
+    with session("record", view=tagged):
+        recorded = [query(url, 1), query(url, 1)]
+    with session("replay", view=tagged, **more):
+        run = 2 if "t" in more["ignore_params"] else 1
+        assert [query(url, run) for _ in recorded] == recorded
+    with pytest.raises(ReplayMissError), session("replay", view=tagged, **more):
+        requests.get(f"{url}/r", params={"x": 2})
+
+
 def test_a_body_of_nothing_is_none_of_a_view(session: Any, url: str) -> None:
     bodies = []
 
