@@ -41,15 +41,16 @@ ROWS = {
     "the hook and mounted sessions": ("capture.test_hook", "capture.test_mount"),
     "lifetimes, subclasses, patches": ("capture.test_lifetimes", "capture.test_subclasses"),
     "cassettes": ("bakeoff.test_cassettes",),
+    "all of these under a view": ("bakeoff.test_views",),
     "threads and processes": ("capture.test_threads", "capture.test_processes"),
     "http.client, urllib.request, xmlrpc.client": (
         "bakeoff.test_stdlib", "bakeoff.test_urllib", "capture.test_stdlib",
     ),
     "real clients": (
         "clients.test_aws", "clients.test_docker", "clients.test_elasticsearch",
-        "clients.test_github", "clients.test_google", "clients.test_live_server",
-        "clients.test_oauth", "clients.test_pages", "clients.test_presigned", "clients.test_soap",
-        "clients.test_telemetry",
+        "clients.test_exchanges", "clients.test_github", "clients.test_google",
+        "clients.test_live_server", "clients.test_oauth", "clients.test_pages",
+        "clients.test_presigned", "clients.test_soap", "clients.test_telemetry",
     ),
 }  # fmt: skip
 
