@@ -41,7 +41,7 @@ ROWS = {
     "the hook and mounted sessions": ("capture.test_hook", "capture.test_mount"),
     "lifetimes, subclasses, patches": ("capture.test_lifetimes", "capture.test_subclasses"),
     "cassettes": ("bakeoff.test_cassettes",),
-    "all of these under a view": ("bakeoff.test_views",),
+    "the bake-off under a view": ("bakeoff.test_views",),
     "threads and processes": ("capture.test_threads", "capture.test_processes"),
     "http.client, urllib.request, xmlrpc.client": (
         "bakeoff.test_stdlib", "bakeoff.test_urllib", "capture.test_stdlib",
