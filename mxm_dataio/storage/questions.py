@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..models import Exchange, Response, Session, Status
-from .catalog import frames
-from .catalog.selection import Outcomes, Since, Wanted, wanted_of
-from .catalog.sql import Parameters, Rows
-from .catalog.views import known
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
     from .catalog.catalog import SQLiteCatalog
+    from .catalog.selection import Outcomes, Since, Wanted
+    from .catalog.sql import Parameters, Rows
 
 
 class Questions:
@@ -61,6 +59,8 @@ class Questions:
             IntegrityError: a record, or the database, is damaged.
             StoreError: there is no such session, or more than one.
         """
+        from .catalog.selection import wanted_of  # no session needs it
+
         wanted = wanted_of(source=source, host=host, url=url, status=status, since=since)
         return self._selected(wanted, session)
 
@@ -74,6 +74,8 @@ class Questions:
         session: str | Session | None = None,
     ) -> Exchange | None:
         """Return the newest call, whatever became of it, or that of :meth:`calls` so asked."""
+        from .catalog.selection import wanted_of
+
         wanted = wanted_of(source=source, host=host, url=url, status=status)
         return next(self._selected(wanted, session, newest_first=True, step=1), None)
 
@@ -113,6 +115,8 @@ class Questions:
             IntegrityError: the database, or an answer that ``text`` or ``json`` reads, is damaged.
             StoreError: such an answer is larger than 16 MiB.
         """
+        from .catalog.sql import Rows  # no session needs it
+
         return Rows(
             self.catalog.database, query, parameters, answer=self._attempt, status=self._status
         )
@@ -124,6 +128,8 @@ class Questions:
             ConfigError: there is no such view, or pyarrow is not installed.
             IntegrityError: a record is damaged.
         """
+        from .catalog import frames
+
         return frames.table(self._view(view), view)
 
     def frame(self, view: str = "calls") -> pandas.DataFrame:
@@ -133,9 +139,13 @@ class Questions:
             ConfigError: there is no such view, or pandas is not installed.
             IntegrityError: a record is damaged.
         """
+        from .catalog import frames
+
         return frames.frame(self._view(view), view)
 
     def _view(self, view: str) -> Rows:
+        from .catalog.views import known
+
         names = ", ".join(column.name for column in known(view))
         return self.sql(f"SELECT {names} FROM {view} ORDER BY 1")
 

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...errors import MALFORMED, IntegrityError
 from ...models import Exchange, Request, Session
@@ -14,7 +14,9 @@ from . import rows
 from .chain import START
 from .database import Database
 from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, SERVES, Following, _following
-from .selection import Wanted, terms_of
+
+if TYPE_CHECKING:
+    from .selection import Wanted
 
 # No session has a number above.
 _LAST = 2**63 - 1
@@ -161,11 +163,11 @@ class CatalogReader:
         Args:
             damaged: is told of each that can't be read, and the others go on; else that raises.
         """
-        return self.calls(Wanted(), session_id, damaged)
+        return self.calls(None, session_id, damaged)
 
     def calls(
         self,
-        wanted: Wanted,
+        wanted: Wanted | None,
         session_id: str | None = None,
         damaged: Callable[[IntegrityError], None] | None = None,
         *,
@@ -175,7 +177,7 @@ class CatalogReader:
         """Return the calls that are wanted, of all or of a session, in their order.
 
         Args:
-            wanted: but for ``sessions`` and ``failed``.
+            wanted: but for ``sessions`` and ``failed``; ``None``: all.
             step: how many are read at once, so that memory stays flat.
         """
         beyond, order, edge = ("<", "DESC", "~") if newest_first else (">", "ASC", "")
@@ -374,7 +376,7 @@ class CatalogReader:
 
 
 def _page(
-    wanted: Wanted,
+    wanted: Wanted | None,
     session_id: str | None,
     beyond: str,
     order: str,
@@ -383,7 +385,11 @@ def _page(
     db: sqlite3.Connection,
 ) -> list[rows.Row]:
     """Return the next rows of calls that are wanted."""
-    terms, values = terms_of(db, wanted)
+    terms, values = ["TRUE"], list[Any]()
+    if wanted is not None:
+        from .selection import terms_of  # no session needs it
+
+        terms, values = terms_of(db, wanted)
     if session_id is not None:
         terms.append(f"q.session = {_NUMBER}")
         values.append(session_id)
