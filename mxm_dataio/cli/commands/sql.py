@@ -17,7 +17,7 @@ from .. import output
 from ..options import Command, reading, store_options
 from ..output import printable
 from ..pages import Page
-from ..tables import Column, print_table
+from ..tables import Column, encodable, print_table
 
 _LEAST, _GAP = 6, 2
 
@@ -63,7 +63,11 @@ def _print(
             click.echo(json.dumps(values))
     elif as_csv:
         # A terminal is to be moved by no value.
-        shown = printable if sys.stdout.isatty() else str
+        moves = sys.stdout.isatty()
+
+        def shown(value: str) -> str:
+            return encodable(printable(value) if moves else value)
+
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(shown(name) for name in names)
         for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -183,7 +184,8 @@ class Functions:
     """
 
     def __init__(self, answer: Callable[[str], Response | None]) -> None:
-        self._answer = answer
+        # A row often asks several things of one answer.
+        self._answer = functools.lru_cache(4)(answer)
         self._json = sqlite3.connect(":memory:", check_same_thread=False)
         self._json.text_factory = lambda content: content.decode("utf-8", "replace")
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
 from mxm_dataio.store import Store
+from tests.support import CHECKOUT
 from tests.support.calls import call
 from tests.trust.small import session
 from tests.unit.cli.running import Screen, fits, rows, run, values
@@ -94,3 +98,14 @@ def test_mistakes(demonstrated: tuple[Path, Demonstrated]) -> None:
         assert (done.exit_code, done.stdout) == (2, "")
         assert words in done.stderr
     assert run("sql", "SELECT 1", "--csv", "--json", "--root", root).exit_code == 2
+
+
+def test_as_csv_where_the_output_has_few_characters(
+    demonstrated: tuple[Path, Demonstrated],
+) -> None:
+    root, _ = demonstrated
+    done = subprocess.run(
+        [sys.executable, "-m", "mxm_dataio", "sql", "SELECT 'ä→' AS ü", "--csv", "--root", root],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, cwd=CHECKOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"\\xfc\n\\xe4>\n")
