@@ -12,8 +12,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from . import config
-from .choices import Compression, Durability, Exhausted, ModeName
 from .config import Settings
+from .config.choices import Compression, Durability, Exhausted, ModeName
 from .config.faces import PYTHON, Face
 from .errors import ConfigError, DataIOWarning, ReplayMissError
 from .http.params import plain

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from .choices import Compression, Durability
+from .config.choices import Compression, Durability
 from .errors import IntegrityError, StoreError
 from .http.answers import StoredPayload
 from .models import Exchange, Request, Response, Session, Status

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TypedDict
 
 from ..api import Time
-from ..choices import CassetteMode, Exhausted, Freeze, OnExpired, Scope
+from ..config.choices import CassetteMode, Exhausted, Freeze, OnExpired, Scope
 from ..formats.volatile import Volatile
 from ..identity.view import View
 from ..ingest.answering import Answer

@@ -13,8 +13,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, Unpack
 
 from ..api import IngestSession, checked
-from ..choices import CassetteMode
 from ..config import Settings
+from ..config.choices import CassetteMode
 from ..config.faces import CASSETTE
 from ..errors import ConfigError, DataIOWarning
 from ..formats.cassette import document as cassette

@@ -17,10 +17,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args
 
-from ..choices import Compression, Durability, Exhausted, ModeName
 from ..errors import ConfigError
 from ..models import Mode
 from ..process import PREFIX, default_root
+from .choices import Compression, Durability, Exhausted, ModeName
 from .faces import ENVIRONMENT, PYTHON, Face
 from .functions import function_of
 

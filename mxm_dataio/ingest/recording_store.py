@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..choices import Compression, Durability
+from ..config.choices import Compression, Durability
 from ..errors import StoreError
 from ..models import Exchange, Session, Unseen
 from ..storage.backend import Amend

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from ..choices import Scope
+from ..config.choices import Scope
 from .account import ACCOUNT, class_name, from_here, old_name
 from .guarding import judge_import, lifted
 from .options import (

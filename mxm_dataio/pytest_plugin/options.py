@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ..choices import OnExpired, RunMode, WideScope
+from ..config.choices import OnExpired, RunMode, WideScope
 
 MODES = get_args(RunMode)
 # Not packages: pytest has a plugin's fixtures of that scope live as long as the run.

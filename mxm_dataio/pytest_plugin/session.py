@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from ..api import IngestSession, capture_of, options_of
 from ..cassettes.session import CassetteSession
-from ..choices import Freeze, OnExpired
 from ..config import nearest, seconds_of
+from ..config.choices import Freeze, OnExpired
 from ..config.faces import PYTEST
 from ..coverage import blocking
 from ..errors import BlockedError, ConfigError, LeftOutError, ReplayMissError

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import unquote
 
-from ..choices import Exhausted
 from ..concurrency import mutex
+from ..config.choices import Exhausted
 from ..errors import NearMiss
 from ..http.tokens import LATE, PLACEHOLDER
 from ..identity import CONDITIONS, USER, Identity, base_of, conditions_of, without_headers

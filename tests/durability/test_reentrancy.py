@@ -23,7 +23,7 @@ import requests
 
 from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
 from mxm_dataio.api import capture_of
-from mxm_dataio.choices import Durability
+from mxm_dataio.config.choices import Durability
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.policy import Serve

@@ -12,7 +12,14 @@ from mxm_dataio.api import options_of
 from mxm_dataio.cassettes import CassetteSession, use_cassette
 from mxm_dataio.cassettes.options import SessionOptions
 from mxm_dataio.cassettes.place import _MODES
-from mxm_dataio.choices import CassetteMode, Compression, Durability, Exhausted, ModeName, RunMode
+from mxm_dataio.config.choices import (
+    CassetteMode,
+    Compression,
+    Durability,
+    Exhausted,
+    ModeName,
+    RunMode,
+)
 from mxm_dataio.config.settings import ALIASES, ONCE, converted, mode_of
 from mxm_dataio.pytest_plugin import options as markers
 from mxm_dataio.pytest_plugin.session import _NOT_THE_MARKERS, _OWN

@@ -19,8 +19,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ...choices import Compression
 from ...concurrency.reentry import is_interrupt
+from ...config.choices import Compression
 from ...errors import ConfigError, IntegrityError
 from ..descriptors import OwnFile
 from ..files import _write_all, sync_path

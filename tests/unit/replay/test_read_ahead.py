@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.choices import Exhausted
+from mxm_dataio.config.choices import Exhausted
 from mxm_dataio.errors import StoreError
 from mxm_dataio.identity import Identity, identify
 from mxm_dataio.models import Mode, Session, Status

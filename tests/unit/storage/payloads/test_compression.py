@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
-from mxm_dataio.choices import Compression
+from mxm_dataio.config.choices import Compression
 from mxm_dataio.http import zstd as zstd_
 from mxm_dataio.storage.payloads import compression, reading
 from mxm_dataio.storage.payloads import folder as payloads
