@@ -96,7 +96,9 @@ def frame(rows: Iterable[Sequence[Any]], view: str) -> pandas.DataFrame:
     columns = {}
     for at, column in enumerate(views.known(view)):
         make = partial(pd.Series, dtype=_DTYPES[column.kind])
-        columns[column.name] = _converted(make, column, found, at)
+        # (pandas before 2.1 makes nanoseconds of microseconds.)
+        made = _converted(make, column, found, at)
+        columns[column.name] = made.astype(_DTYPES[column.kind])
     return pd.DataFrame(columns)
 
 
