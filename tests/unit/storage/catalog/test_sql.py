@@ -305,3 +305,16 @@ def test_text_that_has_no_utf_8_is_replaced(store: Store) -> None:
         assert isinstance(row[0], str)
         assert isinstance(row[1], str)
     assert views.sound("a\ud800") == "a?"
+
+
+def test_a_column_that_is_not_asked_for_costs_nothing(store: Store) -> None:
+    query = "SELECT host, count(*) FROM calls GROUP BY host"
+    plan = [row["detail"] for row in store.sql(f"EXPLAIN QUERY PLAN {query}")]
+    assert plan[0].endswith("USING COVERING INDEX requests_by_endpoint")
+    assert plan[1:] == ["USE TEMP B-TREE FOR GROUP BY"]
+    one = [
+        row["detail"]
+        for row in store.sql("EXPLAIN QUERY PLAN SELECT url FROM calls WHERE id = 'x'")
+    ]
+    assert len(one) == 1
+    assert one[0].startswith("SEARCH q USING INDEX")
