@@ -567,3 +567,27 @@ def test_a_test_may_ask_what_it_has_asked_for(pytester: pytest.Pytester, server:
         run(pytester, passed=2)
     write(pytester, server, test_it=textwrap.dedent(test).replace('    get("/b")\n', "", 1))
     run(pytester, passed=1, failed=1)
+
+
+def test_a_fixture_says_mode_and_hosts(pytester: pytest.Pytester, server: RawServer) -> None:
+    conftest = """
+    import os
+
+    @pytest.fixture(scope="session")
+    def dataio_config():
+        return {"mode": os.environ["MODE"], "allowed_hosts": ["loopback"]}
+    """
+    text = """
+    import socket
+
+    @pytest.mark.dataio
+    def test_it():
+        assert get("/login").startswith("/login")
+        socket.create_connection(("127.0.0.1", int(URL.rpartition(":")[2])), timeout=5).close()
+    """
+    write(pytester, server, conftest=conftest, test_it=text)
+    for mode, passes in (("none", False), ("once", True), ("none", True)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MODE", mode)
+            run(pytester, **{"passed" if passes else "failed": 1})
+    assert server.hits == 1

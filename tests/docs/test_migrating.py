@@ -360,6 +360,33 @@ ELSEWHERE = {
         "`stale_if_error": "capture/test_freshness.py::test_a_stale_answer_serves",
         "`response.from_cache`": "unit/cli",
     },
+    "pytest-recording": {
+        "`@pytest.mark.vcr": "cassettes/test_switching.py::test_its_tests_run",
+        '`@pytest.mark.vcr("login': "cassettes/test_pytest_plugin.py::test_markers_combine",
+        "`@pytest.mark.default_cassette": "cassettes/test_switching.py::test_its_tests_run",
+        "`vcr_config` fixture": "cassettes/test_switching.py::test_its_tests_run",
+        "`--record-mode=": "cassettes/test_pytest_plugin.py::test_settings_of_the_file",
+        "`record_mode` fixture": "cassettes/test_pytest_fixtures.py::test_a_fixture_says",
+        "`--block-network`": "cassettes/test_pytest_fixtures.py::test_a_blocked_network",
+        "`--allowed-hosts": "cassettes/test_pytest_plugin.py::test_in_replay_no_connection",
+        "`allowed_hosts` fixture": "cassettes/test_pytest_fixtures.py::test_a_fixture_says",
+        "`--disable-recording`": "cassettes/test_pytest_fixtures.py::test_what_no_marked_test",
+        "`vcr` fixture": "cassettes/test_pytest_fixtures.py::test_a_test_may_ask",
+        "`vcr_cassette_dir`": "cassettes/test_pytest_plugin.py::test_folders_and_names",
+        "`pytest_recording_configure`": "cassettes/test_pytest_from_vcr.py::test_a_marker_adds",
+        "`cassettes/<module>": "cassettes/test_switching.py::test_only_with_the_list",
+        "`RuntimeError": "cassettes/test_pytest_plugin.py::test_in_replay_no_connection",
+    },
+    "pytest-vcr": {
+        "`@pytest.mark.vcr": "cassettes/test_switching.py::test_its_tests_run",
+        "`--vcr-record=": "cassettes/test_pytest_plugin.py::test_settings_of_the_file",
+        "`--disable-vcr`": "cassettes/test_pytest_fixtures.py::test_what_no_marked_test",
+        "`vcr_config` fixture": "cassettes/test_switching.py::test_its_tests_run",
+        "`vcr_cassette_dir`": "cassettes/test_pytest_plugin.py::test_folders_and_names",
+        "`vcr_cassette` fixture": "cassettes/test_pytest_fixtures.py::test_a_test_may_ask",
+        "`vcr` fixture": "cassettes/test_pytest_from_vcr.py::test_a_marker_adds",
+        "`cassettes/<test>": "cassettes/test_switching.py::test_only_with_the_list",
+    },
 }
 NOTHING = ("not needed", "no equivalent", "stay with", "not captured")
 
