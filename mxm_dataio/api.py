@@ -11,10 +11,10 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from . import config
-from .config import Settings
+from .config import settings as config
 from .config.choices import Compression, Durability, Exhausted, ModeName
 from .config.faces import PYTHON, Face
+from .config.settings import Settings
 from .errors import ConfigError, DataIOWarning, ReplayMissError
 from .http.params import plain
 from .identity.view import View

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from ..config import nearest
 from ..config.choices import CassetteMode
+from ..config.settings import nearest
 from ..errors import ConfigError
 from ..formats.cassette import document as cassette
 from ..formats.cassette import writing

@@ -13,9 +13,9 @@ from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, Unpack
 
 from ..api import IngestSession, checked
-from ..config import Settings
 from ..config.choices import CassetteMode
 from ..config.faces import CASSETTE
+from ..config.settings import Settings
 from ..errors import ConfigError, DataIOWarning
 from ..formats.cassette import document as cassette
 from ..formats.volatile import Volatile

@@ -30,7 +30,7 @@ _OFFERED = 50
 
 def root_option(command: Callable[..., Any]) -> Callable[..., Any]:
     def given(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path:
-        from ..config import load
+        from ..config.settings import load
 
         return load({"root": value}).root
 
@@ -148,7 +148,7 @@ def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -> Sequence[Session]:
     """Return the newest sessions; none, if anything hinders: a shell wants no message."""
-    from ..config import load
+    from ..config.settings import load
     from ..errors import DataIOError
     from ..storage.catalog.catalog import SQLiteCatalog
     from ..store import DATABASE

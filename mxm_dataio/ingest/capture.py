@@ -9,11 +9,11 @@ from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .. import config
 from ..concurrency import mutex
 from ..concurrency.reentry import is_interrupt
 from ..concurrency.undisturbed import Undisturbed
-from ..config import Settings
+from ..config import settings as config
+from ..config.settings import Settings
 from ..coverage import libraries
 from ..errors import (
     BusyError,

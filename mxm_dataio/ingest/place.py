@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .. import config
-from ..config import Settings
+from ..config import settings as config
 from ..config.faces import Face
+from ..config.settings import Settings
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..http.content import LARGEST
 from ..identity.matching import RequestBody

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import NamedTuple
 
-from ..config import Settings, by_name
 from ..config.faces import Face
+from ..config.settings import Settings, by_name
 from ..errors import ConfigError
 from ..http.content import LARGEST, content_headers, has_values
 from ..http.named_values import Uncounted

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from ..api import IngestSession, capture_of, options_of
 from ..cassettes.session import CassetteSession
-from ..config import nearest, seconds_of
 from ..config.choices import Freeze, OnExpired
 from ..config.faces import PYTEST
+from ..config.settings import nearest, seconds_of
 from ..coverage import blocking
 from ..errors import BlockedError, ConfigError, LeftOutError, ReplayMissError
 from ..formats.cassette.runs import Run

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from ..config import Settings
 from ..config.functions import NamedFunction
+from ..config.settings import Settings
 from ..errors import ConfigError
 from ..process import AUTO, VERSION, link_text
 

@@ -89,7 +89,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     """Return the plan, by all that settings are made of and by what is to be replayed."""
     from dataclasses import replace
 
-    from .. import config
+    from ..config import settings as config
     from ..config.faces import RUN as BY_RUN
     from ..config.functions import of_program
     from ..ingest.place import freshness_of, to_read

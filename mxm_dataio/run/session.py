@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import config
+from ..config import settings as config
 from ..config.faces import ENVIRONMENT
 from ..config.faces import RUN as BY_RUN
 from ..errors import DataIOWarning, StoreError

@@ -53,7 +53,8 @@ def by_requests(url: str) -> object:
 
 
 def by_urllib3(url: str) -> object:
-    return urllib3.PoolManager().request("GET", url).data
+    with urllib3.PoolManager() as pool:
+        return pool.request("GET", url).data
 
 
 def by_stdlib(url: str) -> object:
@@ -177,7 +178,8 @@ def test_a_retry_is_an_attempt_and_a_redirect_of_requests_a_call(tmp_path: Path)
             with opened(tmp_path, "root", mode) as ingest:
                 requests.get(f"{server.url}/from")
                 retry = urllib3.Retry(status=1, status_forcelist=[503], backoff_factor=0)
-                urllib3.PoolManager().request("GET", f"{server.url}/busy", retries=retry)
+                with urllib3.PoolManager(retries=retry) as pool:
+                    pool.request("GET", f"{server.url}/busy")
             assert [(one.status_code, one.attempts) for one in ingest.calls] == [
                 (302, 1), (200, 1), (200, 2),
             ]  # fmt: skip

@@ -35,8 +35,9 @@ def by_session(url: str) -> tuple[int, bytes]:
 
 
 def by_urllib3(url: str) -> tuple[int, bytes]:
-    got = urllib3.PoolManager(retries=False).request("GET", url, timeout=5)
-    return got.status, got.data
+    with urllib3.PoolManager(retries=False) as pool:
+        got = pool.request("GET", url, timeout=5)
+        return got.status, got.data
 
 
 def by_urllib(url: str) -> tuple[int, bytes]:

@@ -338,6 +338,7 @@ def test_it_costs_nothing_to_make_many(server: RawServer, tmp_path: Path) -> Non
         assert [one.times for one in store.sessions()[0].left_out] == [9]
 
 
+@pytest.mark.skipif(urllib3.__version__ < "2", reason="what is mocked returns another thing")
 def test_what_goes_wrong_with_it_is_no_loss(
     server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

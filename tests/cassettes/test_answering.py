@@ -126,13 +126,15 @@ def by_mount(url: str) -> tuple[int, dict[str, str], bytes]:
 
 
 def by_urllib3(url: str) -> tuple[int, dict[str, str], bytes]:
-    found = urllib3.PoolManager().request("GET", url)
-    return found.status, dict(found.headers), found.data
+    with urllib3.PoolManager() as pool:
+        found = pool.request("GET", url)
+        return found.status, dict(found.headers), found.data
 
 
 def by_urllib3_streamed(url: str) -> tuple[int, dict[str, str], bytes]:
-    found = urllib3.PoolManager().request("GET", url, preload_content=False)
-    return found.status, dict(found.headers), b"".join(found.stream(700))
+    with urllib3.PoolManager() as pool:
+        found = pool.request("GET", url, preload_content=False)
+        return found.status, dict(found.headers), b"".join(found.stream(700))
 
 
 def by_http_client(url: str) -> tuple[int, dict[str, str], bytes]:
@@ -214,8 +216,9 @@ def test_a_head_has_the_length_and_no_body(server: RawServer, tmp_path: Path, ki
         connection.request("HEAD", "/plain")
         mine = connection.getresponse()
         connection.close()
-        pool = urllib3.PoolManager()
-        theirs, ours = pool.request("HEAD", f"{url}/plain"), requests.head(f"{url}/plain")
+        with urllib3.PoolManager() as pool:
+            theirs = pool.request("HEAD", f"{url}/plain")
+        ours = requests.head(f"{url}/plain")
         return [
             (mine.getheader("Content-Length"), mine.read()),
             (theirs.headers["Content-Length"], theirs.data),
@@ -464,7 +467,9 @@ def test_a_body_that_broke_off_can_be_made_whole(tmp_path: Path) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\npartly")
 
     with RawServer(cut) as server:
-        with opened(tmp_path, "root", "record"), pytest.raises(requests.RequestException):
+        # The oldest requests takes what came for the whole.
+        short = (requests.RequestException, AssertionError)
+        with opened(tmp_path, "root", "record"), pytest.raises(short):
             assert len(requests.get(f"{server.url}/").content) == 50
         with opened(tmp_path, "root", "replay", answer=lambda one, _: one.with_content(b"whole")):
             assert requests.get(f"{server.url}/").content == b"whole"

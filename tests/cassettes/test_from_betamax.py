@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ from tests.support.servers import RawServer
 
 __all__ = ["market"]
 Client = Callable[[requests.Session, str, int], Any]
+
+
+@pytest.fixture
+def fresh() -> Iterator[Callable[[], requests.Session]]:
+    """Return what opens a session of requests, closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(requests.Session())
 
 
 def paged(session: requests.Session, url: str, run: int) -> Any:
@@ -46,9 +54,9 @@ def keyed(session: requests.Session, url: str, _run: int) -> Any:
     ],
 )
 def test_an_option(
-    options: dict[str, Any], client: Client, market: RawServer, tmp_path: Path
+    options: dict[str, Any], client: Client, market: RawServer, tmp_path: Path, fresh: Any
 ) -> None:
-    session = requests.Session()
+    session = fresh()
     recorder = betamax.Betamax(session, cassette_library_dir=str(tmp_path))
     kept = copy.deepcopy(Cassette.default_cassette_options)
     try:
@@ -63,22 +71,24 @@ def test_an_option(
     assert done.exit_code == 0, done.output
     given = from_betamax(options)
     with use_cassette(tmp_path / "our.json", **given):
-        assert client(requests.Session(), market.url, 1) == seen
+        assert client(fresh(), market.url, 1) == seen
     before = market.hits
     for name in ("their-own", "our"):
         with use_cassette(tmp_path / f"{name}.json", **given):
-            assert client(requests.Session(), market.url, 2) == seen
+            assert client(fresh(), market.url, 2) == seen
     assert market.hits == before
 
 
-def test_each_answer_serves_once_where_that_is_said(market: RawServer, tmp_path: Path) -> None:
+def test_each_answer_serves_once_where_that_is_said(
+    market: RawServer, tmp_path: Path, fresh: Any
+) -> None:
     given = from_betamax(Cassette.default_cassette_options)
     with use_cassette(tmp_path / "a.json", **given):
-        keyed(requests.Session(), market.url, 1)
+        keyed(fresh(), market.url, 1)
     with use_cassette(tmp_path / "a.json", **given):
-        keyed(requests.Session(), market.url, 1)
+        keyed(fresh(), market.url, 1)
     with pytest.raises(ReplayMissError), use_cassette(tmp_path / "a.json", **given):
-        [keyed(requests.Session(), market.url, 1) for _ in range(2)]
+        [keyed(fresh(), market.url, 1) for _ in range(2)]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import pytest
 import mxm_dataio
 from mxm_dataio import errors
 from mxm_dataio.cli import output
-from mxm_dataio.config import Settings
-from mxm_dataio.config.settings import RESERVED
+from mxm_dataio.config.settings import RESERVED, Settings
 from mxm_dataio.process import default_root
 from mxm_dataio.storage.catalog import migrations, sql, views
 from tests.support import CHECKOUT

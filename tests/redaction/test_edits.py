@@ -42,8 +42,9 @@ def test_each_try_is_asked_for(tmp_path: Path) -> None:
         return raws.pop(0)
 
     view: Any = lambda call: call.replace(path=call.path.replace("/of-anna", "/of-nobody"))  # noqa: E731
-    pool = urllib3.PoolManager(retries=urllib3.Retry(1, status_forcelist=[503], backoff_factor=0))
-    with RawServer(responder({"/of-anna": route})) as server:
+    retries = urllib3.Retry(1, status_forcelist=[503], backoff_factor=0)
+    server = RawServer(responder({"/of-anna": route}))
+    with server, urllib3.PoolManager(retries=retries) as pool:
         for mode in ("record", "replay"):
             with IngestSession("s", tmp_path, mode, redaction=EDITED, view=view) as ingest:
                 got = pool.request("GET", f"{server.url}/of-anna")

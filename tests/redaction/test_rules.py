@@ -250,9 +250,9 @@ def test_nothing_changes_on_the_wire(tmp_path: Path) -> None:
             yield b"\n".join(got.iter_lines())
         with requests.get(f"{url}/", stream=True, timeout=5) as got:
             yield got.raw.read(40)
-        pool = urllib3.PoolManager()
-        yield b"".join(pool.request("GET", f"{url}/", preload_content=False).stream(100))
-        yield pool.request("HEAD", f"{url}/").headers["Content-Length"]
+        with urllib3.PoolManager() as pool:
+            yield b"".join(pool.request("GET", f"{url}/", preload_content=False).stream(100))
+            yield pool.request("HEAD", f"{url}/").headers["Content-Length"]
         yield requests.get(f"{url}/none", timeout=5).status_code
         yield requests.get(f"{url}/same", headers={"If-None-Match": '"x"'}, timeout=5).status_code
         raw = http.client.HTTPConnection(url.partition("//")[2])

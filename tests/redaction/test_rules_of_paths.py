@@ -40,8 +40,8 @@ def test_a_path(form: str, tmp_path: Path) -> None:
     def work(secret: str) -> Iterator[str]:
         there = form.format(secret)
         yield requests.get(url + there, headers={"Referer": url + there}, timeout=5).text
-        pool = urllib3.PoolManager()
-        yield pool.request("POST", url + there, body=b"x").data.decode()
+        with urllib3.PoolManager() as pool:
+            yield pool.request("POST", url + there, body=b"x").data.decode()
         raw = http.client.HTTPConnection(url.partition("//")[2])
         raw.request("GET", there)
         yield raw.getresponse().read().decode()

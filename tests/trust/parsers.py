@@ -28,8 +28,8 @@ import requests  # noqa: F401 - what it loads is not to be taken for what a fail
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mxm_dataio import config
 from mxm_dataio.adapters import failures
+from mxm_dataio.config import settings as config
 from mxm_dataio.errors import MALFORMED, ConfigError, IntegrityError
 from mxm_dataio.formats import FORMATS, detect, module_of
 from mxm_dataio.http.chunked import encode

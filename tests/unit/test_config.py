@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mxm_dataio.config import Settings, by_name, load, mode_of
+from mxm_dataio.config.settings import Settings, by_name, load, mode_of
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.models import Mode
 from tests.support import CHECKOUT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio import config
+from mxm_dataio.config import settings as config
 from mxm_dataio.errors import ConfigError
 from mxm_dataio.run.handoff import Link, settings_json
 
