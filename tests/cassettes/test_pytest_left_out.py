@@ -24,8 +24,11 @@ APP = """
             pass
 
         def do_POST(self):
-            length = int(self.headers.get("Content-Length") or 0)
-            taken = self.rfile.read(length)
+            if "Content-Length" in self.headers:
+                taken = self.rfile.read(int(self.headers["Content-Length"]))
+            else:
+                # To the last chunk: who closes before it breaks the upload off.
+                taken = b"".join(iter(self.rfile.readline, b"0\\r\\n"))
             self.answer(requests.get(WORLD, timeout=5).content + taken)
 
         def do_GET(self):
