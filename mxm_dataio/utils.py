@@ -57,12 +57,12 @@ def as_of_text(value: str | date | datetime) -> str:
     return instant(value.timestamp())
 
 
-def as_of_bound(text: str) -> str:
-    """Return the greatest stored as-of that counts as "not after" this one.
+def as_of_bound(text: str | None) -> str:
+    """Return the greatest stored as-of that counts as "not after" this one; without one, of all.
 
     A date stands for its whole day, so instants of that day are within it.
     """
-    return text + "~" if len(text) == 10 else text
+    return "~" if not text else text + "~" if len(text) == 10 else text
 
 
 def dotted(cls: type) -> str:

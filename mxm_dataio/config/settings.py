@@ -326,10 +326,7 @@ def words_of(value: Any) -> tuple[str, ...]:
 
 
 def _from_json(text: str, kind: type) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ValueError(f"it begins as JSON, and is none: {exc}") from None
+    value = _loaded(text)
     values = value.values() if isinstance(value, dict) else value
     if not isinstance(value, kind) or not all(isinstance(one, (str, int)) for one in values):
         raise ValueError("it is JSON, but not of words alone")
@@ -375,10 +372,13 @@ def _by_url(value: Any, convert: Callable[[Any], T]) -> T | dict[str, T]:
 
 
 def _parsed(value: Any) -> Any:
-    if not isinstance(value, str) or not value.lstrip().startswith("{"):
-        return value
+    is_json = isinstance(value, str) and value.lstrip().startswith("{")
+    return _loaded(value) if is_json else value
+
+
+def _loaded(text: str) -> Any:
     try:
-        return json.loads(value)
+        return json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise ValueError(f"it begins as JSON, and is none: {exc}") from None
 

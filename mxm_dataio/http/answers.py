@@ -16,7 +16,7 @@ from ..errors import ConfigError, IntegrityError, StoreError
 from ..models import Response
 from .charsets import START, charset_of
 from .codings import Pieces, State, missing
-from .heads import fetched_head
+from .heads import fetched_head, is_bodiless
 
 
 class StoredPayload:
@@ -120,7 +120,7 @@ class StoredPayload:
         headers = [pair for pair in response.headers if not _of_body(pair[0])]
         if content_type:
             headers = _replaced(headers, "Content-Type", content_type)
-        if _on_wire(response) and not _is_bodiless(response.status_code):
+        if _on_wire(response) and not is_bodiless(response.status_code):
             headers.append(("Content-Length", str(len(content))))
         made = replace(
             response, checksum=hashlib.sha256(content).hexdigest(), size=len(content),
@@ -138,11 +138,11 @@ class StoredPayload:
             response, status_code=int(code), reason=HTTPStatus(code).phrase if known else ""
         )
         headers = list(response.headers)
-        if _is_bodiless(code):
+        if is_bodiless(code):
             # http.client would read the chunks of any status.
             headers = [pair for pair in headers if pair[0].lower() not in _FRAMING]
             made = replace(made, framing=None)
-        elif _is_bodiless(response.status_code) and _on_wire(response):
+        elif is_bodiless(response.status_code) and _on_wire(response):
             headers = _replaced(headers, "Content-Length", str(response.size))
         return _headed(made, headers)
 
@@ -174,11 +174,6 @@ def _of_body(name: str) -> bool:
 def _on_wire(response: Response) -> bool:
     """Say that an answer came over HTTP, not from a fetcher."""
     return response.http_version.startswith("HTTP/")
-
-
-def _is_bodiless(status: int | None) -> bool:
-    """Say that answers of a status have no body (RFC 9112 §6.3)."""
-    return status is not None and (status < 200 or status in (204, 304))
 
 
 def _replaced(

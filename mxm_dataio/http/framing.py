@@ -12,7 +12,7 @@ import re
 from http.client import HTTPException, parse_headers
 
 from .chunked import ChunkParser, Sink
-from .heads import status_line
+from .heads import is_bodiless, status_line
 
 _HEAD_LIMIT = 8 << 20
 
@@ -160,7 +160,7 @@ class MessageParser:
                 length = None
         if self._method == "HEAD":
             length, self.chunks = 0, None
-        elif status in (204, 304) or 100 <= (status or 0) < 200:
+        elif is_bodiless(status):
             # Chunks are read even here, against RFC 9112 §6.3: so http.client does.
             length = 0
         self.length = length

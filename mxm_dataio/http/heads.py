@@ -47,6 +47,11 @@ def status_line(head: bytes | bytearray) -> tuple[str, int | None]:
     return parts[0], status if 100 <= status <= 999 else None
 
 
+def is_bodiless(status: int | None) -> bool:
+    """Say that answers of a status have no body, whatever their heads say (RFC 9112 §6.3)."""
+    return status in (204, 304) or 100 <= (status or 0) < 200
+
+
 def parse_head(head: bytes) -> tuple[str, str | None, Headers]:
     """Return HTTP version, reason phrase and header pairs of a head as it was on the wire.
 

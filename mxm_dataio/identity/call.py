@@ -212,18 +212,26 @@ def identify(
 def stored_identity(document: str, source: str) -> tuple[Identity, tuple[str, ...]]:
     """Return the identity that a canonical document says, and the headers its answer varies on."""
     members = json.loads(document)
-    headers: dict[str, str] = dict(members["headers"])
-    vary = tuple(name for name, value in headers.items() if name not in _COUNTED or not value)
+    base, vary = _parted(members["headers"])
     identity = Identity(
         method=members["method"],
         endpoint=members["endpoint"],
         params=members["params"],
         body=members["body"],
-        headers={name: value for name, value in headers.items() if name in _COUNTED and value},
-        all_headers=headers,
+        headers=dict(base),
+        all_headers=dict(members["headers"]),
         source=source,
     )
     return identity, vary
+
+
+def _parted(headers: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Return a document's headers that always count, and the names of those beside them.
+
+    Of those that always count, one without a value is only there because the answer names it.
+    """
+    base = [pair for pair in headers if pair[0] in _COUNTED and pair[1]]
+    return base, tuple(name for name, value in headers if name not in _COUNTED or not value)
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -250,16 +258,11 @@ def vary_names(value: str | None, ignore_headers: Container[str] = ()) -> tuple[
 
 
 def base_of(document: str) -> tuple[str, tuple[str, ...]]:
-    """Return an identity document without the headers that the answer varies on, and their names.
-
-    Of those that always count, one without a value is only there because the answer names it.
-    """
+    """Return an identity document without the headers that its answer varies on, and these."""
     members = json.loads(document)
-    headers = members["headers"]
-    base = [pair for pair in headers if pair[0] in _COUNTED and pair[1]]
-    if len(base) == len(headers):
+    base, vary = _parted(members["headers"])
+    if not vary:
         return document, ()
-    vary = tuple(name for name, value in headers if name not in _COUNTED or not value)
     return canonical_json({**members, "headers": base}).decode("utf-8"), vary
 
 

@@ -84,6 +84,7 @@ class Matcher:
     Attributes:
         names: what ``ignore_params`` says.
         also: what ``match_headers`` says, in lower case.
+        sees: an identity that was made may be seen as another, or left out.
 
     Raises:
         ValueError: a name of ``ignore_params`` is none.
@@ -106,11 +107,14 @@ class Matcher:
         self.also = tuple(name.lower() for name in match_headers)
         self._bodiless = tuple(ignore_body_of)
         self._view = view
-        placed = self.names.placed
         # Names that hold anywhere leave an identity as it is made.
-        self.sees = bool(placed or hosts or self._bodiless or view) or not match_host
-        self._placed = placed
+        self._placed = self.names.placed
         self._anywhere = Names(self.names.anywhere, xml=self.names.xml)
+        self.sees = self._looks()
+
+    def _looks(self) -> bool:
+        data = self._placed or self._hosts is not None or self._bodiless
+        return bool(data or self._view is not None) or not self._match_host
 
     def __bool__(self) -> bool:
         return self.sees or bool(self.names)
@@ -121,7 +125,7 @@ class Matcher:
             return None
         made = copy(self)
         made._view = None
-        made.sees = bool(self._placed or self._hosts or self._bodiless) or not self._match_host
+        made.sees = made._looks()
         return made if made else None
 
     def seen(self, identity: Identity, content: Contents) -> Identity:

@@ -443,7 +443,7 @@ class Capture:
 
     def given(self, stored: Exchange, asked: Callable[[], Call]) -> Exchange:
         """Return what a call is given that a recorded one answers; see :mod:`.answering`."""
-        return stored if self.answer is None else answering.given(self, stored, asked)
+        return answering.given(self, stored, asked)
 
     def _lost(self, call: CapturedCall, why: object) -> None:
         self.lost(f"{call.method} {self.secrets_for(call.url).shown(call.url)}", why)

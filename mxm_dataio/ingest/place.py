@@ -162,10 +162,10 @@ class RootPlace:
             body = store.payload(checksum, size) if checksum and size <= LARGEST else None
             return part.stored_content(request, body)
 
-        bound = as_of_bound(capture.as_of) if capture.as_of else "~"
         return Rekeyed(
-            store, source, bound, self._session_id, part.matcher, content, capture.problem
-        )
+            store, source, as_of_bound(capture.as_of), self._session_id, part.matcher, content,
+            capture.problem,
+        )  # fmt: skip
 
     def decide(
         self, capture: Capture, stored: Exchange | None, age: float, conditional: bool
@@ -199,7 +199,7 @@ class RootPlace:
         with Store(capture.settings.root) as store:
             if not roots:
                 own = capture.session.root_id if capture.session else ""
-                bound = as_of_bound(capture.as_of) if capture.as_of else "~"
+                bound = as_of_bound(capture.as_of)
                 found = [
                     (one.as_of, one.root_id)
                     for one in store.sessions(capture.source)

@@ -70,7 +70,7 @@ class Lookup:
         self._store = store
         self.source = source
         self._bounded = as_of is not None
-        self._bound = as_of_bound(as_of) if as_of else "~"
+        self._bound = as_of_bound(as_of)
         self._root_id = root_id
         self._exhausted = exhausted
         self._but = but
@@ -147,21 +147,19 @@ class Lookup:
         with mutex.lock:
             # Where calls are recorded meanwhile nothing that was read ahead would hold.
             user = identity.user
-            others = self._twins(identity, document)
-            if self._rekeyed is not None:
-                others += self._rekeyed.of(identity, base)
-            anew = bool(self._but or others or (user and not user.number))
+            also = self._others(identity, base, document)
+            anew = bool(self._but or also or (user and not user.number))
             if self._shared is None:
-                return self._next(identity, base, anew)
+                return self._next(identity, base, also, anew)
             with self._shared.turn():
-                exchange = self._next(identity, base, anew)
+                exchange = self._next(identity, base, also, anew)
                 if exchange is not None:
                     request = exchange.request
                     settled = self._settled.get(request.params_hash)
                     self._shared.note(self.source, request.params_hash, request.id, settled)
             return exchange
 
-    def _next(self, identity: Identity, base: str, anew: bool) -> Exchange | None:
+    def _next(self, identity: Identity, base: str, also: list[str], anew: bool) -> Exchange | None:
         """Return the call that is next to answer, and take note that it has."""
         while True:
             answered = self._answered
@@ -170,7 +168,7 @@ class Lookup:
             if found is not None and self._settles(found):
                 exchange = self._store.decoded(found)
             if exchange is None or not answers(exchange, _made(identity)):
-                found, exchange = None, self._look_up(identity, base)
+                found, exchange = None, self._look_up(identity, base, also)
             who = identity.user if self._but else None
             if exchange is not None and who and exchange.request.session_id not in who.sessions:
                 # Another user's may be another: what can't be compared is fetched.
@@ -191,12 +189,22 @@ class Lookup:
         place = found.as_of, found.root_id
         return self._settled.setdefault(found.params_hash, place) == place
 
+    def _look_up_as(self, identity: Identity, base: str, asked: Identity | None) -> Exchange | None:
+        """Return what answers a call as if it had another identity.
+
+        Args:
+            asked: the call's own, where conditions are a part of that.
+        """
+        also = self._others(identity, base, identity.document())
+        return self._look_up(identity, base, also, asked)
+
     def _look_up(
-        self, identity: Identity, base: str, asked: Identity | None = None
+        self, identity: Identity, base: str, also: list[str], asked: Identity | None = None
     ) -> Exchange | None:
         """Return the call that is next to answer.
 
         Args:
+            also: hashes besides its own under which the call was recorded.
             asked: the identity of the call, where this one stands for it.
         """
         variants = self._store.catalog.variants(self.source, base)
@@ -204,9 +212,7 @@ class Lookup:
         hashes = sorted(identity.params_hash(names) for names in counting)
         if (plain := identity.counting(())) not in counting:
             hashes.append(identity.params_hash(plain) if plain else base)
-        twins = [] if self._but else self._twins(identity, identity.document())
-        if self._rekeyed is not None:
-            twins += self._rekeyed.of(identity, base)
+        twins = [*also]
         anyones = identity.user is not None and not identity.user.number and not self._but
         if anyones:
             twins += self._of_any_user(identity)
@@ -223,16 +229,16 @@ class Lookup:
             if place is None and not self._but and identity.user is not None and not anyones:
                 # Of these none is this user's, as far as can be told.
                 anyone = replace(identity.by_anyone(), user=_ANYONE)
-                return self._look_up(anyone, base, asked)
+                return self._look_up_as(anyone, base, asked)
             if place is None and not self._but and (bare := identity.without_data()) is not None:
                 # Recorded before data under the name of a secret counted.
-                found = self._look_up(bare, bare.params_hash(), asked)
+                found = self._look_up_as(bare, bare.params_hash(), asked)
                 masked = found is not None and f"={PLACEHOLDER}" in found.request.url
                 return found if masked else None
             if place is None and not self._but and identity.conditions:
                 # Recorded before conditions were a part of what is asked.
                 without = identity.unconditional()
-                return self._look_up(without, without.params_hash(), identity)
+                return self._look_up_as(without, without.params_hash(), identity)
             if place is None:
                 return None
             made = asked.conditions if asked else _made(identity)
@@ -279,6 +285,11 @@ class Lookup:
         """Return the exchange that was recorded first; ids end in a number, or are as long."""
         there = [exchange for exchange in found if exchange is not None]
         return min(there, key=lambda one: (len(one.request.id), one.request.id), default=None)
+
+    def _others(self, identity: Identity, base: str, document: bytes) -> list[str]:
+        """Return hashes besides its own under which a call was recorded."""
+        found = [] if self._but else self._twins(identity, document)
+        return found if self._rekeyed is None else found + self._rekeyed.of(identity, base)
 
     def _twins(self, identity: Identity, document: bytes) -> list[str]:
         """Return the hashes of recorded calls that are this one, masked late."""

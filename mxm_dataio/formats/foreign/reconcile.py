@@ -12,6 +12,7 @@ import zlib
 from http import HTTPStatus
 
 from ...http.codings import codings_of
+from ...http.heads import is_bodiless
 from ...models import Headers
 
 _LOOKED_AT = 1 << 20
@@ -32,7 +33,7 @@ def agreed(
         content: the body, whether or not its content coding was undone.
     """
     changes = []
-    if is_bodiless(method, status):
+    if method == "HEAD" or is_bodiless(status):
         if content:
             changes.append(
                 f"a body of {len(content)} bytes left out: a {status} to {method} has none"
@@ -45,11 +46,6 @@ def agreed(
     if _tokens(headers, "transfer-encoding")[-1:] != ["chunked"]:
         headers = _measured(headers, len(content), changes)
     return headers, content, changes
-
-
-def is_bodiless(method: str, status: int) -> bool:
-    """Say that an answer has no body, whatever its head says (RFC 9112 §6.3)."""
-    return method == "HEAD" or status in (204, 304) or 100 <= status < 200
 
 
 def phrase(status: int) -> str:

@@ -174,9 +174,9 @@ class Counted(Lookup):
 
     looked_up = 0
 
-    def _look_up(self, identity: Identity, base: str) -> Any:
+    def _look_up(self, *asked: Any, **more: Any) -> Any:
         self.looked_up += 1
-        return super()._look_up(identity, base)
+        return super()._look_up(*asked, **more)
 
 
 def served(lookup: Lookup, *calls: int) -> list[str | None]:
