@@ -264,5 +264,6 @@ def _indexes() -> list[tuple[str, str, str]]:
             "SELECT m.name, m.tbl_name, c.name FROM sqlite_master m "
             "JOIN pragma_index_info(m.name) c ON c.seqno = 0 "
             # These tables are their own indexes.
-            "WHERE m.type = 'index' AND m.tbl_name NOT IN ('variants', 'forgotten')"
+            "WHERE m.type = 'index' "
+            "AND m.tbl_name NOT IN ('variants', 'forgotten', 'origin_leaves')"
         ).fetchall()

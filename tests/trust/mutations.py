@@ -143,7 +143,7 @@ def flipped(root: Path, flip: Flip) -> Iterator[None]:
 
 
 # Of the tables WITHOUT ROWID.
-_KEYS = {"variants": "base_hash", "forgotten": "request"}
+_KEYS = {"variants": "base_hash", "forgotten": "request", "origin_leaves": "store, leaf"}
 
 
 def dump(root: Path) -> Any:

@@ -60,6 +60,17 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     """,
     "CREATE TABLE forgotten (request TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE origins (
+        session INTEGER PRIMARY KEY REFERENCES sessions (number), store TEXT NOT NULL,
+        number INTEGER NOT NULL, leaf INTEGER NOT NULL, proof TEXT NOT NULL, UNIQUE (store, leaf)
+    );
+    CREATE TABLE origin_leaves (
+        store TEXT NOT NULL, leaf INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (store, leaf)
+    ) WITHOUT ROWID;
+    CREATE TABLE store (id TEXT NOT NULL PRIMARY KEY);
+    INSERT INTO store VALUES (lower(hex(randomblob(16))));
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 # What a database is made of.
@@ -148,12 +159,18 @@ def _quoted(name: str) -> str:
 
 def stand_in(db: sqlite3.Connection, number: int) -> bool:
     """Give a connection that reads an older version what that lacks, empty; say if that can be."""
-    statements = ";".join(MIGRATIONS[number:]).split(";")
-    if not all(one.strip().startswith("CREATE TABLE ") for one in statements):
+    statements = [one for step in MIGRATIONS[number:] for one in statements_of(step)]
+    if not all(one.startswith(("CREATE TABLE ", "INSERT INTO ")) for one in statements):
         return False
     for one in statements:
-        db.execute(one.replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1))
+        if one.startswith("CREATE TABLE "):
+            db.execute(one.replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1))
     return True
+
+
+def statements_of(migration: str) -> list[str]:
+    """Return the statements of a step."""
+    return [one.strip() for one in migration.split(";") if one.strip()]
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -168,9 +185,8 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     try:
         # Another process may have been faster; ask again under the lock.
         for number in range(version(db, path), SCHEMA_VERSION):
-            for statement in MIGRATIONS[number].split(";"):
-                if statement.strip():
-                    db.execute(statement)
+            for statement in statements_of(MIGRATIONS[number]):
+                db.execute(statement)
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         # What was there before was no more than what was migrated.

@@ -14,6 +14,7 @@ from . import rows
 from .chain import START
 from .database import Database
 from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, SERVES, Following, _following
+from .sealed import SealedCall, SealedSession, sealed_calls, sealed_sessions, store_id
 
 if TYPE_CHECKING:
     from .selection import Wanted
@@ -89,9 +90,24 @@ class CatalogReader:
         )  # fmt: skip
         return str(found[0][0]) if found else None
 
+    def store_id(self) -> str:
+        """Return the id of this store; see :func:`.sealed.store_id`."""
+        return store_id(self.database)
+
+    def sealed_sessions(self, source: str | None = None) -> list[SealedSession]:
+        """Return the ended sessions, or those of a source; see :func:`.sealed.sealed_sessions`."""
+        return sealed_sessions(self.database, source)
+
+    def sealed_calls(self, session_id: str) -> Iterator[SealedCall]:
+        """Yield an ended session's calls; see :func:`.sealed.sealed_calls`."""
+        return sealed_calls(self.database, session_id)
+
     def leaves(self) -> list[tuple[int, str, bytes]]:
-        """Return leaf, id and seal of each sealed session, in the order of the leaves."""
-        return self._all("SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL ORDER BY leaf")
+        """Return leaf, id and seal of each session that was sealed here, in their order."""
+        return self._all(
+            "SELECT leaf, id, seal FROM sessions WHERE seal NOT NULL "
+            "AND number NOT IN (SELECT session FROM origins) ORDER BY leaf"
+        )
 
     def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
         """Return what a sealed session's seal covers: head, count, and the session's columns."""

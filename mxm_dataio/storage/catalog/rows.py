@@ -57,6 +57,8 @@ CHAINED = (
     "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
 )
+# An attempt's columns where a call's are at hand as well.
+RESPONSE_OF_CALL = ", ".join(f"p.{name}" for name in RESPONSE.split(", "))
 # Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
 _BOOLEANS = slice(7, 9)
 PUT_REQUEST = (

@@ -141,7 +141,8 @@ def test_a_root_of_before_is_read_as_it_is_and_grows_when_it_is_written_to(
     before = get(root, server, "replay")
     old = root / "dataio.sqlite"
     with closing(sqlite3.connect(old, isolation_level=None)) as db:
-        db.execute("DROP TABLE forgotten")
+        for table in ("forgotten", "store", "origins", "origin_leaves"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version=1")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = old.read_bytes()

