@@ -13,7 +13,7 @@ from ..reading.bodies import Body, Kind, answered, sent
 from ..reading.layout import indented
 from ..reading.outcomes import BROKEN
 from ..redaction.rules import PLACEHOLDER
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import counted, parse_instant
 from .commands.requests import CLASSES
 from .output import printable
@@ -35,7 +35,7 @@ _JSON = re.compile(
 _JSON_STYLES = {"key": "cyan", "text": "green", "word": "magenta", "number": "yellow"}
 
 
-def show_exchange(page: Page, store: Store, exchange: Exchange, *, whole: bool) -> list[str]:
+def show_exchange(page: Page, store: RootStore, exchange: Exchange, *, whole: bool) -> list[str]:
     """Print a call; return what could not be read.
 
     Args:
@@ -124,7 +124,7 @@ def _marked(value: str) -> list[Cell]:
 
 
 def _show_attempt(
-    page: Page, store: Store, exchange: Exchange, response: Response, *, whole: bool
+    page: Page, store: RootStore, exchange: Exchange, response: Response, *, whole: bool
 ) -> list[str]:
     count = len(exchange.responses)
     title = f"attempt {response.sequence} of {count}" if count > 1 else "answer"

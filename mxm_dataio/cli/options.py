@@ -20,7 +20,7 @@ from .units import short
 if TYPE_CHECKING:
     from ..integrity.proofs import Head
     from ..models import Exchange, Session
-    from ..store import Store
+    from ..storage.root_store import RootStore
 
 
 _OFFERED = 50
@@ -151,7 +151,7 @@ def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -
     from ..config.settings import load
     from ..errors import DataIOError
     from ..storage.catalog.catalog import SQLiteCatalog
-    from ..store import DATABASE
+    from ..storage.layout import DATABASE
 
     with contextlib.suppress(DataIOError, OSError):
         root = ctx.params.get("root") or load({}).root
@@ -165,15 +165,15 @@ def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -
 
 
 @contextlib.contextmanager
-def reading(root: Path) -> Iterator[Store]:
+def reading(root: Path) -> Iterator[RootStore]:
     """Open a store to read from."""
-    from ..store import Store
+    from ..storage.root_store import RootStore
 
-    with Store(root, readonly=True, patient=True) as store:
+    with RootStore(root, readonly=True, patient=True) as store:
         yield store
 
 
-def named(store: Store, name: str) -> Session | Exchange:
+def named(store: RootStore, name: str) -> Session | Exchange:
     """Return the session or the call that a text names.
 
     Raises:

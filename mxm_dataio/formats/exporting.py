@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ..errors import ConfigError, StoreError
 from ..models import Exchange, Session
-from ..store import Store
+from ..storage.root_store import RootStore
 from .cassette import files
 from .cassette.document import SUFFIX, Document
 from .recordings import Recording, checksums
 from .volatile import Volatile
 
 
-def recordings_of(store: Store, session: Session) -> Iterator[Recording]:
+def recordings_of(store: RootStore, session: Session) -> Iterator[Recording]:
     """Yield the calls of a session and of its children, each with what answered it.
 
     A call that was answered from the store (in ``auto``) has the answer that it was given, as one
@@ -36,7 +36,7 @@ def recordings_of(store: Store, session: Session) -> Iterator[Recording]:
                                 for checksum in checksums(whole)})  # fmt: skip
 
 
-def _answered(store: Store, exchange: Exchange) -> Exchange:
+def _answered(store: RootStore, exchange: Exchange) -> Exchange:
     request, held = exchange.request, exchange
     while held.request.served_from is not None:
         found = store.exchange(held.request.served_from)
@@ -54,7 +54,7 @@ def _answered(store: Store, exchange: Exchange) -> Exchange:
     return Exchange(made, held.responses)
 
 
-def _payload(store: Store, exchange: Exchange, checksum: str) -> bytes:
+def _payload(store: RootStore, exchange: Exchange, checksum: str) -> bytes:
     for response in exchange.responses:
         if response.checksum == checksum:
             with store.open(response) as file:
@@ -64,7 +64,7 @@ def _payload(store: Store, exchange: Exchange, checksum: str) -> bytes:
 
 
 def to_cassette(
-    store: Store,
+    store: RootStore,
     session: Session,
     path: Path,
     *,

@@ -12,14 +12,17 @@ from ..errors import ConfigError, StoreError
 from ..storage.catalog import frames
 from ..storage.catalog.sql import Rows
 from ..storage.catalog.views import JSON, known
-from ..store import Store
+from ..storage.questions import Questions
+from ..storage.root_store import RootStore
 from ..utils import cause, written_whole
 
 VIEW = "calls"
 _IS_JSON = {column.name for column in known(VIEW) if column.kind == JSON}
 
 
-def to_rows(store: Store, session_id: str, path: Path, format: str, *, force: bool = False) -> int:
+def to_rows(
+    store: RootStore, session_id: str, path: Path, format: str, *, force: bool = False
+) -> int:
     """Write the calls of a session and of its children, a row each; return how many.
 
     Args:
@@ -35,7 +38,7 @@ def to_rows(store: Store, session_id: str, path: Path, format: str, *, force: bo
         raise ConfigError(f"{path} is there already: --force replaces it")
     names = ", ".join(column.name for column in known(VIEW))
     ids = json.dumps([one.id for one in store.family(session_id)])
-    rows = store.sql(
+    rows = Questions(store).sql(
         f"SELECT {names} FROM {VIEW} WHERE session_id IN (SELECT value FROM json_each(?)) "
         "ORDER BY id",
         [ids],

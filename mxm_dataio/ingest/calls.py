@@ -14,7 +14,7 @@ from ..models import Exchange, Request, Status
 from ..redaction.secrets import Secrets
 from ..replay.lookup import Lookup
 from ..storage.entries import CapturedAttempt, CapturedCall
-from ..store import Store
+from ..storage.root_store import RootStore
 
 Answered = Literal["recorded", "replayed", "revalidated", "missed", "left out", "not recorded"]
 # Calls that are held, the latest: some 400 bytes each.
@@ -185,7 +185,7 @@ class Calls(Sequence[NotedCall]):
         return NotedCall(source, method, self._secrets(source).shown(url), *values)
 
 
-def unused(store: Store, roots: Iterable[str], calls: Calls) -> list[Request]:
+def unused(store: RootStore, roots: Iterable[str], calls: Calls) -> list[Request]:
     """Return the calls of recorded sessions, and of their child processes, that answered none.
 
     Not those that another session answers in their place, and none that was forgotten.

@@ -21,7 +21,8 @@ from ..replay.lookup import Lookup
 from ..replay.policy import Decision
 from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
-from ..store import DATABASE, Store
+from ..storage.layout import DATABASE
+from ..storage.root_store import RootStore
 from ..utils import as_of_bound
 from .calls import unused
 from .recording_store import RecordingStore
@@ -118,7 +119,7 @@ class RootPlace:
             return None
         return self._checked(store, capture.source)
 
-    def _checked(self, store: Store, source: str) -> Store:
+    def _checked(self, store: RootStore, source: str) -> RootStore:
         """Return the store, if the session to replay is in it."""
         if self._session_id is None:
             return store
@@ -154,7 +155,7 @@ class RootPlace:
     def _rekeyed(self, capture: Capture, store: Backend, source: str) -> Rekeyed | None:
         """Return what finds calls that were recorded by other rules than are in force."""
         part = capture.sources.named(source)
-        if not part.matcher or not isinstance(store, Store):
+        if not part.matcher or not isinstance(store, RootStore):
             return None
 
         def content(request: Request) -> RequestBody | None:
@@ -196,7 +197,7 @@ class RootPlace:
         if not capture.calls.lookups:
             return []
         roots = {root for lookup in capture.calls.lookups for root in lookup.roots}
-        with Store(capture.settings.root) as store:
+        with RootStore(capture.settings.root) as store:
             if not roots:
                 own = capture.session.root_id if capture.session else ""
                 bound = as_of_bound(capture.as_of)
@@ -224,7 +225,7 @@ def freshness_of(settings: Settings) -> Freshness:
         raise ConfigError(f"setting reuse: {exc}") from None
 
 
-def to_read(root: Path, face: Face) -> Store:
+def to_read(root: Path, face: Face) -> RootStore:
     """Return the store of a root that is to be replayed.
 
     Args:
@@ -240,10 +241,10 @@ def to_read(root: Path, face: Face) -> Store:
             f"{face.says('root', 'DIR')}",
             path=root / DATABASE,
         )
-    return Store(root, readonly=True)
+    return RootStore(root, readonly=True)
 
 
-def _found(store: Store, text: str, source: str) -> str:
+def _found(store: RootStore, text: str, source: str) -> str:
     """Return the id of the session to replay.
 
     Raises:
@@ -259,7 +260,7 @@ def _found(store: Store, text: str, source: str) -> str:
 
 def _has_recording(root: Path, source: str) -> bool:
     try:
-        with Store(root, readonly=True) as store:
+        with RootStore(root, readonly=True) as store:
             return any(one.pruned_at is None for one in store.sessions(source))
     except IntegrityError:
         raise

@@ -16,24 +16,24 @@ from ..storage.catalog.catalog import SQLiteCatalog
 from ..storage.entries import Entry
 from ..storage.lifecycle import Lifecycle
 from ..storage.payloads.spool import Spool
+from ..storage.root_store import RootStore
 from ..storage.writer import Writer
-from ..store import Store
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
 
 
-class RecordingStore(Store):
+class RecordingStore(RootStore):
     """A root that takes calls; see :class:`mxm_dataio.storage.backend.Backend`.
 
     Args:
         root: there, or made for its owner alone.
         delay: seconds for which a recorded call may wait before it is moved to where other
             processes find it, once further calls come; ``None``: until there are many.
-        compression, durability, patient: see :class:`~mxm_dataio.store.Store`.
+        compression, durability, patient: see :class:`~mxm_dataio.storage.root_store.RootStore`.
 
     Raises:
-        ConfigError, DataIOError: as :class:`~mxm_dataio.store.Store` does.
+        ConfigError, DataIOError: as :class:`~mxm_dataio.storage.root_store.RootStore` does.
     """
 
     def __init__(

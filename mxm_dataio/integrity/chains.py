@@ -14,7 +14,7 @@ from ..errors import StoreError
 from ..models import Status
 from ..storage.catalog import rows
 from ..storage.catalog.chain import START, predecessor, record_hash, seal
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import canonical_json, counted
 from .findings import MOST, Findings, Progress
 from .ledger import Call, Held, Ledger
@@ -54,7 +54,7 @@ class Chains:
     """
 
     def __init__(
-        self, store: Store, against: Sequence[Head], findings: Findings, progress: Progress
+        self, store: RootStore, against: Sequence[Head], findings: Findings, progress: Progress
     ) -> None:
         self.sessions = self.calls = self.pruned = 0
         self.head: Head | None = None

@@ -24,8 +24,9 @@ from typing import NamedTuple
 from ..errors import StoreError
 from ..process import wall_time
 from ..storage import locks
+from ..storage.layout import JOURNAL, RESPONSES, RUNNING
 from ..storage.payloads import expiry
-from ..store import JOURNAL, RESPONSES, RUNNING, Store
+from ..storage.root_store import RootStore
 from ..utils import cause
 from .findings import Progress
 from .waiting import Waiting
@@ -58,7 +59,7 @@ class _File(NamedTuple):
 
 
 def collect(
-    store: Store, doomed: Iterable[str], *, remove: bool, progress: Progress | None
+    store: RootStore, doomed: Iterable[str], *, remove: bool, progress: Progress | None
 ) -> Collected:
     """Remove, or count, the files that no record names but those of sessions to be deleted.
 
@@ -111,7 +112,9 @@ def _gather(db: sqlite3.Connection, doomed: Iterable[str], waiting: Iterable[str
     db.executemany("INSERT OR IGNORE INTO named VALUES (?)", [(one,) for one in waiting])
 
 
-def _unnamed(store: Store, db: sqlite3.Connection, progress: Progress | None) -> Iterator[_File]:
+def _unnamed(
+    store: RootStore, db: sqlite3.Connection, progress: Progress | None
+) -> Iterator[_File]:
     total = sum(1 for _ in store.payloads.files()) if progress else 0
     for done, (checksum, path) in enumerate(store.payloads.files()):
         if progress and not done % 1024:
@@ -128,7 +131,7 @@ def _unnamed(store: Store, db: sqlite3.Connection, progress: Progress | None) ->
             yield _File(path, checksum, kept.st_mtime, kept.st_size)
 
 
-def _temporary(store: Store, before: float, *, remove: bool) -> int:
+def _temporary(store: RootStore, before: float, *, remove: bool) -> int:
     """Remove, or count, unfinished files whose process is gone."""
     count = 0
     for name in (RESPONSES, JOURNAL, RUNNING):

@@ -12,8 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..errors import IntegrityError
 from ..storage.files import is_folder
 from ..storage.journal import left
+from ..storage.layout import JOURNAL, RESPONSES, RUNNING
 from ..storage.locks import TEMPORARY
-from ..store import JOURNAL, RESPONSES, RUNNING, Store
+from ..storage.root_store import RootStore
 from ..utils import counted
 from .findings import Findings, Progress
 from .ledger import Ledger, Payload
@@ -33,7 +34,7 @@ class Files:
         payloads, size: how many were read, and their bytes.
     """
 
-    def __init__(self, store: Store, findings: Findings, progress: Progress) -> None:
+    def __init__(self, store: RootStore, findings: Findings, progress: Progress) -> None:
         self.payloads = 0
         self.size = 0
         self._store = store

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from ..errors import IntegrityError, StoreError
 from ..storage.catalog import rows
 from ..storage.catalog.chain import seal
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import counted
 from . import merkle
 
@@ -131,7 +131,7 @@ class Consistency:
         )
 
 
-def head_of(store: Store) -> Head:
+def head_of(store: RootStore) -> Head:
     """Return the head of a store.
 
     Raises:
@@ -140,7 +140,7 @@ def head_of(store: Store) -> Head:
     return Head.of(_seals(store))
 
 
-def include(store: Store, session_id: str) -> Inclusion:
+def include(store: RootStore, session_id: str) -> Inclusion:
     """Return the proof that a session is below the store's head.
 
     Raises:
@@ -161,7 +161,7 @@ def include(store: Store, session_id: str) -> Inclusion:
     return _holding(proof, store)
 
 
-def go_on(store: Store, earlier: Head) -> Consistency:
+def go_on(store: RootStore, earlier: Head) -> Consistency:
     """Return the proof that a store continues the one that an earlier head stands for.
 
     Raises:
@@ -178,7 +178,7 @@ def go_on(store: Store, earlier: Head) -> Consistency:
     return _holding(Consistency(earlier, Head.of(seals), path), store)
 
 
-def _holding(proof: _Proof, store: Store) -> _Proof:
+def _holding(proof: _Proof, store: RootStore) -> _Proof:
     if not proof.holds():
         raise IntegrityError(
             f"the store {store.root} is not as it was sealed, or not the one of the head given: "
@@ -188,7 +188,7 @@ def _holding(proof: _Proof, store: Store) -> _Proof:
     return proof
 
 
-def _seals(store: Store) -> list[bytes]:
+def _seals(store: RootStore) -> list[bytes]:
     leaves = store.catalog.leaves()
     whole = [leaf for leaf, _, _ in leaves] == list(range(len(leaves)))
     if not whole or not all(isinstance(sealed, bytes) for _, _, sealed in leaves):

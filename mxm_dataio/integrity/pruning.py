@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..models import Session, Status
 from ..storage.catalog.chain import START
 from ..storage.catalog.links import put_sealed
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import parse_instant
 from .collecting import Collected, collect
 from .findings import Progress
@@ -82,7 +82,7 @@ class Pruned:
     collected: Collected
 
 
-def plan(store: Store, choice: Choice, *, progress: Progress | None = None) -> Pruned:
+def plan(store: RootStore, choice: Choice, *, progress: Progress | None = None) -> Pruned:
     """Return what :func:`prune` would do now.
 
     Raises:
@@ -96,7 +96,7 @@ def plan(store: Store, choice: Choice, *, progress: Progress | None = None) -> P
     return Pruned(trees, kept, collected)
 
 
-def prune(store: Store, choice: Choice, *, progress: Progress | None = None) -> Pruned:
+def prune(store: RootStore, choice: Choice, *, progress: Progress | None = None) -> Pruned:
     """Delete the calls of the sessions chosen, and then the files that no record names.
 
     On return it survives a power cut. Should it be broken off, the calls are all there or all gone,
@@ -120,7 +120,7 @@ def prune(store: Store, choice: Choice, *, progress: Progress | None = None) -> 
 
 
 def _chosen(
-    store: Store, db: sqlite3.Connection, choice: Choice, waiting: Waiting
+    store: RootStore, db: sqlite3.Connection, choice: Choice, waiting: Waiting
 ) -> tuple[tuple[Tree, ...], tuple[tuple[Session, str], ...]]:
     """Return what may be pruned of what was chosen, and what may not, and why."""
     if not choice.any:

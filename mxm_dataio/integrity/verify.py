@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ..errors import IntegrityError, StoreError
 from ..storage.catalog.refusals import DAMAGED
+from ..storage.layout import DATABASE, RESPONSES
 from ..storage.payloads.reading import PayloadReader
-from ..store import DATABASE, RESPONSES, Store
+from ..storage.root_store import RootStore
 from ..utils import counted
 from .chains import Chains
 from .files import Files
@@ -26,7 +27,7 @@ from .proofs import Head
 
 
 def verify(
-    store: Store,
+    store: RootStore,
     sessions: Sequence[str] = (),
     *,
     against: Sequence[Head] = (),
@@ -76,7 +77,7 @@ def verify_root(
             return Verified(findings=(Finding(what, path=root / DATABASE),))
         raise StoreError(f"nothing is recorded under {root}: give --root", path=root)
     try:
-        store = Store(root, readonly=True, patient=True)
+        store = RootStore(root, readonly=True, patient=True)
     except StoreError as exc:
         return Verified(findings=(Finding(str(exc), path=exc.path),))
     with store:
@@ -101,7 +102,7 @@ class Verification:
 
     def __init__(
         self,
-        store: Store,
+        store: RootStore,
         chosen: Sequence[str],
         against: Sequence[Head],
         progress: Progress,

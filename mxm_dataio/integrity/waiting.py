@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ..errors import IntegrityError, StoreError
 from ..storage.entries import Entry
 from ..storage.journal import Left, left
-from ..store import JOURNAL, Store
+from ..storage.layout import JOURNAL
+from ..storage.root_store import RootStore
 
 # Of a journal that its owner empties meanwhile.
 _READINGS = 5
@@ -23,7 +24,7 @@ class Waiting:
     served_from: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, store: Store) -> Waiting:
+    def of(cls, store: RootStore) -> Waiting:
         """Read the journals of a store.
 
         Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..models import Session, Unseen
 from ..storage import unseen as unseen_
 from ..storage.catalog.selection import host_of
-from ..store import Store
+from ..storage.root_store import RootStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Account:
         return not self.unseen and not self.unwatched
 
 
-def account_of(store: Store, session_id: str) -> Account:
+def account_of(store: RootStore, session_id: str) -> Account:
     """Return the account of a session and its descendants.
 
     Raises:

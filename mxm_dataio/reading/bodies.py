@@ -20,7 +20,7 @@ from ..errors import ConfigError
 from ..http.charsets import BOMS, START, charset_of, decodes
 from ..http.codings import DECODERS, STEP, Decoder, codings_of
 from ..models import Headers, Request, Response
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import is_json, media_type
 from .layout import hex_lines
 
@@ -196,7 +196,7 @@ class Body:
         return hex_lines(self.chunks())
 
 
-def sent(store: Store, request: Request) -> Body:
+def sent(store: RootStore, request: Request) -> Body:
     """Return the body of a request."""
     checksum, size = request.body_checksum, request.body_size
     if checksum is None:
@@ -204,7 +204,7 @@ def sent(store: Store, request: Request) -> Body:
     return Body(lambda: store.payloads.open(checksum, size), size, request.headers)
 
 
-def answered(store: Store, response: Response) -> Body:
+def answered(store: RootStore, response: Response) -> Body:
     """Return the body of an attempt's answer."""
     if response.checksum is None:
         return Body(io.BytesIO, 0, response.headers)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ..http.heads import parse_head
 from ..models import Exchange, Headers, Response
-from ..store import Store
+from ..storage.root_store import RootStore
 from .bodies import Body, Kind, answered, sent
 from .json_diff import Difference, NotComparableError, differences, parse
 from .listing import Ending
@@ -212,7 +212,7 @@ class Comparer:
         requests: compare what was asked, too.
     """
 
-    store: Store
+    store: RootStore
     headers: bool = True
     volatile: bool = False
     requests: bool = True

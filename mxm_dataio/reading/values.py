@@ -8,11 +8,11 @@ from typing import Any
 
 from ..integrity.findings import Finding
 from ..models import Exchange, Failure, Response
-from ..store import Store
+from ..storage.root_store import RootStore
 from .bodies import Body, Kind, answered, sent
 
 
-def call(store: Store, exchange: Exchange, *, bodies: bool = False) -> dict[str, Any]:
+def call(store: RootStore, exchange: Exchange, *, bodies: bool = False) -> dict[str, Any]:
     """Return a call.
 
     Args:
@@ -35,7 +35,7 @@ def call(store: Store, exchange: Exchange, *, bodies: bool = False) -> dict[str,
     }  # fmt: skip
 
 
-def _attempt(store: Store, response: Response, *, bodies: bool) -> dict[str, Any]:
+def _attempt(store: RootStore, response: Response, *, bodies: bool) -> dict[str, Any]:
     return {
         "id": response.id, "method": response.method, "url": response.url,
         "status_code": response.status_code, "reason": response.reason,

@@ -15,7 +15,7 @@ from ..identity import Identity
 from ..identity.matching import Matcher
 from ..identity.view import Content
 from ..models import Request
-from ..store import Store
+from ..storage.root_store import RootStore
 
 
 class Rekeyed:
@@ -31,7 +31,7 @@ class Rekeyed:
 
     def __init__(
         self,
-        store: Store,
+        store: RootStore,
         source: str,
         bound: str,
         root_id: str | None,

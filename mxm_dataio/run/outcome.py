@@ -13,7 +13,7 @@ from ..process import put, say
 from ..reading.layout import wrapped
 from ..reading.outcomes import exit_word
 from ..storage import unseen as unseen_
-from ..store import Store
+from ..storage.root_store import RootStore
 from ..utils import counted, utc_now
 from .arguments import FULL, Options
 from .plan import RunPlan
@@ -113,7 +113,7 @@ class Outcome:
             left_out=self.own.left_out if self.own is not None else (),
         )
 
-    def look(self, store: Store) -> None:
+    def look(self, store: RootStore) -> None:
         """Look up what the store holds of the run."""
         found = store.sessions_of(self._id)
         self.sessions = len(found)

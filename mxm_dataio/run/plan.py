@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..store import Store
+    from ..storage.root_store import RootStore
     from .arguments import Options, Program
 
 _SIMPLE = frozenset({f"{PREFIX}ROOT", SOURCE, AUTO, RUN})
@@ -95,7 +95,8 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     from ..ingest.place import freshness_of, to_read
     from ..ingest.sources import matching_of
     from ..models import Mode
-    from ..store import DATABASE, Store
+    from ..storage.layout import DATABASE
+    from ..storage.root_store import RootStore
     from ..utils import as_of_text
     from .handoff import settings_json
 
@@ -114,7 +115,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     matching_of(settings, BY_RUN)
     mode = config.mode_of(settings.mode)
     if settings.mode == config.ONCE and (settings.root / DATABASE).exists():
-        with Store(settings.root, readonly=True) as store:
+        with RootStore(settings.root, readonly=True) as store:
             recorded = bool(store.sessions(plan.source))
         mode = config.mode_of(config.ONCE, recorded=recorded)
     plan.mode = mode.value
@@ -125,7 +126,7 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     return plan
 
 
-def _look_up(plan: RunPlan, store: Store, *, named: bool) -> None:
+def _look_up(plan: RunPlan, store: RootStore, *, named: bool) -> None:
     """Find the one session to replay, and its source if none was named."""
     if not plan.session:
         return

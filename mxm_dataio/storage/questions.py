@@ -12,23 +12,20 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from .catalog.catalog import SQLiteCatalog
     from .catalog.selection import Outcomes, Since, Wanted
     from .catalog.sql import Parameters, Rows
+    from .root_store import RootStore
 
 
 class Questions:
-    """What :class:`mxm_dataio.store.Store` answers by what else it has."""
+    """Asks a store what it has.
 
-    if TYPE_CHECKING:
+    Args:
+        store: the root's.
+    """
 
-        @property
-        def catalog(self) -> SQLiteCatalog: ...
-        def session(self, session_id: str) -> Session | None: ...
-        def session_id(self, text: str, source: str | None = None) -> str: ...
-        def family(self, session_id: str) -> list[Session]: ...
-        def exchange(self, request_id: str) -> Exchange | None: ...
-        def placed(self, exchange: Exchange) -> Exchange: ...
+    def __init__(self, store: RootStore) -> None:
+        self._store = store
 
     def calls(
         self,
@@ -85,20 +82,14 @@ class Questions:
         ids: list[str | None] = [None]
         if session is not None:
             given = session.id if isinstance(session, Session) else session
-            ids = [one.id for one in self.family(self.session_id(given, wanted.source))]
-        each = [self.catalog.calls(wanted, id, **how) for id in ids]
+            ids = [
+                one.id for one in self._store.family(self._store.session_id(given, wanted.source))
+            ]
+        each = [self._store.catalog.calls(wanted, id, **how) for id in ids]
         # Not sorted all together: calls of processes of one session have one order.
         newest_first = how.get("newest_first", False)
         found = heapq.merge(*each, key=lambda call: call.request.id, reverse=newest_first)
-        return map(self.placed, found)
-
-    def answering(self, request_id: str) -> Exchange | None:
-        """Return a call, or the one whose stored answer it was given, as far as that is here."""
-        held, led = self.exchange(request_id), {request_id}
-        while held is not None and held.request.served_from not in {None, *led}:
-            led.add(held.request.served_from or "")
-            held = self.exchange(held.request.served_from or "") or held
-        return held
+        return map(self._store.placed, found)
 
     def sql(self, query: str, parameters: Parameters = ()) -> Rows:
         """Return the rows of a query over the views ``sessions, calls, attempts, headers``.
@@ -118,7 +109,11 @@ class Questions:
         from .catalog.sql import Rows  # no session needs it
 
         return Rows(
-            self.catalog.database, query, parameters, answer=self._attempt, status=self._status
+            self._store.catalog.database,
+            query,
+            parameters,
+            answer=self._attempt,
+            status=self._status,
         )
 
     def table(self, view: str = "calls") -> pyarrow.Table:
@@ -152,11 +147,11 @@ class Questions:
     def _attempt(self, id: str) -> Response | None:
         """Return an attempt by its id; by that of a call its answer."""
         call, _, sequence = id.partition("/")
-        held = self.exchange(call) if sequence else self.answering(call)
+        held = self._store.exchange(call) if sequence else self._store.answering(call)
         if held is None or not sequence:
             return held.answer if held else None
         return next((one for one in held.responses if str(one.sequence) == sequence), None)
 
     def _status(self, session_id: str) -> str:
-        session = self.session(session_id)
+        session = self._store.session(session_id)
         return str(session.status if session else Status.INTERRUPTED)

@@ -33,7 +33,7 @@ class Writer:
         calls: how many this process has recorded, by session.
 
     Args:
-        delay: see :class:`~mxm_dataio.store.Store`.
+        delay: see :class:`~mxm_dataio.storage.root_store.RootStore`.
     """
 
     def __init__(

@@ -248,9 +248,9 @@ def _stream(clients: Clients, small: str, url: str, size: int) -> dict[str, floa
 
 
 def _check_stored(folder: Path, digest: str) -> None:
-    from mxm_dataio import Store
+    from mxm_dataio.storage.root_store import RootStore
 
-    with Store(folder, readonly=True) as store:
+    with RootStore(folder, readonly=True) as store:
         exchanges = list(store.exchanges(store.sessions(SOURCE)[-1].id))
         answer = exchanges[-1].answer
         assert answer is not None

@@ -20,13 +20,13 @@ from mxm_dataio import (
     LeftOutError,
     Mode,
     Status,
-    Store,
     mount,
     register,
     unregister,
     use_cassette,
 )  # fmt: skip
 from mxm_dataio.reading.account import account_of
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.servers import Connection, RawServer, answer
 
 # The one that is left out is 127.0.0.1, and what is recorded localhost.
@@ -133,7 +133,7 @@ def test_it_is_made_as_without_and_not_kept(
         with IngestSession("s", tmp_path, mode, stdlib=True, watch=watch, **OUT):
             assert client(server.url) == plain
         assert sent(server)[before:] == asked
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         assert [store.requests(session.id) for session in store.sessions()] == [[], [], []]
         for session in store.sessions():
             assert session.coverage == (() if watch else None)
@@ -197,7 +197,7 @@ def test_a_redirect_to_a_host_that_is_left_out(server: RawServer, tmp_path: Path
         root = tmp_path / str(server.hits)
         with IngestSession("s", root, stdlib=True, **OUT):
             assert ask(url) == b"GET /there "
-        with Store(root) as store:
+        with RootStore(root) as store:
             assert [one.url for one in store.requests(store.sessions()[0].id)] == [url]
         hits = server.hits
         with (
@@ -225,7 +225,7 @@ def test_mounted_without_the_hook(server: RawServer, tmp_path: Path) -> None:
             ask(ingest, server.url)
     with IngestSession("s", tmp_path, "replay", hook=False, **IN) as ingest:
         assert ask(ingest, server.url) == "POST /a abc"
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         (session,) = store.sessions()
         assert len(store.requests(session.id)) == 1
         assert [one.times for one in session.left_out] == [1]
@@ -259,7 +259,7 @@ def test_a_fetchers_source(tmp_path: Path) -> None:
             assert ingest.request("noise.csv").text == "noise.csv 3"
     finally:
         unregister("ftp")
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         (session,) = store.sessions()
         assert [(one.name, one.times) for one in session.left_out] == [("ftp", 1)]
 
@@ -283,7 +283,7 @@ def test_by_source(server: RawServer, tmp_path: Path) -> None:
     with IngestSession("app", tmp_path, **options):
         by_requests(server.url)
         by_requests(localhost(server.url))
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         (session,) = store.sessions()
         assert [one.source for one in store.requests(session.id)] == ["app"]
         assert [one.name for one in session.left_out] == [f"localhost:{server.port}"]
@@ -295,7 +295,7 @@ def test_what_is_seen_besides_is_told_apart(server: RawServer, tmp_path: Path) -
     with IngestSession("s", tmp_path, watch=True, **OUT):
         by_requests(server.url)
         socket.create_connection(("127.0.0.1", server.port)).close()
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         (session,) = store.sessions()
         assert session.coverage is not None
         assert [one.kind for one in session.coverage] == ["connection"]
@@ -316,7 +316,7 @@ def test_in_a_forked_child(watch: bool, server: RawServer, tmp_path: Path) -> No
         child = fork.Process(target=_leave_out, args=(server.url,))
         child.start()
         child.join()
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         sessions = store.sessions()
         assert [[one.times for one in session.left_out] for session in sessions] == [[1], [1]]
         assert [session.coverage for session in sessions] == [() if watch else None] * 2
@@ -331,10 +331,10 @@ def test_it_costs_nothing_to_make_many(server: RawServer, tmp_path: Path) -> Non
         noted = [path.read_bytes().splitlines() for path in tmp_path.glob("running/*.lock")]
         # At the first, and as that doubles.
         assert [len(lines) for lines in noted] == [4]
-        with Store(tmp_path) as store:
+        with RootStore(tmp_path) as store:
             (under_way,) = store.sessions()
             assert [one.times for one in under_way.left_out] == [8]
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         assert [one.times for one in store.sessions()[0].left_out] == [9]
 
 
@@ -354,7 +354,7 @@ def test_what_goes_wrong_with_it_is_no_loss(
             # No connection is there to be seen.
             patch.setattr(urllib3.HTTPConnectionPool, "_make_request", mocked)
             assert by_pool(server.url) == b"mocked"
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         session = store.session(ingest.id)
         assert session is not None
         assert (session.status, session.warnings) == (Status.COMPLETE, ())

@@ -20,7 +20,7 @@ from mxm_dataio.adapters.urllib3.plain_head import is_plain, read_plainly
 from mxm_dataio.http.heads import parse_head
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Framing, Response
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 
 BODY = b"0123456789"
 OS_ERROR = {"exception": ["builtins", "OSError"], "args": [5, "broken"], "state": {}}
@@ -138,7 +138,7 @@ def test_nor_are_those_that_http_client_refuses() -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> RootStore:
     root: Path = tmp_path_factory.mktemp("root")
     made = RecordingStore(root)
     spool = made.spool(100)
@@ -148,7 +148,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def answer(
-    store: Store, response: Response, method: str, response_kw: dict[str, Any], steps: list[Any]
+    store: RootStore, response: Response, method: str, response_kw: dict[str, Any], steps: list[Any]
 ) -> list[Any]:
     try:
         raw = replay.respond(store, response, "pool", method, "/x", response_kw)
@@ -199,7 +199,7 @@ ends = st.sampled_from(
 
 @given(head=heads, end=ends, method=methods, response_kw=response_kws, steps=steps)
 def test_both_ways_lead_to_the_same_response(
-    store: Store,
+    store: RootStore,
     head: bytes,
     end: dict[str, Any],
     method: str,
@@ -214,7 +214,7 @@ def test_both_ways_lead_to_the_same_response(
 
 
 def test_what_the_program_does_to_connections_still_tells(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: RootStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     response = attempt(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
     monkeypatch.setattr(Connection, "debuglevel", 1)

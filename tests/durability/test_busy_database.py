@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store
+from mxm_dataio import DataIOWarning, IngestSession, Status
 from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.root_store import RootStore
 from tests.support import forks
 from tests.support.effort import crossed
 from tests.support.running import Programs
@@ -202,7 +203,7 @@ def test_many_calls_keep_memory_flat(
             for number in range(60):
                 web.get(f"{server.url}/?{number}")
         store = capture_of(ingest).store
-        assert isinstance(store, Store)
+        assert isinstance(store, RootStore)
         assert sum(len(one.entries) for one in store._writer._journals.waiting()) <= 6 * 5
         assert len(list(Path("/proc/self/fd").iterdir())) < 60
         with pytest.warns(DataIOWarning, match="60 recorded calls wait"):

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from mxm_dataio import DataIOWarning, IngestSession, Status, Store
+from mxm_dataio import DataIOWarning, IngestSession, Status
 from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import writer as writer_module
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.servers import RawServer, answer, responder
 
 
@@ -45,7 +46,7 @@ class Program:
             self.called += 1
             assert requests.get(f"{self._url}/?{self.called}").ok
         if moved:
-            assert isinstance(capture_of(self.ingest).store, Store)
+            assert isinstance(capture_of(self.ingest).store, RootStore)
             capture_of(self.ingest).store.move()
 
     def end(self) -> str:
@@ -78,7 +79,7 @@ def held(root: Path, source: str = "s") -> int:
 def sound(root: Path) -> None:
     found = verify_root(root)
     assert not found.findings, found.findings
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         assert len(store.catalog.leaves()) == len(store.sessions())
         assert store.sessions("s")[0].status is Status.INCOMPLETE
 

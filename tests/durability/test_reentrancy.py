@@ -21,7 +21,7 @@ from typing import Any, get_args
 import pytest
 import requests
 
-from mxm_dataio import BusyError, IngestSession, Status, Store, StoreError
+from mxm_dataio import BusyError, IngestSession, Status, StoreError
 from mxm_dataio.api import capture_of
 from mxm_dataio.config.choices import Durability
 from mxm_dataio.ingest.recording_store import RecordingStore
@@ -29,6 +29,7 @@ from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.policy import Serve
 from mxm_dataio.replay.turns import Places, SharedTurns
 from mxm_dataio.storage import writer as writer_module
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import utc_now
 from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
@@ -100,7 +101,7 @@ class Trial:
         ended = replace(self.held, status=Status.COMPLETE, ended_at=utc_now())
         self.store.end(ended)
         self.store.close()
-        with Store(self.root, readonly=True) as store:
+        with RootStore(self.root, readonly=True) as store:
             found = [one.request.id for one in store.exchanges(self.held.id)]
         assert len(found) == len(set(found)) <= len(self.made) + broken_off
         assert set(found) >= set(self.made)

@@ -19,7 +19,7 @@ from mxm_dataio.cli import main
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Mode, Status, Unseen
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.browser import Browser, chromium
 from tests.support.effort import crossed
 from tests.support.recorded import Recorder, Try
@@ -232,7 +232,7 @@ def search(browser: Browser, text: str, **chosen: str) -> str:
 
 
 def test_the_figures_are_the_stores(shown: Browser, root: Path, recorded: Recorder) -> None:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         sessions = store.sessions()
         calls = [call for one in sessions for call in store.exchanges(one.id)]
     attempts = [one for call in calls for one in call.responses]
@@ -276,7 +276,7 @@ def wide(browser: Browser, section: str) -> list[dict[str, str]]:
 
 
 def test_each_row_is_its_call(shown: Browser, root: Path) -> None:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         calls = [call for one in store.sessions() for call in store.exchanges(one.id)]
     calls.sort(key=lambda call: call.request.id)
     rows = table(shown)

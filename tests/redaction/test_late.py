@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio import IngestSession, ReplayMissError, mount, use_cassette
 from mxm_dataio.api import capture_of
 from mxm_dataio.errors import DataIOWarning, StoreError
 from mxm_dataio.http.tokens import LATE
@@ -23,6 +23,7 @@ from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify
 from mxm_dataio.replay.lookup import filled
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.root_store import RootStore
 from tests.support import CHECKOUT
 from tests.support.servers import RawServer, Request, answer
 
@@ -111,7 +112,7 @@ def leaks(root: Path, value: str = KEY) -> list[str]:
 
 def checked(root: Path) -> None:
     if (root / "root").exists():
-        with Store(root / "root", readonly=True) as store:
+        with RootStore(root / "root", readonly=True) as store:
             assert not verify(store).findings
 
 
@@ -181,7 +182,7 @@ def test_what_was_in_its_place_is_said(pad: int, tmp_path: Path) -> None:
     with RawServer(site(KEY, pad)) as server, pytest.warns(DataIOWarning, match=known) as caught:
         ingest = store_page_first(tmp_path, server.url)
     (said,) = [str(one.message) for one in caught]
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         (session,) = store.sessions()
         calls = list(store.exchanges(session.id))
         assert verify(store).ok
@@ -210,7 +211,7 @@ def test_a_payload_of_another_session_stays(tmp_path: Path) -> None:
         (path,) = (tmp_path / "responses").glob("*.bin")
         with pytest.warns(DataIOWarning, match=path.name):
             record(tmp_path, page_first, server.url)
-        with Store(tmp_path, readonly=True) as store:
+        with RootStore(tmp_path, readonly=True) as store:
             assert verify(store).ok
     assert path.name in leaks(tmp_path)
 
@@ -236,7 +237,7 @@ def test_a_payload_that_another_process_may_name_stays(tmp_path: Path) -> None:
                 record(tmp_path, page_first, server.url)
             child.communicate("\n", timeout=30)
         assert child.returncode == 0
-        with Store(tmp_path, readonly=True) as store:
+        with RootStore(tmp_path, readonly=True) as store:
             assert verify(store).ok
             assert len(store.sessions()) == 2
 

@@ -26,9 +26,10 @@ import requests
 import urllib3
 from requests_toolbelt import MultipartEncoder
 
-from mxm_dataio import IngestSession, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio import IngestSession, ReplayMissError, mount, use_cassette
 from mxm_dataio.api import capture_of
 from mxm_dataio.redaction.rules import NOTHING
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import crossed, sampled
 from tests.support.servers import RawServer, answer, responder
 
@@ -262,7 +263,7 @@ def test_what_holds_no_secret_stays_to_the_byte(kind: str, url: str, tmp_path: P
 
 
 def stored(ingest: IngestSession) -> bytes:
-    assert isinstance(capture_of(ingest).store, Store)
+    assert isinstance(capture_of(ingest).store, RootStore)
     exchange = list(capture_of(ingest).store.exchanges(ingest.id))[-1]
     return capture_of(ingest).store.payloads.path(str(exchange.request.body_checksum)).read_bytes()
 

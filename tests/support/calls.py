@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from mxm_dataio.identity import identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 from tests.trust.small import taking
 
 
 def call(
-    store: Store,
+    store: RecordingStore,
     held: Session,
     url: str,
     *codes: int | None,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mxm_dataio.identity import identify
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import Store
 from mxm_dataio.utils import instant, new_id
 
 # 2025-10-07 06:00 UTC, when sessions begin.
@@ -42,13 +42,13 @@ class Try:
 class Recorder:
     """A session under way."""
 
-    store: Store
+    store: RecordingStore
     session: Session
     calls: list[str] = field(default_factory=list)
 
     @classmethod
     def begin(
-        cls, store: Store, parent: Session | None = None, at: float = 0.0, **facts: Any
+        cls, store: RecordingStore, parent: Session | None = None, at: float = 0.0, **facts: Any
     ) -> Recorder:
         """Begin a session so many seconds after dawn."""
         id = new_id()

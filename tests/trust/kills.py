@@ -31,8 +31,9 @@ from pathlib import Path
 
 import requests
 
-from mxm_dataio import IngestSession, Store
+from mxm_dataio import IngestSession
 from mxm_dataio.errors import DataIOError, DataIOWarning
+from mxm_dataio.storage.root_store import RootStore
 
 from .ledger import Found, Told, check_folder, check_store, litter
 from .source import Asked, serve
@@ -295,7 +296,7 @@ def _opener(root: Root, readonly: bool) -> Found:
     """Open the store as the first after a kill, and check what is in it."""
     told = root.unchecked
     try:
-        store = Store(root.path, readonly=readonly)
+        store = RootStore(root.path, readonly=readonly)
     except DataIOError as exc:
         nothing = "nothing is recorded" in str(exc) or "of schema version 0" in str(exc)
         if nothing and readonly and not any(one.began for one in told.values()):

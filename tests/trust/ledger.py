@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mxm_dataio import Exchange, Session, Status, Store, StoreError
+from mxm_dataio import Exchange, Session, Status, StoreError
+from mxm_dataio.storage.root_store import RootStore
 
 from .source import CUT, REFUSED, Asked
 
@@ -65,7 +66,7 @@ class Found:
         self.problems += other.problems
 
 
-def check_store(store: Store, told: dict[str, Told], known: set[str]) -> Found:
+def check_store(store: RootStore, told: dict[str, Told], known: set[str]) -> Found:
     """Check the victims' sessions in an open store.
 
     Args:
@@ -84,7 +85,7 @@ def check_store(store: Store, told: dict[str, Told], known: set[str]) -> Found:
     return found
 
 
-def _check_source(store: Store, told: Told, sessions: list[Session], found: Found) -> None:
+def _check_source(store: RootStore, told: Told, sessions: list[Session], found: Found) -> None:
     found.problems += told.trouble
     found.sessions += len(sessions)
     for id in told.began - {session.id for session in sessions}:
@@ -122,7 +123,7 @@ def _check_source(store: Store, told: Told, sessions: list[Session], found: Foun
     found.beyond += len(sound - reported)
 
 
-def _wrong(store: Store, exchange: Exchange, digest: str | None) -> str:
+def _wrong(store: RootStore, exchange: Exchange, digest: str | None) -> str:
     """Return what is wrong with an exchange, or nothing."""
     request = exchange.request
     asked = Asked.of(request.url)

@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 
 from mxm_dataio.errors import DataIOError
 from mxm_dataio.integrity.verify import verify_root
-from mxm_dataio.store import DATABASE, Store
+from mxm_dataio.storage.layout import DATABASE
+from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import fill, with_pruned
 
 _PRAGMAS = ("application_id", "user_version", "encoding", "page_size")
@@ -182,7 +183,7 @@ def _by_sql(root: Path) -> list[Any]:
 
 def _by_library(root: Path) -> list[Any]:
     found: list[Any] = []
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         for session in store.sessions():
             found.append((session, store.session(session.id)))
             for one in store.exchanges(session.id):

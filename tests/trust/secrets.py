@@ -30,10 +30,11 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from mxm_dataio import IngestSession, Redaction, ReplayMissError, Store, mount, use_cassette
+from mxm_dataio import IngestSession, Redaction, ReplayMissError, mount, use_cassette
 from mxm_dataio.formats import exporting
 from mxm_dataio.formats.cassette import document
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.proxies import proxy
 from tests.support.servers import RawServer
 from tests.trust.planting import KIND_OF, PLACES, SOURCE, UNMOUNTED, Bed, serve
@@ -144,7 +145,7 @@ def run(
                     misses.append(str(miss))
             replay.misses.clear()
     logging.getLogger("mxm_dataio").removeHandler(handler)
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         for session in store.sessions():
             exporting.to_cassette(store, session, beside / f"{session.id}.json")
     for path, data in _files(root, beside):

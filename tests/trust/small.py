@@ -13,7 +13,6 @@ from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import Store
 from mxm_dataio.utils import new_id
 
 HOST = "https://data.example"
@@ -32,7 +31,7 @@ def session(parent: Session | None = None, status: Status = Status.RUNNING) -> S
     )  # fmt: skip
 
 
-def taking(store: Store, waiting: dict[str, bytes]) -> Callable[[bytes], str]:
+def taking(store: RecordingStore, waiting: dict[str, bytes]) -> Callable[[bytes], str]:
     """Return what takes a payload of a call, and returns its checksum.
 
     Args:
@@ -50,7 +49,7 @@ def taking(store: Store, waiting: dict[str, bytes]) -> Callable[[bytes], str]:
 
 
 def record(
-    store: Store,
+    store: RecordingStore,
     held: Session,
     name: str,
     *bodies: bytes,
@@ -127,7 +126,7 @@ def with_pruned(root: Path) -> None:
         prune(store, Choice(sessions=(gone.id,)))
 
 
-def end(store: Store, held: Session, status: Status = Status.COMPLETE) -> None:
+def end(store: RecordingStore, held: Session, status: Status = Status.COMPLETE) -> None:
     """End and seal a session."""
     store.settle()
     store.end(

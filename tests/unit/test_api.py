@@ -23,13 +23,13 @@ from mxm_dataio import (
     ReplayMissError,
     Response,
     Status,
-    Store,
     StoreError,
     register,
     unregister,
 )
 from mxm_dataio.api import capture_of
 from mxm_dataio.ingest.active import active
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.clocks import set_clock
 
 SOURCE = "unit-api"
@@ -77,7 +77,7 @@ def replay(root: Path, calls: int = 1, **more: Any) -> list[bytes]:
 
 
 def sessions(root: Path) -> list[Status]:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         return [session.status for session in store.sessions()]
 
 
@@ -212,7 +212,7 @@ def test_what_auto_served_is_a_call_of_its_session_and_replays(root: Path) -> No
     with IngestSession(SOURCE, root, "auto", "2025-01-02") as ingest:
         ask(ingest)
     assert replay(root, session=ingest.id) == [b"1"]
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         (origin,) = store.requests(first)
         (served,) = store.requests(ingest.id)
     assert (served.served_from, served.status) == (origin.id, Status.COMPLETE)
@@ -222,7 +222,7 @@ def test_what_auto_served_says_when_and_what_it_was(root: Path) -> None:
     first = record(root)
     with IngestSession(SOURCE, root, "auto") as ingest:
         ask(ingest)
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         (origin,) = store.requests(first)
         (served,) = store.requests(ingest.id)
     assert (served.url, served.started_at > origin.started_at) == (origin.url, True)
@@ -243,7 +243,7 @@ def test_threads_record_through_one_session(root: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         assert {request.params["n"] for request in store.requests(ingest.id)} == {
             str(n) for n in range(16)
         }
@@ -334,7 +334,7 @@ def test_the_session_to_replay_may_be_given_by_its_place_or_a_part_of_its_id(roo
             replay(root, session=text)
     with pytest.raises(ConfigError, match="several sessions begin or end with 0"):
         replay(root, session="0")
-    with Store(root) as store:
+    with RootStore(root) as store:
         assert store.session(store.session_id("latest")).source == "other"  # type: ignore[union-attr]
 
 
@@ -555,7 +555,7 @@ def test_nested_sessions_on_one_root_take_turns(root: Path) -> None:
         assert active() is capture_of(outer)
         ask(outer)
     assert active() is None
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         assert len(store.requests(outer.id)) == 2
         assert store.requests(inner.id) == []
         assert [session.kind for session in store.sessions("inner")] == ["k"]

@@ -21,7 +21,7 @@ from mxm_dataio.identity import identify
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 from tests.support import CHECKOUT
 
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> Iterator[Store]:
+def store(root: Path) -> Iterator[RecordingStore]:
     with RecordingStore(root) as made:
         yield made
 
@@ -47,7 +47,11 @@ H = hashlib.sha256(DOCUMENT.encode()).hexdigest()
 
 
 def record(
-    store: Store, held: Session, *bodies: bytes, upload: bytes | None = None, limit: int = 4
+    store: RecordingStore,
+    held: Session,
+    *bodies: bytes,
+    upload: bytes | None = None,
+    limit: int = 4,
 ) -> str:
     """Record a call and return its id."""
     waiting: dict[str, bytes] = {}
@@ -83,7 +87,7 @@ def write_many(root: Path, count: int, mark: str) -> None:
         store.end(held)
 
 
-def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> None:
+def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     id = record(store, held, b"", b"first", b"second attempt", upload=b"sent")
@@ -109,14 +113,14 @@ def test_a_recorded_call_comes_back_with_its_bytes(root: Path, store: Store) -> 
     assert (root / "responses" / f"{made.request.body_checksum}.bin").read_bytes() == b"sent"
 
 
-def test_nothing_is_found_where_nothing_is(store: Store) -> None:
+def test_nothing_is_found_where_nothing_is(store: RecordingStore) -> None:
     assert store.exchange("no") is None
     assert store.session("no") is None
     assert store.responses("no") == []
     assert (store.sessions(), store.requests("no")) == ([], [])
 
 
-def test_the_root_is_its_owner_s_alone(root: Path, store: Store) -> None:
+def test_the_root_is_its_owner_s_alone(root: Path, store: RecordingStore) -> None:
     record(store, session(), b"longer than the limit")
     assert {path.name for path in root.iterdir()} >= {"dataio.sqlite", "responses"}
     for path in (root, root / "responses"):
@@ -126,7 +130,7 @@ def test_the_root_is_its_owner_s_alone(root: Path, store: Store) -> None:
         assert path.is_dir() or path.stat().st_mode & 0o777 == 0o600, path
 
 
-def test_damage_is_told_not_served(store: Store) -> None:
+def test_damage_is_told_not_served(store: RecordingStore) -> None:
     (response,) = store.responses(record(store, session(), b"content"))
     assert response.bytes_path is not None
     response.bytes_path.write_bytes(b"Content")
@@ -140,12 +144,12 @@ def test_a_root_below_a_file_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for readonly in (True, False):
         with pytest.raises(StoreError):
-            Store(tmp_path / "file" / "root", readonly=readonly)
+            RootStore(tmp_path / "file" / "root", readonly=readonly)
 
 
 def test_read_only_wants_a_recording_and_makes_nothing(root: Path) -> None:
     with pytest.raises(StoreError, match="nothing is recorded"):
-        Store(root, readonly=True)
+        RootStore(root, readonly=True)
     assert not root.exists()
 
 
@@ -161,10 +165,10 @@ def test_a_store_in_a_folder_without_write_permission_can_be_read() -> None:
         script = (
             # (Loaded by pathlib, but not before it is needed: another user may not read it.)
             "import os, sys, urllib.parse\n"
-            "from mxm_dataio.store import Store\n"
+            "from mxm_dataio.storage.root_store import RootStore\n"
             "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
             "assert not os.access(sys.argv[1], os.W_OK)\n"
-            "with Store(sys.argv[1], readonly=True) as store:\n"
+            "with RootStore(sys.argv[1], readonly=True) as store:\n"
             "    (response,) = store.responses(sys.argv[2])\n"
             "    print(store.open(response).read().decode())\n"
         )
@@ -212,7 +216,7 @@ def test_threads_and_processes_writing_one_root_lose_nothing(root: Path) -> None
             worker.join()
         store.end(held)
     assert [one.exitcode for one in workers[:4]] == [0] * 4  # type: ignore[union-attr]
-    with Store(root, readonly=True) as again:
+    with RootStore(root, readonly=True) as again:
         sessions = again.sessions()
         assert len(sessions) == 9
         found = [exchange for one in sessions for exchange in again.exchanges(one.id)]
@@ -242,7 +246,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     here = str(CHECKOUT)
     done = subprocess.run([sys.executable, "-c", script, root, here], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         (held,) = store.sessions()
         assert held.status is Status.INTERRUPTED
         assert store.session(held.id) == held
@@ -250,7 +254,9 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert store.open(exchange.responses[0]).read() == b"kept"
 
 
-def test_only_a_running_session_of_a_dead_process_is_interrupted(store: Store, root: Path) -> None:
+def test_only_a_running_session_of_a_dead_process_is_interrupted(
+    store: RecordingStore, root: Path
+) -> None:
     # A process id says nothing: this process has the dead one's, as one in a container has.
     ended = session(os.getpid(), Status.FAILED)
     alive, dead = (session(os.getpid(), Status.RUNNING) for _ in range(2))
@@ -300,7 +306,7 @@ os.kill(os.getpid(), signal.SIGKILL)
             os.kill(child, signal.SIGKILL)
 
 
-def test_ids_are_given_by_their_beginning_or_their_end(root: Path, store: Store) -> None:
+def test_ids_are_given_by_their_beginning_or_their_end(root: Path, store: RecordingStore) -> None:
     first, second = session(), session()
     child = replace(session(), parent_id=second.id, root_id=second.id)
     for held in (first, second, child):

@@ -16,7 +16,7 @@ from mxm_dataio.errors import ConfigError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange, Session, Status
 from mxm_dataio.process import wall_time
-from mxm_dataio.store import Store
+from mxm_dataio.storage.questions import Questions
 from tests.support.calls import call
 from tests.trust.small import session
 
@@ -26,13 +26,13 @@ def names(found: Iterator[Exchange]) -> str:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def held(store: Store) -> tuple[Session, Session]:
+def held(store: RecordingStore) -> tuple[Session, Session]:
     """Two sessions that take turns, the second of which is a child's of a third."""
     first, third = session(), replace(session(), source="weather")
     second = replace(session(third), source="weather")
@@ -79,56 +79,66 @@ def held(store: Store) -> tuple[Session, Session]:
     ],
 )
 def test_calls(
-    store: Store, held: tuple[Session, Session], asked: dict[str, Any], wanted: str
+    store: RecordingStore, held: tuple[Session, Session], asked: dict[str, Any], wanted: str
 ) -> None:
-    assert names(store.calls(**asked)) == wanted
+    assert names(Questions(store).calls(**asked)) == wanted
     if "since" not in asked:
-        newest = store.latest(**asked)
+        newest = Questions(store).latest(**asked)
         assert names(iter([newest] if newest else [])) == wanted[-1:]
 
 
-def test_calls_of_a_session(store: Store, held: tuple[Session, Session]) -> None:
+def test_calls_of_a_session(store: RecordingStore, held: tuple[Session, Session]) -> None:
     first, third = held
-    assert names(store.calls(session=first)) == names(store.calls(session=first.id[-8:])) == "ac"
-    assert names(store.calls(session=third)) == "bd"
-    assert names(store.calls(session=third, status=404)) == "b"
-    newest = store.latest("weather", session=third, status=404)
+    assert (
+        names(Questions(store).calls(session=first))
+        == names(Questions(store).calls(session=first.id[-8:]))
+        == "ac"
+    )
+    assert names(Questions(store).calls(session=third)) == "bd"
+    assert names(Questions(store).calls(session=third, status=404)) == "b"
+    newest = Questions(store).latest("weather", session=third, status=404)
     assert newest is not None
     assert newest.request.session_id != third.id
 
 
-def test_what_is_asked_wrongly_is_said_at_once(store: Store, held: tuple[Session, Session]) -> None:
+def test_what_is_asked_wrongly_is_said_at_once(
+    store: RecordingStore, held: tuple[Session, Session]
+) -> None:
     with pytest.raises(ConfigError, match="'odd' is no outcome: write 404, 5xx"):
-        store.calls(status="odd")
+        Questions(store).calls(status="odd")
     with pytest.raises(ConfigError, match="'yore' is neither a span"):
-        store.calls(since="yore")
+        Questions(store).calls(since="yore")
     with pytest.raises(StoreError, match="no session ffffffff is recorded"):
-        store.calls(session="ffffffff")
+        Questions(store).calls(session="ffffffff")
     with pytest.raises(StoreError, match="no session latest"):
-        store.latest("none", session="latest")
+        Questions(store).latest("none", session="latest")
 
 
-def test_what_is_found_can_be_read(store: Store, held: tuple[Session, Session]) -> None:
-    newest = store.latest("weather")
+def test_what_is_found_can_be_read(store: RecordingStore, held: tuple[Session, Session]) -> None:
+    newest = Questions(store).latest("weather")
     assert newest is not None
     assert newest.json() == 12345
-    assert [one.answer.raw for one in store.calls(status="2xx") if one.answer] == [b"12345"] * 2
+    assert [one.answer.raw for one in Questions(store).calls(status="2xx") if one.answer] == [
+        b"12345"
+    ] * 2
 
 
-def test_calls_are_read_as_they_are_taken(store: Store) -> None:
+def test_calls_are_read_as_they_are_taken(store: RecordingStore) -> None:
     own = session()
     store.begin(own)
     for number in range(600):
         call(store, own, f"https://h/{number}", 200, head=b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" * 40)
-    assert [one.request.url for one in store.calls()] == [f"https://h/{n}" for n in range(600)]
-    found = store.calls()
+    assert [one.request.url for one in Questions(store).calls()] == [
+        f"https://h/{n}" for n in range(600)
+    ]
+    found = Questions(store).calls()
     assert len(list(islice(found, 3))) == 3
     # Nobody is kept from writing meanwhile.
     call(store, own, "https://h/more", 200)
-    assert names(store.calls()).endswith("more")
+    assert names(Questions(store).calls()).endswith("more")
     assert sum(1 for _ in found) >= 597
     tracemalloc.start()
-    sum(1 for _ in store.calls())
+    sum(1 for _ in Questions(store).calls())
     once = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert once < 2 << 20

@@ -17,7 +17,8 @@ from ...reading.comparison import (
     plainly_same,
 )
 from ...reading.listing import Listing
-from ...store import Store, family
+from ...storage.families import family
+from ...storage.root_store import RootStore
 from ..differences import JsonReport, PageReport
 from ..options import Command, complete_session, named, reading, store_options
 from ..output import WRONG, progress_bar
@@ -86,7 +87,7 @@ def diff(
         raise SystemExit(WRONG)
 
 
-def _last_two(store: Store) -> tuple[Session | Exchange, Session | Exchange]:
+def _last_two(store: RootStore) -> tuple[Session | Exchange, Session | Exchange]:
     """Return the newest session, behind the one before it of the same source.
 
     Raises:
@@ -107,7 +108,9 @@ def _last_two(store: Store) -> tuple[Session | Exchange, Session | Exchange]:
 class _Sessions:
     """Compares the calls of two sessions, one pair after the other."""
 
-    def __init__(self, store: Store, comparer: Comparer, report: PageReport | JsonReport) -> None:
+    def __init__(
+        self, store: RootStore, comparer: Comparer, report: PageReport | JsonReport
+    ) -> None:
         self._store = store
         self._comparer = comparer
         self._report = report

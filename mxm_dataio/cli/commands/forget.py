@@ -30,11 +30,11 @@ def forget(call: str, undo: bool, root: Path, as_json: bool) -> None:
       mxm-dataio forget 7c1a9e02
       mxm-dataio forget 7c1a9e02 --undo
     """
-    from ...store import Store
+    from ...storage.root_store import RootStore
 
     with reading(root) as store:
         id = store.request_id(call)
-    with Store(root, readonly=False, patient=True) as store:
+    with RootStore(root, readonly=False, patient=True) as store:
         changed = store.forget(id, undo=undo)
         exchange = store.exchange(id)
         assert exchange is not None

@@ -11,7 +11,7 @@ import click
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
 from ...storage.catalog.selection import seconds
-from ...store import Store
+from ...storage.root_store import RootStore
 from ...utils import counted
 from ..options import Command, complete_session, means, reading, source_option, store_options
 from ..output import print_line, progress_bar
@@ -107,7 +107,7 @@ def prune(
             with progress_bar("looking at") as progress:
                 _say(pruning.plan(store, choice, progress=progress), as_json, done=False)
             return
-    with Store(root, readonly=False, patient=True) as store:
+    with RootStore(root, readonly=False, patient=True) as store:
         with progress_bar("looking at") as progress:
             found = pruning.prune(store, choice, progress=progress)
         if vacuum:

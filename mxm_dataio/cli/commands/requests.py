@@ -32,7 +32,7 @@ from ..units import codes, short, size, span
 if TYPE_CHECKING:
     from ...integrity.findings import Progress
     from ...models import Exchange
-    from ...store import Store
+    from ...storage.root_store import RootStore
 
 CLASSES = {"1": "cyan", "2": "green", "3": "cyan", "4": "yellow", "5": "bold red"}
 _FLUSHED = 65_536
@@ -249,7 +249,7 @@ def _told(calls: Iterator[Listed], total: int, progress: Progress | None) -> Ite
 
 
 def _found(
-    store: Store, calls: Iterable[Listed], pattern: re.Pattern[str], unread: list[str]
+    store: RootStore, calls: Iterable[Listed], pattern: re.Pattern[str], unread: list[str]
 ) -> Iterator[Listed]:
     """Yield the calls in whose URL or bodies a pattern is found; each payload is read once."""
     from ...reading.bodies import Body, answered, occurs, sent

@@ -13,7 +13,7 @@ from ...models import Session, Status
 from ...reading.filters import in_trees
 from ...reading.listing import Listing, Totals
 from ...reading.outcomes import ENDED_BY_PARENT, PRUNED, ended, exit_word
-from ...store import Store
+from ...storage.root_store import RootStore
 from ...utils import instant, parse_instant
 from ..options import Command, reading, since_option, source_option, store_options
 from ..output import print_line
@@ -208,7 +208,7 @@ def sessions(
 
 
 def lines_of(
-    store: Store,
+    store: RootStore,
     trees: Sequence[tuple[int, Session]],
     held: Sequence[Session],
     *,

@@ -16,7 +16,7 @@ from ...reading.bodies import Body, answered, sent
 from ...reading.filters import in_trees
 from ...reading.outcomes import exit_word
 from ...reading.statistics import Figures, figures
-from ...store import Store
+from ...storage.root_store import RootStore
 from ...utils import counted
 from .. import output
 from ..exchange import show_exchange
@@ -94,7 +94,7 @@ def show(
 # -- calls ---------------------------------------------------------------------------------------
 
 
-def _show_call(store: Store, exchange: Exchange, *, whole: bool, as_json: bool) -> None:
+def _show_call(store: RootStore, exchange: Exchange, *, whole: bool, as_json: bool) -> None:
     if as_json:
         print_line("request", **values.call(store, exchange, bodies=whole))
     elif show_exchange(Page(), store, exchange, whole=whole):
@@ -112,7 +112,7 @@ def _attempt(exchange: Exchange, number: int) -> Response:
     )
 
 
-def _payload(store: Store, exchange: Exchange, attempt: int | None, request_body: bool) -> Body:
+def _payload(store: RootStore, exchange: Exchange, attempt: int | None, request_body: bool) -> Body:
     request = exchange.request
     if request_body:
         if request.body_checksum is None:
@@ -160,7 +160,7 @@ def _is_harmless(body: Body, *, decoded: bool) -> bool:
 # -- sessions ------------------------------------------------------------------------------------
 
 
-def _show_session(store: Store, session: Session, as_json: bool) -> None:
+def _show_session(store: RootStore, session: Session, as_json: bool) -> None:
     members = store.family(session.id)
     lines = lines_of(store, in_trees(members), members)
     with store.catalog.snapshot() as db:

@@ -48,8 +48,10 @@ def sql(query: str | None, as_csv: bool, root: Path, as_json: bool) -> None:
         every = ((view, one.name, one.kind) for view, columns in VIEWS.items() for one in columns)
         _print(names, every, as_json=as_json, as_csv=as_csv)
         return
+    from ...storage.questions import Questions
+
     with reading(root) as store:
-        rows = store.sql(query)
+        rows = Questions(store).sql(query)
         _print(rows.columns, map(tuple, rows), as_json=as_json, as_csv=as_csv)
 
 

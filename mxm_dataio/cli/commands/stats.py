@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ...reading.statistics import FAILED, PERCENTILES, Figures, figures
-from ...store import family
+from ...storage.families import family
 from .. import output
 from ..options import Command, complete_session, reading, since_option, source_option, store_options
 from ..output import print_line, printable, progress_bar

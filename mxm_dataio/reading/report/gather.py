@@ -20,8 +20,8 @@ from ...integrity.verify import verify
 from ...models import Exchange, Headers, Response, Session, Unseen
 from ...storage.catalog.reading import ChainEnd
 from ...storage.catalog.sound import sound, sound_session
+from ...storage.root_store import RootStore
 from ...storage.unseen import merged
-from ...store import Store
 from ...utils import parse_instant
 from .previews import Preview, needed, preview
 from .tally import Tally
@@ -106,7 +106,7 @@ class Report:
 
 
 def gather(
-    store: Store,
+    store: RootStore,
     session_id: str,
     *,
     limits: Limits | None = None,
@@ -173,7 +173,7 @@ def _moments(session: Session) -> Iterator[float]:
 
 @dataclass
 class _Work:
-    store: Store
+    store: RootStore
     limits: Limits
     progress: Progress
     tally: Tally = field(default_factory=lambda: Tally(0))

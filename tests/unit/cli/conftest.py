@@ -9,7 +9,7 @@ import pytest
 
 from mxm_dataio.cli.demo_scraper import Demonstrated, demonstrate
 from mxm_dataio.ingest.recording_store import RecordingStore
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.unit.cli.running import screen
 
 __all__ = ["screen"]
@@ -28,6 +28,6 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> Iterator[Store]:
+def store(root: Path) -> Iterator[RootStore]:
     with RecordingStore(root) as made:
         yield made

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mxm_dataio import DataIOError, IngestSession, Store
+from mxm_dataio import DataIOError, IngestSession
 from mxm_dataio.cli import main
 from mxm_dataio.errors import StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import fill
 
 
@@ -185,7 +186,7 @@ def test_where_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_reading_makes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "none"
     for read in (
-        lambda: Store(root),
+        lambda: RootStore(root),
         lambda: IngestSession("s", root, "replay").open(),
         lambda: IngestSession("s", root, "replay", session="x").open(),
         lambda: verify_root(root),
@@ -199,11 +200,11 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     # What has begun, or lies beside, is no store either, and stays as it is.
     root.mkdir()
     with pytest.raises(StoreError, match="nothing is recorded"):
-        Store(root)
+        RootStore(root)
     assert list(root.iterdir()) == []
     with RecordingStore(root) as store:
         assert not store.readonly
-    with Store(root) as store:
+    with RootStore(root) as store:
         assert store.readonly
         with pytest.raises(StoreError, match="readonly"):
             store.catalog.forget("x")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session
-from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, run, values
@@ -19,7 +19,7 @@ PRICES = [{"day": day, "close": 100 + day} for day in range(40)]
 
 
 @pytest.fixture
-def held(root: Path, store: Store) -> list[Session]:
+def held(root: Path, store: RecordingStore) -> list[Session]:
     """Two sessions; what the second got differs in every way."""
     found = []
     for number in (1, 2):
@@ -96,7 +96,7 @@ def test_sessions_on_a_terminal(root: Path, held: list[Session], screen: Screen)
 
 
 def test_a_shared_host_is_said_once(
-    root: Path, held: list[Session], screen: Screen, store: Store
+    root: Path, held: list[Session], screen: Screen, store: RecordingStore
 ) -> None:
     assert screen("diff", "--root", root, "--brief", status=1)[2] == "at https://h"
     long = session()
@@ -109,7 +109,7 @@ def test_a_shared_host_is_said_once(
 
 
 def test_the_last_two_of_the_newest_sessions_source(
-    root: Path, held: list[Session], store: Store
+    root: Path, held: list[Session], store: RecordingStore
 ) -> None:
     both = run("diff", "latest~1", "latest", "--root", root).stdout
     assert run("diff", "--root", root).stdout == both
@@ -145,7 +145,7 @@ def test_options(root: Path, held: list[Session]) -> None:
     assert "0 same, 8 changed" in everything.stdout
 
 
-def test_many_differences_are_cut(root: Path, store: Store) -> None:
+def test_many_differences_are_cut(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     ids = [

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from mxm_dataio import IngestSession, ReplayMissError, Store, StoreError
+from mxm_dataio import IngestSession, ReplayMissError, StoreError
 from mxm_dataio.identity import identify
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.migrations import MIGRATIONS
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.recorded import Recorder, Try
 from tests.support.servers import RawServer, answer, responder
 from tests.unit.cli.running import Screen, fits, run, values
@@ -91,7 +92,7 @@ def test_of_a_child_process_and_one_of_several(root: Path) -> None:
         child.end(3)
         parent.end(4)
     assert run("forget", made[1], "--root", root).exit_code == 0
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         for pinned in (None, parent.session.id):
             lookup = Lookup(store, "market", root_id=pinned)
             found = [lookup.find(identify("GET", URL))[0] for _ in range(3)]

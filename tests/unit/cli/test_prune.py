@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session
-from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.support.calls import call
 from tests.trust.small import end, session
@@ -18,7 +18,7 @@ from tests.unit.cli.running import Screen, fits, run, values
 
 
 @pytest.fixture
-def held(root: Path, store: Store) -> list[Session]:
+def held(root: Path, store: RecordingStore) -> list[Session]:
     """Three sessions of which the first is old and has a child, and files that are old."""
     found = []
     for days, source in ((40, "market"), (5, "other"), (0, "market")):
@@ -99,7 +99,7 @@ def test_on_a_terminal(root: Path, held: list[Session], screen: Screen) -> None:
     assert lines[2].startswith(held[0].id[-8:])
 
 
-def test_what_stays_is_told(root: Path, store: Store, held: list[Session]) -> None:
+def test_what_stays_is_told(root: Path, store: RecordingStore, held: list[Session]) -> None:
     running = session()
     store.begin(running)
     (root / "responses" / f"{'0' * 64}.bin").write_bytes(b"young")

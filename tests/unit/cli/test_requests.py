@@ -9,9 +9,9 @@ import pytest
 
 from mxm_dataio.cli.commands.requests import outcome
 from mxm_dataio.cli.demo_scraper import Demonstrated
+from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session, Status
 from mxm_dataio.reading.listing import Listed, Tried
-from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, rows, run, values
@@ -77,7 +77,7 @@ def rows_again(root: Path) -> list[str]:
 
 
 @pytest.fixture
-def held(root: Path, store: Store) -> list[Session]:
+def held(root: Path, store: RecordingStore) -> list[Session]:
     first, second = session(), session()
     child = session(first)
     for one in (first, child, second):
@@ -134,7 +134,7 @@ def test_bodies_that_cannot_be_read_are_told(root: Path, held: list[Session]) ->
     assert "4 bodies can't be read; the first: the payload" in done.stderr
 
 
-def test_a_forged_url_moves_no_cursor(root: Path, store: Store, screen: Screen) -> None:
+def test_a_forged_url_moves_no_cursor(root: Path, store: RecordingStore, screen: Screen) -> None:
     held = session()
     store.begin(held)
     call(store, held, "https://h/\x1b[2J\tx\ny", 200)

@@ -14,7 +14,6 @@ from mxm_dataio.cli import output
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Session, Status
-from mxm_dataio.store import Store
 from mxm_dataio.utils import instant
 from tests.support.calls import call
 from tests.trust.small import end, session
@@ -22,7 +21,7 @@ from tests.unit.cli.running import Screen, fits, rows, run, values
 
 
 @pytest.fixture
-def held(root: Path, store: Store) -> list[Session]:
+def held(root: Path, store: RecordingStore) -> list[Session]:
     """Sessions of every kind: with a child, failed, interrupted, running, pruned."""
     now = time.time()
     first = replace(session(), started_at=instant(now - 90_000))
@@ -94,7 +93,7 @@ def test_on_a_terminal(root: Path, held: list[Session], screen: Screen) -> None:
 
 
 def test_a_family_is_counted_in_its_parents_row(
-    root: Path, held: list[Session], store: Store, screen: Screen
+    root: Path, held: list[Session], store: RecordingStore, screen: Screen
 ) -> None:
     whole = screen("sessions", "--root", root)
     assert whole[2].split()[-3:] == ["2", "1", "15"]
@@ -112,7 +111,7 @@ def test_a_family_is_counted_in_its_parents_row(
     ("exit_status", "shown"), [(0, "0"), (1, "1"), (-15, "SIGTERM"), (-99, "signal 99")]
 )
 def test_how_the_program_ended_stands_beside_how_capture_did(
-    exit_status: int, shown: str, root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    exit_status: int, shown: str, root: Path, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = session()
     store.begin(one)
@@ -131,7 +130,9 @@ def test_how_the_program_ended_stands_beside_how_capture_did(
     assert shown in run("show", "--root", root).stdout
 
 
-def test_a_child_that_its_parent_ended_is_not_interrupted(root: Path, store: Store) -> None:
+def test_a_child_that_its_parent_ended_is_not_interrupted(
+    root: Path, store: RecordingStore
+) -> None:
     parent, child = (top := session()), session(top)
     for one in (child, parent):
         store.begin(one)
@@ -167,7 +168,7 @@ def test_which(root: Path, held: list[Session]) -> None:
     assert (none.exit_code, none.stdout, none.stderr) == (0, "", "no sessions found\n")
 
 
-def test_sources_by_rule(root: Path, store: Store, screen: Screen) -> None:
+def test_sources_by_rule(root: Path, store: RecordingStore, screen: Screen) -> None:
     held, plain = session(), session()
     for one in (held, plain):
         store.begin(one)

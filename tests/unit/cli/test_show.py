@@ -21,7 +21,7 @@ from mxm_dataio.cli.exchange import phases
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Response, Status, Timings
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import end, fill, session
 from tests.unit.cli.running import Screen, fits, run, values
@@ -85,7 +85,7 @@ def test_bodies_are_decoded_and_cut(demonstrated: DEMO) -> None:
     assert "  payload     46 bytes, in 3 chunks" in csv
 
 
-def test_long_bodies_are_cut_unless_all_is_asked_for(root: Path, store: Store) -> None:
+def test_long_bodies_are_cut_unless_all_is_asked_for(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n"
@@ -117,7 +117,7 @@ def test_long_bodies_are_cut_unless_all_is_asked_for(root: Path, store: Store) -
 
 def test_everything_that_is_known_is_shown(root: Path) -> None:
     ids = fill(root)
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         _, b, _, d, e = store.exchanges(ids[0])
     shown = run("show", b.request.id, "--root", root).stdout
     for text in (
@@ -151,7 +151,7 @@ def test_as_json(demonstrated: DEMO) -> None:
     assert one["attempts"][0]["timings"]["total"] > 0
 
 
-def test_as_json_with_what_is_no_text(root: Path, store: Store) -> None:
+def test_as_json_with_what_is_no_text(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     id = call(store, held, "https://h/a", 200, body=b"\x00\xff", upload=b"x=1")
@@ -180,7 +180,7 @@ def test_on_a_terminal(demonstrated: DEMO, screen: Screen) -> None:
 # -- payloads --------------------------------------------------------------------------------------
 
 
-def test_payloads_byte_for_byte(root: Path, store: Store) -> None:
+def test_payloads_byte_for_byte(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
@@ -197,7 +197,7 @@ def test_payloads_byte_for_byte(root: Path, store: Store) -> None:
     assert hashlib.sha256(found).digest() == hashlib.sha256(large).digest()
 
 
-def test_payloads_that_are_not_there(root: Path, store: Store) -> None:
+def test_payloads_that_are_not_there(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     none = call(store, held, "https://h/a", None, status=Status.FAILED)
@@ -217,7 +217,7 @@ def test_payloads_that_are_not_there(root: Path, store: Store) -> None:
         assert why in done.stderr
 
 
-def test_damaged_payloads(root: Path, store: Store) -> None:
+def test_damaged_payloads(root: Path, store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
@@ -235,7 +235,9 @@ def test_damaged_payloads(root: Path, store: Store) -> None:
         assert "does not hold the bytes of its name" in done.output
 
 
-def test_no_control_characters_are_written_raw_to_a_terminal(root: Path, store: Store) -> None:
+def test_no_control_characters_are_written_raw_to_a_terminal(
+    root: Path, store: RecordingStore
+) -> None:
     held = session()
     store.begin(held)
     plain = call(store, held, "https://h/a", 200, body=b"plain\n")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.store import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.calls import call
 from tests.trust.small import session
@@ -65,7 +65,9 @@ def test_on_a_terminal(demonstrated: tuple[Path, Demonstrated], screen: Screen) 
     assert "no rows" in run("sql", "SELECT 1 WHERE 0", "--root", root).stderr
 
 
-def test_what_a_server_sent_moves_no_cursor(store: Store, root: Path, screen: Screen) -> None:
+def test_what_a_server_sent_moves_no_cursor(
+    store: RecordingStore, root: Path, screen: Screen
+) -> None:
     held = session()
     store.begin(held)
     call(store, held, "https://h/1", 200, body=b"\x1b[2Jgone\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.store import Store
+from mxm_dataio.ingest.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, rows, run, values
@@ -50,7 +50,7 @@ def test_on_a_terminal(demonstrated: tuple[Path, Demonstrated], screen: Screen) 
     assert fits(screen("stats", "--root", root, width=70), 70)
 
 
-def test_several_hosts_on_a_terminal(root: Path, store: Store, screen: Screen) -> None:
+def test_several_hosts_on_a_terminal(root: Path, store: RecordingStore, screen: Screen) -> None:
     one = session()
     store.begin(one)
     for host in "ab":

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.market_server import MarketServer
-from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store, use_cassette
+from mxm_dataio import ConfigError, IngestSession, IntegrityError, use_cassette
 from mxm_dataio.cli import main
 from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.exporting import recordings_of, to_cassette
@@ -24,6 +24,7 @@ from mxm_dataio.formats.volatile import NOTHING
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Framing, Mode, Session, Status
 from mxm_dataio.storage.entries import InSession
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 from tests.support.exchanges import comparable, recordings
 from tests.support.recorded import Recorder, Try
@@ -46,7 +47,7 @@ def put(root: Path, calls: Iterable[Recording], source: str, as_of: str) -> str:
 
 
 def held(root: Path, session_id: str) -> list[Recording]:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         session = store.session(session_id)
         assert session is not None
         return list(recordings_of(store, session))
@@ -60,7 +61,7 @@ def test_store_to_cassette_to_store_loses_nothing_but_what_is_said(calls: list[R
         session_id = put(first, calls, "shop", "2024-12-31")
         stored = held(first, session_id)
         assert [comparable(one) for one in stored] == [comparable(one) for one in calls]
-        with Store(first, readonly=True) as store:
+        with RootStore(first, readonly=True) as store:
             session = store.session(session_id)
             assert session is not None
             assert to_cassette(store, session, path, volatile=NOTHING, chunks=True) == len(calls)
@@ -69,7 +70,7 @@ def test_store_to_cassette_to_store_loses_nothing_but_what_is_said(calls: list[R
         assert {one.exchange.request.as_of for one in found} <= {"2024-12-31"}
         again = held(second, put(second, found, document.source, document.as_of))
         assert [whole(one) for one in again] == [whole(one) for one in calls]
-        with Store(second, readonly=True) as store:
+        with RootStore(second, readonly=True) as store:
             (session,) = store.sessions("shop")
             assert session.as_of == "2024-12-31"
 
@@ -130,7 +131,7 @@ def test_what_was_answered_from_the_store_has_its_answer(
                 for path in ("/calendar", "/symbols")
             ]
         path = tmp_path / f"{ttl}.json"
-        with Store(tmp_path / "root", readonly=True) as store:
+        with RootStore(tmp_path / "root", readonly=True) as store:
             assert to_cassette(store, ingest.session, path) == 2
         with use_cassette(path, "none"):
             assert recorded == [
@@ -160,7 +161,7 @@ def test_a_cassette_is_imported_under_its_own_source_and_exported_the_same(
     market.stop()
     result = CliRunner().invoke(main, ["import", str(path), "--root", str(root), "--json"])
     assert result.exit_code == 0, result.output
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         (session,) = store.sessions()
         assert (session.source, session.as_of) == ("market", "2024-12-31")
         to_cassette(store, session, back)
@@ -200,7 +201,7 @@ def test_nothing_is_written_of_what_is_damaged(tmp_path: Path, market: MarketSer
     with IngestSession("market", root) as ingest:
         program(market.url)
     (root / "responses").joinpath(next((root / "responses").glob("*.bin")).name).write_bytes(b"x")
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         session = ingest.session
         assert session is not None
         with pytest.raises(IntegrityError, match="does not hold the bytes"):

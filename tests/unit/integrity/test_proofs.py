@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Consistency, Head, Inclusion, go_on, head_of, include, parse
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import end, fill, record, session
 
 
@@ -40,7 +40,7 @@ def test_a_head_is_a_line() -> None:
 
 
 def test_every_session_is_proved_and_no_other(root: Path) -> None:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         proofs = [include(store, one.id) for one in store.sessions()]
         head = head_of(store)
     assert sorted(proof.leaf for proof in proofs) == [0, 1, 2]

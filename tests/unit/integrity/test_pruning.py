@@ -31,7 +31,7 @@ from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.payloads import expiry
 from mxm_dataio.storage.payloads.folder import PayloadFolder
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import instant, parse_instant
 from tests.trust.small import end, fill, record, session
 
@@ -45,12 +45,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> Iterator[Store]:
+def store(root: Path) -> Iterator[RecordingStore]:
     with RecordingStore(root) as made:
         yield made
 
 
-def made(store: Store, *bodies: bytes, source: str = "market", days: float = 0) -> Session:
+def made(store: RecordingStore, *bodies: bytes, source: str = "market", days: float = 0) -> Session:
     """Record a session of calls with these bodies, that began some days ago."""
     held = replace(session(), source=source, started_at=instant(time.time() - days * 86400))
     store.begin(held)
@@ -84,7 +84,7 @@ def sound(root: Path) -> Verified:
 # -- what goes and what stays -------------------------------------------------------------------
 
 
-def test_a_session_goes_and_says_so(root: Path, store: Store) -> None:
+def test_a_session_goes_and_says_so(root: Path, store: RecordingStore) -> None:
     first = made(store, b"one", b"shared", b"x" * LARGE)
     second = made(store, b"two", b"shared")
     before = sound(root).head
@@ -116,7 +116,7 @@ def test_a_session_goes_and_says_so(root: Path, store: Store) -> None:
     assert prune(store, Choice(sessions=(first.id, event.id))) == Pruned((), (), Collected())
 
 
-def test_without_a_choice_only_files_go(root: Path, store: Store) -> None:
+def test_without_a_choice_only_files_go(root: Path, store: RecordingStore) -> None:
     held = made(store, b"one")
     payload(root, b"nobody's").write_bytes(b"nobody's")
     age(root)
@@ -125,7 +125,7 @@ def test_without_a_choice_only_files_go(root: Path, store: Store) -> None:
     assert len(store.sessions()) == 1
 
 
-def test_what_is_chosen(store: Store) -> None:
+def test_what_is_chosen(store: RecordingStore) -> None:
     old, new = made(store, b"1", days=40), made(store, b"2", days=1)
     other = made(store, b"3", source="other", days=40)
     month = time.time() - 30 * 86400
@@ -145,14 +145,14 @@ def test_what_is_chosen(store: Store) -> None:
     assert parse_instant(old.started_at) < month
 
 
-def test_those_that_are_pruned_do_not_count_among_the_last(store: Store) -> None:
+def test_those_that_are_pruned_do_not_count_among_the_last(store: RecordingStore) -> None:
     first, second, third = (made(store, b"1") for _ in range(3))
     prune(store, Choice(sessions=(second.id,)))
     assert gone(plan(store, Choice(keep_last=1))) == [first.id]
     assert third.id not in gone(plan(store, Choice(keep_last=2)))
 
 
-def test_children_go_with_their_root(root: Path, store: Store) -> None:
+def test_children_go_with_their_root(root: Path, store: RecordingStore) -> None:
     parent = session()
     child, grandchild = session(parent), session(parent)
     grandchild = replace(grandchild, parent_id=child.id)
@@ -167,7 +167,7 @@ def test_children_go_with_their_root(root: Path, store: Store) -> None:
     assert len(sound(root).notes) == 4  # and of the files, which are young
 
 
-def test_sessions_under_way_stay(root: Path, store: Store) -> None:
+def test_sessions_under_way_stay(root: Path, store: RecordingStore) -> None:
     parent = session()
     child = session(parent)
     store.begin(parent)
@@ -195,7 +195,7 @@ def test_an_interrupted_session_can_be_pruned(root: Path) -> None:
     assert any("its 1 call is gone; its row is kept" in note for note in notes)
 
 
-def test_a_session_that_answered_another_stays(root: Path, store: Store) -> None:
+def test_a_session_that_answered_another_stays(root: Path, store: RecordingStore) -> None:
     first = session()
     store.begin(first)
     id = record(store, first, "a", b"a")
@@ -215,7 +215,7 @@ def test_a_session_that_answered_another_stays(root: Path, store: Store) -> None
     sound(root)
 
 
-def test_a_chain_of_answers_holds_all_of_it(store: Store) -> None:
+def test_a_chain_of_answers_holds_all_of_it(store: RecordingStore) -> None:
     ids: list[str] = []
     held: list[Session] = []
     for number in range(3):
@@ -232,7 +232,9 @@ def test_a_chain_of_answers_holds_all_of_it(store: Store) -> None:
     assert {one.id for one, _ in done.kept} == {held[0].id, held[1].id}
 
 
-def test_what_waits_in_a_journal_holds_sessions_and_files(root: Path, store: Store) -> None:
+def test_what_waits_in_a_journal_holds_sessions_and_files(
+    root: Path, store: RecordingStore
+) -> None:
     first = made(store, b"first")
     payload(root, b"small").write_bytes(b"small")
     with RecordingStore(root) as other:
@@ -256,7 +258,7 @@ def test_what_waits_in_a_journal_holds_sessions_and_files(root: Path, store: Sto
 
 
 def test_a_prune_that_is_broken_off_is_whole_or_none(
-    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    root: Path, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = made(store, b"one")
     age(root)
@@ -275,7 +277,9 @@ def test_a_prune_that_is_broken_off_is_whole_or_none(
     assert prune(store, ALL).collected.files == 1
 
 
-def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(root: Path, store: Store) -> None:
+def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(
+    root: Path, store: RecordingStore
+) -> None:
     held = made(store, b"one")
     prune(store, ALL)
     with RecordingStore(root) as other:
@@ -284,7 +288,9 @@ def test_a_call_that_comes_late_for_a_pruned_session_is_not_put(root: Path, stor
     sound(root)
 
 
-def test_variants_and_heads_go_with_the_last_that_has_them(root: Path, store: Store) -> None:
+def test_variants_and_heads_go_with_the_last_that_has_them(
+    root: Path, store: RecordingStore
+) -> None:
     for name in ("a", "b"):
         held = session()
         store.begin(held)
@@ -322,7 +328,7 @@ def test_a_writer_that_knows_heads_by_number_learns_that_they_are_gone(root: Pat
     assert held
 
 
-def test_replay_of_a_pruned_session_is_refused(root: Path, store: Store) -> None:
+def test_replay_of_a_pruned_session_is_refused(root: Path, store: RecordingStore) -> None:
     held = made(store, b"one")
     with requests.Session() as client, IngestSession("market", root, "once", hook=False) as ingest:
         mount(client, ingest)
@@ -374,7 +380,7 @@ def test_a_mark_on_a_session_whose_calls_are_there(root: Path) -> None:
     assert said(root, id) == ["it is marked as pruned, and its calls are there"]
 
 
-def test_a_mark_on_a_session_without_calls(root: Path, store: Store) -> None:
+def test_a_mark_on_a_session_without_calls(root: Path, store: RecordingStore) -> None:
     held = made(store)
     sql(root, "UPDATE sessions SET pruned_at = 'x' WHERE id = ?", held.id)
     assert "they were removed by another hand" in said(root, held.id)[0]
@@ -418,7 +424,7 @@ def test_a_call_put_back_is_found(root: Path, pruned: list[str]) -> None:
     )
 
 
-def test_the_kept_row_removed(root: Path, store: Store) -> None:
+def test_the_kept_row_removed(root: Path, store: RecordingStore) -> None:
     # One that never ended, of which neither tree nor chain would tell.
     held = session()
     with RecordingStore(root) as other:
@@ -429,7 +435,9 @@ def test_the_kept_row_removed(root: Path, store: Store) -> None:
     assert said(root, held.id) == ["it was pruned, and the row that should be kept is missing"]
 
 
-def test_a_call_answered_while_its_answer_was_pruned_is_a_note(root: Path, store: Store) -> None:
+def test_a_call_answered_while_its_answer_was_pruned_is_a_note(
+    root: Path, store: RecordingStore
+) -> None:
     first = session()
     store.begin(first)
     id = record(store, first, "a", b"a")
@@ -450,7 +458,7 @@ def test_a_call_answered_while_its_answer_was_pruned_is_a_note(root: Path, store
 # -- files, and who writes meanwhile --------------------------------------------------------------
 
 
-def test_young_files_stay_until_later(root: Path, store: Store) -> None:
+def test_young_files_stay_until_later(root: Path, store: RecordingStore) -> None:
     made(store, b"one", b"two")
     done = prune(store, ALL)
     assert done.collected == Collected(0, 0, 2)
@@ -477,7 +485,7 @@ def test_compressed_ones_and_prefixes_go_too(root: Path) -> None:
         assert left == {".compressed", "notes.txt"}
 
 
-def test_unfinished_files_of_the_dead_go_after_a_day(root: Path, store: Store) -> None:
+def test_unfinished_files_of_the_dead_go_after_a_day(root: Path, store: RecordingStore) -> None:
     spool = store.spool(4)
     spool.write(b"longer than that")
     (live,) = (root / "running").glob("*.tmp")
@@ -499,7 +507,7 @@ def test_unfinished_files_of_the_dead_go_after_a_day(root: Path, store: Store) -
     journal.remove()
 
 
-def test_a_journal_that_cannot_be_read_stops_all(root: Path, store: Store) -> None:
+def test_a_journal_that_cannot_be_read_stops_all(root: Path, store: RecordingStore) -> None:
     made(store, b"one")
     age(root)
     broken = Journal(root / "journal")
@@ -518,7 +526,9 @@ def test_a_journal_that_cannot_be_read_stops_all(root: Path, store: Store) -> No
         (root / "journal").chmod(0o700)
 
 
-def test_a_payload_met_again_before_its_call_is_recorded_stays(root: Path, store: Store) -> None:
+def test_a_payload_met_again_before_its_call_is_recorded_stays(
+    root: Path, store: RecordingStore
+) -> None:
     for content in (b"small", b"L" * LARGE):
         made(store, content)
         age(root)
@@ -544,7 +554,7 @@ def test_a_payload_met_again_before_its_call_is_recorded_stays(root: Path, store
 
 @pytest.mark.parametrize("content", [b"small", b"L" * LARGE], ids=["small", "large"])
 def test_a_payload_met_after_the_names_were_read_stays(
-    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch, content: bytes
+    root: Path, store: RecordingStore, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     payload(root, content).write_bytes(content)
     age(root)
@@ -566,7 +576,7 @@ def test_a_payload_met_after_the_names_were_read_stays(
 
 
 def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
-    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    root: Path, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RecordingStore(root) as writer:
         held = session()
@@ -575,7 +585,7 @@ def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
         age(root)
         of = waiting.Waiting.of
 
-        def moved_first(read: Store) -> waiting.Waiting:
+        def moved_first(read: RootStore) -> waiting.Waiting:
             writer.move()
             return of(read)
 
@@ -585,7 +595,9 @@ def test_a_call_that_leaves_its_journal_meanwhile_is_seen_in_the_catalog(
     sound(root)
 
 
-def test_a_payload_removed_before_it_is_met_is_written_anew(root: Path, store: Store) -> None:
+def test_a_payload_removed_before_it_is_met_is_written_anew(
+    root: Path, store: RecordingStore
+) -> None:
     for content in (b"small", b"L" * LARGE):
         # The writer knows it, and has checked it.
         made(store, content)
@@ -598,7 +610,9 @@ def test_a_payload_removed_before_it_is_met_is_written_anew(root: Path, store: S
         sound(root)
 
 
-def test_a_body_that_came_long_ago_is_young_when_it_is_put(root: Path, store: Store) -> None:
+def test_a_body_that_came_long_ago_is_young_when_it_is_put(
+    root: Path, store: RecordingStore
+) -> None:
     spool = store.spool(4)
     spool.write(b"L" * LARGE)
     assert spool.temporary is not None
@@ -671,7 +685,7 @@ def test_pruning_for_long_while_others_write_loses_nothing(
     sound(root)
 
 
-def test_progress_is_told(root: Path, store: Store) -> None:
+def test_progress_is_told(root: Path, store: RecordingStore) -> None:
     made(store, b"one")
     told: list[tuple[str, int, int]] = []
     plan(store, ALL, progress=lambda *step: told.append(step))

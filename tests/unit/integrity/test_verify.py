@@ -21,7 +21,7 @@ from mxm_dataio.integrity.verify import verify, verify_root
 from mxm_dataio.models import Status
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.migrations import empty
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import crossed
 from tests.trust.small import end, fill, record, session, with_pruned
 
@@ -343,13 +343,13 @@ def test_sessions_whose_numbers_were_swapped(root: Path, ids: list[str]) -> None
     """Of sessions of one as-of, the number tells which is the newest, and answers in replay."""
     numbers = [one(root, f"SELECT number FROM sessions WHERE id = '{id}'") for id in ids[:2]]
     places = [("sessions", "number"), ("requests", "session"), ("requests", "root")]
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         held = store.requests(ids[0])[0]
         before = store.catalog.newest(held.source, held.params_hash, "~")
     for old, new in [(numbers[0], 99), (numbers[1], numbers[0]), (99, numbers[1])]:
         for table, column in places:
             sql(root, f"UPDATE {table} SET {column} = {new} WHERE {column} = {old}")
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         assert [len(store.requests(id)) for id in ids[:2]] == [5, 2], "nothing else has changed"
         assert store.catalog.newest(held.source, held.params_hash, "~") == before
     found = verify_root(root)
@@ -581,7 +581,7 @@ def test_sessions_that_never_ended_are_noted(root: Path) -> None:
 def test_calls_that_wait_in_a_journal_are_noted(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Store(root, readonly=True) as reader, RecordingStore(root) as store:
+    with RootStore(root, readonly=True) as reader, RecordingStore(root) as store:
         held = session()
         store.begin(held)
         record(store, held, "waits", b"w")

@@ -11,12 +11,13 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from mxm_dataio import IngestSession, Store, StoreError, register, unregister
+from mxm_dataio import IngestSession, StoreError, register, unregister
 from mxm_dataio.api import capture_of
 from mxm_dataio.cli import main
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Unseen
 from mxm_dataio.reading.account import account_of
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder
 
@@ -61,7 +62,7 @@ def test_a_session_and_its_children_are_one(server: RawServer, tmp_path: Path) -
     parent, child = with_a_child(server, tmp_path)
     with IngestSession("other", tmp_path, watch=True):
         requests.get(server.url)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         whole, part = account_of(store, parent), account_of(store, child)
         with pytest.raises(StoreError, match="no session x is recorded"):
             account_of(store, "x")
@@ -93,7 +94,7 @@ def test_calls_without_a_host_are_their_source_s(tmp_path: Path) -> None:
             ingest.request("//[")
     finally:
         unregister("share")
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         account = account_of(store, ingest.id)
     assert account.hosts == {"share": 2}
     assert account.ok

@@ -27,7 +27,6 @@ from mxm_dataio.reading.comparison import (
     plainly_same,
 )
 from mxm_dataio.reading.listing import Ending, Listing
-from mxm_dataio.store import Store
 from tests.support.calls import call
 from tests.trust.small import session
 
@@ -116,12 +115,12 @@ def test_headers() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path) as made:
         yield made
 
 
-def exchange(store: Store, id: str) -> Exchange:
+def exchange(store: RecordingStore, id: str) -> Exchange:
     found = store.exchange(id)
     assert found is not None
     return found
@@ -130,7 +129,7 @@ def exchange(store: Store, id: str) -> Exchange:
 HEAD = b"HTTP/1.1 200 OK\r\nDate: %s\r\nETag: %s\r\n\r\n"
 
 
-def test_calls(store: Store) -> None:
+def test_calls(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     old = exchange(
@@ -156,7 +155,7 @@ def test_calls(store: Store) -> None:
     assert Comparer(store).compare(old, old).same
 
 
-def test_a_call_answered_from_the_store_has_that_answer(store: Store) -> None:
+def test_a_call_answered_from_the_store_has_that_answer(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     first = call(store, held, "https://h/a", 200, body=b"[1]")
@@ -172,7 +171,7 @@ def test_a_call_answered_from_the_store_has_that_answer(store: Store) -> None:
     )
 
 
-def test_a_damaged_payload_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_damaged_payload_is_told(store: RecordingStore, tmp_path: Path) -> None:
     held = session()
     store.begin(held)
     one = exchange(store, call(store, held, "https://h/a", 200, body=b"one"))
@@ -185,7 +184,7 @@ def test_a_damaged_payload_is_told(store: Store, tmp_path: Path) -> None:
     assert Comparer(store).compare(one, one).same
 
 
-def test_what_is_plainly_the_same(store: Store) -> None:
+def test_what_is_plainly_the_same(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     ids = [

@@ -13,24 +13,24 @@ from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.reading.listing import Ending, Listing, Totals
 from mxm_dataio.storage.catalog.selection import Outcome, Wanted, outcome_of
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import end, fill, session
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path) as made:
         yield made
 
 
-def listed(store: Store, wanted: Wanted, *, newest_first: bool = False) -> list[str]:
+def listed(store: RecordingStore, wanted: Wanted, *, newest_first: bool = False) -> list[str]:
     with store.catalog.snapshot() as db:
         calls = Listing(db).calls(wanted, newest_first=newest_first)
         return [one.url.rpartition("/")[2] for one in calls]
 
 
-def test_totals(store: Store) -> None:
+def test_totals(store: RecordingStore) -> None:
     first, second, third = session(), session(), session()
     for held in (first, second, third):
         store.begin(held)
@@ -51,7 +51,7 @@ def test_totals(store: Store) -> None:
         assert Listing(db).totals([second.id, third.id]) == {second.id: found[second.id]}
 
 
-def test_which_calls(store: Store) -> None:
+def test_which_calls(store: RecordingStore) -> None:
     first, second = session(), session()
     for held in (first, second):
         store.begin(held)
@@ -84,7 +84,7 @@ def test_which_calls(store: Store) -> None:
 
 def test_a_listed_call(tmp_path: Path) -> None:
     ids = fill(tmp_path)
-    with Store(tmp_path, readonly=True) as store, store.catalog.snapshot() as db:
+    with RootStore(tmp_path, readonly=True) as store, store.catalog.snapshot() as db:
         found = list(Listing(db).calls(Wanted(sessions=(ids[0],))))
         exchanges = list(store.exchanges(ids[0]))
         endings = [Listing(db).ending(one.id) for one in found]
@@ -115,7 +115,7 @@ def test_a_listed_call(tmp_path: Path) -> None:
     assert len(hashes) == 6
 
 
-def test_many_are_listed_one_after_the_other(store: Store) -> None:
+def test_many_are_listed_one_after_the_other(store: RecordingStore) -> None:
     sessions = [session() for _ in range(3)]
     for held in sessions:
         store.begin(held)
@@ -134,7 +134,7 @@ def test_what_is_broken_off_may_be_collected_after_the_database(
     ids = fill(tmp_path)
     said: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", said.append)
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         with store.catalog.snapshot() as db:
             listing = Listing(db)
             begun: list[Iterator[object]] = [

@@ -17,7 +17,7 @@ from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import as_of_bound
 from tests.support.effort import examples
 
@@ -129,7 +129,9 @@ class Rules:
         return (after or None) if self.exhausted == "repeat" else None
 
 
-def record(store: Store, rules: Rules, began: str, what: tuple[int, int, Any, int]) -> None:
+def record(
+    store: RecordingStore, rules: Rules, began: str, what: tuple[int, int, Any, int]
+) -> None:
     where, which, vary, status = what
     call, held = CALLS[which], rules.sessions.all[where]
     names = call.counting(vary)
@@ -182,7 +184,7 @@ asked_for = (
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path_factory.mktemp("store") / "root") as made:
         yield made
 
@@ -197,7 +199,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     late=st.none() | st.integers(0, 6),
 )
 def test_it_gives_what_the_rules_say(
-    store: Store,
+    store: RecordingStore,
     before: list[tuple[int, int, Any, int]],
     then: list[Any],
     pinned: str | None,
@@ -212,7 +214,7 @@ def test_it_gives_what_the_rules_say(
         store.begin(one)
     for number, what in enumerate(before):
         record(store, rules, f"{2 * number:05}", what)
-    with Store(store.root, readonly=True) as reader:
+    with RootStore(store.root, readonly=True) as reader:
         lookup = Lookup(reader, sessions.name, as_of=as_of, root_id=root, exhausted=exhausted)
         place, number = -1, 0
         for step in then:
@@ -229,14 +231,14 @@ def test_it_gives_what_the_rules_say(
 
 
 @pytest.mark.parametrize("count", [1, 2, 12, 25])
-def test_what_is_recorded_meanwhile_counts(store: Store, count: int) -> None:
+def test_what_is_recorded_meanwhile_counts(store: RecordingStore, count: int) -> None:
     sessions = Sessions()
     rules = Rules(sessions, None, "~", "repeat")
     for one in sessions.all:
         store.begin(one)
     for number in range(40):
         record(store, rules, f"{number:05}", (0, 0, (), 1))
-    with Store(store.root, readonly=True) as reader:
+    with RootStore(store.root, readonly=True) as reader:
         lookup = Lookup(reader, sessions.name)
 
         def found() -> str | None:

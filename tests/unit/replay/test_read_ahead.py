@@ -19,7 +19,8 @@ from mxm_dataio.replay import read_ahead
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
-from mxm_dataio.store import DATABASE, Store
+from mxm_dataio.storage.layout import DATABASE
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import examples
 
 SOURCE = "src"
@@ -133,7 +134,7 @@ def test_answers_are_the_same(
 
         for step in before:
             record(step)
-        with Store(folder, readonly=True) as store:
+        with RootStore(folder, readonly=True) as store:
             root_id = recorder.sessions[-1].root_id if pinned else None
             options: Any = {"as_of": as_of, "root_id": root_id, "exhausted": exhausted}
             plain, reading = Lookup(store, SOURCE, **options), Lookup(store, SOURCE, **options)
@@ -188,7 +189,7 @@ def test_calls_in_order_are_looked_up_once(recorder: Recorder, tmp_path: Path) -
     held = recorder.begin("2025-01-01")
     for number in range(100, 300):
         recorder.call(held, number)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         lookup = Counted(store, SOURCE)
         assert None not in served(lookup, *range(100, 300))
         assert lookup.looked_up == 1
@@ -198,7 +199,7 @@ def test_answers_that_vary_are_read_ahead_too(recorder: Recorder, tmp_path: Path
     held = recorder.begin("2025-01-01")
     for number in range(100, 150):
         recorder.call(held, number, ["accept-encoding"])
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         lookup = Counted(store, SOURCE)
         assert None not in served(lookup, *range(100, 150))
         assert lookup.looked_up == 1
@@ -218,7 +219,7 @@ def test_calls_in_no_order_are_hardly_read_ahead(
         return following(self, *args)
 
     monkeypatch.setattr(SQLiteCatalog, "following", counted)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         assert None not in served(Lookup(store, SOURCE), *reversed(range(100, 400)))
     assert sum(read) < 60
 
@@ -229,7 +230,7 @@ def test_a_session_recorded_meanwhile_answers_what_was_read_ahead(
     held = recorder.begin("2025-01-01")
     for number in range(100, 110):
         recorder.call(held, number)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         lookup = Lookup(store, SOURCE)
         first = served(lookup, 100, 101, 102)
         newer = recorder.begin("2025-01-02")
@@ -285,7 +286,7 @@ def test_the_next_call_is_not_what_answers(
     sessions = {day: recorder.begin(day) for day in (OLD, NEW)}
     for day, name, vary, status in recorded:
         recorder.call(sessions[day], name, vary, "de", status)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         lookup = Lookup(store, SOURCE)
         found = [lookup.find(asked(name, (), "de")[0])[0] for name in asks]
     assert [one and one.request.as_of for one in found] == days
@@ -303,5 +304,5 @@ def test_trouble_with_later_calls_is_not_this_one_s(
         raise StoreError("damaged", path=tmp_path)
 
     monkeypatch.setattr(SQLiteCatalog, "following", damaged)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         assert None not in served(Lookup(store, SOURCE), 100, 101)

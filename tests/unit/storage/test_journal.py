@@ -24,7 +24,7 @@ from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.storage.journal import MAGIC, Journal, Left, left
 from mxm_dataio.storage.payloads.folder import PayloadFolder
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support import CHECKOUT
 from tests.support.effort import examples
 from tests.support.forks import forked
@@ -288,7 +288,7 @@ store.begin(held)
 def test_the_journal_of_a_killed_process_is_taken_in(root: Path, readonly: bool) -> None:
     kill(root, "for n in range(150): record(store, held, b'%d' % n, upload=b'up', limit=99)")
     assert list((root / "responses").iterdir()) == []
-    with Store(root, readonly=readonly) as store:
+    with RootStore(root, readonly=readonly) as store:
         assert journals(root) == []
         (held,) = store.sessions()
         assert held.status is Status.INTERRUPTED
@@ -304,7 +304,7 @@ def test_a_living_process_s_calls_are_seen_and_stay_its_own(root: Path) -> None:
         held = session()
         writer.begin(held)
         first = record(writer, held, b"1", limit=9)
-        with Store(root, readonly=True) as reader:
+        with RootStore(root, readonly=True) as reader:
             assert [r.id for r in reader.requests(held.id)] == [first]
         assert len(journals(root)) == 1
         second = record(writer, held, b"2", limit=9)
@@ -342,7 +342,7 @@ def test_where_nothing_may_be_written_it_is_said_that_calls_wait(
     monkeypatch.setattr(PayloadFolder, "keep", refuse)
     with (
         pytest.warns(DataIOWarning, match="recorded calls wait in .*Permission denied"),
-        Store(root, readonly=True) as store,
+        RootStore(root, readonly=True) as store,
     ):
         assert store.requests(store.sessions()[0].id) == []
     with pytest.warns(DataIOWarning, match=r"recorded calls wait in .*Permission denied"):

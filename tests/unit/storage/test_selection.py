@@ -17,7 +17,7 @@ from mxm_dataio.storage.catalog.selection import (
     outcome_of,
     seconds,
 )
-from mxm_dataio.store import family
+from mxm_dataio.storage.families import family
 from mxm_dataio.utils import new_id
 from tests.trust.small import session
 

@@ -15,7 +15,7 @@ from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.models import Status, Unseen
 from mxm_dataio.reading.report.gather import Limits, Report, fitting, gather
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.recorded import DAWN, Recorder, Try
 
 HOST = "https://data.example"
@@ -24,7 +24,7 @@ HOST = "https://data.example"
 def report(
     root: Path, id: str, limits: Limits | None = None, against: Head | None = None
 ) -> Report:
-    with Store(root, readonly=True) as store:
+    with RootStore(root, readonly=True) as store:
         return gather(store, id, limits=limits, against=[against] if against else [])
 
 
@@ -172,7 +172,7 @@ def test_columns_of_any_type(tmp_path: Path) -> None:
 
 def test_a_payload_that_was_changed_is_not_shown(tmp_path: Path) -> None:
     main = made(tmp_path)
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         path = store.responses(main.calls[0])[0].bytes_path
     assert path is not None
     path.write_bytes(b"forged")
@@ -214,6 +214,6 @@ def test_no_such_session(tmp_path: Path) -> None:
 def test_progress(tmp_path: Path) -> None:
     main = made(tmp_path)
     told: list[tuple[str, int, int]] = []
-    with Store(tmp_path, readonly=True) as store:
+    with RootStore(tmp_path, readonly=True) as store:
         gather(store, main.session.id, progress=lambda *one: told.append(one))
     assert told[-2:] == [("reading", 5, 5), ("bodies", 5, 5)]

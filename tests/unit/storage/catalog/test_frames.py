@@ -18,7 +18,8 @@ from mxm_dataio.formats.rows import to_rows
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session, Status
 from mxm_dataio.storage.catalog.views import VIEWS
-from mxm_dataio.store import Store
+from mxm_dataio.storage.questions import Questions
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import fill, session
 
@@ -26,13 +27,13 @@ FIRST = datetime(1970, 1, 1, 0, 0, 1, 500000, UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path / "root") as made:
         yield made
 
 
 @pytest.fixture
-def held(store: Store) -> Session:
+def held(store: RecordingStore) -> Session:
     """A session, and a child of it, with three calls in all; and another."""
     first, other = session(), session()
     child = session(first)
@@ -49,9 +50,9 @@ def held(store: Store) -> Session:
 def test_tables(tmp_path: Path, view: str) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     fill(tmp_path / "root")
-    with Store(tmp_path / "root") as store:
-        table = store.table(view)
-        wanted = [tuple(row) for row in store.sql(f"SELECT * FROM {view} ORDER BY 1")]
+    with RootStore(tmp_path / "root") as store:
+        table = Questions(store).table(view)
+        wanted = [tuple(row) for row in Questions(store).sql(f"SELECT * FROM {view} ORDER BY 1")]
     assert table.column_names == [column.name for column in VIEWS[view]]
     kinds = {
         "text": pyarrow.string(), "json": pyarrow.string(), "integer": pyarrow.int64(),
@@ -69,9 +70,9 @@ def test_tables(tmp_path: Path, view: str) -> None:
 def test_frames(tmp_path: Path, view: str) -> None:
     pandas = pytest.importorskip("pandas")
     fill(tmp_path / "root")
-    with Store(tmp_path / "root") as store:
-        frame = store.frame(view)
-        wanted = [tuple(row) for row in store.sql(f"SELECT * FROM {view} ORDER BY 1")]
+    with RootStore(tmp_path / "root") as store:
+        frame = Questions(store).frame(view)
+        wanted = [tuple(row) for row in Questions(store).sql(f"SELECT * FROM {view} ORDER BY 1")]
     assert list(frame.columns) == [column.name for column in VIEWS[view]]
     assert len(frame) == len(wanted) > 2
     for at, column in enumerate(VIEWS[view]):
@@ -80,26 +81,26 @@ def test_frames(tmp_path: Path, view: str) -> None:
             assert values == [row[at] for row in wanted]
 
 
-def test_calls_in_types_of_their_own(store: Store, held: Session) -> None:
+def test_calls_in_types_of_their_own(store: RecordingStore, held: Session) -> None:
     pandas = pytest.importorskip("pandas")
-    frame = store.frame()
+    frame = Questions(store).frame()
     assert str(frame["started_at"].dtype) == "datetime64[us, UTC]"
     assert frame["started_at"][0] == pandas.Timestamp(FIRST)
     assert frame["status_code"].tolist() == [200, pandas.NA, 404, 200]
     assert frame.groupby("status")["bytes"].sum().to_dict() == {"complete": 15, "failed": 0}
-    table = store.table()
+    table = Questions(store).table()
     assert table.column("started_at")[0].as_py() == FIRST
     assert table.column("seconds").to_pylist() == [1.0, None, 1.0, 1.0]
 
 
-def test_a_store_without_calls(store: Store) -> None:
+def test_a_store_without_calls(store: RecordingStore) -> None:
     pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    assert store.table().num_rows == len(store.frame("attempts")) == 0
-    assert str(store.frame()["started_at"].dtype) == "datetime64[us, UTC]"
+    assert Questions(store).table().num_rows == len(Questions(store).frame("attempts")) == 0
+    assert str(Questions(store).frame()["started_at"].dtype) == "datetime64[us, UTC]"
 
 
-def test_what_is_missing_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *more: Any) -> Any:
@@ -109,28 +110,28 @@ def test_what_is_missing_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"pip install 'mxm-dataio\[arrow\]'"):
-        store.table()
+        Questions(store).table()
     with pytest.raises(ConfigError, match=r"pip install 'mxm-dataio\[pandas\]'"):
-        store.frame()
+        Questions(store).frame()
     with pytest.raises(ConfigError, match=r"no view 'cals': there are .*; did you mean 'calls'"):
-        store.frame("cals")
+        Questions(store).frame("cals")
 
 
-def test_a_damaged_record_is_told(store: Store, held: Session, tmp_path: Path) -> None:
+def test_a_damaged_record_is_told(store: RecordingStore, held: Session, tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    assert len(list(store.calls())) == 4
+    assert len(list(Questions(store).calls())) == 4
     store.close()
     with sqlite3.connect(tmp_path / "root" / "dataio.sqlite") as db:
         db.execute("UPDATE requests SET body_size = 'many'")
     db.close()
-    with Store(tmp_path / "root") as made:
-        for read in (made.table, made.frame):
+    with RootStore(tmp_path / "root") as made:
+        for read in (Questions(made).table, Questions(made).frame):
             with pytest.raises(IntegrityError, match="no integer in its column sent_bytes"):
                 read()
 
 
-def test_files(store: Store, held: Session, tmp_path: Path) -> None:
+def test_files(store: RecordingStore, held: Session, tmp_path: Path) -> None:
     urls = ["https://h/1?a=1", "https://h/2", "https://h/3"]
     path = tmp_path / "calls.jsonl"
     assert to_rows(store, held.id, path, "jsonl") == 3

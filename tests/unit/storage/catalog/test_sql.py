@@ -18,7 +18,8 @@ from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.storage.catalog import sql, views
-from mxm_dataio.store import Store
+from mxm_dataio.storage.questions import Questions
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import fill, session
 
@@ -27,22 +28,22 @@ ENDLESS = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELEC
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[RecordingStore]:
     with RecordingStore(tmp_path) as made:
         yield made
 
 
-def found(store: Store, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in store.sql(query, parameters)]
+def found(store: RootStore, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in Questions(store).sql(query, parameters)]
 
 
-def test_calls(store: Store) -> None:
+def test_calls(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     one = call(store, held, "https://h.example:8443/a/b?x=1&y=%20&y=2", 503, 200, started=1.5)
     two = call(store, held, "https://i.example/", None, status=Status.FAILED, upload=b"12")
     three = call(store, held, "bars for CSPX", served_from=one, duration=None)
-    rows = store.sql("SELECT * FROM calls ORDER BY id")
+    rows = Questions(store).sql("SELECT * FROM calls ORDER BY id")
     first, second, third = (dict(row) for row in rows)
     assert rows.columns == tuple(first)
     assert first == {
@@ -68,25 +69,25 @@ def test_calls(store: Store) -> None:
     forgotten = found(store, "SELECT id FROM calls WHERE forgotten_at IS NOT NULL ORDER BY id")
     assert forgotten == [(one,), (three,)]
     assert found(store, "SELECT path FROM calls WHERE id = ?", two) == [("/",)]
-    assert [row["n"] for row in store.sql("SELECT :n AS n", {"n": 7})] == [7]
+    assert [row["n"] for row in Questions(store).sql("SELECT :n AS n", {"n": 7})] == [7]
 
 
 def test_sessions_attempts_and_headers(tmp_path: Path) -> None:
     fill(tmp_path / "root")
-    with Store(tmp_path / "root") as store:
-        for row in store.sql("SELECT * FROM sessions WHERE source <> ''"):
+    with RootStore(tmp_path / "root") as store:
+        for row in Questions(store).sql("SELECT * FROM sessions WHERE source <> ''"):
             kept = store.session(row["id"])
             assert kept is not None
             assert (row["status"], row["exit"]) == (kept.status, kept.exit_status)
             assert (row["started_at"], row["pruned_at"]) == (kept.started_at, kept.pruned_at)
             assert row["calls"] == len(store.requests(row["id"])) or kept.pruned_at
-        attempts = {row["id"]: row for row in store.sql("SELECT * FROM attempts")}
+        attempts = {row["id"]: row for row in Questions(store).sql("SELECT * FROM attempts")}
         pairs: dict[tuple[str, int], list[tuple[str, str]]] = {}
-        for id, at, place, name, value in store.sql("SELECT * FROM headers"):
+        for id, at, place, name, value in Questions(store).sql("SELECT * FROM headers"):
             assert place == len(pairs.setdefault((id, at), []))
             pairs[id, at].append((name, value))
         count = 0
-        for exchange in store.calls():
+        for exchange in Questions(store).calls():
             asked = pairs.get((exchange.request.id, 0), [])
             assert asked == list(exchange.request.headers)
             for one in exchange.responses:
@@ -107,11 +108,11 @@ def test_a_session_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     made.begin(held)
     assert found(made, "SELECT status FROM sessions") == [("running",)]
     made.close()
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         assert found(store, "SELECT status, ended_at FROM sessions") == [("interrupted", None)]
 
 
-def test_functions(store: Store) -> None:
+def test_functions(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     head = JSON.replace(b"X-A", b"Content-Encoding: gzip\r\nX-A")
@@ -141,7 +142,7 @@ def test_functions(store: Store) -> None:
 
 
 def test_what_can_not_be_read_whole_is_said(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: RecordingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = session()
     store.begin(held)
@@ -199,7 +200,7 @@ def test_what_can_not_be_read_whole_is_said(
     ],
 )
 def test_a_query_reads_the_views_and_does_nothing_else(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+    store: RecordingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     held = session()
@@ -225,24 +226,24 @@ def test_a_query_reads_the_views_and_does_nothing_else(
         ("DELETE FROM main.heads", r"a query reads the views \(SELECT …\), and does nothing else"),
     ],
 )
-def test_mistakes_are_told_with_what_is_near(store: Store, query: str, words: str) -> None:
+def test_mistakes_are_told_with_what_is_near(store: RecordingStore, query: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        store.sql(query)
+        Questions(store).sql(query)
 
 
-def test_rows_are_read_as_they_are_taken(store: Store) -> None:
+def test_rows_are_read_as_they_are_taken(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     for number in range(700):
         call(store, held, f"https://h/{number}", 200)
-    rows = store.sql("SELECT path FROM calls ORDER BY id")
+    rows = Questions(store).sql("SELECT path FROM calls ORDER BY id")
     assert [row["path"] for row in islice(rows, 2)] == ["/0", "/1"]
     # Of one instant, and nobody is kept from writing.
     call(store, held, "https://h/more", 200)
     assert found(store, "SELECT count(*) FROM calls") == [(701,)]
     assert len(list(rows)) == 698
     assert list(rows) == []
-    again = store.sql("SELECT path FROM calls")
+    again = Questions(store).sql("SELECT path FROM calls")
     next(again)
     again.close()
     assert list(again) == []
@@ -254,7 +255,7 @@ class EnoughError(Exception):
 
 
 @pytest.mark.parametrize("query", [ENDLESS, ENDLESS.replace("count(*)", "max(json(n, '$'))")])
-def test_a_runaway_query_is_ended_by_a_signal(store: Store, query: str) -> None:
+def test_a_runaway_query_is_ended_by_a_signal(store: RecordingStore, query: str) -> None:
     def enough(*_: object) -> None:
         raise EnoughError
 
@@ -272,7 +273,7 @@ def test_a_runaway_query_is_ended_by_a_signal(store: Store, query: str) -> None:
     assert found(store, "SELECT 1") == [(1,)]
 
 
-def test_a_record_that_others_made_hinders_no_query(store: Store, tmp_path: Path) -> None:
+def test_a_record_that_others_made_hinders_no_query(store: RecordingStore, tmp_path: Path) -> None:
     held = session()
     store.begin(held)
     call(store, held, "https://h/1", 200, None)
@@ -286,15 +287,15 @@ def test_a_record_that_others_made_hinders_no_query(store: Store, tmp_path: Path
         )
         db.execute("UPDATE responses SET failure = '{}', head = 7, started = 'x'")
     db.close()
-    with Store(tmp_path) as made:
-        row, other = made.sql("SELECT * FROM calls ORDER BY id")
+    with RootStore(tmp_path) as made:
+        row, other = Questions(made).sql("SELECT * FROM calls ORDER BY id")
         assert (row["started_at"], row["params"], row["error"]) == (None, None, None)
         assert (row["host"], other["host"]) == (None, "h")
         assert len(found(made, "SELECT * FROM attempts")) == 3
         assert found(made, "SELECT * FROM headers") == []
 
 
-def test_text_that_has_no_utf_8_is_replaced(store: Store) -> None:
+def test_text_that_has_no_utf_8_is_replaced(store: RecordingStore) -> None:
     held = session()
     store.begin(held)
     head = JSON.replace(b"json", b"json; charset=utf-7")
@@ -307,14 +308,14 @@ def test_text_that_has_no_utf_8_is_replaced(store: Store) -> None:
     assert views.sound("a\ud800") == "a?"
 
 
-def test_a_column_that_is_not_asked_for_costs_nothing(store: Store) -> None:
+def test_a_column_that_is_not_asked_for_costs_nothing(store: RecordingStore) -> None:
     query = "SELECT host, count(*) FROM calls GROUP BY host"
-    plan = [row["detail"] for row in store.sql(f"EXPLAIN QUERY PLAN {query}")]
+    plan = [row["detail"] for row in Questions(store).sql(f"EXPLAIN QUERY PLAN {query}")]
     assert plan[0].endswith("USING COVERING INDEX requests_by_endpoint")
     assert plan[1:] == ["USE TEMP B-TREE FOR GROUP BY"]
     one = [
         row["detail"]
-        for row in store.sql("EXPLAIN QUERY PLAN SELECT url FROM calls WHERE id = 'x'")
+        for row in Questions(store).sql("EXPLAIN QUERY PLAN SELECT url FROM calls WHERE id = 'x'")
     ]
     assert len(one) == 1
     assert one[0].startswith("SEARCH q USING INDEX")

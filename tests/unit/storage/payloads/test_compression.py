@@ -17,7 +17,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio import ConfigError, IngestSession, IntegrityError, Store
+from mxm_dataio import ConfigError, IngestSession, IntegrityError
 from mxm_dataio.config.choices import Compression
 from mxm_dataio.http import zstd as zstd_
 from mxm_dataio.storage.payloads import compression, reading
@@ -26,6 +26,7 @@ from mxm_dataio.storage.payloads.drain import BLOCK
 from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
 from mxm_dataio.storage.payloads.spool import Spool
+from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import examples
 from tests.support.servers import RawServer, Route, answer, responder
 
@@ -338,7 +339,7 @@ def test_a_session_is_recorded_smaller_and_replays(tmp_path: Path) -> None:
         for kind in ("none", "zstd")
     }
     assert used["zstd"] < used["none"] / 2
-    with Store(tmp_path / "zstd", readonly=True) as store:
+    with RootStore(tmp_path / "zstd", readonly=True) as store:
         (session,) = store.sessions()
         for exchange, body in zip(store.exchanges(session.id), bodies, strict=True):
             assert exchange.answer is not None
