@@ -45,6 +45,7 @@ _COMMANDS = {
     "prove": ("heads", "prove", "Print a proof that a session is among those of a head"),
     "export": ("export", "export", "Write a session to a cassette, or as a table"),
     "import": ("import_", "import_command", "Convert recordings of other tools"),
+    "push": ("push", "push", "Push sessions that have ended to a shared archive"),
     "forget": ("forget", "forget", "Have one recorded call answer none any more"),
     "prune": ("prune", "prune", "Delete sessions, and payloads that no record names"),
     "demo": ("demo", "demo", "Record a small scraper, stop its server, and replay it"),

@@ -60,6 +60,7 @@ _RUN_OPTIONS = {
     "session": "--session {}", "reuse": "--reuse {}", "max_body": "--max-body {}",
     "durability": "--durability {}", "view": "--view {}", "match_host": "--no-match-host",
     "ignore_hosts": "--ignore-host {}", "ignore_body_of": "--ignore-body-of {}",
+    "push": "--push {}",
 }  # fmt: skip
 _TEST_OPTIONS = {"mode": "--dataio-mode={}", "allowed_hosts": "--dataio-allowed-hosts={}"}
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar, Union, get_args
 from ..errors import ConfigError
 from ..models import Mode
 from ..process import PREFIX, default_root
+from .archive_urls import checked
 from .choices import Compression, Durability, Exhausted, ModeName
 from .faces import ENVIRONMENT, PYTHON, Face
 from .functions import function_of
@@ -71,6 +72,7 @@ class Settings:
         allowed_hosts: hosts to which replay lets such connections pass; ``loopback`` and ``unix``
             stand for this machine and for unix sockets.
         sources: host pattern (``*.example.com``) → the source of calls to such hosts.
+        push: URL of the archive to which ``run`` pushes once its program has ended.
     """
 
     root: Path
@@ -94,6 +96,7 @@ class Settings:
     watch: bool = False
     allowed_hosts: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    push: str | None = None
 
 
 def load(
@@ -130,7 +133,9 @@ def load(
                 also = [one.lower() for one in RESERVED] if words is ENVIRONMENT else []
                 near = nearest(name, [*known, *also], PREFIX if also else "")
                 raise ConfigError(f"unknown setting {name!r} in {place}{near}")
-            said = words.says(name, value) if words else f"{name}={value!r} in {place}"
+            # Somebody may have put a password in it.
+            told = "…" if name == "push" else value
+            said = words.says(name, told) if words else f"{name}={told!r} in {place}"
             given[name] = value, said
     # What is overridden is not looked at: another process may have no such function.
     for name, (value, said) in given.items():
@@ -291,6 +296,8 @@ def converted(name: str, value: Any) -> Any:
             return _by_url(value, words_of)
         case "sources":
             return _mapping(value)
+        case "push":
+            return checked(str(value)) if value else None
         case "max_body" if value is None or str(value).lower() in ("", "none", "null"):
             return None
         case _:

@@ -22,20 +22,46 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     Raises:
         IndexError: there is no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(index)
-    hashes = _hashed(leaves)
-    path: list[bytes] = []
-    low, high = 0, len(hashes)
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            path.append(_root(hashes, middle, high))
-            high = middle
-        else:
-            path.append(_root(hashes, low, middle))
-            low = middle
-    return path[::-1]
+    return Tree(leaves).inclusion_proof(index)
+
+
+class Tree:
+    """The tree of a list of leaves, for many proofs: each of its nodes is hashed once."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._hashes = _hashed(leaves)
+        self._nodes: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def root(self) -> bytes:
+        """The hash that stands for the leaves."""
+        return self._node(0, len(self._hashes))
+
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """Return the path that leads from a leaf to the root; see :func:`inclusion_proof`."""
+        low, high = 0, len(self._hashes)
+        if not low <= index < high:
+            raise IndexError(index)
+        path: list[bytes] = []
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                path.append(self._node(middle, high))
+                high = middle
+            else:
+                path.append(self._node(low, middle))
+                low = middle
+        return path[::-1]
+
+    def _node(self, low: int, high: int) -> bytes:
+        if high - low < 2:
+            return _root(self._hashes, low, high)
+        found = self._nodes.get((low, high))
+        if found is None:
+            middle = low + _split(high - low)
+            found = _node(self._node(low, middle), self._node(middle, high))
+            self._nodes[low, high] = found
+        return found
 
 
 def consistency_proof(size: int, leaves: Sequence[bytes]) -> list[bytes]:

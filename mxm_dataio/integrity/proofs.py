@@ -137,7 +137,7 @@ def head_of(store: RootStore) -> Head:
     Raises:
         IntegrityError: a leaf is missing.
     """
-    return Head.of(_seals(store))
+    return Head.of(sealed_here(store))
 
 
 def include(store: RootStore, session_id: str) -> Inclusion:
@@ -153,7 +153,7 @@ def include(store: RootStore, session_id: str) -> Inclusion:
             f"session {session_id} is not sealed: only one that has ended can be proved",
             path=store.root,
         )
-    seals = _seals(store)
+    seals = sealed_here(store)
     head, count, columns = found
     leaf = next(leaf for leaf, id, _ in store.catalog.leaves() if id == session_id)
     path = tuple(merkle.inclusion_proof(leaf, seals))
@@ -167,7 +167,7 @@ def go_on(store: RootStore, earlier: Head) -> Consistency:
     Raises:
         IntegrityError: it does not.
     """
-    seals = _seals(store)
+    seals = sealed_here(store)
     if earlier.size > len(seals):
         raise IntegrityError(
             f"the store has {counted(len(seals), 'ended session')}, fewer than the head given: "
@@ -188,7 +188,12 @@ def _holding(proof: _Proof, store: RootStore) -> _Proof:
     return proof
 
 
-def _seals(store: RootStore) -> list[bytes]:
+def sealed_here(store: RootStore) -> list[bytes]:
+    """Return the leaves of a store's tree: the seals of its own sessions.
+
+    Raises:
+        IntegrityError: one is missing.
+    """
     leaves = store.catalog.leaves()
     whole = [leaf for leaf, _, _ in leaves] == list(range(len(leaves)))
     if not whole or not all(isinstance(sealed, bytes) for _, _, sealed in leaves):

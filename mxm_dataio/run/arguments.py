@@ -38,6 +38,7 @@ _OPTIONS = {
     "--no-stdlib": ("", "leave out http.client and urllib.request"),
     "--durability": ("WHAT", "process (default) or power: what each call survives"),
     "--max-body": ("BYTES", "keep so much of an answer's body"),
+    "--push": ("URL", "push to this archive once the program has ended: s3://bucket/prefix"),
     "--quiet": ("", "print no summary"),
     "--json": ("", "print the summary as one line of JSON"),
 }  # fmt: skip

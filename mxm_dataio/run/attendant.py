@@ -110,6 +110,11 @@ class Attendant:
         if store is not None:
             with contextlib.suppress(DataIOError):
                 store.close()
+        url = self.plan.settings.get("push")
+        if url and store is not None:
+            from .pushing import push
+
+            outcome.pushed = push(url, self.plan.settings["root"])
         return outcome
 
     def _end_children(self, store: RecordingStore, outcome: Outcome) -> None:

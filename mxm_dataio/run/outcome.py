@@ -41,6 +41,7 @@ class Outcome:
         interrupted: how many of these did not end by themselves, nor by their parent.
         stopped: how many their parent ended.
         head: the store's, as a line.
+        pushed: in words, what went to an archive.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Outcome:
         self.misses = [text for one in self.reports for text in one.misses]
         self.sessions = self.interrupted = self.stopped = 0
         self.head: str | None = None
+        self.pushed: str | None = None
         self._plan = plan
         self._id = session_id
         self._label = label
@@ -162,6 +164,8 @@ class Outcome:
             _say(f"not captured: {libraries.said(one)}")
         for one in self.left_out:
             _say(f"left out: {counted(one.times, 'call')} to {one.name}")
+        if self.pushed is not None:
+            _say(self.pushed)
         if self.head is not None:
             put(self.head)
 
@@ -193,7 +197,7 @@ class Outcome:
             "missed": self.missed, "misses": self.misses,
             "warnings": self.warnings, "coverage": [one._asdict() for one in self.unseen],
             "left_out": {one.name: one.times for one in self.left_out},
-            "head": self.head,
+            "head": self.head, "pushed": self.pushed,
         }  # fmt: skip
         return json.dumps(line)
 

@@ -1,0 +1,198 @@
+"""Tables as Parquet files in memory: the one file of the archive that loads pyarrow.
+
+What is read may be a stranger's: its size is capped by what it says of itself before anything is
+unpacked, its columns have to be there and of their types, and pages carry checksums that are
+compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise, starmap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ConfigError, IntegrityError
+from ..storage.catalog.rows import Row
+
+if TYPE_CHECKING:
+    import pyarrow
+
+TEXT, BYTES, INTEGER, REAL, BOOLEAN = "text", "bytes", "integer", "real", "boolean"
+# Of what is unpacked, at most; an object with calls is begun anew long before.
+LARGEST = 256 << 20
+_MOST_ROWS = 4_000_000
+_LEVEL = 3
+
+
+class Column(NamedTuple):
+    """A column, or a field of the structures that a column has lists of.
+
+    Attributes:
+        kind: of its values; of a list, empty.
+        fields: of a list's structures; a value of it is a sequence of rows.
+    """
+
+    name: str
+    kind: str
+    fields: tuple[Column, ...] = ()
+
+
+def columns_of(**kinds: str) -> tuple[Column, ...]:
+    """Return columns: of each kind those of the names, which have spaces between."""
+    found = [Column(name, kind) for kind, names in kinds.items() for name in names.split()]
+    return tuple(found)
+
+
+def batch(columns: Sequence[Column], rows: Sequence[Row]) -> pyarrow.RecordBatch:
+    """Return rows, which are as long as the columns are many, as they are held for writing.
+
+    Raises:
+        IntegrityError: a value is none of its column's kind.
+    """
+    pa = _pyarrow()
+    try:
+        arrays = [_array(pa, *pair) for pair in zip(columns, _columns(columns, rows), strict=True)]
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise IntegrityError(f"a record holds a value that none of its kind has: {exc}") from exc
+    return pa.RecordBatch.from_arrays(arrays, [column.name for column in columns])
+
+
+def write(
+    batches: Sequence[pyarrow.RecordBatch],
+    *,
+    sort: str = "",
+    plain: Sequence[str] = (),
+    group: int = 1,
+) -> memoryview:
+    """Return a Parquet file.
+
+    Args:
+        batches: one at least.
+        sort: the column by which its rows are sorted.
+        plain: paths of columns whose values are hardly ever twice.
+        group: rows that are read together.
+    """
+    pa = _pyarrow()
+    from pyarrow import parquet
+
+    table = pa.Table.from_batches(batches)
+    if sort:
+        table = table.sort_by(sort)
+    names = [path for path in _paths(table.schema) if path not in plain]
+    sink = pa.BufferOutputStream()
+    parquet.write_table(
+        table, sink, compression="zstd", compression_level=_LEVEL, write_page_checksum=True,
+        use_dictionary=names, row_group_size=group, write_statistics=[sort] if sort else False,
+        store_schema=False,
+    )  # fmt: skip
+    return memoryview(sink.getvalue()).cast("B")
+
+
+def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> list[Row]:
+    """Return the rows of a Parquet file, whatever order its columns are in.
+
+    Args:
+        name: of what it is, for an error.
+
+    Raises:
+        IntegrityError: it is none, larger than it may be, or lacks a column or has it of another
+            type.
+    """
+    pa = _pyarrow()
+    from pyarrow import parquet
+
+    try:
+        # (Of threads there are the callers' own.)
+        file = parquet.ParquetFile(
+            pa.BufferReader(content), page_checksum_verification=True, memory_map=False
+        )
+        _refuse_large(file.metadata)
+        known = file.schema_arrow
+        for column in columns:
+            if known.get_all_field_indices(column.name) != [known.get_field_index(column.name)]:
+                raise ValueError(f"it has no column {column.name}, or several")
+            if not known.field(column.name).type.equals(_type(pa, column)):
+                raise ValueError(f"its column {column.name} is of another type")
+        table = file.read(columns=[column.name for column in columns], use_threads=False)
+        table.validate(full=True)
+        found = [_values(table.column(one.name).combine_chunks(), one) for one in columns]
+        return list(zip(*found, strict=True))
+    except ConfigError:
+        raise
+    except Exception as exc:
+        # Arrow's have no common base, and what a damaged file raises is not told anywhere.
+        raise IntegrityError(f"{name} is damaged, or none of mxm-dataio's: {exc}") from exc
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError:
+        raise ConfigError(
+            "an archive needs obstore and pyarrow: pip install 'mxm-dataio[archive]'"
+        ) from None
+    return pyarrow
+
+
+def _refuse_large(metadata: Any) -> None:
+    size = 0
+    for group in range(metadata.num_row_groups):
+        found = metadata.row_group(group)
+        size += sum(found.column(at).total_uncompressed_size for at in range(found.num_columns))
+    if size > LARGEST or not 0 <= metadata.num_rows <= _MOST_ROWS:
+        raise ValueError(f"it says that it unpacks to {size} bytes in {metadata.num_rows} rows")
+
+
+def _type(pa: Any, column: Column) -> Any:
+    if column.fields:
+        return pa.list_(pa.struct([(one.name, _type(pa, one)) for one in column.fields]))
+    kinds = {
+        TEXT: pa.string(), BYTES: pa.binary(), INTEGER: pa.int64(), REAL: pa.float64(),
+        BOOLEAN: pa.bool_(),
+    }  # fmt: skip
+    return kinds[column.kind]
+
+
+def _columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+
+
+def _array(pa: Any, column: Column, values: Sequence[Any]) -> Any:
+    if not column.fields:
+        return pa.array(values, type=_type(pa, column))
+    flat = [row for value in values for row in value]
+    fields = list(
+        starmap(_array_of(pa), zip(column.fields, _columns(column.fields, flat), strict=True))
+    )
+    ends = [0, *accumulate(map(len, values))]
+    structs = pa.StructArray.from_arrays(fields, [one.name for one in column.fields])
+    return pa.ListArray.from_arrays(pa.array(ends, type=pa.int32()), structs)
+
+
+def _array_of(pa: Any) -> Any:
+    return lambda column, values: _array(pa, column, values)
+
+
+def _values(array: Any, column: Column) -> list[Any]:
+    if not column.fields:
+        found: list[Any] = array.to_pylist()
+        return found
+    if array.null_count:
+        raise ValueError(f"its column {column.name} has rows without a list")
+    structs = array.flatten()
+    if structs.null_count:
+        raise ValueError(f"its column {column.name} has lists with nothing in them")
+    fields = [_values(structs.field(one.name), one) for one in column.fields]
+    flat = list(zip(*fields, strict=True))
+    ends = [0, *accumulate(array.value_lengths().to_pylist())]
+    return [flat[start:end] for start, end in pairwise(ends)]
+
+
+def _paths(schema: Any) -> Iterable[str]:
+    """Yield the paths of the columns that have values, as Parquet has them."""
+    for field in schema:
+        if hasattr(field.type, "value_type"):
+            for inner in field.type.value_type:
+                yield f"{field.name}.list.element.{inner.name}"
+        else:
+            yield field.name

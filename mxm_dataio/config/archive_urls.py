@@ -1,0 +1,52 @@
+"""URLs of archives: which there are, and how they are told without anything secret in them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+
+SCHEMES = ("s3", "gs", "az", "file", "memory")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def is_url(text: str) -> bool:
+    """Say whether a text names an archive, and no folder."""
+    found = _URL.match(text)
+    return found is not None and found[1].lower() in SCHEMES
+
+
+def checked(url: str) -> str:
+    """Return the URL of an archive as it is used and told.
+
+    Raises:
+        ConfigError: it is none, or something secret is in it, which is not repeated.
+    """
+    found = _URL.match(url)
+    if found is None:
+        raise ConfigError(
+            "no URL of an archive: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix "
+            "or file:///folder"
+        )
+    scheme = found[1].lower()
+    if scheme not in SCHEMES:
+        raise ConfigError(
+            f"an archive is not reached by {scheme}://: there are "
+            + ", ".join(f"{one}://" for one in SCHEMES)
+        )
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("the URL of the archive is malformed") from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            f"the URL of the archive is {scheme}://, the bucket and a prefix, and nothing else: "
+            "credentials and endpoints come from the environment (AWS_ACCESS_KEY_ID, "
+            "AWS_ENDPOINT_URL, …)"
+        )
+    if not parts.netloc and scheme not in ("file", "memory"):
+        raise ConfigError(f"the URL of the archive names no bucket: {scheme}://bucket/prefix")
+    if scheme == "file" and (parts.netloc or len(parts.path) < 2):
+        raise ConfigError("the URL of an archive in a folder is file:///path/of/the/folder")
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
