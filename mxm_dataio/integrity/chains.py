@@ -1,4 +1,4 @@
-"""Re-deriving the chain of each session, its seal, and the store's tree of seals."""
+"""Re-deriving the chain of each session, and its seal."""
 
 from __future__ import annotations
 
@@ -45,19 +45,17 @@ class _Chain:
 
 
 class Chains:
-    """Checks the chains of sessions, and the tree that their seals are in.
+    """Checks the chains of sessions.
 
     Attributes:
         sessions, calls: how many were read.
         pruned: of the sessions, those whose calls were pruned.
-        head: of the store's tree; ``None`` where it could not be read.
     """
 
     def __init__(
         self, store: RootStore, against: Sequence[Head], findings: Findings, progress: Progress
     ) -> None:
         self.sessions = self.calls = self.pruned = 0
-        self.head: Head | None = None
         self._store = store
         self._against = against
         self._findings, self._progress = findings, progress
@@ -68,13 +66,21 @@ class Chains:
         total = ledger.count()
         unsealed = []
         tombstones = ledger.tombstones()
+        told = ledger.foreign_tombstones()
+        elsewhere = {(one.gone.session, one.at): one for one in told}
+        pruned_elsewhere = {one.gone.session for one in told}
         for held in ledger.sessions():
             self.sessions += 1
             chain = self._chain(ledger, held, total)
             self._explain(ledger, chain)
             tombstone = tombstones.get(held.id)
+            here = tombstone is not None
+            if held.origin is not None:
+                tombstone = tombstone or elsewhere.get((held.id, str(held.pruned_at)))
+                if chain.hashes and held.id in pruned_elsewhere:
+                    self._note(f"session {held.id}: its calls are here, and were pruned elsewhere")
             if not chain.hashes and (held.pruned_at is not None or tombstone is not None):
-                self._pruned(held, tombstone)
+                self._pruned(held, tombstone, here=here)
             else:
                 if held.pruned_at is not None:
                     self._found("it is marked as pruned, and its calls are there", held.id)
@@ -83,6 +89,8 @@ class Chains:
                 self._end(ledger, chain)
             if held.seal is None:
                 unsealed.append(held)
+            elif held.leaf is None and held.origin is None:
+                self._found("it is sealed, and has no place in a store's tree", held.id)
         self._progress("calls", total, total)
         self._unsealed(unsealed)
 
@@ -93,7 +101,7 @@ class Chains:
         broken = chain.broken
         for place, call in enumerate(ledger.calls(held.number)):
             derived = record_hash(before, call.columns, call.attempts)
-            details = list(_details(call))
+            within = list(details(call.columns, call.attempts))
             if derived != call.hash:
                 last = broken[-1] if broken and broken[-1].place == place - 1 else None
                 if last and call.hash == record_hash(last.derived, call.columns, call.attempts):
@@ -104,8 +112,8 @@ class Chains:
                     broken.append(_Broken(place, call, derived))
                 else:
                     self._findings.more += 1
-            if details:
-                self._found("; ".join(details), held.id, call.exact)
+            if within:
+                self._found("; ".join(within), held.id, call.exact)
             before = call.hash
             chain.hashes.append(call.hash)
             chain.numbers.append(call.number)
@@ -174,7 +182,7 @@ class Chains:
         else:
             self._found(f"it counts {count} records and {there} are there", held.id, last)
 
-    def _pruned(self, held: Held, tombstone: Tombstone | None) -> None:
+    def _pruned(self, held: Held, tombstone: Tombstone | None, *, here: bool) -> None:
         """Check what stays of a session whose calls are gone."""
         self.pruned += 1
         head, count = START if held.head is None else held.head, held.records
@@ -196,7 +204,7 @@ class Chains:
         calls = counted(tombstone.gone.records, "call")
         verb = "is" if tombstone.gone.records == 1 else "are"
         stays = "seal is" if held.seal is not None else "row is"
-        since = [given.size for given in self._against if given.size <= tombstone.leaf]
+        since = [given.size for given in self._against if here and given.size <= tombstone.leaf]
         self._note(
             f"session {held.id}: pruned on {tombstone.at}, its {calls} {verb} gone; its {stays} "
             "kept" + (f" (pruned since the head of {max(since)} ended sessions)" if since else "")
@@ -208,8 +216,8 @@ class Chains:
 
     def _unsealed(self, sessions: Iterable[Held]) -> None:
         for held in sessions:
-            if held.leaf is not None:
-                self._found("its seal was removed: it has a place in the store's tree", held.id)
+            if held.leaf is not None or held.origin is not None:
+                self._found("its seal was removed: it has a place in a store's tree", held.id)
                 continue
             with contextlib.suppress(StoreError):
                 status = self._status(held)
@@ -231,37 +239,16 @@ class Chains:
                 return Status.INTERRUPTED
         return then
 
-    def check_tree(self, ledger: Ledger) -> None:
-        """Check the order of the seals, and the heads given."""
-        leaves = ledger.leaves()
-        expected = 0
-        for leaf, id, _ in leaves:
-            if leaf != expected:
-                self._found(
-                    f"it is leaf {leaf} of the store's tree where {expected} is due: the ended "
-                    "session before it was removed, or its place changed",
-                    id,
-                )
-            expected = leaf + 1 if isinstance(leaf, int) else expected + 1
-        seals = [sealed for _, _, sealed in leaves]
-        self.head = Head.of(seals)
-        for head in self._against:
-            if head.size > len(seals):
-                self._found(
-                    f"the head given is of {head.size} ended sessions and {len(seals)} are there: "
-                    f"some were removed ({head})"
-                )
-            elif Head.of(seals[: head.size]) != head:
-                self._found(
-                    f"the first {head.size} ended sessions are not those of the head given: one "
-                    f"was changed and its hashes written anew, or removed or re-ordered ({head})"
-                )
 
+def details(columns: rows.Row, attempts: Sequence[rows.Row]) -> Iterator[str]:
+    """Yield what is wrong of a call and shows without its hash.
 
-def _details(call: Call) -> Iterator[str]:
-    """Yield what shows within a call, without its hash."""
+    Args:
+        columns: its own, as its hash covers them.
+        attempts: those of its attempts.
+    """
     endpoint, parts, params_hash, base_hash, vary = (
-        call.columns[7], call.columns[8], *call.columns[10:13],
+        columns[7], columns[8], *columns[10:13],
     )  # fmt: skip
     try:
         document, _ = rows.whole(endpoint, parts)
@@ -271,7 +258,7 @@ def _details(call: Call) -> Iterator[str]:
             yield "its base_hash is not that of its identity without the headers it varies on"
     except (ValueError, TypeError, LookupError, AttributeError) as exc:
         yield f"its identity can't be read ({exc})"
-    sequence = [attempt[0] for attempt in call.attempts]
+    sequence = [attempt[0] for attempt in attempts]
     if sequence != list(range(1, len(sequence) + 1)):
         yield f"its attempts are numbered {', '.join(map(str, sequence))}"
 

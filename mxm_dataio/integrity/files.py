@@ -25,6 +25,7 @@ _SHOWN = 3
 _BATCH = 64
 _BATCH_SIZE = 8 << 20
 _THREADS = 8
+_ELSEWHERE = "it is not here, and only calls that came from elsewhere name it"
 
 
 class Files:
@@ -37,6 +38,8 @@ class Files:
     def __init__(self, store: RootStore, findings: Findings, progress: Progress) -> None:
         self.payloads = 0
         self.size = 0
+        # Payloads that may not have been taken in with the calls that name them.
+        self._elsewhere = 0
         self._store = store
         self._findings = findings
         self._progress = progress
@@ -53,6 +56,11 @@ class Files:
                     self._take(ledger, waiting.popleft(), total)
             while waiting:
                 self._take(ledger, waiting.popleft(), total)
+        if self._elsewhere:
+            self._findings.note(
+                f"{counted(self._elsewhere, 'payload')} of sessions that came from elsewhere "
+                f"{'is' if self._elsewhere == 1 else 'are'} not here"
+            )
 
     def _take(
         self,
@@ -64,6 +72,9 @@ class Files:
         self.payloads += len(batch)
         self.size += sum(_size(payload) for payload in batch)
         for payload, what in wrong:
+            if what is _ELSEWHERE:
+                self._elsewhere += 1
+                continue
             others = f" (and {payload.uses - 1} more name it)" if payload.uses > 1 else ""
             self._findings.found(
                 f"{what}{others}",
@@ -88,6 +99,8 @@ class Files:
         try:
             kept = path.lstat()
         except OSError as exc:
+            if not payload.own and isinstance(exc, FileNotFoundError):
+                return _ELSEWHERE
             return f"the payload {path.name} is missing ({exc.strerror})"
         if not stat.S_ISREG(kept.st_mode):
             return f"the payload {path.name} is no plain file"

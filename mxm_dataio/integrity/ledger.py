@@ -9,17 +9,22 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..storage.catalog import rows
-from ..storage.catalog.migrations import SCHEMA, alterations, empty
+from ..storage.catalog.migrations import FIRST_WITH_ID, SCHEMA, alterations, empty
 from ..storage.catalog.refusals import DAMAGED
-from . import tombstones
+from .tombstones import FOREIGN, OWN, Tombstone, read
 
 _CALL = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "
     "LEFT JOIN sessions s ON s.number = q.session LEFT JOIN sessions r ON r.number = q.root "
     "LEFT JOIN heads h ON h.number = q.head"
+)
+_SESSION = (
+    "SELECT s.number, s.head, s.count, s.seal, s.leaf, s.pruned_at, o.store, o.leaf, o.proof, "
+    f"{rows.SESSION_OF}, coalesce(o.number, s.number) "
+    "FROM sessions s LEFT JOIN origins o ON o.session = s.number"
 )
 _URL = "SELECT id, method, coalesce(url, endpoint) FROM requests"
 
@@ -32,8 +37,19 @@ class Exact(NamedTuple):
     url: str | None
 
 
+class Origin(NamedTuple):
+    """Where a session is from that was taken in: a store, its leaf there, and the proof of it."""
+
+    store: str
+    leaf: int
+    proof: str
+
+
 class Held(NamedTuple):
-    """A session's row: its number, what chain and prune left in it, and its own columns."""
+    """A session's row: its number, what chain and prune left in it, and its own columns.
+
+    Those have the number that its seal covers: of one from elsewhere, that of its origin.
+    """
 
     number: int
     head: bytes | None
@@ -41,6 +57,7 @@ class Held(NamedTuple):
     seal: bytes | None
     leaf: int | None
     pruned_at: str | None
+    origin: Origin | None
     columns: rows.Row
 
     @property
@@ -65,13 +82,17 @@ class Call(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """A payload that records name: with which sizes, how many records, and one of them."""
+    """A payload that records name: with which sizes, how many records, and one of them.
+
+    And whether one of them is a session's that was recorded here.
+    """
 
     checksum: str
     smallest: int
     largest: int
     uses: int
     request: int
+    own: int
 
 
 class Ledger:
@@ -100,6 +121,9 @@ class Ledger:
         found = [str(text) for (text,) in self._db.execute("PRAGMA main.integrity_check")]
         found = [text for text in found if text != "ok"]
         ((number,),) = self._db.execute("PRAGMA main.user_version")
+        ids = self._db.execute("SELECT id FROM store").fetchall()
+        if len(ids) != (number >= FIRST_WITH_ID):
+            found.append("the id of the store was removed, or another put in")
         if altered := alterations(self._db.execute(SCHEMA).fetchall(), number):
             return found + altered
         return found + [text for text in map(self._index_problem, _indexes()) if text]
@@ -129,36 +153,46 @@ class Ledger:
 
     def sessions(self) -> list[Held]:
         """Return the sessions to be read, in the order in which they began."""
-        found = self._db.execute(
-            f"SELECT number, head, count, seal, leaf, pruned_at, {rows.SEALED} FROM sessions "
-            "WHERE number IN (SELECT number FROM chosen) ORDER BY number"
-        )
         return [
-            Held(
-                number, None if head is None else _bytes(head), records, seal, leaf, pruned_at,
-                tuple(columns),
+            _held(*row)
+            for row in self._db.execute(
+                f"{_SESSION} WHERE s.number IN (SELECT number FROM chosen) ORDER BY s.number"
             )
-            for number, head, records, seal, leaf, pruned_at, *columns in found
-        ]  # fmt: skip
+        ]
+
+    def foreign(self) -> Iterator[Held]:
+        """Yield the sessions from elsewhere, whichever are to be read."""
+        return (_held(*row) for row in self._db.execute(f"{_SESSION} WHERE o.session NOT NULL"))
+
+    def lost_origins(self) -> list[tuple[str, int]]:
+        """Return store and leaf of sessions from elsewhere whose rows are missing."""
+        return self._db.execute(
+            "SELECT store, leaf FROM origins WHERE session NOT IN (SELECT number FROM sessions)"
+        ).fetchall()
+
+    def origin_leaves(self) -> Iterator[tuple[str, int, bytes]]:
+        """Yield store, leaf and seal of what an archive said of other stores, in their order."""
+        found = self._db.execute("SELECT store, leaf, seal FROM origin_leaves ORDER BY store, leaf")
+        return ((store, leaf, _bytes(seal)) for store, leaf, seal in found)
 
     def ids(self) -> set[str]:
         """Return the ids of all sessions."""
         return {str(id) for (id,) in self._db.execute("SELECT id FROM sessions")}
 
-    def tombstones(self) -> dict[str, tombstones.Tombstone]:
+    def tombstones(self) -> dict[str, Tombstone]:
         """Return what the prunes of this store say, whichever sessions are to be read."""
-        return tombstones.read(
-            self._db.execute(
-                "SELECT id, leaf, started_at, warnings FROM sessions "
-                "WHERE source = ? AND kind = ? AND leaf NOT NULL ORDER BY leaf",
-                (tombstones.SOURCE, tombstones.KIND),
-            )
-        )
+        found = read(self._db.execute(OWN))
+        return {one.gone.session: one for one in reversed(found)}
+
+    def foreign_tombstones(self) -> list[Tombstone]:
+        """Return what the prunes of other stores say that were pulled."""
+        return read(self._db.execute(FOREIGN))
 
     def leaves(self) -> list[tuple[int, str, bytes]]:
         """Return leaf, id and seal of every session that has a leaf, in their order."""
         found = self._db.execute(
-            "SELECT leaf, id, seal FROM sessions WHERE leaf NOT NULL ORDER BY leaf"
+            "SELECT leaf, id, seal FROM sessions WHERE leaf NOT NULL "
+            "AND number NOT IN (SELECT session FROM origins) ORDER BY leaf"
         )
         return [(leaf, id, _bytes(sealed)) for leaf, id, sealed in found]
 
@@ -205,10 +239,13 @@ class Ledger:
             "FROM responses WHERE request NOT IN (SELECT number FROM requests)"
         ).fetchall()
 
-    def unserved(self) -> list[tuple[int, str]]:
-        """Return number and ``served_from`` of calls that name one which is not there."""
+    def unserved(self) -> list[tuple[int, str, int]]:
+        """Return number and ``served_from`` of calls that name one which is not there.
+
+        And whether they are of a session from elsewhere.
+        """
         return self._db.execute(
-            "SELECT number, served_from FROM requests "
+            "SELECT number, served_from, session IN (SELECT session FROM origins) FROM requests "
             "WHERE session IN (SELECT number FROM chosen) AND served_from NOT NULL "
             "AND served_from NOT IN (SELECT id FROM requests)"
         ).fetchall()
@@ -229,14 +266,16 @@ class Ledger:
         """Gather the payloads that the records name, and return how many bytes they have."""
         chosen = "SELECT number FROM chosen"
         self._db.execute(
-            "CREATE TEMP TABLE named (checksum PRIMARY KEY, smallest, largest, uses, request)"
+            "CREATE TEMP TABLE named (checksum PRIMARY KEY, smallest, largest, uses, request, own)"
         )
+        own = "q.session NOT IN (SELECT session FROM origins)"
         self._db.execute(
-            "INSERT INTO named SELECT checksum, min(size), max(size), count(*), min(request) FROM ("
-            "SELECT p.checksum, p.size, p.request FROM responses p JOIN requests q "
-            f"ON q.number = p.request WHERE p.checksum NOT NULL AND q.session IN ({chosen}) "
-            "UNION ALL SELECT body_checksum, body_size, number FROM requests "
-            f"WHERE body_checksum NOT NULL AND session IN ({chosen})) GROUP BY checksum"
+            "INSERT INTO named SELECT checksum, min(size), max(size), count(*), min(request), "
+            f"max(own) FROM (SELECT p.checksum, p.size, p.request, {own} AS own FROM responses p "
+            "JOIN requests q ON q.number = p.request "
+            f"WHERE p.checksum NOT NULL AND q.session IN ({chosen}) "
+            f"UNION ALL SELECT q.body_checksum, q.body_size, q.number, {own} FROM requests q "
+            f"WHERE q.body_checksum NOT NULL AND q.session IN ({chosen})) GROUP BY checksum"
         )
         return int(self._db.execute("SELECT total(largest) FROM named").fetchone()[0])
 
@@ -249,6 +288,23 @@ class Ledger:
         """Say whether one was gathered."""
         found = self._db.execute("SELECT 1 FROM named WHERE checksum = ?", (checksum,))
         return found.fetchone() is not None
+
+
+def _held(
+    number: int,
+    head: object,
+    records: int,
+    seal: bytes | None,
+    leaf: int | None,
+    pruned_at: str | None,
+    store: str | None,
+    origin_leaf: int,
+    proof: str,
+    *columns: Any,
+) -> Held:
+    origin = None if store is None else Origin(store, origin_leaf, proof)
+    of_chain = None if head is None else _bytes(head)
+    return Held(number, of_chain, records, seal, leaf, pruned_at, origin, columns)
 
 
 def _bytes(value: object) -> bytes:

@@ -37,6 +37,10 @@ class Tree:
         """The hash that stands for the leaves."""
         return self._node(0, len(self._hashes))
 
+    def root_of(self, size: int) -> bytes:
+        """Return the hash that stands for so many of the leaves, from the first on."""
+        return self._node(0, size)
+
     def inclusion_proof(self, index: int) -> list[bytes]:
         """Return the path that leads from a leaf to the root; see :func:`inclusion_proof`."""
         low, high = 0, len(self._hashes)

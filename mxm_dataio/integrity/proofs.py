@@ -143,6 +143,8 @@ def head_of(store: RootStore) -> Head:
 def include(store: RootStore, session_id: str) -> Inclusion:
     """Return the proof that a session is below the store's head.
 
+    Of one from elsewhere, below a head of the store that recorded it: the proof that it came with.
+
     Raises:
         StoreError: it is not there, or has not ended.
         IntegrityError: the store's tree is damaged.
@@ -153,6 +155,17 @@ def include(store: RootStore, session_id: str) -> Inclusion:
             f"session {session_id} is not sealed: only one that has ended can be proved",
             path=store.root,
         )
+    origin = store.catalog.proof_of(session_id)
+    if origin is not None:
+        foreign = parse(origin)
+        if not isinstance(foreign, Inclusion) or (
+            (foreign.chain, foreign.count, foreign.columns) != (*found[:2], tuple(found[2]))
+        ):
+            raise IntegrityError(
+                f"the proof of session {session_id} was changed: mxm-dataio verify tells more",
+                path=store.root,
+            )
+        return _holding(foreign, store)
     seals = sealed_here(store)
     head, count, columns = found
     leaf = next(leaf for leaf, id, _ in store.catalog.leaves() if id == session_id)

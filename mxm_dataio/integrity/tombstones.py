@@ -32,6 +32,13 @@ from ..utils import new_id, utc_now
 
 SOURCE = ""
 KIND = "prune"
+# What :func:`read` takes: of the prunes of this store, and of those that came from elsewhere.
+_ROWS = (
+    "SELECT s.id, coalesce(o.leaf, s.leaf) AS leaf, s.started_at, s.warnings FROM sessions s "
+    f"LEFT JOIN origins o ON o.session = s.number WHERE (s.source, s.kind) = ('{SOURCE}', '{KIND}')"
+)
+OWN = f"{_ROWS} AND o.session IS NULL AND s.leaf NOT NULL ORDER BY s.leaf"
+FOREIGN = f"{_ROWS} AND o.session NOT NULL ORDER BY s.number"
 _LINE = re.compile(r"(\S+) ([0-9]{1,18}) ([0-9a-f]{64})")
 
 
@@ -83,13 +90,13 @@ def told(warnings: Iterable[str]) -> list[Gone]:
     return [Gone(m[1], int(m[2]), bytes.fromhex(m[3])) for m in found if m]
 
 
-def read(rows: Iterable[Sequence[Any]]) -> dict[str, Tombstone]:
-    """Return the tombstones of the sessions that stand for prunes, by the session pruned.
+def read(rows: Iterable[Sequence[Any]]) -> list[Tombstone]:
+    """Return the tombstones of the sessions that stand for prunes.
 
     Args:
         rows: id, leaf, ``started_at`` and warnings of each, as they are kept.
     """
-    found: dict[str, Tombstone] = {}
+    found: list[Tombstone] = []
     for id, leaf, at, warnings in rows:
         try:
             texts = [text for text in json.loads(warnings) if isinstance(text, str)]
@@ -97,6 +104,5 @@ def read(rows: Iterable[Sequence[Any]]) -> dict[str, Tombstone]:
         except (ValueError, TypeError):
             # Its seal or its place will not fit either.
             continue
-        for gone in told(texts):
-            found.setdefault(gone.session, Tombstone(gone, id, at, leaf))
+        found += [Tombstone(gone, id, at, leaf) for gone in told(texts)]
     return found

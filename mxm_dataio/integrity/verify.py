@@ -24,6 +24,7 @@ from .files import Files
 from .findings import Finding, Findings, Progress, Verified
 from .ledger import Ledger
 from .proofs import Head
+from .trees import Trees
 
 
 def verify(
@@ -112,13 +113,14 @@ class Verification:
         self._found = self.findings.found
         self._chosen = tuple(chosen)
         self._chains = Chains(store, tuple(against), self.findings, progress)
+        self._trees = Trees(tuple(against), self.findings)
         self._files = Files(store, self.findings, progress)
 
     def run(self, ledger: Ledger) -> None:
         """Check what a ledger reads, and what lies beside it."""
         steps = [
             self._check_tables, self._chains.check_sessions, self._check_loose,
-            self._chains.check_tree, self._files.check_payloads,
+            self._trees.check, self._files.check_payloads,
         ]  # fmt: skip
         if not self._chosen:
             steps += [self._files.note_orphans, self._files.check_journals]
@@ -134,7 +136,7 @@ class Verification:
         """Return what was read and found."""
         chains, files, findings = self._chains, self._files, self.findings
         return Verified(
-            chains.sessions, chains.calls, files.payloads, files.size, chains.head,
+            chains.sessions, chains.calls, files.payloads, files.size, self._trees.head,
             tuple(findings.kept), findings.more, tuple(findings.notes), chains.pruned,
         )  # fmt: skip
 
@@ -145,9 +147,13 @@ class Verification:
     def _check_loose(self, ledger: Ledger) -> None:
         """Check what belongs to no session, and what is derived of calls."""
         tombstones = ledger.tombstones()
-        pruned = 0
-        for number, served_from in ledger.unserved():
-            if any(one.may_have_held(str(served_from)) for one in tombstones.values()):
+        told = [*tombstones.values(), *ledger.foreign_tombstones()]
+        pruned = elsewhere = 0
+        for number, served_from, foreign in ledger.unserved():
+            if foreign:
+                elsewhere += 1
+                continue
+            if any(one.may_have_held(str(served_from)) for one in told):
                 # It answered while it was pruned; that of an unpruned session its chain tells.
                 pruned += 1
                 continue
@@ -160,6 +166,11 @@ class Verification:
             self.findings.note(
                 f"{counted(pruned, 'call')} answered from calls that are not there: sessions of "
                 "their time were pruned"
+            )
+        if elsewhere:
+            self.findings.note(
+                f"{counted(elsewhere, 'call')} of other stores answered from calls that are not "
+                "there: their sessions were not taken in"
             )
         if self._chosen:
             return

@@ -31,7 +31,7 @@ from mxm_dataio.errors import DataIOError
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.layout import DATABASE
 from mxm_dataio.storage.root_store import RootStore
-from tests.trust.small import fill, with_pruned
+from tests.trust.small import carry, fill, with_pruned
 
 _PRAGMAS = ("application_id", "user_version", "encoding", "page_size")
 _CHUNK = 64
@@ -86,6 +86,9 @@ def make(root: Path, page_size: int = SMALLEST_PAGE) -> None:
     """
     fill(root)
     with_pruned(root)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        fill(Path(elsewhere))
+        carry(Path(elsewhere), root)
     with contextlib.closing(sqlite3.connect(root / DATABASE)) as db:
         db.execute("PRAGMA journal_mode=DELETE")
         db.execute(f"PRAGMA page_size={page_size}")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mxm_dataio.http.heads import given_head
 from mxm_dataio.identity import identify
 from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.integrity.foreign import put_foreign
+from mxm_dataio.integrity.proofs import include
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
+from mxm_dataio.storage.catalog.sealed import SealedCall, SealedSession
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 
 HOST = "https://data.example"
@@ -124,6 +130,39 @@ def with_pruned(root: Path) -> None:
         for path in (root / "responses").iterdir():
             os.utime(path, (0, 0))
         prune(store, Choice(sessions=(gone.id,)))
+
+
+class Carried(NamedTuple):
+    """An ended session as it goes to another root."""
+
+    session: SealedSession
+    proof: str
+    calls: list[SealedCall]
+
+
+def carried(root: Path) -> list[Carried]:
+    """Return what a root has of ended sessions, prunes first, then in the order of their leaves."""
+    with RootStore(root, readonly=True) as store:
+        found = [
+            Carried(one, include(store, one.id).text(), list(store.catalog.sealed_calls(one.id)))
+            for one in store.catalog.sealed_sessions()
+        ]
+    return sorted(found, key=lambda one: (one.session.source != "", one.session.id))
+
+
+def carry(origin: Path, root: Path, *, payloads: bool = True) -> list[Carried]:
+    """Take all that ended in a root into another, and return it."""
+    found = carried(origin)
+    with RecordingStore(root) as store:
+        leaves: dict[str, dict[int, bytes]] = {}
+        for one in found:
+            put_foreign(store.catalog, *one)
+            leaves.setdefault(one.session.store, {})[one.session.leaf] = one.session.seal
+        for store_id, seals in leaves.items():
+            store.catalog.put_origin_leaves(store_id, seals)
+    for path in (origin / "responses").iterdir() if payloads else ():
+        shutil.copy(path, root / "responses" / path.name)
+    return found
 
 
 def end(store: RecordingStore, held: Session, status: Status = Status.COMPLETE) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...concurrency import mutex
+from ...errors import IntegrityError
 from ...models import Session, Unseen
 from ...utils import utc_now
 from ..entries import AnyEntry, SessionEntry
-from . import rows
+from . import origins, rows
 from .chain import record_hash
 from .database import Database
 from .links import PUT_SESSION, Links, put_seal, put_waiting
 from .patience import Patience
 from .reading import CatalogReader
+from .sealed import SealedCall, SealedSession
 
 _REMEMBERED_HEADS = 256
 
@@ -85,22 +87,74 @@ class SQLiteCatalog(CatalogReader):
                         # It came late, from a journal: its session's calls are to be gone.
                         continue
                     link_hash = record_hash(link.head, row, attempts)
-                    placed = rows.placed(row, link.own, link.root, self._head(db, row[13]))
-                    done = db.execute(rows.PUT_REQUEST, (*placed, link_hash))
-                    if not done.rowcount:
+                    call = SealedCall(link_hash, row, attempts)
+                    if not self._put_call(db, call, link.own, link.root):
                         continue
-                    number = done.lastrowid
-                    db.executemany(rows.PUT_RESPONSE, [(number, *one) for one in attempts])
-                    if entry.vary:
-                        db.execute(
-                            "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
-                            (entry.base_hash, entry.session.source, ",".join(entry.vary)),
-                        )
                     link.head, link.count = link_hash, link.count + 1
                 links.put()
         except BaseException:
             self._heads.clear()
             raise
+
+    def put_foreign(self, session: SealedSession, proof: str, calls: Iterable[SealedCall]) -> bool:
+        """Write a session from elsewhere, in one transaction: what it says was checked by who asks.
+
+        Args:
+            proof: that it is the leaf that it says.
+            calls: in the order of its chain; what is raised amid them leaves nothing of it.
+
+        Returns:
+            Whether it was not there yet.
+
+        Raises:
+            IntegrityError: another is there under its id or in its place, or its root is missing.
+            StoreError: the database refused.
+        """
+        path = self.database.path
+        own_store = self.store_id()
+        try:
+            with mutex.lock, self.database.write() as db:
+                numbers = origins.put_session(db, path, own_store, session, proof)
+                if numbers is None:
+                    return False
+                self._renumber_heads(db)
+                for call in calls:
+                    if not self._put_call(db, call, *numbers):
+                        raise IntegrityError(
+                            f"session {session.id} can't be taken in: another has a call with the "
+                            f"id {call.columns[0]}",
+                            path=path,
+                        )
+        except BaseException:
+            self._heads.clear()
+            raise
+        return True
+
+    def put_origin_leaves(self, store: str, seals: Mapping[int, bytes]) -> None:
+        """Write what an archive says of another store's tree: its seals, by their leaves.
+
+        Raises:
+            IntegrityError: what was told before, or what is here, differs.
+            StoreError: the database refused.
+        """
+        own = store == self.store_id()
+        with mutex.lock, self.database.write() as db:
+            origins.put_leaves(db, self.database.path, store, seals, own=own)
+
+    def _put_call(self, db: sqlite3.Connection, call: SealedCall, session: int, root: int) -> bool:
+        """Write a call and its attempts; say whether it was not there yet."""
+        row = call.columns
+        placed = rows.placed(row, session, root, self._head(db, row[13]))
+        done = db.execute(rows.PUT_REQUEST, (*placed, call.hash))
+        if not done.rowcount:
+            return False
+        number = done.lastrowid
+        db.executemany(rows.PUT_RESPONSE, [(number, *one) for one in call.attempts])
+        if row[12]:
+            db.execute(
+                "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)", (row[11], row[3], row[12])
+            )
+        return True
 
     def forget(self, request_id: str, *, undo: bool = False) -> bool:
         """Have a call answer none any more, or again; say whether that changes anything.

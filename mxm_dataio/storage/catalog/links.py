@@ -14,9 +14,11 @@ from ...utils import counted
 from ..entries import InSession, SessionEntry
 from . import rows
 from .chain import START, seal
+from .origins import OWN_NUMBER
 
 PUT_SESSION = (
-    f"INSERT INTO sessions ({rows.SESSION}) VALUES ({', '.join('?' * 16)}) ON CONFLICT (id) "
+    f"INSERT INTO sessions (number, {rows.SESSION}) "
+    f"VALUES ({OWN_NUMBER}, {', '.join('?' * 16)}) ON CONFLICT (id) "
     "DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
     + " WHERE seal IS NULL"

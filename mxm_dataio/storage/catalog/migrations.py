@@ -73,6 +73,8 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
+# From which on a store has an id.
+FIRST_WITH_ID = 3
 # What a database is made of.
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
 # What a program that copies or analyses the file may add: a table, which no statement of ours names

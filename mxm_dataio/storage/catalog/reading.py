@@ -32,7 +32,7 @@ class ChainEnd(NamedTuple):
         host: name of the machine.
         head: the hash of its last record.
         records: how many there are.
-        seal, leaf: its hash and its place in the store's tree; ``None`` unless it has ended.
+        seal, leaf: its hash and its place in its store's tree; ``None`` unless it has ended.
     """
 
     host: str
@@ -112,7 +112,9 @@ class CatalogReader:
     def sealed(self, session_id: str) -> tuple[bytes, int, list[Any]] | None:
         """Return what a sealed session's seal covers: head, count, and the session's columns."""
         found = self._all(
-            f"SELECT head, count, {rows.SEALED} FROM sessions WHERE id = ? AND seal NOT NULL",
+            f"SELECT s.head, s.count, {rows.SESSION_OF}, coalesce(o.number, s.number) "
+            "FROM sessions s LEFT JOIN origins o ON o.session = s.number "
+            "WHERE s.id = ? AND s.seal NOT NULL",
             session_id,
         )
         if not found:
@@ -122,10 +124,21 @@ class CatalogReader:
             raise self.database.refusal(sqlite3.DatabaseError(f"the head of session {session_id}"))
         return head or START, count, columns
 
+    def proof_of(self, session_id: str) -> str | None:
+        """Return the proof that a session from elsewhere came with; ``None``: it is of here."""
+        found = self._all(
+            "SELECT CAST(o.proof AS TEXT) FROM origins o JOIN sessions s ON s.number = o.session "
+            "WHERE s.id = ?",
+            session_id,
+        )
+        return str(found[0][0]) if found else None
+
     def chain_end(self, session_id: str) -> ChainEnd | None:
         """Return where a session's chain ends, as its row says; nothing of it is checked."""
         found = self._all(
-            "SELECT host, head, count, seal, leaf FROM sessions WHERE id = ?", session_id
+            "SELECT s.host, s.head, s.count, s.seal, coalesce(o.leaf, s.leaf) FROM sessions s "
+            "LEFT JOIN origins o ON o.session = s.number WHERE s.id = ?",
+            session_id,
         )
         if not found:
             return None

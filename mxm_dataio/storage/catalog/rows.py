@@ -36,6 +36,8 @@ SESSION = (
 READ_SESSION = f"{SESSION}, pruned_at"
 # What a session's seal covers: its number too, by which of several of one as-of the newest is told.
 SEALED = f"{SESSION}, number"
+# A session's columns, where others' are at hand as well.
+SESSION_OF = ", ".join(f"s.{name}" for name in SESSION.split(", "))
 # What is read of a request, and from where.
 REQUEST = (
     "q.number, q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, "
@@ -57,8 +59,7 @@ CHAINED = (
     "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
 )
-# An attempt's columns where a call's are at hand as well.
-RESPONSE_OF_CALL = ", ".join(f"p.{name}" for name in RESPONSE.split(", "))
+RESPONSE_OF = ", ".join(f"p.{name}" for name in RESPONSE.split(", "))
 # Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
 _BOOLEANS = slice(7, 9)
 PUT_REQUEST = (
@@ -113,7 +114,7 @@ def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
 
 def to_request(row: Row) -> Request:
     """Return the request of a row; raises as malformed content does."""
-    _fits(tuple(map(type, row)), _REQUEST_KINDS)
+    fits(tuple(map(type, row)), _REQUEST_KINDS)
     check_checksum(row[14])
     if row[15] < 0:
         raise ValueError("its body's size is negative")
@@ -191,9 +192,14 @@ def chained_attempt(row: Row) -> Row:
     return (*row[: _BOOLEANS.start], *kept, *row[_BOOLEANS.stop :])
 
 
+def kept_attempt(row: Row) -> Row:
+    """Return an attempt's columns as they are kept, given those that its call's hash covers."""
+    return (*row[: _BOOLEANS.start], *map(int, row[_BOOLEANS]), *row[_BOOLEANS.stop :])
+
+
 def to_response(row: Row, request: Request) -> Response:
     """Return the attempt of a row; raises as malformed content does."""
-    _fits(tuple(map(type, row)), _RESPONSE_KINDS)
+    fits(tuple(map(type, row)), _RESPONSE_KINDS)
     check_checksum(row[5])
     if row[6] < 0 or row[21] < 0:
         raise ValueError("its size is negative")
@@ -214,7 +220,7 @@ def to_response(row: Row, request: Request) -> Response:
 
 def to_session(row: Row) -> Session:
     """Return the session of a row; raises as malformed content does."""
-    _fits(tuple(map(type, row)), _SESSION_KINDS)
+    fits(tuple(map(type, row)), _SESSION_KINDS)
     kept = None if row[15] is None else tuple(Unseen(*one) for one in json.loads(row[15]))
     coverage, left_out = parted(kept)
     return Session(
@@ -244,7 +250,7 @@ _SESSION_KINDS = (
 
 
 @functools.lru_cache(maxsize=256)
-def _fits(kinds: tuple[type, ...], allowed: tuple[tuple[type, ...], ...]) -> None:
+def fits(kinds: tuple[type, ...], allowed: tuple[tuple[type, ...], ...]) -> None:
     """Raise ``ValueError`` if a row has a value of a kind that its column never has.
 
     The kinds of columns are SQLite's to enforce, but only where it wrote them.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from math import isfinite
 from typing import Any, NamedTuple
 
 from ...errors import StoreError
@@ -19,23 +20,20 @@ from .database import Database
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PAGE = 256
-_COLUMNS = ", ".join(f"s.{name}" for name in rows.SESSION.split(", "))
 _SESSIONS = (
-    f"SELECT s.head, s.count, s.seal, o.store, coalesce(o.leaf, s.leaf), s.pruned_at, {_COLUMNS}, "
-    "coalesce(o.number, s.number) FROM sessions s LEFT JOIN origins o ON o.session = s.number "
-    "WHERE s.seal NOT NULL"
+    "SELECT s.head, s.count, s.seal, o.store, coalesce(o.leaf, s.leaf), s.pruned_at, "
+    f"{rows.SESSION_OF}, coalesce(o.number, s.number) FROM sessions s "
+    "LEFT JOIN origins o ON o.session = s.number WHERE s.seal NOT NULL"
 )
 _CALLS = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM {rows.REQUESTS} "
     "WHERE q.number BETWEEN ? AND ? AND +q.session = ? ORDER BY q.number"
 )
 _ATTEMPTS = (
-    f"SELECT p.request, {rows.RESPONSE_OF_CALL} FROM requests q "
+    f"SELECT p.request, {rows.RESPONSE_OF} FROM requests q "
     "CROSS JOIN responses p ON p.request = q.number "
     "WHERE q.number BETWEEN ? AND ? AND +q.session = ? ORDER BY p.request, p.sequence"
 )
-
-_All = Callable[..., list[tuple[Any, ...]]]
 
 
 class SealedSession(NamedTuple):
@@ -164,3 +162,54 @@ def sealed_calls(database: Database, session_id: str) -> Iterator[SealedCall]:
             raise StoreError(f"session {session_id} was pruned as it was read", path=database.path)
         for number, link, *columns in calls:
             yield SealedCall(link, tuple(columns), attempts[number])
+
+
+# What the columns of a session, a call and an attempt are of that is taken in: as SQLite gives
+# them, but for what it would give otherwise than it was given.
+_NONE: type = type(None)
+_T, _O, _N, _C = (str,), (str, _NONE), (int,), (int, _NONE)
+_S, _P, _L = (float,), (float, _NONE), (bool,)
+_SESSION = (_T, _T, _O, _T, _T, _T, _T, _T, _T, _O, _N, _T, _T, _T, _C, _O, _N)
+_CALL = (
+    _T, _T, _T, _T, _T, _T, _T, _T, _T, _O, _T, _O, _O, (bytes, _NONE), _O, _N, _S, _P, _T, _O, _O,
+)  # fmt: skip
+_ATTEMPT = (
+    _N, _O, _O, _C, (bytes,), _O, _N, _L, _L, _O, _O, _S, _P, _P, _P, _P, _O, _O, _O, _O, _O, _N,
+)  # fmt: skip
+
+
+def check_session(session: SealedSession) -> None:
+    """Raise as malformed content does if a session's columns are none that we write."""
+    _check(session.columns, _SESSION)
+    rows.to_session((*session.columns[:-1], session.pruned_at))
+    _check(
+        (session.head, session.count, session.seal, session.leaf),
+        ((bytes,), _N, (bytes,), _N),
+    )
+    if len(session.head) != len(START) or min(session.count, session.leaf) < 0:
+        raise ValueError("the end of its chain, or its leaf, is none")
+    if not _ID.fullmatch(session.store):
+        raise ValueError(f"{session.store[:80]!r} is the id of no store")
+
+
+def check_call(call: SealedCall) -> None:
+    """Raise as malformed content does if a call's columns are none that we write."""
+    _check(call.columns, _CALL)
+    row = call.columns
+    request = rows.to_request((0, *row[:12], *row[13:]))
+    for attempt in call.attempts:
+        _check(attempt, _ATTEMPT)
+        rows.to_response(rows.kept_attempt(attempt), request)
+
+
+def _check(row: rows.Row, kinds: tuple[tuple[type, ...], ...]) -> None:
+    rows.fits(tuple(map(type, row)), kinds)
+    for value in row:
+        if isinstance(value, str):
+            # Half a surrogate pair has no UTF-8.
+            value.isascii() or value.encode()
+        elif isinstance(value, float):
+            if not isfinite(value):
+                raise ValueError(f"{value} is no number of seconds")
+        elif isinstance(value, int) and value.bit_length() > 63:
+            raise ValueError(f"{value} is too large")

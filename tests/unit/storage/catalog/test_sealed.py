@@ -12,7 +12,7 @@ from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.catalog import sealed
 from mxm_dataio.storage.catalog.chain import START, record_hash, seal
-from mxm_dataio.store import Store
+from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import end, fill, record, session, with_pruned
 
 
@@ -20,7 +20,7 @@ def test_what_is_read_is_what_was_sealed(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sealed, "_PAGE", 2)
     ids = fill(tmp_path)
     with_pruned(tmp_path)
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         found = store.catalog.sealed_sessions()
         assert [one.leaf for one in found] == list(range(5))
         assert {one.store for one in found} == {store.catalog.store_id()}
@@ -92,7 +92,7 @@ def test_a_root_of_an_older_release_has_none_until_it_records(tmp_path: Path) ->
             db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version=2")
         db.commit()
-    with Store(tmp_path) as store:
+    with RootStore(tmp_path) as store:
         assert len(store.catalog.leaves()) == 3
         with pytest.raises(StoreError, match="open it once for recording"):
             store.catalog.store_id()
