@@ -25,7 +25,7 @@ _LEAST = 3
 class LostError(OSError):
     """A number is another's by now, and the file that it was opened for is not to be had."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: str | Path | None) -> None:
         super().__init__(
             errno.EBADF, "The program closed its descriptor, and it can't be opened anew", path
         )
@@ -44,7 +44,7 @@ class Descriptor:
     __slots__ = ("_file", "_flags", "_locked", "_number", "path")
 
     def __init__(
-        self, number: int, path: Path | None = None, flags: int = 0, *, locked: bool = False
+        self, number: int, path: str | Path | None = None, flags: int = 0, *, locked: bool = False
     ) -> None:
         self._number = -1
         self.path = path

@@ -95,7 +95,7 @@ def _write_all(file: OwnFile, data: bytes | memoryview) -> None:
         view = view[file.write(view) :]
 
 
-def sync_path(path: Path) -> None:
+def sync_path(path: str | Path) -> None:
     """Sync a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -31,7 +31,7 @@ def make(path: Path, content: bytes = b"") -> Descriptor:
     """
     hidden = path.with_suffix(TEMPORARY)
     flags = os.O_WRONLY | os.O_APPEND
-    number = create(lambda: hidden, flags, lock=True)[0]
+    number = create(lambda: str(hidden), flags, lock=True)[0]
     file = Descriptor(number, path, flags, locked=True)
     try:
         if os.write(file.number(), content) < len(content):
@@ -58,7 +58,7 @@ def append(path: Path, content: bytes) -> None:
         os.close(file)
 
 
-def create(name: Callable[[], Path], flags: int, *, lock: bool = False) -> tuple[int, Path]:
+def create(name: Callable[[], str], flags: int, *, lock: bool = False) -> tuple[int, str]:
     """Make a file, locked as long as it is open; return its descriptor and path.
 
     Args:
@@ -84,11 +84,11 @@ def create(name: Callable[[], Path], flags: int, *, lock: bool = False) -> tuple
                 return file, path
             os.close(file)
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(path)
             raise
         os.close(file)
         with contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)
     raise OSError(errno.EAGAIN, "Its temporary files are deleted as they are made")
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from typing import Any
 
 from ...http.heads import parse_head
@@ -142,9 +143,17 @@ def _parts(document: str) -> tuple[str, str]:
     What stands before and behind the endpoint is kept on two lines: canonical JSON has no line
     break, and its last ``"endpoint"`` that headers follow is the document's own.
     """
+    plain = _PLAIN.match(document)
+    if plain is not None:
+        return plain[1], f"{_NO_BODY}\n{document[plain.end() :]}"
     endpoint: str = json.loads(document)["endpoint"]
     before, middle, behind = document.rpartition(f',"endpoint":{_text(endpoint)},"headers":')
     return endpoint, f"{before}\n{behind}" if middle else document
+
+
+_NO_BODY = '{"body":null'
+# The usual document's beginning: no escape in the endpoint, which ends at its first quote.
+_PLAIN = re.compile(re.escape(_NO_BODY) + r',"endpoint":"([^"\\\x00-\x1f]*)","headers":')
 
 
 def whole(endpoint: str, parts: str) -> tuple[str, str]:
@@ -262,13 +271,14 @@ def fits(kinds: tuple[type, ...], allowed: tuple[tuple[type, ...], ...]) -> None
 
 def _sound(*row: Any) -> Row:
     """Return a row of which SQLite takes every text: half a surrogate pair has no UTF-8."""
+    for value in row:
+        if type(value) is str and not value.isascii():
+            break
+    else:
+        return row
     return tuple(
-        [
-            value.encode("utf-8", "backslashreplace").decode("utf-8")
-            if type(value) is str and not value.isascii()
-            else value
-            for value in row
-        ]
+        value.encode("utf-8", "backslashreplace").decode("utf-8") if type(value) is str else value
+        for value in row
     )
 
 

@@ -29,7 +29,7 @@ from .compression import compress, compress_file, require
 from .expiry import removed, renewed
 from .prefixes import Prefixes
 from .reading import MIXED, PayloadReader
-from .spool import Spool, _create, _held
+from .spool import Spool, create, held
 
 _REMEMBERED = 4096
 _SINGLE_SYNCS = 64
@@ -64,7 +64,7 @@ class PayloadFolder(PayloadReader):
         # Whether to look for compressed ones before a payload is put: not for nothing.
         self._mixed = self._compressing
         self._verified: set[str] = set()
-        self._unsynced: list[Path] = []
+        self._unsynced: list[str] = []
         # How many of those that are not listed, and how many of them are synced.
         self._unlisted = self._listed = 0
 
@@ -88,10 +88,10 @@ class PayloadFolder(PayloadReader):
             OSError: the disk refused.
         """
         checksum = spool.checksum
-        held = self._holds(checksum, spool.size)
-        if spool.size > reading.WHOLE and not (held and self._prefixes(checksum, spool.size)):
+        there = self._holds(checksum, spool.size)
+        if spool.size > reading.WHOLE and not (there and self._prefixes(checksum, spool.size)):
             self._keep_prefixes(checksum, spool.prefixes())
-        if held:
+        if there:
             spool.discard()
             return checksum
         if spool.temporary is None:
@@ -100,7 +100,7 @@ class PayloadFolder(PayloadReader):
         elif self._compressing and spool.file and self._keep_compressed(checksum, spool.file):
             spool.discard()
         else:
-            target = Path(self._name(checksum))
+            target = self._name(checksum)
             # Its last bytes may have come long ago.
             os.utime(spool.temporary)
             spool.temporary.replace(target)
@@ -120,17 +120,17 @@ class PayloadFolder(PayloadReader):
     def _keep(self, checksum: str, content: bytes) -> None:
         if self._compressing and self._keep_compressed(checksum, content):
             return
-        target = Path(self._name(checksum))
+        target = self._name(checksum)
         self._write(target, content)
         self._put(target)
 
     def _keep_compressed(self, checksum: str, content: bytes | BinaryIO) -> bool:
         """Say whether a payload was kept compressed; if not, it is to be kept as it is."""
-        plain = Path(self._name(checksum))
+        plain = self._name(checksum)
         if os.path.lexists(plain):
             # A damaged one, which would be read before the other: it has to be replaced.
             return False
-        target = plain.with_name(f"{plain.name}.zst")
+        target = f"{plain}.zst"
         # No room for both, for one: the bytes are there, and lose nothing by staying as they are.
         with contextlib.suppress(OSError):
             if isinstance(content, bytes):
@@ -145,43 +145,43 @@ class PayloadFolder(PayloadReader):
         return False
 
     def _keep_prefixes(self, checksum: str, prefixes: Prefixes) -> None:
-        path = self.prefixes_path(checksum)
+        path = str(self.prefixes_path(checksum))
         # Without them the payload is no less kept, and only later at its first byte.
         with contextlib.suppress(OSError):
             self._write(path, prefixes.encode())
             self._put(path)
 
-    def _write(self, target: Path, content: bytes) -> None:
-        descriptor, temporary = _create(self.temporary)
+    def _write(self, target: str, content: bytes) -> None:
+        descriptor, temporary = create(self.temporary)
         try:
-            with OwnFile(_held(descriptor, temporary)) as file:
+            with OwnFile(held(descriptor, temporary)) as file:
                 _write_all(file, content)
                 # As long as it is open it is no one's to delete.
-                temporary.replace(target)
+                os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
             raise
 
-    def _write_compressed(self, target: Path, source: BinaryIO) -> bool:
+    def _write_compressed(self, target: str, source: BinaryIO) -> bool:
         """Write a file compressed and say so, unless it would be little smaller."""
-        descriptor, temporary = _create(self.temporary)
+        descriptor, temporary = create(self.temporary)
         pays = False
         try:
-            with OwnFile(_held(descriptor, temporary)) as file:
+            with OwnFile(held(descriptor, temporary)) as file:
                 pays = compress_file(source, cast(BinaryIO, file))
                 if pays:
-                    temporary.replace(target)
+                    os.replace(temporary, target)
         except BaseException:
             pays = False
             raise
         finally:
             if not pays:
                 with contextlib.suppress(OSError):
-                    temporary.unlink()
+                    os.unlink(temporary)
         return pays
 
-    def _put(self, path: Path) -> None:
+    def _put(self, path: str) -> None:
         if len(self._unsynced) < _SINGLE_SYNCS:
             self._unsynced.append(path)
         else:

@@ -54,8 +54,9 @@ class Spool:
     def _move(self, folder: Path) -> None:
         """Go on in a temporary file."""
         if self._file is None:
-            number, self._path = _create(folder)
-            self._file = cast(BinaryIO, OwnFile(_held(number, self._path)))
+            number, path = create(folder)
+            self._path = Path(path)
+            self._file = cast(BinaryIO, OwnFile(held(number, path)))
         drain = Drain(self._file)
         for part in self._parts:
             drain.write(part)
@@ -169,11 +170,12 @@ class Nowhere(Spool):
         """Take bytes, and keep none."""
 
 
-def _create(folder: Path) -> tuple[int, Path]:
+def create(folder: Path) -> tuple[int, str]:
     """Make a temporary file, which is no one's to delete as long as it is open."""
 
-    def name() -> Path:
-        return folder / f"{new_id()}{locks.TEMPORARY}"
+    def name() -> str:
+        # Not joined as a Path: that costs more than the file.
+        return f"{folder}{os.sep}{new_id()}{locks.TEMPORARY}"
 
     try:
         return locks.create(name, os.O_RDWR)
@@ -182,5 +184,6 @@ def _create(folder: Path) -> tuple[int, Path]:
         return locks.create(name, os.O_RDWR)
 
 
-def _held(number: int, path: Path) -> Descriptor:
+def held(number: int, path: str) -> Descriptor:
+    """Return what such a file is written by."""
     return Descriptor(number, path, os.O_RDWR, locked=True)
