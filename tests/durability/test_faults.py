@@ -173,7 +173,7 @@ def test_the_journal_can_t_be_written(
 def test_a_large_payload_can_t_be_written(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    fault = Fault(monkeypatch, payloads_module, "_create", refused(code))
+    fault = Fault(monkeypatch, payloads_module, "create", refused(code))
     with session(tmp_path) as ingest:
         kept = [program.call("/large")]
         fault.on = True
@@ -201,7 +201,7 @@ def test_what_is_recorded_can_t_be_moved(
     """The calls wait; a session that could move them in the end is complete."""
     monkeypatch.setattr(writer_module, "_FULL", 4)
     if what == "payloads":
-        fault = Fault(monkeypatch, payloads_module, "_create", refused(code))
+        fault = Fault(monkeypatch, payloads_module, "create", refused(code))
     else:
         exc = StoreError("disk I/O error")
         fault = Fault(monkeypatch, catalog.SQLiteCatalog, "put", exc)
@@ -356,7 +356,7 @@ def test_a_slow_disk(
 
     for name in ("write", "fsync", "sync"):
         monkeypatch.setattr(os, name, slowly(getattr(os, name)))
-    monkeypatch.setattr(payloads_module, "_create", slowly(payloads_module._create))
+    monkeypatch.setattr(payloads_module, "create", slowly(payloads_module.create))
     monkeypatch.setattr(writer_module, "_FULL", 8)
 
     def calls(_thread: int) -> list[str]:
