@@ -8,5 +8,5 @@ is the commit. There is no lock, no log and no database, and pushers can't confl
 from __future__ import annotations
 
 from .archive import Archive as Archive
-from .listing import Committed as Committed
 from .pushing import Pushed as Pushed
+from .verification import VerifiedArchive as VerifiedArchive

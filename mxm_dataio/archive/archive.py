@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import IntegrityError, StoreError
+from ..errors import MALFORMED, IntegrityError, StoreError
 from ..ingest.recording_store import RecordingStore
-from ..integrity.findings import Progress
+from ..integrity.findings import Finding, Progress
+from ..integrity.proofs import Head
+from ..models import Session
+from ..storage.catalog import rows
+from ..storage.catalog.sealed import SealedSession
 from ..storage.layout import DATABASE
 from ..storage.root_store import RootStore
 from . import names
+from .listing import archived, committed
+from .names import ExchangesName
 from .object_store import ObjectStore
 from .pushing import Push, Pushed, lacking
+from .session_object import ArchivedSession
+from .verification import Verification, VerifiedArchive
 
 VERSION = 1
 _MARK = "mxm-dataio archive"
@@ -103,6 +112,65 @@ class Archive:
             self._made()
             return Push(self._objects, store, jobs, progress).run(missing, there)
 
+    def sessions(self, source: str | None = None) -> list[Session]:
+        """Return the sessions, oldest first.
+
+        Args:
+            source: whose; of all, if not given.
+
+        Raises:
+            IntegrityError: one is damaged; it is named.
+            StoreError: there is no archive, or the object store could not be reached, or refused.
+        """
+        found = [one.session for one in self._archived(source)]
+        return sorted(map(_to_session, found), key=lambda session: session.id)
+
+    def objects(self, source: str | None = None) -> list[str]:
+        """Return the URLs of the objects with calls, of all sessions that were pushed to the end.
+
+        For engines that read Parquet: what a listing has besides is of pushes under way.
+
+        Args:
+            source: whose calls; of all, if not given.
+
+        Raises:
+            IntegrityError, StoreError: as :meth:`sessions`.
+        """
+        pruned = {one.name for one in self._objects.list(names.TOMBSTONES)}
+        found = []
+        for one in self._archived():
+            if names.tombstone(one.session.id) not in pruned:
+                found += [part.name for part in one.objects]
+        return [
+            f"{self.url}/{name}"
+            for name in sorted(found)
+            if source is None or getattr(ExchangesName.parse(name), "source", None) == source
+        ]
+
+    def verify(
+        self, against: Sequence[Head] = (), progress: Progress | None = None
+    ) -> VerifiedArchive:
+        """Check that what is here is what was recorded, from the objects alone.
+
+        Args:
+            against: heads that were published earlier; each has to be one of a store's here.
+            progress: is told how far it is.
+
+        Raises:
+            StoreError: there is no archive, or the object store could not be reached, or refused.
+        """
+        try:
+            self._refuse_absent()
+        except IntegrityError as exc:
+            return VerifiedArchive(findings=(Finding(str(exc)),))
+        return Verification(self._objects, tuple(against), JOBS, progress).run()
+
+    def _archived(self, source: str | None = None) -> Iterator[ArchivedSession]:
+        self._refuse_absent()
+        for one, _ in archived(self._objects, committed(self._objects).names(), JOBS):
+            if source is None or one.session.source == source:
+                yield one
+
     # -- what it is ----------------------------------------------------------------------------
 
     def _checked(self) -> bool:
@@ -128,6 +196,13 @@ class Archive:
             )
         return True
 
+    def _refuse_absent(self) -> None:
+        if self._checked():
+            return
+        if any(True for _ in self._objects.list("")):
+            raise IntegrityError(f"{self.url}/{names.MARK} is missing, and other objects are there")
+        raise StoreError(f"nothing is archived under {self.url}: push first, or give another URL")
+
     def _made(self) -> None:
         """Make it, and find out whether a second creation is refused.
 
@@ -145,3 +220,10 @@ class Archive:
                     "a store that does (S3, GCS, Azure, MinIO, SeaweedFS), or a newer release of it"
                 )
             _known.add(self.url)
+
+
+def _to_session(sealed: SealedSession) -> Session:
+    try:
+        return rows.to_session((*sealed.columns[:-1], sealed.pruned_at))
+    except MALFORMED as exc:
+        raise IntegrityError(f"session {sealed.id} of the archive is damaged: {exc}") from exc

@@ -1,13 +1,21 @@
-"""Which sessions an archive has: by the names of their objects alone."""
+"""Which sessions an archive has: by the names of their objects, and as those say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from ..errors import IntegrityError
-from . import names
+from ..integrity.proofs import Inclusion
+from . import names, session_object
 from .names import SessionName
 from .object_store import ObjectStore
+from .session_object import ArchivedSession
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class Committed:
@@ -58,3 +66,60 @@ def fork(url: str, one: SessionName, other: SessionName) -> IntegrityError:
         f"sessions {one.session} and {other.session} are both ended session {one.leaf + 1} of the "
         f"store {one.store}: a copied root went on by itself ({url}/{one} and {url}/{other})"
     )
+
+
+def archived(
+    objects: ObjectStore,
+    found: Iterable[SessionName],
+    jobs: int,
+    damaged: Callable[[SessionName, IntegrityError], None] | None = None,
+) -> Iterator[tuple[ArchivedSession, Inclusion]]:
+    """Yield sessions, as their objects say them, and the proof of each.
+
+    Args:
+        found: their names.
+        jobs: how many are fetched at once.
+        damaged: is told of each that is, and the others go on; else that raises.
+
+    Raises:
+        IntegrityError: one is damaged, or missing.
+        StoreError: the object store could not be reached, or refused.
+    """
+
+    def fetch(name: SessionName) -> tuple[ArchivedSession, Inclusion] | IntegrityError:
+        where = f"{objects.url}/{name}"
+        try:
+            fetched = objects.get(str(name), session_object.LARGEST)
+            if fetched is None:
+                return IntegrityError(f"{where} is missing")
+            return session_object.read(fetched.content, name, where)
+        except IntegrityError as exc:
+            return exc
+
+    with ThreadPoolExecutor(jobs, "mxm-dataio-read") as pool:
+        for name, one in _ahead(pool, fetch, found, 4 * jobs):
+            if not isinstance(one, IntegrityError):
+                yield one
+            elif damaged is None:
+                raise one
+            else:
+                damaged(name, one)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[_T], _R], found: Iterable[_T], most: int
+) -> Iterator[tuple[_T, _R]]:
+    """Yield what and its work's result, in order; so many at most are under way."""
+    under_way: deque[tuple[_T, Future[_R]]] = deque()
+    try:
+        for one in found:
+            under_way.append((one, pool.submit(work, one)))
+            if len(under_way) >= most:
+                first, future = under_way.popleft()
+                yield first, future.result()
+        while under_way:
+            first, future = under_way.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in under_way:
+            future.cancel()

@@ -35,7 +35,11 @@ class Tree:
     @property
     def root(self) -> bytes:
         """The hash that stands for the leaves."""
-        return self._node(0, len(self._hashes))
+        return self.root_of(len(self._hashes))
+
+    def root_of(self, size: int) -> bytes:
+        """Return the hash that stands for the first leaves."""
+        return self._node(0, size)
 
     def root_of(self, size: int) -> bytes:
         """Return the hash that stands for so many of the leaves, from the first on."""

@@ -1,0 +1,77 @@
+"""The calls of an archived session, of which none is handed out that was not compared with its
+hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from heapq import merge
+
+from ..errors import IntegrityError
+from ..storage.catalog.chain import START, record_hash
+from . import exchanges, parquet
+from .exchanges import INLINE, ArchivedCall
+from .names import ExchangesName
+from .object_store import ObjectStore
+from .session_object import ArchivedSession, Part, Payload
+
+
+def calls(objects: ObjectStore, archived: ArchivedSession) -> Iterator[ArchivedCall]:
+    """Yield a session's calls in the order of their chain.
+
+    In memory is one object of each source at a time.
+
+    Raises:
+        IntegrityError: an object is missing or damaged, or they are not those of the session; what
+            is wrong is named.
+        StoreError: the object store could not be reached, or refused.
+    """
+    session = archived.session
+    of_source: dict[str, list[tuple[int, Part]]] = {}
+    for part in archived.objects:
+        name = ExchangesName.parse(part.name)
+        assert name is not None  # as the session's object was read
+        of_source.setdefault(name.source, []).append((name.part, part))
+    streams = [_of_source(objects, source, sorted(parts)) for source, parts in of_source.items()]
+    large = set(archived.payloads)
+    before, count = START, 0
+    for one in merge(*streams, key=lambda found: found.position):
+        columns = one.call.columns
+        before = record_hash(before, columns, one.call.attempts)
+        if one.position != count or before != one.call.hash or columns[1] != session.id:
+            raise _other(objects, archived, f"call {count + 1} of its chain is another, or missing")
+        count += 1
+        for checksum, size in exchanges.bodies(one.call):
+            there = Payload(checksum, size) in large
+            if size <= INLINE:
+                there = len(one.contents.get(checksum, b"")) == size and checksum in one.contents
+            if not there:
+                raise _other(objects, archived, f"body {checksum} of call {columns[0]} is missing")
+        yield one
+    if (before, count) != (session.head, session.count):
+        raise _other(objects, archived, f"it has {session.count} calls, and {count} are there")
+
+
+def _of_source(
+    objects: ObjectStore, source: str, parts: list[tuple[int, Part]]
+) -> Iterator[ArchivedCall]:
+    for _, part in parts:
+        for one in _read(objects, part):
+            if one.call.columns[3] != source:
+                raise IntegrityError(f"{objects.url}/{part.name} holds calls of another source")
+            yield one
+
+
+def _read(objects: ObjectStore, part: Part) -> list[ArchivedCall]:
+    where = f"{objects.url}/{part.name}"
+    found = objects.get(part.name, min(part.size, parquet.LARGEST))
+    if found is None:
+        raise IntegrityError(f"{where} is missing")
+    if hashlib.sha256(found.content).hexdigest() != part.sha256:
+        raise IntegrityError(f"{where} is damaged: its session was pushed with other bytes")
+    return exchanges.read(found.content, where)
+
+
+def _other(objects: ObjectStore, archived: ArchivedSession, what: str) -> IntegrityError:
+    return IntegrityError(f"{objects.url}/{archived.name} is not what was pushed: {what}")
