@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 INLINE = 64 << 10
 # So much of content an object has before the session's next calls go to another: what is written,
 # or read, is in memory.
-PART = 16 << 20
+PART = 8 << 20
+# Rows, or so much of them, are kept as they come until they are packed.
 _BATCH = 256
+_UNPACKED = 1 << 20
 # What a row takes besides what is counted.
 _ROW = 400
 
@@ -84,6 +86,7 @@ class ExchangesWriter:
 
     def __init__(self) -> None:
         self.size = 0
+        self._unpacked = 0
         self._rows: list[rows.Row] = []
         self._batches: list[pyarrow.RecordBatch] = []
 
@@ -100,12 +103,15 @@ class ExchangesWriter:
             _host(columns[7]), status,
         )  # fmt: skip
         self._rows.append(row)
+        before = self.size
         self.size += _ROW + len(columns[7]) + len(columns[8]) + sum(map(len, contents.values()))
         self.size += sum([len(attempt[4]) + 200 for attempt in attempts])
-        if len(self._rows) >= _BATCH:
+        self._unpacked += self.size - before
+        if len(self._rows) >= _BATCH or self._unpacked > _UNPACKED:
             self._flush()
 
     def _flush(self) -> None:
+        self._unpacked = 0
         self._batches.append(parquet.batch(COLUMNS, self._rows))
         self._rows = []
 
@@ -113,8 +119,7 @@ class ExchangesWriter:
         """Return the object; one call at least was taken."""
         if self._rows:
             self._flush()
-        batches, self._batches = self._batches, []
-        return parquet.write(batches, sort="params_hash", plain=_PLAIN, group=_GROUP)
+        return parquet.write(self._batches, sort="params_hash", plain=_PLAIN, group=_GROUP)
 
 
 def read(content: bytes | memoryview, name: str) -> list[ArchivedCall]:

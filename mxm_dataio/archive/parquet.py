@@ -58,7 +58,7 @@ def batch(columns: Sequence[Column], rows: Sequence[Row]) -> pyarrow.RecordBatch
 
 
 def write(
-    batches: Sequence[pyarrow.RecordBatch],
+    batches: list[pyarrow.RecordBatch],
     *,
     sort: str = "",
     plain: Sequence[str] = (),
@@ -67,7 +67,7 @@ def write(
     """Return a Parquet file.
 
     Args:
-        batches: one at least.
+        batches: one at least; taken out of the list, as there is no room for them twice.
         sort: the column by which its rows are sorted.
         plain: paths of columns whose values are hardly ever twice.
         group: rows that are read together.
@@ -76,6 +76,7 @@ def write(
     from pyarrow import parquet
 
     table = pa.Table.from_batches(batches)
+    batches.clear()
     if sort:
         table = table.sort_by(sort)
     names = [path for path in _paths(table.schema) if path not in plain]

@@ -17,7 +17,7 @@ from .object_store import Listed, ObjectStore
 from .session_object import Part, Payload
 
 # Bytes of objects that are held for their being sent.
-_ROOM = 32 << 20
+_ROOM = 16 << 20
 # A body above this is sent by parts, one at a time.
 _WHOLE = 8 << 20
 # From this size on it costs less to ask whether a body is there than to send it for nothing.
