@@ -1,12 +1,15 @@
 """Tables as Parquet files in memory: the one file of the archive that loads pyarrow.
 
-What is read may be a stranger's: its size is capped by what it says of itself before anything is
-unpacked, its columns have to be there and of their types, and pages carry checksums that are
-compared.
+Arrow's reader ends the process at some of the bytes that are none of Parquet's. So a file carries
+the SHA-256 of itself, in the gap that the format leaves between the last column and the footer, and
+it is compared before anything else: what is damaged comes no further. A stranger's may still be
+anything: its size is capped by what it says of itself before it is unpacked, and its columns have
+to be there and of their types.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,9 +22,12 @@ if TYPE_CHECKING:
 
 TEXT, BYTES, INTEGER, REAL, BOOLEAN = "text", "bytes", "integer", "real", "boolean"
 # Of what is unpacked, at most; an object with calls is begun anew long before.
-LARGEST = 256 << 20
-_MOST_ROWS = 4_000_000
+LARGEST = 128 << 20
+_MOST_ROWS = 100_000
+_MOST_IN_LISTS = 1_000_000
 _LEVEL = 3
+_MAGIC = b"PAR1"
+_DIGEST = 32
 
 
 class Column(NamedTuple):
@@ -86,7 +92,7 @@ def write(
         use_dictionary=names, row_group_size=group, write_statistics=[sort] if sort else False,
         store_schema=False,
     )  # fmt: skip
-    return memoryview(sink.getvalue()).cast("B")
+    return _sealed(memoryview(sink.getvalue()).cast("B"))
 
 
 def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> list[Row]:
@@ -99,14 +105,14 @@ def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> l
         IntegrityError: it is none, larger than it may be, or lacks a column or has it of another
             type.
     """
+    if not _is_whole(memoryview(content)):
+        raise IntegrityError(f"{name} is damaged, or none of mxm-dataio's")
     pa = _pyarrow()
     from pyarrow import parquet
 
     try:
         # (Of threads there are the callers' own.)
-        file = parquet.ParquetFile(
-            pa.BufferReader(content), page_checksum_verification=True, memory_map=False
-        )
+        file = parquet.ParquetFile(pa.BufferReader(content), memory_map=False)
         _refuse_large(file.metadata)
         known = file.schema_arrow
         for column in columns:
@@ -135,11 +141,38 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
+def _sealed(content: memoryview) -> memoryview:
+    """Return a file with the hash of all the rest of it before its footer."""
+    footer = _footer(content)
+    return memoryview(b"".join((content[:footer], _sha256(content), content[footer:])))
+
+
+def _is_whole(content: memoryview) -> bool:
+    """Say whether a file is as it was written."""
+    footer = _footer(content)
+    digest = footer - _DIGEST
+    if digest < len(_MAGIC):
+        return False
+    return content[digest:footer] == _sha256(content[:digest], content[footer:])
+
+
+def _footer(content: memoryview) -> int:
+    """Return where a file's footer begins, by its last eight bytes; less than 0 if nowhere."""
+    if content[-len(_MAGIC) :] != _MAGIC:
+        return -1
+    return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+
+
+def _sha256(*parts: memoryview) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
 def _refuse_large(metadata: Any) -> None:
-    size = 0
-    for group in range(metadata.num_row_groups):
-        found = metadata.row_group(group)
-        size += sum(found.column(at).total_uncompressed_size for at in range(found.num_columns))
+    groups = range(metadata.num_row_groups)
+    size = sum(metadata.row_group(group).total_byte_size for group in groups)
     if size > LARGEST or not 0 <= metadata.num_rows <= _MOST_ROWS:
         raise ValueError(f"it says that it unpacks to {size} bytes in {metadata.num_rows} rows")
 
@@ -181,6 +214,8 @@ def _values(array: Any, column: Column) -> list[Any]:
     if array.null_count:
         raise ValueError(f"its column {column.name} has rows without a list")
     structs = array.flatten()
+    if len(structs) > _MOST_IN_LISTS:
+        raise ValueError(f"its column {column.name} has {len(structs)} values")
     if structs.null_count:
         raise ValueError(f"its column {column.name} has lists with nothing in them")
     fields = [_values(structs.field(one.name), one) for one in column.fields]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import IntegrityError, StoreError
 from ..integrity.findings import Progress
+from ..integrity.foreign import checked_calls, checked_proof
 from ..integrity.merkle import Tree
 from ..integrity.proofs import Head, Inclusion, sealed_here
-from ..storage.catalog.chain import START, record_hash, seal
 from ..storage.catalog.sealed import SealedCall, SealedSession
 from ..storage.root_store import RootStore
 from . import exchanges, session_object
@@ -56,6 +56,7 @@ class _OnItsWay:
     """A session whose objects are being written."""
 
     session: SealedSession
+    proof: str
     parts: list[Future[Part]] = field(default_factory=list)
     payloads: dict[Payload, Future[Listed | None]] = field(default_factory=dict)
 
@@ -78,6 +79,7 @@ class Push:
         self._jobs = jobs
         self._progress = progress or (lambda *_: None)
         self._transfers = Transfers(objects, store.payloads, jobs)
+        self._proofs = _Proofs(store)
         self._problems: list[str] = []
         self._sessions = self._calls = self._done = 0
 
@@ -91,7 +93,6 @@ class Push:
         Raises:
             StoreError: the archive could not be reached, or refused.
         """
-        proofs = _Proofs(self._store)
         waiting: deque[_OnItsWay] = deque()
         commits: deque[tuple[_OnItsWay, Future[bool]]] = deque()
         total = len(lacking)
@@ -102,11 +103,11 @@ class Push:
                 if begun is not None:
                     waiting.append(begun)
                 while waiting and (len(waiting) > self._jobs or _is_done(waiting[0])):
-                    self._commit(waiting.popleft(), proofs, commits)
+                    self._commit(waiting.popleft(), commits)
                 while commits and (len(commits) > self._jobs or commits[0][1].done()):
                     self._finish(*commits.popleft(), total)
             while waiting:
-                self._commit(waiting.popleft(), proofs, commits)
+                self._commit(waiting.popleft(), commits)
             while commits:
                 self._finish(*commits.popleft(), total)
             whole = True
@@ -121,10 +122,8 @@ class Push:
 
     def _begun(self, session: SealedSession) -> _OnItsWay | None:
         """Have the objects of a session written, if it is sound."""
-        way = _OnItsWay(session)
         try:
-            if seal(session.head, session.count, session.columns) != session.seal:
-                raise _not_as_sealed()
+            way = _OnItsWay(session, self._proofs.of(session))
             # Its calls are gone, if they were pruned; its place in the tree is not.
             if session.pruned_at is None:
                 self._write_calls(way)
@@ -137,7 +136,8 @@ class Push:
         session = way.session
         writers: dict[str, ExchangesWriter] = {}
         parts: dict[str, int] = {}
-        for position, call in enumerate(_sound_calls(self._store, session)):
+        calls = checked_calls(session, self._store.catalog.sealed_calls(session.id))
+        for position, call in enumerate(calls):
             source = str(call.columns[3])
             writer = writers.setdefault(source, ExchangesWriter())
             writer.add(position, call, self._contents(way, call))
@@ -169,9 +169,7 @@ class Push:
 
     # -- its own object ------------------------------------------------------------------------
 
-    def _commit(
-        self, way: _OnItsWay, proofs: _Proofs, commits: deque[tuple[_OnItsWay, Future[bool]]]
-    ) -> None:
+    def _commit(self, way: _OnItsWay, commits: deque[tuple[_OnItsWay, Future[bool]]]) -> None:
         """Write a session's own object, once all that it names is there."""
         session = way.session
         try:
@@ -179,7 +177,7 @@ class Push:
             for written in way.payloads.values():
                 written.result()
             payloads = tuple(way.payloads)
-            archived = ArchivedSession(session, proofs.of(session), parts, payloads)
+            archived = ArchivedSession(session, way.proof, parts, payloads)
             content = session_object.write(archived)
         except IntegrityError as exc:
             self._problem(session, exc)
@@ -229,7 +227,6 @@ class _Proofs:
 
     def __init__(self, store: RootStore) -> None:
         self._store = store
-        self._own = store.catalog.store_id()
         seals = sealed_here(store)
         self._tree = Tree(seals)
         self._head = Head(len(seals), self._tree.root)
@@ -240,43 +237,15 @@ class _Proofs:
         Raises:
             IntegrityError: it is none of its store's, or not as it was sealed.
         """
-        if session.store != self._own:
-            return self._of_origin(session)
+        if (proof_of_origin := self._store.catalog.proof_of(session.id)) is not None:
+            return checked_proof(session, proof_of_origin).text()
         path = tuple(self._tree.inclusion_proof(session.leaf))
         proof = Inclusion(
             self._head, session.leaf, session.head, session.count, session.columns, path
-        )
-        if not proof.holds():
-            raise _not_as_sealed()
-        return proof.text()
-
-    def _of_origin(self, session: SealedSession) -> str:
-        found = self._store.catalog.database.all(
-            "SELECT proof FROM origins WHERE session = (SELECT number FROM sessions WHERE id = ?)",
-            session.id,
-        )
-        if len(found) != 1 or not isinstance(found[0][0], str):
-            raise _not_as_sealed()
-        return str(found[0][0])
-
-
-def _sound_calls(store: RootStore, session: SealedSession) -> Iterator[SealedCall]:
-    """Yield a session's calls; raise at the first that was changed, or at the end if some lack."""
-    before, count = START, 0
-    for call in store.catalog.sealed_calls(session.id):
-        before = record_hash(before, call.columns, call.attempts)
-        count += 1
-        if before != call.hash:
-            raise _not_as_sealed()
-        yield call
-    if (before, count) != (session.head, session.count):
-        raise _not_as_sealed()
+        ).text()
+        return checked_proof(session, proof).text()
 
 
 def _is_done(way: _OnItsWay) -> bool:
     futures: list[Future[Any]] = [*way.parts, *way.payloads.values()]
     return all(one.done() for one in futures)
-
-
-def _not_as_sealed() -> IntegrityError:
-    return IntegrityError("it is not as it was sealed: mxm-dataio verify tells what is wrong")

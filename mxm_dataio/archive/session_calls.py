@@ -5,11 +5,13 @@ hash.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from heapq import merge
 
 from ..errors import IntegrityError
-from ..storage.catalog.chain import START, record_hash
+from ..integrity.foreign import checked_calls
+from ..storage.catalog.sealed import SealedCall
 from . import exchanges, parquet
 from .exchanges import INLINE, ArchivedCall
 from .names import ExchangesName
@@ -35,22 +37,32 @@ def calls(objects: ObjectStore, archived: ArchivedSession) -> Iterator[ArchivedC
         of_source.setdefault(name.source, []).append((name.part, part))
     streams = [_of_source(objects, source, sorted(parts)) for source, parts in of_source.items()]
     large = set(archived.payloads)
-    before, count = START, 0
-    for one in merge(*streams, key=lambda found: found.position):
-        columns = one.call.columns
-        before = record_hash(before, columns, one.call.attempts)
-        if one.position != count or before != one.call.hash or columns[1] != session.id:
-            raise _other(objects, archived, f"call {count + 1} of its chain is another, or missing")
-        count += 1
+    read = deque[ArchivedCall]()
+
+    def each() -> Iterator[SealedCall]:
+        for position, one in enumerate(merge(*streams, key=lambda found: found.position)):
+            if one.position != position:
+                raise _other(objects, archived, f"call {position + 1} of its chain is missing")
+            read.append(one)
+            yield one.call
+
+    checked = checked_calls(session, each())
+    while True:
+        try:
+            next(checked)
+        except StopIteration:
+            return
+        except IntegrityError as exc:
+            raise _other(objects, archived, str(exc)) from exc
+        one = read.popleft()
         for checksum, size in exchanges.bodies(one.call):
             there = Payload(checksum, size) in large
             if size <= INLINE:
                 there = len(one.contents.get(checksum, b"")) == size and checksum in one.contents
             if not there:
-                raise _other(objects, archived, f"body {checksum} of call {columns[0]} is missing")
+                what = f"body {checksum} of call {one.call.columns[0]} is missing"
+                raise _other(objects, archived, what)
         yield one
-    if (before, count) != (session.head, session.count):
-        raise _other(objects, archived, f"it has {session.count} calls, and {count} are there")
 
 
 def _of_source(

@@ -7,10 +7,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import IntegrityError
-from ..integrity import proofs
+from ..integrity.foreign import checked_proof
 from ..integrity.proofs import Inclusion
 from ..storage.catalog import rows
-from ..storage.catalog.chain import seal
 from ..storage.catalog.sealed import SealedSession
 from . import parquet
 from .names import ExchangesName, SessionName, is_checksum
@@ -114,15 +113,13 @@ def read(content: bytes, name: SessionName, where: str) -> tuple[ArchivedSession
         (archived.name != name, "it is not the session that its name says"),
         (not _fits(archived), "what it names are no objects of its own"),
         (not isinstance(proof, str), "it has no proof"),
-        (
-            not isinstance(session.head, bytes)
-            or session.seal != seal(session.head, session.count, session.columns),
-            "its seal does not cover it",
-        ),
     ):
         if wrong:
             raise IntegrityError(f"{where} is damaged: {what}")
-    return archived, _proof(archived, where)
+    try:
+        return archived, checked_proof(session, proof)
+    except IntegrityError as exc:
+        raise IntegrityError(f"{where} is damaged: {exc}") from exc
 
 
 def _fits(archived: ArchivedSession) -> bool:
@@ -139,19 +136,3 @@ def _fits(archived: ArchivedSession) -> bool:
 
 def _is_size(value: object) -> bool:
     return isinstance(value, int) and value >= 0
-
-
-def _proof(archived: ArchivedSession, where: str) -> Inclusion:
-    session = archived.session
-    proof = proofs.parse(archived.proof)
-    if not (
-        isinstance(proof, Inclusion)
-        and proof.leaf == session.leaf
-        and (proof.chain, proof.count) == (session.head, session.count)
-        and proof.columns == session.columns
-        and proof.holds()
-    ):
-        raise IntegrityError(
-            f"{where} is damaged: its proof is not that of its session in its store's tree"
-        )
-    return proof

@@ -208,12 +208,12 @@ class Verification:
             for one in self._prunes.get(store, ())
         )
         for session in self._marked.get(store, ()):
-            found = said.get(session.id)
-            if found is None and store not in self._heads:
+            gone = tombstones.Gone(session.id, session.count, session.head)
+            if any((one.gone, one.at) == (gone, session.pruned_at) for one in said):
+                continue
+            if store not in self._heads:
                 self._findings.note(f"session {session.id}: the prune that names it is not here")
-            elif found is None or (found.gone.records, found.gone.head, found.at) != (
-                session.count, session.head, session.pruned_at
-            ):  # fmt: skip
+            else:
                 self._findings.found(
                     "it is marked as pruned at its origin, and no prune in that store's tree "
                     "says so: its calls were removed by another hand",

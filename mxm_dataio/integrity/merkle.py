@@ -38,10 +38,6 @@ class Tree:
         return self.root_of(len(self._hashes))
 
     def root_of(self, size: int) -> bytes:
-        """Return the hash that stands for the first leaves."""
-        return self._node(0, size)
-
-    def root_of(self, size: int) -> bytes:
         """Return the hash that stands for so many of the leaves, from the first on."""
         return self._node(0, size)
 
