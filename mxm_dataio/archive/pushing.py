@@ -81,7 +81,7 @@ class Push:
         self._transfers = Transfers(objects, store.payloads, jobs)
         self._proofs = _Proofs(store)
         self._problems: list[str] = []
-        self._sessions = self._calls = self._done = 0
+        self._sessions = self._calls = self._there = self._done = 0
 
     def run(self, lacking: Sequence[SealedSession], there: int) -> Pushed:
         """Push sessions; what is wrong with one is no harm to the others.
@@ -115,8 +115,9 @@ class Push:
             self._transfers.close(wait=whole)
         sent = self._transfers.sent
         return Pushed(
-            self._sessions, self._calls, sent.objects, sent.size, there, tuple(self._problems)
-        )
+            self._sessions, self._calls, sent.objects, sent.size, there + self._there,
+            tuple(self._problems),
+        )  # fmt: skip
 
     # -- what a session is made of -------------------------------------------------------------
 
@@ -188,6 +189,9 @@ class Push:
         if created.result():
             self._sessions += 1
             self._calls += way.session.count if way.session.pruned_at is None else 0
+        else:
+            # Another's was first, or our own, of which no word came back.
+            self._there += 1
         # What was there before may have been swept until it had a name.
         found = [one for one, written in way.payloads.items() if written.result() is not None]
         looks = [(one, self._transfers.is_there(one)) for one in found]

@@ -1,0 +1,120 @@
+"""Pushes that are killed, and pushes through a network that fails."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mxm_dataio.archive import Archive, object_store
+from mxm_dataio.ingest.recording_store import RecordingStore
+from tests.support import CHECKOUT
+from tests.support.effort import rounds
+from tests.support.servers import Connection, RawServer, answer
+from tests.trust.small import end, record, session
+
+from .archives import head, names
+from .conftest import settings
+
+
+@pytest.fixture
+def several(root: Path) -> Path:
+    """Return a root with some sessions more, and large bodies."""
+    with RecordingStore(root) as store:
+        for number in range(5):
+            held = session()
+            store.begin(held)
+            for call in range(20):
+                record(store, held, f"a{call}", os.urandom(100))
+            record(store, held, "large", os.urandom(70_000 + number), b"y" * (2 << 20))
+            end(store, held)
+    return root
+
+
+@pytest.mark.parametrize("place", ["folder", pytest.param("s3", marks=pytest.mark.long)])
+def test_a_push_that_is_killed_is_completed_by_the_next(
+    request: pytest.FixtureRequest, place: str, several: Path
+) -> None:
+    url = request.getfixturevalue(place)
+    run = subprocess.run(
+        [
+            sys.executable, "-m", "tests.archive.kills", several, url,
+            "--kills", str(rounds(12, 200)), "--seed", str(random.randrange(10**6)),
+        ],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr + run.stdout
+    assert "all whole" in run.stdout
+
+
+class Unreliable:
+    """A proxy before an S3 that drops, delays, and answers in its place."""
+
+    def __init__(self, endpoint: str, seed: int) -> None:
+        self._endpoint = endpoint.removeprefix("http://")
+        self._draw = random.Random(seed)
+        self._lock = threading.Lock()
+        self.done: list[str] = []
+
+    def __call__(self, connection: Connection) -> None:
+        while request := connection.read_request():
+            with self._lock:
+                what = self._draw.choices(
+                    ["pass", "drop", "lose", "503", "429", "delay"], [60, 8, 8, 12, 4, 8]
+                )[0]
+                self.done.append(what)
+            if what == "drop":
+                return
+            if what in ("503", "429"):
+                body = b"<Error><Code>SlowDown</Code></Error>"
+                connection.send(answer(int(what), body))
+                continue
+            if what == "delay":
+                time.sleep(0.3)
+            upstream = http.client.HTTPConnection(self._endpoint, timeout=30)
+            headers = dict(request.headers)
+            upstream.request(request.method, request.target, request.body, headers)
+            came = upstream.getresponse()
+            body = came.read()
+            upstream.close()
+            if what == "lose":
+                # It was done, and nobody is told.
+                return
+            kept = [
+                pair for pair in came.getheaders()
+                if pair[0].lower() not in ("transfer-encoding", "content-length", "connection")
+            ]  # fmt: skip
+            if request.method == "HEAD":
+                kept.append(("Content-Length", came.getheader("Content-Length") or "0"))
+                connection.send(answer(came.status, b"", headers=kept))
+            else:
+                connection.send(answer(came.status, body, headers=kept))
+
+
+@pytest.mark.parametrize("seed", range(rounds(2, 30)))
+def test_a_network_that_drops_delays_and_refuses(
+    s3: str, moto: str, several: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(object_store, "_LONGEST_WAIT", 0.1)
+    unreliable = Unreliable(moto, seed)
+    with RawServer(unreliable) as server:
+        for name, value in settings(f"http://127.0.0.1:{server.port}").items():
+            monkeypatch.setenv(name, value)
+        pushed = Archive(s3).push(several)
+    assert pushed.ok
+    assert pushed.sessions + pushed.there == 8
+    assert len(set(unreliable.done)) > 3
+    for name, value in settings(moto).items():
+        monkeypatch.setenv(name, value)
+    assert Archive(s3).push(several).objects == 0
+    found = Archive(s3).verify(against=[head(several)])
+    assert found.ok, found.findings
+    assert found.notes == ()
+    assert len(names(s3, "sessions")) == 8
