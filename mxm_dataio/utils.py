@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import math
 import os
 from collections.abc import Iterator
@@ -24,8 +25,19 @@ def utc_now() -> str:
 
 def instant(seconds: float) -> str:
     """Return seconds since the epoch as ISO 8601 in UTC with microseconds, ``…Z``."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat("T", "microseconds")
-    return f"{text[:-6]}Z"
+    rest, whole = math.modf(seconds)
+    microseconds = round(rest * 1_000_000)
+    if not 0 <= microseconds < 1_000_000:
+        # Before 1970, or so close to the next second that it is that.
+        text = datetime.fromtimestamp(seconds, UTC).isoformat("T", "microseconds")
+        return f"{text[:-6]}Z"
+    return f"{_second(whole)}.{microseconds:06}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(whole: float) -> str:
+    # A second has many calls, and their attempts.
+    return datetime.fromtimestamp(whole, UTC).isoformat("T", "seconds")[:-6]
 
 
 def parse_instant(text: str) -> float:

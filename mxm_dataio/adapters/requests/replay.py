@@ -29,15 +29,15 @@ def _replay(
     adapter = inner if isinstance(inner, HTTPAdapter) else HTTPAdapter()
     pool = _Pool(plan, stored, str(request.url))
     in_chunks = _SENDS_CHUNKS and _in_chunks(request)
+    url = request.path_url
     if not in_chunks:
         # What requests sends itself, on a bare connection, it does not try again.
-        pool.settle(adapter.max_retries, str(request.method), request.path_url)
+        pool.settle(adapter.max_retries, str(request.method), url)
     failure = pool.stored.request.failure
     raw = None
     if failure is None and _waits(kwargs.get("timeout")):
         # All that requests does with an answer that comes; the rest of its work is for failures.
         proxies = kwargs.get("proxies")
-        url = request.path_url
         if proxies or url.startswith("//"):
             url = HTTPAdapter.request_url(adapter, request, proxies)
         try:

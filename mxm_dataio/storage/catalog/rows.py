@@ -125,16 +125,19 @@ def to_request(row: Row) -> Request:
         method=row[7], endpoint=row[8], params=mapping(json.loads(params)),
         url=row[8] if row[10] is None else row[10],
         params_hash=row[11], base_hash=row[12] or row[11], identity=identity,
-        headers=_headers(row[13] or b""), body_checksum=row[14], body_size=row[15],
+        headers=_head(row[13] or b"")[2], body_checksum=row[14], body_size=row[15],
         started_at=instant(row[16]), duration=row[17], status=Status(row[18]),
         failure=_load_failure(row[19]), served_from=row[20],
     )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=256)
-def _headers(head: bytes) -> Headers:
-    """Return the headers of a request's head; most calls of a program have the same."""
-    return parse_head(head)[2]
+def _head(head: bytes) -> tuple[str, str | None, Headers]:
+    """Return version, reason and headers of a head: most calls of a program have the same."""
+    return _short_head(head) if len(head) <= _SHORT_HEAD else parse_head(head)
+
+
+_SHORT_HEAD = 4096
+_short_head = functools.lru_cache(maxsize=256)(parse_head)
 
 
 def _parts(document: str) -> tuple[str, str]:
@@ -212,7 +215,7 @@ def to_response(row: Row, request: Request) -> Response:
     check_checksum(row[5])
     if row[6] < 0 or row[21] < 0:
         raise ValueError("its size is negative")
-    version, reason, headers = parse_head(row[4])
+    version, reason, headers = _head(row[4])
     return Response(
         request_id=request.id, sequence=row[0],
         method=request.method if row[1] is None else row[1],
