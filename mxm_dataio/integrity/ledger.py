@@ -201,7 +201,8 @@ class Ledger:
         found = self._db.execute(f"{_CALL} WHERE q.session = ? ORDER BY q.number", (session,))
         for number, link, *columns in found:
             attempts = self._db.execute(
-                f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence",
+                f"SELECT {rows.RESPONSE_OF} FROM {rows.RESPONSES} WHERE p.request = ? "
+                "ORDER BY p.sequence",
                 (number,),
             )
             yield Call(

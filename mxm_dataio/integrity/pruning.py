@@ -238,7 +238,8 @@ def _delete(db: sqlite3.Connection, trees: Iterable[Tree]) -> None:
     )
     db.execute(
         "DELETE FROM heads WHERE number NOT IN "
-        "(SELECT head FROM requests WHERE typeof(head) = 'integer')"
+        "(SELECT head FROM requests WHERE typeof(head) = 'integer' "
+        "UNION SELECT head FROM responses WHERE typeof(head) = 'integer')"
     )
     db.execute(
         "UPDATE sessions SET pruned_at = ? WHERE number IN (SELECT number FROM temp.doomed)",

@@ -36,8 +36,9 @@ _ATTEMPTS = (
     "WHERE request = ? ORDER BY sequence"
 )
 _ENDING = (
-    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.truncated, p.head "
-    "FROM requests q LEFT JOIN responses p ON p.request = q.number WHERE q.id = ? "
+    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.truncated, "
+    "coalesce(g.content, p.head) FROM requests q LEFT JOIN responses p ON p.request = q.number "
+    "LEFT JOIN heads g ON g.number = p.head WHERE q.id = ? "
     "ORDER BY p.sequence DESC LIMIT 1"
 )
 

@@ -15,12 +15,11 @@ from ..entries import AnyEntry, SessionEntry
 from . import origins, rows
 from .chain import record_hash
 from .database import Database
+from .heads import KnownHeads
 from .links import PUT_SESSION, Links, put_seal, put_waiting
 from .patience import Patience
 from .reading import CatalogReader
 from .sealed import SealedCall, SealedSession
-
-_REMEMBERED_HEADS = 256
 
 
 class SQLiteCatalog(CatalogReader):
@@ -40,9 +39,8 @@ class SQLiteCatalog(CatalogReader):
         patience: Patience | None = None,
     ) -> None:
         super().__init__(Database(path, readonly=readonly, patient=patient, patience=patience))
-        # Heads of requests met so far, and their numbers once they were met twice; as of when.
-        self._heads: dict[bytes, int] = {}
-        self._heads_of: object = None
+        # Of requests, and of answers.
+        self._heads = KnownHeads(256), KnownHeads(64)
 
     def writable(self) -> SQLiteCatalog:
         """Return another of the same file, to write by, which shares this one's patience."""
@@ -75,7 +73,7 @@ class SQLiteCatalog(CatalogReader):
         try:
             with mutex.lock, self.database.write(wait=wait, durable=durable) as db:
                 links = Links(db)
-                self._renumber_heads(db)
+                self._know_heads(db)
                 for entry in entries:
                     if isinstance(entry, SessionEntry):
                         links.put()
@@ -93,7 +91,7 @@ class SQLiteCatalog(CatalogReader):
                     link.head, link.count = link_hash, link.count + 1
                 links.put()
         except BaseException:
-            self._heads.clear()
+            self._forget_heads()
             raise
 
     def put_foreign(self, session: SealedSession, proof: str, calls: Iterable[SealedCall]) -> bool:
@@ -117,7 +115,7 @@ class SQLiteCatalog(CatalogReader):
                 numbers = origins.put_session(db, path, own_store, session, proof)
                 if numbers is None:
                     return False
-                self._renumber_heads(db)
+                self._know_heads(db)
                 for call in calls:
                     if not self._put_call(db, call, *numbers):
                         raise IntegrityError(
@@ -126,7 +124,7 @@ class SQLiteCatalog(CatalogReader):
                             path=path,
                         )
         except BaseException:
-            self._heads.clear()
+            self._forget_heads()
             raise
         return True
 
@@ -144,12 +142,15 @@ class SQLiteCatalog(CatalogReader):
     def _put_call(self, db: sqlite3.Connection, call: SealedCall, session: int, root: int) -> bool:
         """Write a call and its attempts; say whether it was not there yet."""
         row = call.columns
-        placed = rows.placed(row, session, root, self._head(db, row[13]))
+        asked, answered = self._heads
+        placed = rows.placed(row, session, root, asked.kept(db, row[13]))
         done = db.execute(rows.PUT_REQUEST, (*placed, call.hash))
         if not done.rowcount:
             return False
         number = done.lastrowid
-        db.executemany(rows.PUT_RESPONSE, [(number, *one) for one in call.attempts])
+        for one in call.attempts:
+            head = answered.kept(db, one[4])
+            db.execute(rows.PUT_RESPONSE, (number, *one[:4], head, *one[5:]))
         if row[12]:
             db.execute(
                 "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)", (row[11], row[3], row[12])
@@ -179,7 +180,7 @@ class SQLiteCatalog(CatalogReader):
             StoreError: the database refused; nothing of it was done.
         """
         with mutex.lock, self.database.write(durable=True) as db:
-            self._heads.clear()
+            self._forget_heads()
             yield db
 
     def vacuum(self) -> None:
@@ -192,29 +193,11 @@ class SQLiteCatalog(CatalogReader):
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _renumber_heads(self, db: sqlite3.Connection) -> None:
-        """Forget the heads' numbers if another may have pruned: they are given anew."""
+    def _know_heads(self, db: sqlite3.Connection) -> None:
         now = self.database.opened, db.execute("PRAGMA data_version").fetchone()[0]
-        if now != self._heads_of:
-            self._heads = dict.fromkeys(self._heads, 0)
-            self._heads_of = now
+        for heads in self._heads:
+            heads.as_of(now)
 
-    def _head(self, db: sqlite3.Connection, head: bytes | None) -> bytes | int | None:
-        """Return a request's head, or its number among those that many have.
-
-        Most calls of a program have the same; but one that names each call in a header has
-        none twice, and is to cost no more than its own bytes.
-        """
-        if not head:
-            return head
-        number = self._heads.get(head)
-        if number is None:
-            if len(self._heads) >= _REMEMBERED_HEADS:
-                self._heads.clear()
-            self._heads[head] = 0
-            return head
-        if not number:
-            db.execute("INSERT OR IGNORE INTO heads (content) VALUES (?)", (head,))
-            found = db.execute("SELECT number FROM heads WHERE content = ?", (head,)).fetchone()
-            number = self._heads[head] = int(found[0])
-        return number
+    def _forget_heads(self) -> None:
+        for heads in self._heads:
+            heads.forget()

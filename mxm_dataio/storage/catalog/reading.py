@@ -290,8 +290,8 @@ class CatalogReader:
         places = ", ".join("?" * len(numbers))
         responses: dict[int, list[rows.Row]] = {row[0]: [] for row in found}
         for number, *row in self._all(
-            f"SELECT request, {rows.RESPONSE} FROM responses WHERE request IN ({places}) "
-            "ORDER BY request, sequence",
+            f"SELECT p.request, {rows.RESPONSE_OF} FROM {rows.RESPONSES} "
+            f"WHERE p.request IN ({places}) ORDER BY p.request, p.sequence",
             *numbers,
         ):
             responses[number].append(tuple(row))
@@ -375,7 +375,9 @@ class CatalogReader:
 
     def _with_responses(self, row: rows.Row) -> Exchange:
         found = self._all(
-            f"SELECT {rows.RESPONSE} FROM responses WHERE request = ? ORDER BY sequence", row[0]
+            f"SELECT {rows.RESPONSE_OF} FROM {rows.RESPONSES} WHERE p.request = ? "
+            "ORDER BY p.sequence",
+            row[0],
         )
         return self._exchange(row, found)
 

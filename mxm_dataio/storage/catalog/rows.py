@@ -60,7 +60,12 @@ CHAINED = (
     "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
 )
-RESPONSE_OF = ", ".join(f"p.{name}" for name in RESPONSE.split(", "))
+# What is read of an attempt, and from where.
+RESPONSE_OF = ", ".join(
+    "coalesce(g.content, p.head)" if name == "head" else f"p.{name}"
+    for name in RESPONSE.split(", ")
+)
+RESPONSES = "responses p LEFT JOIN heads g ON g.number = p.head"
 # Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
 _BOOLEANS = slice(7, 9)
 PUT_REQUEST = (

@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from ...errors import StoreError
+from ..files import is_id
 from . import rows
 from .chain import START
 from .database import Database
@@ -31,7 +32,7 @@ _CALLS = (
 )
 _ATTEMPTS = (
     f"SELECT p.request, {rows.RESPONSE_OF} FROM requests q "
-    "CROSS JOIN responses p ON p.request = q.number "
+    "CROSS JOIN responses p ON p.request = q.number LEFT JOIN heads g ON g.number = p.head "
     "WHERE q.number BETWEEN ? AND ? AND +q.session = ? ORDER BY p.request, p.sequence"
 )
 
@@ -181,6 +182,8 @@ _ATTEMPT = (
 def check_session(session: SealedSession) -> None:
     """Raise as malformed content does if a session's columns are none that we write."""
     _check(session.columns, _SESSION)
+    if not (is_id(session.id) and is_id(session.root_id)):
+        raise ValueError("its id, or its root's, is none")
     rows.to_session((*session.columns[:-1], session.pruned_at))
     _check(
         (session.head, session.count, session.seal, session.leaf),
@@ -197,6 +200,8 @@ def check_call(call: SealedCall) -> None:
     _check(call.columns, _CALL)
     row = call.columns
     request = rows.to_request((0, *row[:12], *row[13:]))
+    if not is_id(request.id):
+        raise ValueError("its id is none")
     for attempt in call.attempts:
         _check(attempt, _ATTEMPT)
         rows.to_response(rows.kept_attempt(attempt), request)

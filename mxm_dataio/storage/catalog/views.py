@@ -51,6 +51,11 @@ def _session(column: str) -> str:
     return f"(SELECT s.{column} FROM main.sessions s WHERE s.number = q.session)"
 
 
+def _head_of(row: str) -> str:
+    """Return a head: many have one that is kept once."""
+    return f"coalesce((SELECT h.content FROM main.heads h WHERE h.number = {row}.head), {row}.head)"
+
+
 _URL = "coalesce(q.url, q.endpoint)"
 _KEPT = "CASE WHEN p.checksum IS NOT NULL THEN p.size END"
 _HEADER = (
@@ -154,14 +159,11 @@ _FROM = {
     "sessions": "main.sessions s",
     "calls": "main.requests q",
     "attempts": _ATTEMPTS,
-    "headers": f"{_ATTEMPTS} JOIN json_each(_headers(p.head)) j",
+    "headers": f"{_ATTEMPTS} JOIN json_each(_headers({_head_of('p')})) j",
 }
 # Those of requests come first, as of attempt 0.
 _SENT = (Column("call_id", TEXT, "q.id"), Column("sequence", INTEGER, "0"), *_HEADER)
-_SENT_FROM = (
-    "main.requests q JOIN json_each(_headers("
-    "coalesce((SELECT h.content FROM main.heads h WHERE h.number = q.head), q.head))) j"
-)
+_SENT_FROM = f"main.requests q JOIN json_each(_headers({_head_of('q')})) j"
 
 
 def known(view: str) -> tuple[Column, ...]:

@@ -300,10 +300,10 @@ def test_variants_and_heads_go_with_the_last_that_has_them(
         end(store, held)
     with closing(sqlite3.connect(root / "dataio.sqlite")) as db, db:
         assert db.execute("SELECT count(*) FROM variants").fetchone() == (7,)
-        assert db.execute("SELECT count(*) FROM heads").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM heads").fetchone() == (2,)
         prune(store, Choice(keep_last=1))
         assert db.execute("SELECT count(*) FROM variants").fetchone() == (4,)
-        assert db.execute("SELECT count(*) FROM heads").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM heads").fetchone() == (2,)
         sound(root)
         prune(store, ALL)
         assert db.execute("SELECT count(*) FROM variants").fetchone() == (0,)

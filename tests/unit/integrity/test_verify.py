@@ -177,7 +177,7 @@ def test_a_removed_seal(root: Path, ids: list[str], seal: str) -> None:
 
 
 def test_shared_heads_and_variants(root: Path) -> None:
-    sql(root, "UPDATE heads SET content = CAST('Other: 1' AS BLOB)")
+    sql(root, "UPDATE heads SET content = CAST('Other: ' || number AS BLOB)")
     assert len(verify_root(root).findings) == 7
     sql(root, "DELETE FROM heads")
     assert len(verify_root(root).findings) == 7
