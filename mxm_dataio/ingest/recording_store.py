@@ -167,6 +167,21 @@ class RecordingStore(RootStore):
             self.session(session_id), warnings, replaced=replaced, stopped_by=stopped_by
         )
 
+    def seal_left(self) -> int:
+        """Seal what dead processes left, as ``interrupted``; return how many sessions that were.
+
+        What they recorded is moved to its place first. A session whose process lives is left alone,
+        as is one of which calls still wait.
+
+        Raises:
+            StoreError, OSError: disk or database refused, or what they recorded can't be read.
+        """
+        return self._lifecycle.seal_left()
+
+    def join(self, session_id: str) -> None:
+        """Have a session that another process has begun, and ends, be under way with this one."""
+        self._running.join(session_id)
+
     def note_unseen(self, session_id: str, line: bytes) -> None:
         """Keep a line of coverage with a session that is under way."""
         self._running.note(session_id, line)

@@ -112,9 +112,11 @@ class AutoSession(Opener):
         self._hand_on()
         self._end_with_process()
         link, store = self._link, self.capture.store
-        if link is None or link.pid != os.getpid() or not link.ends:
+        if link is None or not isinstance(store, RecordingStore):
             return
-        if isinstance(store, RecordingStore):
+        if self._joined:
+            store.join(link.parent_id)
+        elif link.pid == os.getpid() and link.ends:
             with contextlib.suppress(StoreError, OSError):
                 store.end_left(link.parent_id)
 

@@ -83,6 +83,20 @@ class Adoption:
                 stacklevel=4,
             )
 
+    def waiting(self) -> set[str]:
+        """Return the ids of sessions of which calls may wait in others' journals.
+
+        Raises:
+            OSError: one can't be read.
+        """
+        found: set[str] = set()
+        with left(self._journals.folder) as journals:
+            for journal in journals:
+                # What is behind damage is to be recorded again.
+                with contextlib.suppress(IntegrityError):
+                    found.update(entry.session.id for entry in journal.calls())
+        return found
+
     def _adopt(self, journal: Left) -> None:
         with self._writable() as catalog:
             self._adopt_into(catalog, journal)

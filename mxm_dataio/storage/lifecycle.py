@@ -12,6 +12,7 @@ from .adoption import Adoption
 from .catalog import rows
 from .entries import SessionEntry
 from .journals import OwnJournals
+from .leftovers import left_sessions
 from .placement import Placement
 from .running import RunningSessions
 from .unseen import parted
@@ -137,6 +138,24 @@ class Lifecycle:
         elif stopped_by is not None:
             ended = replace(ended, exit_status=-stopped_by)
         self.end(ended)
+
+    def seal_left(self) -> int:
+        """Seal the sessions whose processes are gone, ``interrupted`` if they have not ended.
+
+        Returns:
+            How many.
+
+        Raises:
+            BusyError: the database can't be used now.
+            StoreError, OSError: disk or database refused, or what they recorded can't be read.
+        """
+        # Those that are gone by now: all that they left is then taken in.
+        found = left_sessions(self._catalog, self._running)
+        if not found:
+            return 0
+        self.settle()
+        waiting = self._adoption.waiting()
+        return self._catalog.seal_left(id for id in found if id not in waiting)
 
     def _append_row(self, session: Session, calls: int | None) -> None:
         """Have a session's row wait in the journal.

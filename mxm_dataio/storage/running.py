@@ -1,6 +1,8 @@
 """Which sessions are under way: a locked file for each, ``running/<id>.lock``.
 
-The lock ends with the process, however that ends. In the file stands what went past the session
+The lock ends with the process, however that ends. A process that records in a session which another
+has begun, and will end, has a lock as well, ``running/<id>.joined``: that other may be killed while
+it goes on. In the first file stands what went past the session
 (:mod:`mxm_dataio.storage.unseen`), for whoever finds its process gone.
 """
 
@@ -18,7 +20,7 @@ from . import locks, unseen
 from .descriptors import Descriptor, LostError
 from .files import is_id, named, read_plain
 
-_SUFFIX = ".lock"
+_SUFFIX, _JOINED = ".lock", ".joined"
 # Bytes of what stands in such a file, at the most.
 _LARGEST = 16 << 20
 
@@ -28,38 +30,48 @@ class RunningSessions:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, Descriptor] = {}
+        self._held: dict[Path, Descriptor] = {}
 
     def begin(self, session_id: str) -> None:
         """Have a session of this process's show as under way."""
+        self._hold(self._path(session_id))
+
+    def join(self, session_id: str) -> None:
+        """Have a session that another process has begun show as under way for this one's sake."""
+        self._hold(self._path(session_id, _JOINED))
+
+    def _hold(self, path: Path) -> None:
         # Without it the session shows as interrupted, no more.
         with mutex.lock, Suppress(OSError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            self._held[session_id] = locks.make(self._path(session_id))
+            self._held[path] = locks.make(path)
 
     def hold_again(self) -> None:
         """Hold the locks that the program has let go by closing their files."""
-        for session_id, file in self._held.items():
+        for path, file in self._held.items():
             with contextlib.suppress(OSError):
                 try:
                     file.number()
                 except LostError:
-                    self._held[session_id] = locks.make(self._path(session_id))
+                    self._held[path] = locks.make(path)
 
     def end(self, session_id: str) -> None:
         """Have it not show any more."""
+        self._let_go(self._path(session_id))
+
+    def _let_go(self, path: Path) -> None:
         with mutex.lock:
-            file = self._held.pop(session_id, None)
+            file = self._held.pop(path, None)
             if file is not None:
                 if file.is_at_path():
                     with Suppress(OSError):
-                        self._path(session_id).unlink()
+                        path.unlink()
                 file.release()
 
     def end_all(self) -> None:
         """Have none of this process's show any more."""
-        for session_id in list(self._held):
-            self.end(session_id)
+        for path in list(self._held):
+            self._let_go(path)
 
     def abandon(self) -> None:
         """Leave the locks to the parent, in a forked child."""
@@ -68,13 +80,15 @@ class RunningSessions:
         self._held = {}
 
     def is_under_way(self, session_id: str) -> bool:
-        """Say whether the process of a session lives."""
+        """Say whether a process of a session's lives."""
         # (A stranger's row may have anything for an id.)
-        return is_id(session_id) and locks.is_held(self._path(session_id))
+        return is_id(session_id) and any(
+            locks.is_held(self._path(session_id, suffix)) for suffix in (_SUFFIX, _JOINED)
+        )
 
     def others(self) -> bool:
         """Say whether sessions are under way that this process has not begun."""
-        return any(path.stem not in self._held and locks.is_held(path) for path in self._files())
+        return any(path not in self._held and locks.is_held(path) for path in self._files())
 
     def sweep(self) -> Iterator[tuple[str, tuple[Unseen, ...] | None]]:
         """Yield the sessions whose processes are gone, with what was noted; then delete the file.
@@ -83,8 +97,9 @@ class RunningSessions:
             OSError: a file can't be read, or deleted.
         """
         for path in self._files():
-            if not locks.is_held(path):
-                yield path.stem, unseen.read_lines(read_plain(path, _LARGEST))
+            if not self.is_under_way(path.stem):
+                if path.suffix == _SUFFIX:
+                    yield path.stem, unseen.read_lines(read_plain(path, _LARGEST))
                 path.unlink(missing_ok=True)
 
     def note(self, session_id: str, line: bytes) -> None:
@@ -92,7 +107,7 @@ class RunningSessions:
 
         A child that was forked within the session may do so as well.
         """
-        file = self._held.get(session_id)
+        file = self._held.get(self._path(session_id))
         with contextlib.suppress(OSError):
             if file is not None:
                 os.write(file.number(), line)
@@ -109,8 +124,9 @@ class RunningSessions:
             return unseen.read_lines(read_plain(self._path(session_id), _LARGEST), but=but)
         return None
 
-    def _path(self, session_id: str) -> Path:
-        return self._folder / f"{session_id}{_SUFFIX}"
+    def _path(self, session_id: str, suffix: str = _SUFFIX) -> Path:
+        return self._folder / f"{session_id}{suffix}"
 
     def _files(self) -> Iterator[Path]:
-        return (path for path in self._folder.glob(f"*{_SUFFIX}") if named(path, _SUFFIX))
+        for suffix in (_SUFFIX, _JOINED):
+            yield from (path for path in self._folder.glob(f"*{suffix}") if named(path, suffix))

@@ -62,6 +62,22 @@ class SQLiteCatalog(CatalogReader):
                 (rows.coverage_text(coverage), session_id),
             )
 
+    def seal_left(self, ids: Iterable[str]) -> int:
+        """Seal sessions that nobody will end, durably; return how many were not sealed yet."""
+        count = 0
+        with mutex.lock, self.database.write(durable=True) as db:
+            for id in ids:
+                done = db.execute(
+                    "UPDATE sessions SET ended_at = coalesce(ended_at, ?), "
+                    "status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END "
+                    "WHERE id = ? AND seal IS NULL",
+                    (utc_now(), id),
+                )
+                if done.rowcount:
+                    put_seal(db, id)
+                    count += 1
+        return count
+
     def put(
         self,
         entries: Sequence[AnyEntry],
