@@ -103,6 +103,7 @@ class Archive:
             # Which says what is wrong with it, and makes nothing.
             RootStore(folder, readonly=True, patient=True).close()
         with RecordingStore(folder, patient=True) as store:
+            store.seal_left()
             sessions = store.catalog.sealed_sessions(source)
             self._checked()
             missing = lacking(self._objects, sessions)

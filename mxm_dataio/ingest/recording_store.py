@@ -18,6 +18,7 @@ from ..storage.lifecycle import Lifecycle
 from ..storage.payloads.spool import Spool
 from ..storage.root_store import RootStore
 from ..storage.writer import Writer
+from ..utils import cause
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
@@ -174,9 +175,14 @@ class RecordingStore(RootStore):
         as is one of which calls still wait.
 
         Raises:
-            StoreError, OSError: disk or database refused, or what they recorded can't be read.
+            StoreError: disk or database refused, or what they recorded can't be read.
         """
-        return self._lifecycle.seal_left()
+        try:
+            return self._lifecycle.seal_left()
+        except OSError as exc:
+            raise StoreError(
+                f"what was left under {self.root} can't be taken in: {cause(exc)}", path=self.root
+            ) from exc
 
     def join(self, session_id: str) -> None:
         """Have a session that another process has begun, and ends, be under way with this one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 from ..errors import IntegrityError
@@ -19,14 +19,20 @@ _Proved = dict[str, dict[Head, str]]
 class Trees:
     """Checks the places of seals in the trees, and the heads given.
 
+    Args:
+        chosen: ids of sessions of which it is noted where they are from.
+
     Attributes:
         head: of the store's own tree; ``None`` where it could not be read.
     """
 
-    def __init__(self, against: Sequence[Head], findings: Findings) -> None:
+    def __init__(
+        self, against: Sequence[Head], chosen: Collection[str], findings: Findings
+    ) -> None:
         self.head: Head | None = None
         self._against = against
-        self._found = findings.found
+        self._chosen = chosen
+        self._found, self._note = findings.found, findings.note
 
     def check(self, ledger: Ledger) -> None:
         """Check them all."""
@@ -106,6 +112,11 @@ class Trees:
         elif (proof.leaf, proof.count, proof.columns) != said or not proof.holds():
             self._found("the proof of its place at its origin is not that of its row", held.id)
         else:
+            if held.id in self._chosen:
+                self._note(
+                    f"session {held.id} is leaf {origin.leaf} of the store {origin.store}, whose "
+                    f"head was {proof.head}"
+                )
             return proof.head
         return None
 

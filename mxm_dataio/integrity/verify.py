@@ -113,7 +113,7 @@ class Verification:
         self._found = self.findings.found
         self._chosen = tuple(chosen)
         self._chains = Chains(store, tuple(against), self.findings, progress)
-        self._trees = Trees(tuple(against), self.findings)
+        self._trees = Trees(tuple(against), self._chosen, self.findings)
         self._files = Files(store, self.findings, progress)
 
     def run(self, ledger: Ledger) -> None:

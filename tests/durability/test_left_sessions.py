@@ -20,7 +20,7 @@ from typing import IO
 
 import pytest
 
-from mxm_dataio import Session, Status
+from mxm_dataio import Session, Status, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import Verified, verify_root
 from mxm_dataio.models import Unseen
@@ -373,7 +373,7 @@ def test_one_of_which_calls_still_wait_is_left(
             patch.setattr("mxm_dataio.storage.journal.Left.entries", _refused)
             with (
                 pytest.warns(UserWarning, match="can't be moved"),
-                pytest.raises(OSError, match="Input/output"),
+                pytest.raises(StoreError, match="Input/output"),
             ):
                 store.seal_left()
         assert sealed(tmp_path) == set()
