@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ..config.archive_urls import checked
+from ..coverage import natives
 from ..errors import ConfigError, IntegrityError, StoreError
 
 # For about half a minute; what still fails then is pushed by the next push.
@@ -76,6 +78,8 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self.url = checked(url)
+        if "obstore" not in sys.modules:
+            natives.own.add("obstore")
         try:
             import obstore
         except ImportError:

@@ -67,3 +67,7 @@ USES = {
     "uvloop": ("Loop.create_connection", "Loop.create_datagram_endpoint", "Loop.sock_connect"),
     "wreq": ("BlockingClient", "Client", *_VERBS, "websocket"),
 }
+
+# Of those, what an archive has loaded for itself, and the program had not: what goes through it is
+# no call of the program's.
+own: set[str] = set()

@@ -18,7 +18,7 @@ from . import audit, callers
 from .callers import Stack
 from .events import Child, Question
 from .guard import Guard
-from .natives import NATIVE
+from .natives import NATIVE, own
 
 # By these the standard library asks the machine about itself (``uname``, ``ldconfig``).
 _MACHINE = frozenset({"ctypes.util", "platform", "sysconfig", "uuid"})
@@ -160,7 +160,7 @@ class CoverageWatch:
     def _take_loaded(self) -> None:
         """Take what is loaded by now; not every way of importing raises an event."""
         for name in NATIVE:
-            if name in sys.modules and name not in self._libraries:
+            if name in sys.modules and name not in self._libraries and name not in own:
                 self._libraries.add(name)
                 self._add(LIBRARY, name, self._imports.pop(name, ""))
 
