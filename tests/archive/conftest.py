@@ -16,14 +16,13 @@ import pytest
 import requests
 
 from mxm_dataio.coverage import natives
+from tests.support.waiting import eventually
+from tests.trust.small import fill
 
 # Tests of the same process that list what is loaded have not loaded it.
 natives.own.add("obstore")
 pytest.importorskip("obstore")
 pytest.importorskip("pyarrow")
-
-from tests.support.waiting import eventually
-from tests.trust.small import fill
 
 KEY, SECRET = "AKIDTESTS", "s3cret-of-the-tests"
 _numbers = itertools.count()
