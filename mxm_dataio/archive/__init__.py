@@ -8,5 +8,7 @@ is the commit. There is no lock, no log and no database, and pushers can't confl
 from __future__ import annotations
 
 from .archive import Archive as Archive
+from .finding import IndexUpdate as IndexUpdate
+from .index import Indexed as Indexed
 from .pushing import Pushed as Pushed
 from .verification import VerifiedArchive as VerifiedArchive

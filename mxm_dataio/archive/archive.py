@@ -19,7 +19,9 @@ from ..storage.catalog import rows
 from ..storage.catalog.sealed import SealedSession
 from ..storage.layout import DATABASE
 from ..storage.root_store import RootStore
-from . import names
+from . import finding, names
+from .finding import IndexUpdate
+from .index import Indexed
 from .listing import archived, committed
 from .names import ExchangesName
 from .object_store import ObjectStore
@@ -165,6 +167,39 @@ class Archive:
         except IntegrityError as exc:
             return VerifiedArchive(findings=(Finding(str(exc)),))
         return Verification(self._objects, tuple(against), JOBS, progress).run()
+
+    def find(self, params_hash: str, source: str | None = None) -> list[Indexed]:
+        """Return the calls that have a hash, the newest last.
+
+        Whoever has an index (:meth:`index`) waits less: without one, or where it is damaged, all
+        sessions are read, and with one those that it lacks. What is told of was read, and checked.
+
+        Args:
+            source: of the calls; of all, if not given.
+
+        Raises:
+            IntegrityError: a session that may have such calls is damaged.
+            StoreError: as :meth:`sessions`.
+        """
+        self._refuse_absent()
+        return finding.find(self._objects, params_hash, source, JOBS)
+
+    def index(self, again: bool = False, progress: Progress | None = None) -> IndexUpdate:
+        """Bring the index of calls by ``params_hash`` up to what is here: a Delta table, derived.
+
+        It is for one process at a time.
+
+        Args:
+            again: make it anew, whatever is there.
+            progress: is told of sessions.
+
+        Raises:
+            IntegrityError: the index is damaged, or of a newer release.
+            ConfigError: deltalake is not installed.
+            StoreError: as :meth:`sessions`.
+        """
+        self._refuse_absent()
+        return finding.update(self._objects, JOBS, again, progress)
 
     def _archived(self, source: str | None = None) -> Iterator[ArchivedSession]:
         self._refuse_absent()

@@ -74,11 +74,13 @@ class ArchivedCall(NamedTuple):
         position: in its session's chain, from 0.
         call: what its hash covers; not yet compared with that.
         contents: checksum → bytes of its small bodies; compared.
+        object: name of the object that has it, where that is known.
     """
 
     position: int
     call: SealedCall
     contents: Contents
+    object: str = ""
 
 
 class ExchangesWriter:

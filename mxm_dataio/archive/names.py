@@ -15,6 +15,7 @@ EXCHANGES = "exchanges"
 PAYLOADS = "payloads"
 SESSIONS = "sessions"
 TOMBSTONES = "tombstones"
+INDEX = "index"
 
 _STORE = r"[0-9a-f]{32}"
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

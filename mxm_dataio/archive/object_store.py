@@ -89,7 +89,7 @@ class ObjectStore:
         self._obstore = obstore
         self._errors = obstore.exceptions
         self._absent: Path | None = None
-        with self._mapped("opened"):
+        with self.mapped("opened"):
             self._store = self._opened()
 
     def _opened(self) -> Any:
@@ -104,9 +104,8 @@ class ObjectStore:
             self._absent = None if folder.is_dir() else folder
             # What reads alone makes no folder: it finds nothing.
             return MemoryStore() if self._absent else LocalStore(folder, mkdir=True)
-        plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
         # (What is given here stands in place of all that the environment says of the client.)
-        given = plain and "AWS_ALLOW_HTTP" not in os.environ and scheme == "s3"
+        given = self.plain and "AWS_ALLOW_HTTP" not in os.environ
         return from_url(
             self.url,
             client_options={"allow_http": True} if given else None,
@@ -114,6 +113,13 @@ class ObjectStore:
                 "max_retries": _RETRIES,
                 "backoff": {"max_backoff": timedelta(seconds=_LONGEST_WAIT)},
             },
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the environment names an S3 that is reached by ``http://``."""
+        return urlsplit(self.url).scheme == "s3" and any(
+            os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS
         )
 
     # -- writing -----------------------------------------------------------------------------
@@ -150,7 +156,7 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Write an object, whatever is there."""
-        with self._mapped("written", name):
+        with self.mapped("written", name):
             self._obstore.put(self._writable(), name, content, use_multipart=False)
 
     def put_parts(self, name: str, chunks: Iterable[bytes], size: int) -> None:
@@ -161,7 +167,7 @@ class ObjectStore:
             size: of all.
         """
         part = max(_PART, -(-size // _MOST_PARTS))
-        with self._mapped("written", name):
+        with self.mapped("written", name):
             writer = self._obstore.open_writer(
                 self._writable(), name, buffer_size=part, max_concurrency=_PARTS_AT_ONCE
             )
@@ -172,7 +178,7 @@ class ObjectStore:
 
     def delete(self, names: list[str]) -> None:
         """Remove objects; one that is not there is no fault."""
-        with self._mapped("removed"):
+        with self.mapped("removed"):
             try:
                 self._obstore.delete(self._store, names)
             except FileNotFoundError:
@@ -184,7 +190,7 @@ class ObjectStore:
 
     def head(self, name: str) -> Listed | None:
         """Return size and age of an object, if it is there."""
-        with self._mapped("read", name):
+        with self.mapped("read", name):
             try:
                 found = self._obstore.head(self._store, name)
             except FileNotFoundError:
@@ -202,7 +208,7 @@ class ObjectStore:
             StoreError: the store could not be reached, or refused.
         """
         chunks: list[bytes] = []
-        with self._mapped("read", name):
+        with self.mapped("read", name):
             try:
                 found = self._obstore.get(self._store, name)
             except FileNotFoundError:
@@ -225,7 +231,7 @@ class ObjectStore:
             IntegrityError: it is not there, or of another size.
             StoreError: the store could not be reached, or refused.
         """
-        with self._mapped("read", name):
+        with self.mapped("read", name):
             try:
                 found = self._obstore.get(self._store, name)
             except FileNotFoundError:
@@ -242,7 +248,7 @@ class ObjectStore:
 
         Of a store that holds foreign ones, too: their names may be anything.
         """
-        with self._mapped("listed", prefix):
+        with self.mapped("listed", prefix):
             for batch in self._obstore.list(self._store, prefix):
                 for one in batch:
                     yield Listed(one["path"], one["size"], one["last_modified"])
@@ -268,7 +274,8 @@ class ObjectStore:
         return self._store
 
     @contextlib.contextmanager
-    def _mapped(self, verb: str, name: str = "") -> Iterator[None]:
+    def mapped(self, verb: str, name: str = "") -> Iterator[None]:
+        """Have errors of the library be ours: an object can't be read, written, …"""
         try:
             yield
         except (StoreError, ConfigError):

@@ -9,8 +9,9 @@ to be there and of their types.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,6 +108,37 @@ def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> l
     """
     if not _is_whole(memoryview(content)):
         raise IntegrityError(f"{name} is damaged, or none of mxm-dataio's")
+    with _opened(content, columns, name) as file:
+        table = file.read(columns=[column.name for column in columns], use_threads=False)
+        return _rows(table, columns)
+
+
+def select(
+    content: bytes, columns: Sequence[Column], column: str, value: str, name: str
+) -> list[Row]:
+    """Return the rows of a Parquet file that have a text in a column.
+
+    Args:
+        content: is whole, as the caller knows; the file may be another library's.
+        name: of what it is, for an error.
+
+    Raises:
+        IntegrityError: as :func:`read`.
+    """
+    with _opened(content, columns, name) as file:
+        from pyarrow import compute
+
+        found = list[Row]()
+        for group in _groups(file, column, value):
+            table = file.read_row_group(
+                group, columns=[column.name for column in columns], use_threads=False
+            )
+            found += _rows(table.filter(compute.equal(table.column(column), value)), columns)
+        return found
+
+
+@contextlib.contextmanager
+def _opened(content: bytes | memoryview, columns: Sequence[Column], name: str) -> Iterator[Any]:
     pa = _pyarrow()
     from pyarrow import parquet
 
@@ -120,15 +152,27 @@ def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> l
                 raise ValueError(f"it has no column {column.name}, or several")
             if not known.field(column.name).type.equals(_type(pa, column)):
                 raise ValueError(f"its column {column.name} is of another type")
-        table = file.read(columns=[column.name for column in columns], use_threads=False)
-        table.validate(full=True)
-        found = [_values(table.column(one.name).combine_chunks(), one) for one in columns]
-        return list(zip(*found, strict=True))
+        yield file
     except ConfigError:
         raise
     except Exception as exc:
         # Arrow's have no common base, and what a damaged file raises is not told anywhere.
         raise IntegrityError(f"{name} is damaged, or none of mxm-dataio's: {exc}") from exc
+
+
+def _groups(file: Any, column: str, value: str) -> Iterator[int]:
+    """Yield the row groups that may have a text in a column."""
+    at = file.schema_arrow.names.index(column)
+    for group in range(file.metadata.num_row_groups):
+        bounds = file.metadata.row_group(group).column(at).statistics
+        if bounds is None or not bounds.has_min_max or bounds.min <= value <= bounds.max:
+            yield group
+
+
+def _rows(table: Any, columns: Sequence[Column]) -> list[Row]:
+    table.validate(full=True)
+    found = [_values(table.column(one.name).combine_chunks(), one) for one in columns]
+    return list(zip(*found, strict=True))
 
 
 def _pyarrow() -> Any:

@@ -72,7 +72,7 @@ def _of_source(
         for one in _read(objects, part):
             if one.call.columns[3] != source:
                 raise IntegrityError(f"{objects.url}/{part.name} holds calls of another source")
-            yield one
+            yield one._replace(object=part.name)
 
 
 def _read(objects: ObjectStore, part: Part) -> list[ArchivedCall]:

@@ -43,6 +43,13 @@ def root_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def archive_url(text: str) -> str:
+    """Return the URL of an archive, for :func:`means`."""
+    from ..config.archive_urls import checked
+
+    return checked(text)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
 

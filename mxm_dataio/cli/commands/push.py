@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...utils import counted
-from ..options import means, source_option, store_options
+from ..options import archive_url, means, source_option, store_options
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 from ..units import bytes_of
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from ...archive import Pushed
 
 
-def _url(value: str) -> str:
-    from ...config.archive_urls import checked
-
-    return checked(value)
-
-
 @click.command()
-@click.argument("url", required=False, callback=means(_url))
+@click.argument("url", required=False, callback=means(archive_url))
 @source_option("Only sessions of this source.")
 @click.option(
     "--jobs",
