@@ -181,8 +181,6 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     Raises:
         IntegrityError: the file is none of ours; nothing of it was changed.
     """
-    if version(db, path) == SCHEMA_VERSION:
-        return
     db.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster; ask again under the lock.

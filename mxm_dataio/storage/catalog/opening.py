@@ -75,19 +75,19 @@ class DatabaseFile:
     def _is_there(self) -> bool:
         """Say whether the file is there; refuse what SQLite would follow or wait for."""
         for suffix in ("-wal", "-shm", "-journal", ""):
-            path = Path(f"{self.path}{suffix}")
+            path = f"{self.path}{suffix}"
             plain = is_plain(path)
             if plain is False:
                 raise IntegrityError(
                     f"{path} is a link or no plain file; nothing was read or changed: put the "
                     "file itself in its place, or give another root",
-                    path=path,
+                    path=Path(path),
                 )
-            if plain and suffix == "-journal" and _names_another(path):
+            if plain and suffix == "-journal" and _names_another(Path(path)):
                 raise IntegrityError(
                     f"{path} is of a transaction over several databases, which are none of ours; "
                     "nothing was read or changed: give another root",
-                    path=path,
+                    path=Path(path),
                 )
         return bool(plain)
 
@@ -115,10 +115,12 @@ class DatabaseFile:
     def _open_writable(self, seconds: float) -> sqlite3.Connection:
         db = connect(self.path.as_posix(), seconds)
         try:
-            if migrations.version(db, self.path) == 0:
+            found = migrations.version(db, self.path)
+            if found == 0:
                 # For its owner alone, before anything is in it; the WAL takes after it.
                 self.path.chmod(0o600)
-            migrations.migrate(db, self.path)
+            if found != migrations.SCHEMA_VERSION:
+                migrations.migrate(db, self.path)
             patiently(lambda: db.execute("PRAGMA journal_mode=WAL").fetchone(), seconds)
             # A commit survives the process; the session's end syncs for the power cut.
             db.execute("PRAGMA synchronous=NORMAL")
