@@ -113,10 +113,14 @@ def store_id(database: Database) -> str:
 
 
 def sealed_sessions(database: Database, source: str | None) -> list[SealedSession]:
-    """Return the ended sessions in the order of their leaves, those from elsewhere behind."""
+    """Return the ended sessions in the order of their leaves, those from elsewhere behind.
+
+    Args:
+        source: whose, with those that stand for prunes, which are of none; of all, if not given.
+    """
     own = store_id(database)
     found = database.all(
-        f"{_SESSIONS} AND s.source = coalesce(?, s.source) ORDER BY o.store, 5",
+        f"{_SESSIONS} AND (s.source = coalesce(?, s.source) OR s.source = '') ORDER BY o.store, 5",
         source,
     )
     return [_session(database, own, *row) for row in found]
