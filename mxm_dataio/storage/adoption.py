@@ -84,7 +84,7 @@ class Adoption:
             )
 
     def waiting(self) -> set[str]:
-        """Return the ids of sessions of which calls may wait in others' journals.
+        """Return the ids of sessions of which calls, or the end, may wait in others' journals.
 
         Raises:
             OSError: one can't be read.
@@ -94,7 +94,11 @@ class Adoption:
             for journal in journals:
                 # What is behind damage is to be recorded again.
                 with contextlib.suppress(IntegrityError):
-                    found.update(entry.session.id for entry in journal.calls())
+                    for entry in journal.entries():
+                        if isinstance(entry, SessionEntry):
+                            found.add(str(entry.row[0]))
+                        else:
+                            found.add(entry.session.id)
         return found
 
     def _adopt(self, journal: Left) -> None:

@@ -22,8 +22,12 @@ import pytest
 
 from mxm_dataio import Session, Status, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.integrity.verify import Verified, verify_root
 from mxm_dataio.models import Unseen
+from mxm_dataio.storage.catalog import rows
+from mxm_dataio.storage.entries import SessionEntry
+from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.leftovers import left_sessions
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.running import Programs
@@ -384,6 +388,36 @@ def test_one_of_which_calls_still_wait_is_left(
 
 def _refused(self: object) -> Iterator[IO[bytes]]:
     raise OSError(5, "Input/output error")
+
+
+def test_one_whose_end_waits_in_a_journal_ends_as_it_did(tmp_path: Path) -> None:
+    """That of another process, which was busy: it is not sealed before what it says is there."""
+    held = left(tmp_path)
+    ended = replace(held, status=Status.COMPLETE, ended_at="2025-01-02T00:00:09.000000Z")
+    other = Journal(tmp_path / "journal")
+    with RecordingStore(tmp_path) as store:
+        other.append(SessionEntry(rows.session_row(ended), 1))
+        with pytest.MonkeyPatch.context() as patch:
+            # What came before could not be taken in.
+            patch.setattr(store._adoption, "adopt", lambda **_: None)
+            assert store.seal_left() == 0
+        assert store.seal_left() == 0
+        assert store.session(held.id) == ended
+    other.close()
+    assert sealed(tmp_path) == {held.id}
+    sound(tmp_path)
+
+
+def test_one_that_was_pruned_is_sealed_as_it_was(tmp_path: Path) -> None:
+    held = left(tmp_path)
+    with RecordingStore(tmp_path) as store:
+        prune(store, Choice(sessions=(held.id,)))
+        assert store.seal_left() == 1
+        assert [(one.id, one.count) for one in store.catalog.sealed_sessions("market")][1:] == [
+            (held.id, 1)
+        ]
+    found = sound(tmp_path)
+    assert found.pruned == 1
 
 
 def test_what_is_under_way_here_is_not_left(tmp_path: Path) -> None:

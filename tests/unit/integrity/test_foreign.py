@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -245,6 +246,35 @@ def sealed_by(root: Path, id: str, **changes: Any) -> Carried:
         record(store, made, "a", b"x")
         end(store, made)
     return carried(root)[-1]
+
+
+def test_many_that_take_in_at_once_take_in_each_once(
+    origin: Path, root: Path, held: list[Carried]
+) -> None:
+    taken: list[bool] = []
+    raised: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        mine = sorted(held, key=lambda one: (one.session.source != "", one.session.id))
+        if seed % 2:
+            # Roots first all the same.
+            mine.sort(key=lambda one: one.session.id != one.session.root_id)
+        try:
+            with RecordingStore(root, patient=True) as store:
+                for one in mine:
+                    taken.append(put_foreign(store.catalog, *one))
+        except BaseException as exc:
+            raised.append(exc)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+    assert (taken.count(True), len(taken)) == (len(held), 4 * len(held))
+    assert verify_root(root).findings == ()
+    assert carried(root) == carried(origin)
 
 
 # -- what is refused -----------------------------------------------------------------------------
