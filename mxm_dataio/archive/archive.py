@@ -6,11 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import MALFORMED, IntegrityError, StoreError
+from ..errors import MALFORMED, ConfigError, IntegrityError, StoreError
 from ..ingest.recording_store import RecordingStore
 from ..integrity.findings import Finding, Progress
 from ..integrity.proofs import Head
@@ -19,12 +20,15 @@ from ..storage.catalog import rows
 from ..storage.catalog.sealed import SealedSession
 from ..storage.layout import DATABASE
 from ..storage.root_store import RootStore
+from ..utils import as_of_text
 from . import finding, names
+from .choosing import Choice
 from .finding import IndexUpdate
 from .index import Indexed
 from .listing import archived, committed
 from .names import ExchangesName
 from .object_store import ObjectStore
+from .pulling import Pulled, pull
 from .pushing import Push, Pushed, lacking
 from .session_object import ArchivedSession
 from .verification import Verification, VerifiedArchive
@@ -119,6 +123,50 @@ class Archive:
                 return Pushed(there=there)
             self._made()
             return Push(self._objects, store, jobs, progress).run(missing, there)
+
+    def pull(
+        self,
+        root: str | os.PathLike[str],
+        source: str | None = None,
+        as_of: str | date | datetime | None = None,
+        session: str | None = None,
+        payloads: bool = True,
+        jobs: int = JOBS,
+        progress: Progress | None = None,
+    ) -> Pulled:
+        """Take sessions that a root lacks into it, once all of each is checked.
+
+        Broken off anywhere, it is run again; what is here already is not fetched once more.
+
+        Args:
+            root: the folder; made, if it is not there.
+            source: of calls that the sessions have.
+            as_of: the latest that counts.
+            session: the one that is meant, with those of its processes: its id, or its beginning
+                or end; ``latest`` is the newest (of the source), ``latest~1`` the one before it.
+            payloads: off, bodies are left out; a later pull completes them.
+            jobs: how many objects are fetched at once.
+            progress: is told of sessions.
+
+        Returns:
+            What was done. What is damaged, or no object of an archive, is among its ``problems``.
+
+        Raises:
+            ConfigError: the as-of is none.
+            IntegrityError: this is an archive of a newer release, or none; or the root's database
+                is damaged.
+            StoreError: there is no archive, or no such session; or the object store could not be
+                reached, or refused, or the root did.
+        """
+        try:
+            choice = Choice(source, None if as_of is None else as_of_text(as_of))
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from None
+        self._refuse_absent()
+        with RootStore(root, readonly=False, patient=True) as store:
+            return pull(
+                self._objects, store, choice, session, jobs, payloads=payloads, progress=progress
+            )
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first.

@@ -60,6 +60,13 @@ def committed(objects: ObjectStore, store: str = "") -> Committed:
     return Committed(one.name for one in objects.list(prefix))
 
 
+def pruned(objects: ObjectStore) -> set[str]:
+    """Return the ids of the sessions that were pruned from an archive."""
+    prefix, suffix = f"{names.TOMBSTONES}/", ".json"
+    found = [one.name for one in objects.list(names.TOMBSTONES)]
+    return {name.removeprefix(prefix).removesuffix(suffix) for name in found}
+
+
 def fork(url: str, one: SessionName, other: SessionName) -> IntegrityError:
     """Return the error that says that two sessions claim one place."""
     return IntegrityError(

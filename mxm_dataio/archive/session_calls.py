@@ -8,6 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from heapq import merge
+from typing import Protocol
 
 from ..errors import IntegrityError
 from ..integrity.foreign import checked_calls
@@ -15,11 +16,22 @@ from ..storage.catalog.sealed import SealedCall
 from . import exchanges, parquet
 from .exchanges import INLINE, ArchivedCall
 from .names import ExchangesName
-from .object_store import ObjectStore
+from .object_store import Fetched
 from .session_object import ArchivedSession, Part, Payload
 
 
-def calls(objects: ObjectStore, archived: ArchivedSession) -> Iterator[ArchivedCall]:
+class Objects(Protocol):
+    """Gives objects; see :class:`.object_store.ObjectStore`."""
+
+    @property
+    def url(self) -> str:
+        """Where, as it is told."""
+
+    def get(self, name: str, limit: int) -> Fetched | None:
+        """Return an object, if it is there."""
+
+
+def calls(objects: Objects, archived: ArchivedSession) -> Iterator[ArchivedCall]:
     """Yield a session's calls in the order of their chain.
 
     In memory is one object of each source at a time.
@@ -66,7 +78,7 @@ def calls(objects: ObjectStore, archived: ArchivedSession) -> Iterator[ArchivedC
 
 
 def _of_source(
-    objects: ObjectStore, source: str, parts: list[tuple[int, Part]]
+    objects: Objects, source: str, parts: list[tuple[int, Part]]
 ) -> Iterator[ArchivedCall]:
     for _, part in parts:
         for one in _read(objects, part):
@@ -75,7 +87,7 @@ def _of_source(
             yield one._replace(object=part.name)
 
 
-def _read(objects: ObjectStore, part: Part) -> list[ArchivedCall]:
+def _read(objects: Objects, part: Part) -> list[ArchivedCall]:
     where = f"{objects.url}/{part.name}"
     found = objects.get(part.name, min(part.size, parquet.LARGEST))
     if found is None:
@@ -85,5 +97,5 @@ def _read(objects: ObjectStore, part: Part) -> list[ArchivedCall]:
     return exchanges.read(found.content, where)
 
 
-def _other(objects: ObjectStore, archived: ArchivedSession, what: str) -> IntegrityError:
+def _other(objects: Objects, archived: ArchivedSession, what: str) -> IntegrityError:
     return IntegrityError(f"{objects.url}/{archived.name} is not what was pushed: {what}")

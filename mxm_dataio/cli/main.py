@@ -47,6 +47,7 @@ _COMMANDS = {
     "import": ("import_", "import_command", "Convert recordings of other tools"),
     "push": ("push", "push", "Push sessions that have ended to a shared archive"),
     "index": ("index", "index", "Find calls of a shared archive by their hash sooner"),
+    "pull": ("pull", "pull", "Pull sessions from a shared archive into a root"),
     "forget": ("forget", "forget", "Have one recorded call answer none any more"),
     "prune": ("prune", "prune", "Delete sessions, and payloads that no record names"),
     "demo": ("demo", "demo", "Record a small scraper, stop its server, and replay it"),

@@ -10,12 +10,14 @@ is to be believed, and whether its head is one that was published, is another qu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from ..errors import MALFORMED, IntegrityError
 from ..storage.catalog.catalog import SQLiteCatalog
 from ..storage.catalog.chain import START, record_hash, seal
-from ..storage.catalog.origins import number_of
+from ..storage.catalog.links import put_sealed
+from ..storage.catalog.origins import number_of, put_session
 from ..storage.catalog.sealed import SealedCall, SealedSession, check_call, check_session
 from . import tombstones
 from .chains import details
@@ -52,6 +54,36 @@ def put_foreign(
         session = session._replace(pruned_at=None)
         each = checked_calls(session, () if first is None else chain((first,), each))
     return catalog.put_foreign(session, proved.text(), each)
+
+
+def put_pruned(
+    catalog: SQLiteCatalog, sessions: Iterable[tuple[SealedSession, str]], at: str
+) -> int:
+    """Take in the rows of sessions that were pruned where they come from, and no call of them.
+
+    A leaf of this store's own tree says that they were, as it would if they had been pruned here.
+
+    Args:
+        sessions: each with its proof, roots before their children.
+        at: when they were pruned.
+
+    Returns:
+        How many were not there yet.
+
+    Raises:
+        IntegrityError, StoreError: as :func:`put_foreign` does; nothing was changed.
+    """
+    proved = [(one._replace(pruned_at=at), checked_proof(one, proof)) for one, proof in sessions]
+    path, own_store = catalog.database.path, catalog.store_id()
+    with catalog.pruning() as db:
+        gone = [
+            tombstones.Gone(session.id, session.count, session.head)
+            for session, proof in proved
+            if put_session(db, path, own_store, session, proof.text()) is not None
+        ]
+        if gone:
+            put_sealed(db, replace(tombstones.raised(gone), started_at=at, ended_at=at))
+    return len(gone)
 
 
 def _was_pruned(catalog: SQLiteCatalog, session: SealedSession) -> bool:

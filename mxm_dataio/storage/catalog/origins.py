@@ -1,9 +1,10 @@
 """Sessions of other stores as rows: where they are from, and their place among those here.
 
 Of several sessions of one as-of the one with the greatest number is the newest. Sessions come here
-in any order; so one from elsewhere has as its number the milliseconds that its id tells, the next
-one that is free if two began at once, and sessions that begin here behind those have none below
-the present.
+in any order; so one from elsewhere has as its number the instant that its id tells, the next one
+that is free if two began at once, and sessions that begin here behind those have none below the
+present. An instant is counted in 4096ths of a millisecond, as ids do, by which sessions of one
+program that follow each other are told apart.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...errors import IntegrityError
 from . import rows
 from .sealed import SealedSession
 
-_V7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_V7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # 2020-01-01, in milliseconds since 1970 and as a Julian day.
 _EPOCH, _EPOCH_DAY = 1_577_836_800_000, 2_458_849.5
 
@@ -25,7 +26,7 @@ _EPOCH, _EPOCH_DAY = 1_577_836_800_000, 2_458_849.5
 OWN_NUMBER = (
     "CASE WHEN EXISTS (SELECT 1 FROM origins) THEN max("
     "(SELECT coalesce(max(number), 0) + 1 FROM sessions), "
-    f"CAST((julianday('now') - {_EPOCH_DAY}) * 86400000 AS INTEGER)) END"
+    f"CAST((julianday('now') - {_EPOCH_DAY}) * 86400000 AS INTEGER) * 4096) END"
 )
 _PUT_SESSION = (
     f"INSERT INTO sessions (number, {rows.SESSION}, pruned_at, head, count, seal) "
@@ -42,7 +43,7 @@ def number_of(session_id: str) -> int:
     match = _V7.fullmatch(session_id)
     if match is None:
         raise ValueError(f"its id {session_id[:80]!r} is no UUIDv7")
-    return int(match[1] + match[2], 16) - _EPOCH
+    return (int(match[1] + match[2], 16) - _EPOCH << 12) + int(match[3], 16)
 
 
 def put_session(
