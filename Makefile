@@ -13,6 +13,8 @@
 # make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
 #             (minutes; ARGS=--full takes an hour, ARGS=--help lists the options)
 # make bench-quick  the short form, without the others; fails on a twofold loss
+# make archive  what pushing to an archive takes, and pushes that are killed, against a real S3 on
+#             loopback (ARGS=--short for fewer of everything, and no bounds of time)
 # make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
 # make bakeoff  our own three-way tests on each Python and each end that is supported
 # make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
@@ -23,7 +25,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test docs screenshots test-long test-steady test-fork clients trust bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test docs screenshots test-long test-steady test-fork clients trust archive bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -87,6 +89,9 @@ clients: .venv-clients/.installed
 
 trust: $(VENV)/.installed
 	$(BIN)/python -m tests.trust $(ARGS)
+
+archive: $(VENV)/.installed
+	$(BIN)/python -m tests.archive.figures $(ARGS)
 
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import IntegrityError, StoreError
 from ..integrity.findings import Progress
-from ..integrity.foreign import checked_calls, checked_proof
+from ..integrity.foreign import checked_proof
 from ..integrity.merkle import Tree
 from ..integrity.proofs import Head, Inclusion, sealed_here
+from ..storage.catalog.chain import START, record_hash
 from ..storage.catalog.sealed import SealedCall, SealedSession
 from ..storage.root_store import RootStore
 from . import exchanges, session_object
@@ -137,8 +138,7 @@ class Push:
         session = way.session
         writers: dict[str, ExchangesWriter] = {}
         parts: dict[str, int] = {}
-        calls = checked_calls(session, self._store.catalog.sealed_calls(session.id))
-        for position, call in enumerate(calls):
+        for position, call in enumerate(_sound_calls(self._store, session)):
             source = str(call.columns[3])
             writer = writers.setdefault(source, ExchangesWriter())
             writer.add(position, call, self._contents(way, call))
@@ -248,6 +248,24 @@ class _Proofs:
             self._head, session.leaf, session.head, session.count, session.columns, path
         ).text()
         return checked_proof(session, proof).text()
+
+
+def _sound_calls(store: RootStore, session: SealedSession) -> Iterator[SealedCall]:
+    """Yield a session's calls, each once its hash was derived anew from the one before it.
+
+    What they say is not looked at: it is as it was recorded here.
+    """
+    before, count = START, 0
+    for call in store.catalog.sealed_calls(session.id):
+        before, count = record_hash(before, call.columns, call.attempts), count + 1
+        if before != call.hash:
+            break
+        yield call
+    if (before, count) != (session.head, session.count):
+        raise IntegrityError(
+            f"call {count} of its {session.count} is not as it was sealed, or missing: mxm-dataio "
+            "verify tells what is wrong"
+        )
 
 
 def _is_done(way: _OnItsWay) -> bool:

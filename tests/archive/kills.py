@@ -39,6 +39,8 @@ def forked(work: Callable[[], object]) -> int:
     try:
         work()
         status = 0
+    except SystemExit as exc:
+        status = int(exc.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -14,7 +14,7 @@ from mxm_dataio.archive import Archive
 from tests.support import CHECKOUT
 
 from .archives import names, objects
-from .conftest import settings
+from .servers import settings
 from .test_push import lose_a_body
 
 SCRIPT = """

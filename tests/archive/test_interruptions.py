@@ -21,7 +21,7 @@ from tests.support.servers import Connection, RawServer, answer
 from tests.trust.small import end, record, session
 
 from .archives import head, names
-from .conftest import settings
+from .servers import settings
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.errors import IntegrityError, StoreError
 from tests.support.servers import RawServer, answer
 
-from .conftest import KEY, SECRET, settings
+from .servers import KEY, SECRET, settings
 
 
 @pytest.fixture(params=["memory", "folder", "s3", pytest.param("weed", marks=pytest.mark.long)])
