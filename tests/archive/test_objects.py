@@ -31,7 +31,7 @@ def written(root: Path) -> tuple[bytes, list[ArchivedCall]]:
                     for checksum, size in exchanges.bodies(call)
                 }
                 calls.append(ArchivedCall(len(calls), call, contents))
-                writer.add(*calls[-1])
+                writer.add(len(calls) - 1, call, contents)
     return bytes(writer.finish()), calls
 
 
