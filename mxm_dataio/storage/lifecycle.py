@@ -12,7 +12,6 @@ from .adoption import Adoption
 from .catalog import rows
 from .entries import SessionEntry
 from .journals import OwnJournals
-from .leftovers import left_sessions
 from .placement import Placement
 from .running import RunningSessions
 from .unseen import parted
@@ -149,6 +148,8 @@ class Lifecycle:
             BusyError: the database can't be used now.
             StoreError, OSError: disk or database refused, or what they recorded can't be read.
         """
+        from .leftovers import left_sessions  # no session needs it
+
         # Those that are gone by now: all that they left is then taken in.
         found = left_sessions(self._catalog, self._running)
         if not found:

@@ -430,6 +430,7 @@ def test_what_is_under_way_here_is_not_left(tmp_path: Path) -> None:
     sound(tmp_path)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kills", [8, pytest.param(100, marks=pytest.mark.long)])
 def test_kills_at_random_instants(
     programs: Programs, server: RawServer, start: Start, kills: int

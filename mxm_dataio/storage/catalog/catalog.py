@@ -6,20 +6,23 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...concurrency import mutex
 from ...errors import IntegrityError
 from ...models import Session, Unseen
 from ...utils import utc_now
 from ..entries import AnyEntry, SessionEntry
-from . import origins, rows
+from . import rows
 from .chain import record_hash
 from .database import Database
 from .heads import KnownHeads
 from .links import PUT_SESSION, Links, put_seal, put_waiting
 from .patience import Patience
 from .reading import CatalogReader
-from .sealed import SealedCall, SealedSession
+
+if TYPE_CHECKING:
+    from .sealed import SealedCall, SealedSession
 
 
 class SQLiteCatalog(CatalogReader):
@@ -101,8 +104,7 @@ class SQLiteCatalog(CatalogReader):
                         # It came late, from a journal: its session's calls are to be gone.
                         continue
                     link_hash = record_hash(link.head, row, attempts)
-                    call = SealedCall(link_hash, row, attempts)
-                    if not self._put_call(db, call, link.own, link.root):
+                    if not self._put_call(db, link_hash, row, attempts, link.own, link.root):
                         continue
                     link.head, link.count = link_hash, link.count + 1
                 links.put()
@@ -124,6 +126,8 @@ class SQLiteCatalog(CatalogReader):
             IntegrityError: another is there under its id or in its place, or its root is missing.
             StoreError: the database refused.
         """
+        from . import origins  # no session needs it
+
         path = self.database.path
         own_store = self.store_id()
         try:
@@ -133,7 +137,7 @@ class SQLiteCatalog(CatalogReader):
                     return False
                 self._know_heads(db)
                 for call in calls:
-                    if not self._put_call(db, call, *numbers):
+                    if not self._put_call(db, *call, *numbers):
                         raise IntegrityError(
                             f"session {session.id} can't be taken in: another has a call with the "
                             f"id {call.columns[0]}",
@@ -151,20 +155,29 @@ class SQLiteCatalog(CatalogReader):
             IntegrityError: what was told before, or what is here, differs.
             StoreError: the database refused.
         """
+        from . import origins
+
         own = store == self.store_id()
         with mutex.lock, self.database.write() as db:
             origins.put_leaves(db, self.database.path, store, seals, own=own)
 
-    def _put_call(self, db: sqlite3.Connection, call: SealedCall, session: int, root: int) -> bool:
+    def _put_call(
+        self,
+        db: sqlite3.Connection,
+        link: bytes,
+        row: rows.Row,
+        attempts: Sequence[rows.Row],
+        session: int,
+        root: int,
+    ) -> bool:
         """Write a call and its attempts; say whether it was not there yet."""
-        row = call.columns
         asked, answered = self._heads
         placed = rows.placed(row, session, root, asked.kept(db, row[13]))
-        done = db.execute(rows.PUT_REQUEST, (*placed, call.hash))
+        done = db.execute(rows.PUT_REQUEST, (*placed, link))
         if not done.rowcount:
             return False
         number = done.lastrowid
-        for one in call.attempts:
+        for one in attempts:
             head = answered.kept(db, one[4])
             db.execute(rows.PUT_RESPONSE, (number, *one[:4], head, *one[5:]))
         if row[12]:

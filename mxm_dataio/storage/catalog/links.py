@@ -14,11 +14,18 @@ from ...utils import counted
 from ..entries import InSession, SessionEntry
 from . import rows
 from .chain import START, seal
-from .origins import OWN_NUMBER
 
+# 2020-01-01, in milliseconds since 1970 and as a Julian day.
+EPOCH, _EPOCH_DAY = 1_577_836_800_000, 2_458_849.5
+# The next number; beside sessions from elsewhere (:mod:`.origins`) none below the present.
+_NUMBER = (
+    "CASE WHEN EXISTS (SELECT 1 FROM origins) THEN max("
+    "(SELECT coalesce(max(number), 0) + 1 FROM sessions), "
+    f"CAST((julianday('now') - {_EPOCH_DAY}) * 86400000 AS INTEGER) * 4096) END"
+)
 PUT_SESSION = (
     f"INSERT INTO sessions (number, {rows.SESSION}) "
-    f"VALUES ({OWN_NUMBER}, {', '.join('?' * 16)}) ON CONFLICT (id) "
+    f"VALUES ({_NUMBER}, {', '.join('?' * 16)}) ON CONFLICT (id) "
     "DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION.split(", ")[1:])
     + " WHERE seal IS NULL"

@@ -16,18 +16,10 @@ from pathlib import Path
 
 from ...errors import IntegrityError
 from . import rows
+from .links import EPOCH
 from .sealed import SealedSession
 
 _V7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-# 2020-01-01, in milliseconds since 1970 and as a Julian day.
-_EPOCH, _EPOCH_DAY = 1_577_836_800_000, 2_458_849.5
-
-# What a session that begins here gets.
-OWN_NUMBER = (
-    "CASE WHEN EXISTS (SELECT 1 FROM origins) THEN max("
-    "(SELECT coalesce(max(number), 0) + 1 FROM sessions), "
-    f"CAST((julianday('now') - {_EPOCH_DAY}) * 86400000 AS INTEGER) * 4096) END"
-)
 _PUT_SESSION = (
     f"INSERT INTO sessions (number, {rows.SESSION}, pruned_at, head, count, seal) "
     f"VALUES ({', '.join('?' * 21)})"
@@ -43,7 +35,7 @@ def number_of(session_id: str) -> int:
     match = _V7.fullmatch(session_id)
     if match is None:
         raise ValueError(f"its id {session_id[:80]!r} is no UUIDv7")
-    return (int(match[1] + match[2], 16) - _EPOCH << 12) + int(match[3], 16)
+    return (int(match[1] + match[2], 16) - EPOCH << 12) + int(match[3], 16)
 
 
 def put_session(

@@ -14,9 +14,9 @@ from . import rows
 from .chain import START
 from .database import Database
 from .lookups import _FOLLOWING, _NUMBER, _OF_ROOT, NEWEST, SERVES, Following, _following
-from .sealed import SealedCall, SealedSession, sealed_calls, sealed_sessions, store_id
 
 if TYPE_CHECKING:
+    from .sealed import SealedCall, SealedSession
     from .selection import Wanted
 
 # No session has a number above.
@@ -92,14 +92,20 @@ class CatalogReader:
 
     def store_id(self) -> str:
         """Return the id of this store; see :func:`.sealed.store_id`."""
+        from .sealed import store_id  # no session needs it, nor what follows
+
         return store_id(self.database)
 
     def sealed_sessions(self, source: str | None = None) -> list[SealedSession]:
         """Return the ended sessions, or those of a source; see :func:`.sealed.sealed_sessions`."""
+        from .sealed import sealed_sessions
+
         return sealed_sessions(self.database, source)
 
     def sealed_calls(self, session_id: str) -> Iterator[SealedCall]:
         """Yield an ended session's calls; see :func:`.sealed.sealed_calls`."""
+        from .sealed import sealed_calls
+
         return sealed_calls(self.database, session_id)
 
     def leaves(self) -> list[tuple[int, str, bytes]]:
