@@ -53,7 +53,7 @@ def put_foreign(
     else:
         session = session._replace(pruned_at=None)
         each = checked_calls(session, () if first is None else chain((first,), each))
-    return catalog.put_foreign(session, proved.text(), each)
+    return catalog.put_checked(session, proved.text(), each)
 
 
 def put_pruned(

@@ -11,7 +11,7 @@ from ..concurrency.reentry import Suppress, is_interrupt
 from ..errors import BusyError, DataIOWarning, IntegrityError, StoreError
 from . import locks
 from .catalog.catalog import SQLiteCatalog
-from .entries import AnyEntry, SessionEntry
+from .entries import AnyEntry, Entry, SessionEntry
 from .journal import Left, left
 from .journals import OwnJournals
 from .layout import RUNNING
@@ -84,10 +84,11 @@ class Adoption:
             )
 
     def waiting(self) -> set[str]:
-        """Return the ids of sessions of which calls, or the end, may wait in others' journals.
+        """Return the ids of sessions of which calls, or the end, wait in journals.
 
         Raises:
             OSError: one can't be read.
+            StoreError: the database refused.
         """
         found: set[str] = set()
         with left(self._journals.folder) as journals:
@@ -95,10 +96,12 @@ class Adoption:
                 # What is behind damage is to be recorded again.
                 with contextlib.suppress(IntegrityError):
                     for entry in journal.entries():
-                        if isinstance(entry, SessionEntry):
+                        if isinstance(entry, Entry):
+                            # (Another may be taking in what this one has taken in as well.)
+                            if not self._placement.catalog.has_call(entry.call.id):
+                                found.add(entry.session.id)
+                        elif entry.calls is not None:
                             found.add(str(entry.row[0]))
-                        else:
-                            found.add(entry.session.id)
         return found
 
     def _adopt(self, journal: Left) -> None:

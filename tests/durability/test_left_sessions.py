@@ -28,6 +28,7 @@ from mxm_dataio.models import Unseen
 from mxm_dataio.storage.catalog import rows
 from mxm_dataio.storage.entries import SessionEntry
 from mxm_dataio.storage.journal import Journal
+from mxm_dataio.storage.journal import left as left_journals
 from mxm_dataio.storage.leftovers import left_sessions
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.running import Programs
@@ -388,6 +389,19 @@ def test_one_of_which_calls_still_wait_is_left(
 
 def _refused(self: object) -> Iterator[IO[bytes]]:
     raise OSError(5, "Input/output error")
+
+
+def test_one_whose_journal_another_takes_in_as_well(tmp_path: Path) -> None:
+    with RecordingStore(tmp_path) as store:
+        held = small.session()
+        store.begin(held)
+        small.record(store, held, "a", b"x")
+        store._writer.close()
+        store._running.end_all()
+        with left_journals(tmp_path / "journal"):
+            assert store.seal_left() == 1
+    assert sealed(tmp_path) == {held.id}
+    sound(tmp_path)
 
 
 def test_one_whose_end_waits_in_a_journal_ends_as_it_did(tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ class SQLiteCatalog(CatalogReader):
             self._forget_heads()
             raise
 
-    def put_foreign(self, session: SealedSession, proof: str, calls: Iterable[SealedCall]) -> bool:
-        """Write a session from elsewhere, in one transaction: what it says was checked by who asks.
+    def put_checked(self, session: SealedSession, proof: str, calls: Iterable[SealedCall]) -> bool:
+        """Write a session from elsewhere that is checked, or being checked, in one transaction.
 
         Args:
             proof: that it is the leaf that it says.

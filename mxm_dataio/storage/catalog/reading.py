@@ -190,6 +190,10 @@ class CatalogReader:
         """Return a call."""
         return self._first("q.id = ?", request_id)
 
+    def has_call(self, request_id: str) -> bool:
+        """Say whether a call is there."""
+        return bool(self._all("SELECT 1 FROM requests WHERE id = ?", request_id))
+
     def exchanges(
         self, session_id: str, damaged: Callable[[IntegrityError], None] | None = None
     ) -> Iterator[Exchange]:
