@@ -148,6 +148,8 @@ _PROGRAMS = {
 }
 _END = b"\x02\r\n"
 _NOT_THE_READERS = {"CI", "COLUMNS", "PYTHONPATH"}
+# Of a progress bar, which what takes longer than a moment shows: to the line above, and erase it.
+_ERASING = re.compile(r"(\n|\x1b\[1A|\x1b\[2K)")
 # What http.server says of a request.
 _SERVED = re.compile(r"^127\.0\.0\.1 - - \[.*\n", re.MULTILINE)
 # A server that was started answers.
@@ -317,7 +319,23 @@ class Reader:
                 os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
         text = said.removesuffix(_END).decode().replace("\r\n", "\n")
-        return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
+        return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", erased(text))
+
+
+def erased(text: str) -> str:
+    """Return what is left of a terminal's text once lines of it were erased."""
+    lines, at = [""], 0
+    for part in _ERASING.split(text):
+        if part == "\n":
+            at += 1
+            lines += [""] * (at == len(lines))
+        elif part == "\x1b[1A":
+            at -= 1
+        elif part == "\x1b[2K":
+            lines[at] = ""
+        else:
+            lines[at] += part
+    return "\n".join(lines)
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from examples.market_server import MarketServer
 
-from .pages import DOCS, FOLDER, Block, Page, Reader, free_port, matches, pages
+from .pages import DOCS, FOLDER, Block, Page, Reader, erased, free_port, matches, pages
 
 LONGEST = 25
 # Pages that type a dozen commands and more, which take seconds; CI runs them too.
@@ -86,6 +87,11 @@ def test_lines_that_are_left_out() -> None:
     assert matches(["a", "..."], ["a"])
     assert not matches(["a", "...", "c"], ["a", "b"])
     assert not matches(["a"], ["a", "b"])
+
+
+def test_a_progress_bar_is_erased() -> None:
+    shown = "a\n\x1b[?25lone\r\x1b[2Kone\ntwo\n\x1b[?25h\r\x1b[1A\x1b[2K\x1b[1A\x1b[2Kb\nc\n"
+    assert re.sub(r"\x1b\[\S*?[A-Za-z]|\r", "", erased(shown)).split() == ["a", "b", "c"]
 
 
 def test_what_a_page_has_started_ends_with_it(tmp_path: Path) -> None:

@@ -179,6 +179,25 @@ def test_every_column_of_the_views_is_listed_with_its_kind() -> None:
     assert tuple(functions) == sql._FUNCTIONS
 
 
+def test_every_column_of_an_archive_is_listed() -> None:
+    pytest.importorskip("pyarrow")
+    from mxm_dataio.archive import exchanges, index_table, session_object
+
+    text = page("reference/archive-format.md").text
+    calls, _, rest = text.partition("`attempts` has lists of these")
+    attempts, _, rest = rest.partition("## Sessions")
+    sessions, _, rest = rest.partition("## The index")
+    for part, columns in (
+        (calls, exchanges.COLUMNS),
+        (calls, exchanges._CONTENT),
+        (attempts, exchanges._ATTEMPT),
+        (sessions, session_object._COLUMNS),
+        (sessions, (*session_object._OBJECT, *session_object._PAYLOAD)),
+        (rest, index_table.COLUMNS),
+    ):
+        assert [column.name for column in columns if f"`{column.name}`" not in part] == []
+
+
 def test_every_folder_and_module_at_the_top_of_the_package_is_on_the_map() -> None:
     names = [f"{path.name}/" if path.is_dir() else path.name for path in PACKAGE.iterdir()]
     rows = page("explanation/architecture.md").section("The map")
