@@ -114,7 +114,10 @@ class Attendant:
         if url and store is not None:
             from .pushing import push
 
-            outcome.pushed = push(url, self.plan.settings["root"])
+            try:
+                outcome.pushed = push(url, self.plan.settings["root"])
+            except KeyboardInterrupt:
+                outcome.broken_off = True
         return outcome
 
     def _end_children(self, store: RecordingStore, outcome: Outcome) -> None:

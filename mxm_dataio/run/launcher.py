@@ -163,17 +163,19 @@ class Run:
             there = True
         if there:
             self._beginning.join()
-        found = status
+        found, at_once = status, False
         try:
             if self._attendant is not None:
                 outcome = self._attendant.end(status)
                 outcome.tell(options)
-                found = outcome.status(options)
+                found, at_once = outcome.status(options), outcome.broken_off
         except Exception as exc:
             say(f"warning: the session did not end well: {exc!r}")
         self._clean()
         if found < 0:
             _die(-found)
+        if at_once:
+            os._exit(found)
         return found
 
     def _begin(self) -> None:

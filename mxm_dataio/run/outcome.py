@@ -42,6 +42,7 @@ class Outcome:
         stopped: how many their parent ended.
         head: the store's, as a line.
         pushed: in words, what went to an archive.
+        broken_off: that was, and threads of it may wait for the network yet.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Outcome:
         self.sessions = self.interrupted = self.stopped = 0
         self.head: str | None = None
         self.pushed: str | None = None
+        self.broken_off = False
         self._plan = plan
         self._id = session_id
         self._label = label

@@ -8,6 +8,7 @@ import shlex
 import signal
 from collections.abc import Iterator
 
+from ..concurrency.background import waited_for
 from ..errors import DataIOError
 from ..process import say
 from ..utils import counted
@@ -20,15 +21,19 @@ def push(url: str, root: str | os.PathLike[str]) -> str | None:
 
     Returns:
         In words, what was pushed; ``None``: it failed.
+
+    Raises:
+        KeyboardInterrupt: it was broken off, which was told; its threads may not have ended.
     """
     later = shlex.join(["mxm-dataio", "push", url, "--root", os.fspath(root)])
     try:
         with _stoppable():
             from ..archive import Archive
 
-            found = Archive(url).push(root)
+            found = waited_for(lambda: Archive(url).push(root))
     except KeyboardInterrupt:
         say(f"warning: the push to {url} was broken off; later: {later}")
+        raise
     except (DataIOError, OSError) as exc:
         say(f"warning: {exc}; to push later: {later}")
     else:

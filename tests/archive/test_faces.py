@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from mxm_dataio.archive import Archive
 from tests.support import CHECKOUT
+from tests.support.servers import Connection, RawServer
 
 from .archives import names, objects
 from .servers import settings
@@ -181,3 +184,52 @@ def test_no_credential_is_in_what_is_written(
         assert secret not in done.stderr
         assert not any(secret.encode() in content for content in written)
         assert not any(secret.encode() in content for content in objects(s3).values())
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_whose_push_hangs_ends_at_once_when_it_is_told(
+    script: Path, tmp_path: Path, number: int
+) -> None:
+    asked = threading.Event()
+
+    def handle(connection: Connection) -> None:
+        connection.read_request()
+        asked.set()
+        connection.receive()
+
+    with RawServer(handle) as server:
+        command = [sys.executable, "-m", "mxm_dataio", "run", "--root", str(tmp_path / "root")]
+        with subprocess.Popen(
+            [*command, "--push", "s3://bucket/p", str(script)],
+            env={**os.environ, **settings(f"http://127.0.0.1:{server.port}")},
+            stderr=subprocess.PIPE, text=True,
+        ) as run:  # fmt: skip
+            assert asked.wait(30)
+            run.send_signal(number)
+            _, said = run.communicate(timeout=20)
+    assert run.returncode == 7
+    assert "the push to s3://bucket/p was broken off; later: mxm-dataio push" in said
+    assert "is complete, exit 7" in said
+
+
+def test_a_push_that_hangs_ends_at_once(root: Path) -> None:
+    asked = threading.Event()
+
+    def handle(connection: Connection) -> None:
+        connection.read_request()
+        asked.set()
+        connection.receive()
+
+    with RawServer(handle) as server, subprocess.Popen(
+        [sys.executable, "-m", "mxm_dataio", "push", "s3://bucket/p", "--root", str(root)],
+        env={**os.environ, **settings(f"http://127.0.0.1:{server.port}")},
+        stderr=subprocess.PIPE, text=True,
+    ) as push:  # fmt: skip
+        assert asked.wait(30)
+        push.send_signal(signal.SIGINT)
+        _, said = push.communicate(timeout=20)
+    assert push.returncode == 130
+    assert said == "Aborted: what was pushed counts, and the next push goes on\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ...concurrency.background import waited_for
 from ...utils import counted
 from ..options import archive_url, means, source_option, store_options
 from ..output import WRONG, print_line, progress_bar
@@ -15,6 +17,8 @@ from ..units import bytes_of
 
 if TYPE_CHECKING:
     from ...archive import Pushed
+
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -51,8 +55,14 @@ def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bo
     url = url or load({}).push
     if url is None:
         raise click.UsageError("name the archive: mxm-dataio push s3://bucket/prefix")
-    with Archive(url) as archive, progress_bar("pushing") as progress:
-        found = archive.push(root, source, jobs, progress)
+    with Archive(url) as archive:
+        try:
+            with progress_bar("pushing") as progress:
+                found = waited_for(lambda: archive.push(root, source, jobs, progress))
+        except KeyboardInterrupt:
+            click.echo("Aborted: what was pushed counts, and the next push goes on", err=True)
+            # Its threads may wait for the network for minutes yet.
+            os._exit(_INTERRUPTED)
     if as_json:
         print_line(
             "push", url=archive.url, sessions=found.sessions, calls=found.calls,
