@@ -10,11 +10,11 @@
 # make clients  the tests of real clients, with those too that take long to install (ccxt, dlt)
 # make trust  nothing lost, nothing leaked, nothing forged: kills, writers at once, flipped bytes,
 #             fuzzed parsers, planted secrets (ARGS=--long for thousands)
+# make archive  a shared archive against a real S3 on loopback: pushes, kills, flipped bytes, look-ups,
+#             engines; each figure with its bound (half an hour; ARGS=--short takes minutes)
 # make bench  measure beside plain requests and the other recorders: ratios, JSON and a plot
 #             (minutes; ARGS=--full takes an hour, ARGS=--help lists the options)
 # make bench-quick  the short form, without the others; fails on a twofold loss
-# make archive  what pushing to an archive takes, and pushes that are killed, against a real S3 on
-#             loopback (ARGS=--short for fewer of everything, and no bounds of time)
 # make conformance  requests' and urllib3's own tests: plainly, under capture; outcomes compared
 # make bakeoff  our own three-way tests on each Python and each end that is supported
 # make conformance-oldest  the same with the oldest supported releases and urllib3's last 1.26
@@ -25,7 +25,7 @@ BIN := $(VENV)/bin
 # The tests start Python some hundred times: compiled modules are kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test docs screenshots test-long test-steady test-fork clients trust archive bench bench-quick conformance conformance-oldest bakeoff lint clean
+.PHONY: help demo test docs screenshots test-long test-steady test-fork clients trust archive archive-quick bench bench-quick conformance conformance-oldest bakeoff lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -90,8 +90,17 @@ clients: .venv-clients/.installed
 trust: $(VENV)/.installed
 	$(BIN)/python -m tests.trust $(ARGS)
 
-archive: $(VENV)/.installed
-	$(BIN)/python -m tests.archive.figures $(ARGS)
+.venv-archive/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-archive
+	.venv-archive/bin/python -m pip install --quiet --disable-pip-version-check -e '.[cli,archive,index,test,engines]'
+	touch $@
+
+archive: .venv-archive/.installed
+	.venv-archive/bin/python -m tests.archive $(ARGS)
+
+# With the engines that the tests have.
+archive-quick: $(VENV)/.installed
+	$(BIN)/python -m tests.archive --short
 
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
@@ -120,4 +129,4 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .venv-fork .venv-bench .venv-clients .cache/bench demo-data build dist
+	rm -rf $(VENV) .venv-fork .venv-archive .venv-bench .venv-clients .cache/bench demo-data build dist

@@ -1,14 +1,7 @@
-"""What pushing takes, measured against a real S3 on loopback (SeaweedFS).
-
-    python -m tests.archive.figures             # make archive
-    python -m tests.archive.figures --short     # fewer of everything, and no bounds of time
-
-One line a figure; exit status 1 if one is out of its bounds. The machine is to be idle.
-"""
+"""Figures of pushing to an archive in a real S3 on loopback."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.server
 import json
@@ -16,7 +9,6 @@ import os
 import random
 import resource
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +26,7 @@ from tests.trust.small import end, record, session
 
 from .archives import names, objects
 from .kills import forked, kill
-from .servers import new_bucket, seaweed, settings
+from .servers import new_bucket
 
 _BODY, _LARGE = 1024, 300_000
 
@@ -46,11 +38,17 @@ class Figures:
         self.bound = bound
         self.wrong = False
 
-    def say(self, what: str, value: float, unit: str, most: float | None = None) -> None:
-        """Print a figure, and the most that it may be."""
-        out = most is not None and value > most
-        self.wrong |= out and self.bound
-        said = f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    def say(
+        self, what: str, value: float, unit: str, most: float | None = None, *, always: bool = False
+    ) -> None:
+        """Print a figure, and the most that it may be.
+
+        Args:
+            always: be that the bound, in the short form too.
+        """
+        out = most is not None and value > most and (self.bound or always)
+        self.wrong |= out
+        said = f"{value:,.0f}" if value >= 100 or isinstance(value, int) else f"{value:.2f}"
         limit = f" (at most {most:g})" if most is not None else ""
         sys.stdout.write(f"{what}: {said} {unit}{limit}{' OUT OF BOUNDS' * out}\n")
         sys.stdout.flush()
@@ -238,32 +236,3 @@ def kills(figures: Figures, folder: Path, count: int) -> None:
         many_calls(root, 2, 100_000)
     broken = kill(root, new_bucket(), count, random.randrange(10**6))
     figures.say(f"{count} pushes killed, each whole after the next; broken off", broken, "")
-
-
-def main() -> int:
-    """Do as the command line says, and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="fewer of everything")
-    parser.add_argument("--only", help="one of: push, pushers, memory, kills")
-    given = parser.parse_args()
-    short, figures = given.short, Figures(bound=not given.short)
-    steps: dict[str, Callable[[Path], None]] = {
-        "push": lambda folder: push_of_ten_thousand(figures, folder, 50 if short else 500),
-        "pushers": lambda folder: pushers_at_once(figures, folder, 8 if short else 32, 10),
-        "memory": lambda folder: memory(figures, folder, short),
-        "kills": lambda folder: kills(figures, folder, 100 if short else 2000),
-    }
-    with (
-        tempfile.TemporaryDirectory(prefix="mxm-archive-") as place,
-        seaweed(Path(place) / "weed") as endpoint,
-    ):
-        os.environ.update(settings(endpoint))
-        for name, step in steps.items():
-            if given.only in (None, name):
-                (Path(place) / name).mkdir()
-                step(Path(place) / name)
-    return int(figures.wrong)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
