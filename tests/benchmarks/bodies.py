@@ -20,7 +20,9 @@ from .worker import Worker, WorkError
 _PLAIN = "requests"
 _KEYS = tuple(key for key in RECORD if key not in ("urllib3", "urllib3-hook"))
 # 500 MiB/s where plain gives 2,000.
-_TIME, _MEMORY, _FIRST = 4.0, 12.0, 2.0
+_TIME, _MEMORY, _FIRST = 4.0, 8.0, 2.0
+# 1 GiB/s.
+_RATE = 1000 / 1024
 _PATIENCE = 1800.0
 
 
@@ -175,6 +177,13 @@ def _groups(bench: Bench, recorded: _Results, replayed: _Results) -> list[Group]
         ):
             lines = named(Line.over(rounds, keys, _PLAIN, target=target, gated=gated))
             groups.append(Group(key + suffix, f"{title}, × {plain}", "×", tuple(lines)))
+        rates = [
+            Line(CONTESTANTS[own].name, tuple(times), target=_RATE, own=True)
+            for own in keys
+            if CONTESTANTS[own].own
+            and (times := [one * MIB * 1000 for one in results.inside.taken.get(own, {}).values()])
+        ]
+        groups.append(Group(f"{key}-rate", f"{verb} {what}, a MiB of it", "ms", tuple(rates)))
         for suffix, title, rounds, unit, target in (
             ("-memory", "peak memory", results.peak, "MiB", _MEMORY),
             ("-first", "first byte", results.first, "ms", _FIRST),

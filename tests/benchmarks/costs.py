@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from .plan import Bench, say
@@ -11,9 +13,10 @@ from .report import Group, Line
 from .server import ITEM_SIZE
 from .worker import CHECKOUT, Worker, environment
 
-_IMPORT, _SESSION, _DISK = 15.0, 10.0, 1024.0
+_IMPORT, _FIRST_SESSION, _SESSION, _END, _DISK = 15.0, 25.0, 2.0, 20.0, 700.0
 _CALLS = 1_000
 _SESSIONS = 10
+_MEMORY_DISK = Path("/dev/shm")
 _IMPORTS = {
     "import mxm_dataio": "import mxm_dataio",
     "the same, and CaptureAdapter": "from mxm_dataio import CaptureAdapter, IngestSession",
@@ -28,7 +31,7 @@ print((time.perf_counter() - began) * 1000)
 
 def costs(bench: Bench) -> list[Group]:
     """Measure what does not depend on the number of calls, and the disk they take."""
-    return [_imports(bench), _sessions(bench), _disk(bench)]
+    return [_imports(bench), _sessions(bench), _end(bench), _disk(bench)]
 
 
 def _imports(bench: Bench) -> Group:
@@ -63,9 +66,35 @@ def _sessions(bench: Bench) -> Group:
             later.append(taken["later"] * 1000)
     lines = [
         _line("later ones of a process", later, _SESSION),
-        _line("the first, which imports the adapters", first, _SESSION),
+        _line("the first, which imports the adapters", first, _FIRST_SESSION),
     ]
     return Group("session", "A session opened and closed, with the hook", "ms", tuple(lines))
+
+
+def _end(bench: Bench) -> Group:
+    say("costs: a session's end")
+    calls = bench.amounts.calls
+    urls = bench.urls(calls)
+    places = {"on the disk of this checkout": CHECKOUT, "in memory": _MEMORY_DISK}
+    samples: dict[str, list[float]] = {}
+    with Worker("mounted") as worker, contextlib.ExitStack() as stack:
+        folders = {
+            name: Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix=".bench-", dir=place))
+            )
+            for name, place in places.items()
+            if place.is_dir()
+        }
+        for number in range(bench.amounts.cost_rounds + 1):
+            for name, folder in folders.items():
+                bench.settle()
+                taken = worker.ask("record", folder=str(folder / str(number)), urls=urls)
+                # The first imports what is imported late.
+                if number:
+                    spent = (taken["whole"] - taken["inside"]) * 1e6 / calls
+                    samples.setdefault(name, []).append(spent)
+    lines = [_line(name, values, _END) for name, values in samples.items()]
+    return Group("end", f"A session's opening and end, a call of {calls}", "µs", tuple(lines))
 
 
 def _disk(bench: Bench) -> Group:

@@ -12,7 +12,7 @@ from .worker import Worker, WorkError
 
 _PLAIN, _BARE = "requests", "urllib3"
 _OVER_URLLIB3 = ("urllib3", "urllib3-hook")
-_TARGET, _BARE_TARGET, _THREADS_TARGET = 1.25, 1.5, 1.3
+_TARGET, _BARE_TARGET, _THREADS_TARGET = 1.25, 1.5, 1.4
 _END = "the session's opening and end included"
 
 

@@ -11,7 +11,7 @@ from .report import Group, Line
 from .worker import Worker, WorkError
 
 _FLOOR = "null"
-_TARGETS = {"mounted": 1.2, "hook": 1.6}
+_TARGETS = {"mounted": 1.4, "hook": 1.5}
 
 
 def replay(bench: Bench) -> list[Group]:
