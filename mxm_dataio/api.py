@@ -12,6 +12,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from .config import settings as config
+from .config.archive_urls import said
 from .config.choices import Compression, Durability, Exhausted, ModeName
 from .config.faces import PYTHON, Face
 from .config.settings import Settings
@@ -23,7 +24,7 @@ from .ingest.calls import Calls
 from .ingest.capture import Capture
 from .ingest.lifecycle import Lifecycle
 from .ingest.opener import Opener
-from .ingest.place import Place, RootPlace, freshness_of
+from .ingest.place import Place, place_of
 from .ingest.request import Requester
 from .models import Mode, Request, Response, Session
 from .redaction import rules as redacting
@@ -67,7 +68,8 @@ class IngestSession:
 
     Args:
         source: name of the data source; recordings of one source replay that source.
-        root: folder of the store; made when recording.
+        root: folder of the store; made when recording. For replay also the URL of an archive
+            (``s3://bucket/prefix``), of which sessions are fetched as calls ask for them.
         mode: ``record``, ``replay``, ``auto``, ``off``, or VCR's ``all``, ``none``,
             ``new_episodes``, ``once``.
         as_of: date or instant the data stand for: text, ``date`` or ``datetime``. Recording:
@@ -207,7 +209,7 @@ class IngestSession:
 
     def _place(self, settings: Settings, session: str | None) -> Place:
         """Return where the calls are kept."""
-        return RootPlace(settings.root, session, freshness_of(settings))
+        return place_of(settings, session, self._face)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class IngestSession:
         )
 
     def _where(self) -> str:
-        return f"root={str(self._capture.settings.root)!r}"
+        return f"root={said(self._capture.settings.root)!r}"
 
     # -- what it is --------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class Archive:
 
     def __init__(self, url: str) -> None:
         self._objects = ObjectStore(url)
+        self._is_there = False
         self.url = self._objects.url
 
     def __repr__(self) -> str:
@@ -261,6 +262,18 @@ class Archive:
                 yield one
 
     # -- what it is ----------------------------------------------------------------------------
+
+    def opened(self) -> ObjectStore:
+        """Return its objects, for the other modules of this package, once it is known to be one.
+
+        Raises:
+            IntegrityError: it is of a newer release, or none.
+            StoreError: there is no archive, or the object store could not be reached, or refused.
+        """
+        if not self._is_there:
+            self._refuse_absent()
+            self._is_there = True
+        return self._objects
 
     def _checked(self) -> bool:
         """Say whether it is there.

@@ -45,6 +45,8 @@ _NOBODY = re.compile(r"169\.254\.169\.254|metadata\.google|Missing[A-Za-z]*Key")
 
 _memories: dict[str, Any] = {}
 _opening = threading.Lock()
+# The process that has asked first.
+_used_by = 0
 
 
 class Listed(NamedTuple):
@@ -86,11 +88,24 @@ class ObjectStore:
             raise ConfigError(
                 "an archive needs obstore and pyarrow: pip install 'mxm-dataio[archive]'"
             ) from None
-        self._obstore = obstore
+        self._library = obstore
         self._errors = obstore.exceptions
         self._absent: Path | None = None
         with self.mapped("opened"):
             self._store = self._opened()
+
+    @property
+    def _obstore(self) -> Any:
+        """The library, whose threads a forked child does not have: there it would wait for ever."""
+        global _used_by
+        _used_by = _used_by or os.getpid()
+        if _used_by != os.getpid():
+            raise StoreError(
+                f"the archive {self.url} can't be asked by a process that was forked from one that "
+                "has asked an archive: start it in another way (multiprocessing's spawn), or pull "
+                f"first (mxm-dataio pull {self.url} --root DIR) and use that root"
+            )
+        return self._library
 
     def _opened(self) -> Any:
         from obstore.store import LocalStore, MemoryStore, from_url

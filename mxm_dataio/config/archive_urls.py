@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
@@ -50,3 +53,45 @@ def checked(url: str) -> str:
     if scheme == "file" and (parts.netloc or len(parts.path) < 2):
         raise ConfigError("the URL of an archive in a folder is file:///path/of/the/folder")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+class ArchiveRoot(type(Path())):  # type: ignore[misc] # which of the two classes it is
+    """The folder that keeps what an archive was asked for, given as that archive's URL.
+
+    Attributes:
+        url: the archive's.
+    """
+
+    __slots__ = ("url",)
+
+    url: str
+
+
+# Where an archive is, besides its URL: two of the same have nothing in common.
+_ENDPOINTS = re.compile(r"AWS_.*ENDPOINT.*|AZURE_STORAGE_(ACCOUNT_NAME|ENDPOINT)|GOOGLE_.*URL")
+
+
+def root_of(value: str | os.PathLike[str]) -> Path:
+    """Return the folder of a root, or of what is kept of an archive here.
+
+    That is ``$XDG_CACHE_HOME/mxm-dataio/<hash of the URL>`` (``~/.cache``); it may be deleted.
+
+    Raises:
+        ConfigError: it looks like an archive's URL, and is none, or something secret is in it.
+    """
+    text = os.fspath(value)
+    if _URL.match(text) is None:
+        return Path(text).expanduser()
+    url = checked(text)
+    where = sorted(pair for pair in os.environ.items() if _ENDPOINTS.fullmatch(pair[0]))
+    digest = hashlib.sha256(repr((url, where)).encode("utf-8", "surrogateescape")).hexdigest()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(base).expanduser().absolute() / "mxm-dataio" / digest[:32]
+    root = ArchiveRoot(folder)
+    root.url = url
+    return root
+
+
+def said(root: Path) -> str:
+    """Return a root as it is given."""
+    return root.url if isinstance(root, ArchiveRoot) else str(root)

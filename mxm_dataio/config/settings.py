@@ -20,7 +20,7 @@ from typing import Any, TypeVar, Union, get_args
 from ..errors import ConfigError
 from ..models import Mode
 from ..process import PREFIX, default_root
-from .archive_urls import checked
+from .archive_urls import checked, root_of
 from .choices import Compression, Durability, Exhausted, ModeName
 from .faces import ENVIRONMENT, PYTHON, Face
 from .functions import function_of
@@ -46,7 +46,7 @@ class Settings:
     not name.
 
     Attributes:
-        root: folder of the store.
+        root: folder of the store; for replay, or the URL of an archive.
         mode: ``record``, ``replay``, ``auto`` or ``off``, or one of VCR's words.
         ttl: seconds for which ``auto`` takes a stored answer as fresh; ``None``: for ever. Given as
             a number, ``90s``, ``15m``, ``1h``, ``30d`` or a ``timedelta``; or by patterns of URLs
@@ -134,7 +134,7 @@ def load(
                 near = nearest(name, [*known, *also], PREFIX if also else "")
                 raise ConfigError(f"unknown setting {name!r} in {place}{near}")
             # Somebody may have put a password in it.
-            told = "…" if name == "push" else value
+            told = "…" if name == "push" or "://" in str(value) else value
             said = words.says(name, told) if words else f"{name}={told!r} in {place}"
             given[name] = value, said
     # What is overridden is not looked at: another process may have no such function.
@@ -265,7 +265,7 @@ def converted(name: str, value: Any) -> Any:
     """
     match name:
         case "root":
-            return Path(value).expanduser()
+            return root_of(value)
         case "mode":
             # YAML 1.1 reads a bare off as false.
             word = "off" if value is False else str(value).lower()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..concurrency import mutex
+from ..config.archive_urls import said
 from ..coverage import audit
 from ..errors import ConfigError, DataIOError, DataIOWarning
 from ..models import Mode
@@ -181,8 +182,8 @@ class Lifecycle:
             elsewhere = other.place.in_root and other.settings.root != root
             if elsewhere and not other.opener.steps_back:
                 raise ConfigError(
-                    f"a session on {other.settings.root} is active in this process; the hook "
-                    f"can't record to {root} as well: close that one, use one "
+                    f"a session on {said(other.settings.root)} is active in this process; the hook "
+                    f"can't record to {said(root)} as well: close that one, use one "
                     "root, or pass hook=False and mount() what this session is to capture"
                 )
 

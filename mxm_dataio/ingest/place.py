@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..config import settings as config
-from ..config.faces import Face
+from ..config.archive_urls import ArchiveRoot
+from ..config.faces import PYTHON, Face
 from ..config.settings import Settings
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..http.content import LARGEST
@@ -197,7 +198,7 @@ class RootPlace:
         if not capture.calls.lookups:
             return []
         roots = {root for lookup in capture.calls.lookups for root in lookup.roots}
-        with RootStore(capture.settings.root) as store:
+        with self._reading(capture, newest=not roots) as store:
             if not roots:
                 own = capture.session.root_id if capture.session else ""
                 bound = as_of_bound(capture.as_of)
@@ -208,6 +209,14 @@ class RootPlace:
                 ]
                 roots = {max(found)[1]} if found else set()
             return unused(store, roots, capture.calls)
+
+    def _reading(self, capture: Capture, *, newest: bool) -> RootStore:
+        """Return the store, to look up what is unused.
+
+        Args:
+            newest: what the source's newest session has is looked up.
+        """
+        return RootStore(capture.settings.root)
 
     def ended(self, capture: Capture, raised: BaseException | None) -> None:
         """Write nothing: the store has it all."""
@@ -225,6 +234,31 @@ def freshness_of(settings: Settings) -> Freshness:
         raise ConfigError(f"setting reuse: {exc}") from None
 
 
+def place_of(settings: Settings, session_id: str | None, face: Face = PYTHON) -> Place:
+    """Return where a session's calls are kept, as its root says.
+
+    Args:
+        session_id: of the one session to replay.
+        face: in whose words to say what to do.
+
+    Raises:
+        ConfigError: it is an archive, and the session is to record; or a setting is wrong.
+    """
+    freshness = freshness_of(settings)
+    if not isinstance(settings.root, ArchiveRoot):
+        return RootPlace(settings.root, session_id, freshness)
+    if config.mode_of(settings.mode, recorded=True) in (Mode.RECORD, Mode.AUTO):
+        url = settings.root.url
+        raise ConfigError(
+            f"nothing is recorded to an archive directly: record to a folder, "
+            f"{face.says('root', 'DIR')}, and push what has ended (mxm-dataio push {url}); or "
+            f"replay from it, {face.says('mode', 'replay')}"
+        )
+    from .archive_place import ArchivePlace  # which loads libraries that no other session needs
+
+    return ArchivePlace(settings.root, session_id, freshness)
+
+
 def to_read(root: Path, face: Face) -> RootStore:
     """Return the store of a root that is to be replayed.
 
@@ -234,6 +268,10 @@ def to_read(root: Path, face: Face) -> RootStore:
     Raises:
         StoreError: it can't be read; there is none.
     """
+    if isinstance(root, ArchiveRoot):
+        from ..archive.archived_store import ArchivedStore  # as above
+
+        return ArchivedStore(root)
     if not root.is_file() and not os.path.lexists(root / DATABASE):
         raise StoreError(
             f"nothing is recorded under {root}: {DATABASE} is not there; record first, with "

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from ..config.archive_urls import said
 from ..config.functions import NamedFunction
 from ..config.settings import Settings
 from ..errors import ConfigError
@@ -80,7 +81,7 @@ class Link:
 def settings_json(settings: Settings) -> dict[str, Any]:
     """Return settings as arguments that JSON can hold; what is not set is left out."""
     values = {one.name: getattr(settings, one.name) for one in fields(settings)}
-    values["root"] = str(settings.root)
+    values["root"] = said(settings.root)
     values["sources"] = dict(settings.sources)
     values["view"] = _name_of(settings.view)
     return {name: value for name, value in values.items() if value is not None}

@@ -76,6 +76,8 @@ def plain(options: Options, program: Program) -> RunPlan | None:
         return None
     settings = {**DEFAULTS, **options.settings()}
     root = settings.get("root") or os.environ.get(f"{PREFIX}ROOT") or default_root(os.environ)
+    if "://" in root:
+        return None
     # The program may go to another folder before its first call.
     settings["root"] = os.path.abspath(os.path.expanduser(root))
     return RunPlan("record", _source(options, program), settings)
@@ -90,9 +92,10 @@ def _resolved(options: Options, program: Program) -> RunPlan:
     from dataclasses import replace
 
     from ..config import settings as config
+    from ..config.archive_urls import ArchiveRoot
     from ..config.faces import RUN as BY_RUN
     from ..config.functions import of_program
-    from ..ingest.place import freshness_of, to_read
+    from ..ingest.place import place_of, to_read
     from ..ingest.sources import matching_of
     from ..models import Mode
     from ..storage.layout import DATABASE
@@ -111,10 +114,11 @@ def _resolved(options: Options, program: Program) -> RunPlan:
         settings.mode, _source(options, program), settings_json(settings),
         as_of=as_of_text(as_of) if as_of else None, session=session,
     )  # fmt: skip
-    freshness_of(settings)
+    place_of(settings, session, BY_RUN)
     matching_of(settings, BY_RUN)
-    mode = config.mode_of(settings.mode)
-    if settings.mode == config.ONCE and (settings.root / DATABASE).exists():
+    archived = isinstance(settings.root, ArchiveRoot)
+    mode = config.mode_of(settings.mode, recorded=archived)
+    if settings.mode == config.ONCE and not archived and (settings.root / DATABASE).exists():
         with RootStore(settings.root, readonly=True) as store:
             recorded = bool(store.sessions(plan.source))
         mode = config.mode_of(config.ONCE, recorded=recorded)

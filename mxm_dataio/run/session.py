@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import settings as config
+from ..config.archive_urls import ArchiveRoot
 from ..config.faces import ENVIRONMENT
 from ..config.faces import RUN as BY_RUN
 from ..errors import DataIOWarning, StoreError
@@ -25,7 +26,7 @@ from ..ingest.active import sessions
 from ..ingest.capture import Capture
 from ..ingest.lifecycle import Lifecycle
 from ..ingest.opener import Opener
-from ..ingest.place import RootPlace, freshness_of
+from ..ingest.place import place_of
 from ..ingest.problems import Problems
 from ..ingest.recording_store import RecordingStore
 from ..interception import STDLIB, interceptors, modules
@@ -82,7 +83,7 @@ class AutoSession(Opener):
         self.capture = Capture(
             source,
             loaded,
-            RootPlace(loaded.root, session, freshness_of(loaded)),
+            place_of(loaded, session, self.face),
             self,
             redaction=DEFAULT,
             as_of=as_of,
@@ -307,7 +308,9 @@ def begin(folder: str) -> AutoSession:
         if named:
             os.environ[CONFIG] = str(Path(folder, named))
         settings = config.load({}, defaults=DEFAULTS)
-        values = {**settings_json(settings), "root": str(Path(folder, settings.root))}
+        values = settings_json(settings)
+        if not isinstance(settings.root, ArchiveRoot):
+            values["root"] = str(Path(folder, settings.root))
         session = AutoSession(
             None, os.environ.get(SOURCE) or default_source(_program()),
             as_of=os.environ.get(AS_OF) or None, session=os.environ.get(SESSION) or None,
