@@ -66,18 +66,18 @@ class Chains:
         total = ledger.count()
         unsealed = []
         tombstones = ledger.tombstones()
-        told = ledger.foreign_tombstones()
-        elsewhere = {(one.gone.session, one.at): one for one in told}
-        pruned_elsewhere = {one.gone.session for one in told}
+        elsewhere = ledger.foreign_tombstones()
         for held in ledger.sessions():
             self.sessions += 1
             chain = self._chain(ledger, held, total)
             self._explain(ledger, chain)
             tombstone = tombstones.get(held.id)
             here = tombstone is not None
-            if held.origin is not None:
-                tombstone = tombstone or elsewhere.get((held.id, str(held.pruned_at)))
-                if chain.hashes and held.id in pruned_elsewhere:
+            if held.origin is not None and not here:
+                there = elsewhere.get((held.origin.store, held.id))
+                if held.pruned_at is not None:
+                    tombstone = there
+                elif there is not None and chain.hashes:
                     self._note(f"session {held.id}: its calls are here, and were pruned elsewhere")
             if not chain.hashes and (held.pruned_at is not None or tombstone is not None):
                 self._pruned(held, tombstone, here=here)

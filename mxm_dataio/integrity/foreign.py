@@ -45,6 +45,8 @@ def put_foreign(
         StoreError: the database refused; nothing was changed.
     """
     proved = checked_proof(session, proof)
+    if catalog.holds(session):
+        return False
     each = iter(calls)
     first = next(each, None)
     if first is None and session.count and session.pruned_at is not None:
@@ -88,7 +90,7 @@ def put_pruned(
 
 def _was_pruned(catalog: SQLiteCatalog, session: SealedSession) -> bool:
     gone = tombstones.Gone(session.id, session.count, session.head)
-    there = catalog.database.all(tombstones.OWN) + catalog.database.all(tombstones.FOREIGN)
+    there = catalog.database.all(tombstones.OF_STORE, session.store)
     return any((one.gone, one.at) == (gone, session.pruned_at) for one in tombstones.read(there))
 
 

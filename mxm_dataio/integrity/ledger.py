@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..storage.catalog import rows
 from ..storage.catalog.migrations import FIRST_WITH_ID, SCHEMA, alterations, empty
 from ..storage.catalog.refusals import DAMAGED
-from .tombstones import FOREIGN, OWN, Tombstone, read
+from .tombstones import OF_STORE, OWN, Tombstone, read
 
 _CALL = (
     f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "
@@ -184,9 +184,14 @@ class Ledger:
         found = read(self._db.execute(OWN))
         return {one.gone.session: one for one in reversed(found)}
 
-    def foreign_tombstones(self) -> list[Tombstone]:
-        """Return what the prunes of other stores say that were pulled."""
-        return read(self._db.execute(FOREIGN))
+    def foreign_tombstones(self) -> dict[tuple[str, str], Tombstone]:
+        """Return what prunes of other stores say of sessions of theirs, by store and session."""
+        stores = self._db.execute("SELECT DISTINCT store FROM origins").fetchall()
+        return {
+            (store, one.gone.session): one
+            for (store,) in stores
+            for one in read(self._db.execute(OF_STORE, (store,)))
+        }
 
     def leaves(self) -> list[tuple[int, str, bytes]]:
         """Return leaf, id and seal of every session that has a leaf, in their order."""

@@ -32,13 +32,13 @@ from ..utils import new_id, utc_now
 
 SOURCE = ""
 KIND = "prune"
-# What :func:`read` takes: of the prunes of this store, and of those that came from elsewhere.
+# What :func:`read` takes: of the prunes of this store, and of another's that were taken in.
 _ROWS = (
     "SELECT s.id, coalesce(o.leaf, s.leaf) AS leaf, s.started_at, s.warnings FROM sessions s "
     f"LEFT JOIN origins o ON o.session = s.number WHERE (s.source, s.kind) = ('{SOURCE}', '{KIND}')"
 )
 OWN = f"{_ROWS} AND o.session IS NULL AND s.leaf NOT NULL ORDER BY s.leaf"
-FOREIGN = f"{_ROWS} AND o.session NOT NULL ORDER BY s.number"
+OF_STORE = f"{_ROWS} AND o.store = ? ORDER BY o.leaf"
 _LINE = re.compile(r"(\S+) ([0-9]{1,18}) ([0-9a-f]{64})")
 
 

@@ -147,13 +147,12 @@ class Verification:
     def _check_loose(self, ledger: Ledger) -> None:
         """Check what belongs to no session, and what is derived of calls."""
         tombstones = ledger.tombstones()
-        told = [*tombstones.values(), *ledger.foreign_tombstones()]
         pruned = elsewhere = 0
         for number, served_from, foreign in ledger.unserved():
             if foreign:
                 elsewhere += 1
                 continue
-            if any(one.may_have_held(str(served_from)) for one in told):
+            if any(one.may_have_held(str(served_from)) for one in tombstones.values()):
                 # It answered while it was pruned; that of an unpruned session its chain tells.
                 pruned += 1
                 continue

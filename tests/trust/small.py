@@ -141,11 +141,13 @@ class Carried(NamedTuple):
 
 
 def carried(root: Path) -> list[Carried]:
-    """Return what a root has of ended sessions, prunes first, then in the order of their leaves."""
+    """Return what a root gives on: prunes first, and none from elsewhere that it has pruned."""
     with RootStore(root, readonly=True) as store:
+        own = store.catalog.store_id()
         found = [
             Carried(one, include(store, one.id).text(), list(store.catalog.sealed_calls(one.id)))
             for one in store.catalog.sealed_sessions()
+            if one.store == own or one.pruned_at is None
         ]
     return sorted(found, key=lambda one: (one.session.source != "", one.session.id))
 

@@ -112,6 +112,14 @@ class SQLiteCatalog(CatalogReader):
             self._forget_heads()
             raise
 
+    def holds(self, session: SealedSession) -> bool:
+        """Say whether a session is there, of the same content and origin."""
+        from . import origins  # no session needs it
+
+        own_store = self.store_id()
+        found = self.database.read(lambda db: origins.place_of(db, own_store, session.id))
+        return found == (session.seal, session.store, session.leaf)
+
     def put_checked(self, session: SealedSession, proof: str, calls: Iterable[SealedCall]) -> bool:
         """Write a session from elsewhere that is checked, or being checked, in one transaction.
 
@@ -126,7 +134,7 @@ class SQLiteCatalog(CatalogReader):
             IntegrityError: another is there under its id or in its place, or its root is missing.
             StoreError: the database refused.
         """
-        from . import origins  # no session needs it
+        from . import origins
 
         path = self.database.path
         own_store = self.store_id()

@@ -38,6 +38,18 @@ def number_of(session_id: str) -> int:
     return (int(match[1] + match[2], 16) - EPOCH << 12) + int(match[3], 16)
 
 
+def place_of(
+    db: sqlite3.Connection, own_store: str, session_id: str
+) -> tuple[bytes | None, str, int | None] | None:
+    """Return the seal of a session, and store and leaf where it is from."""
+    found: tuple[bytes | None, str, int | None] | None = db.execute(
+        "SELECT s.seal, coalesce(o.store, ?), coalesce(o.leaf, s.leaf) FROM sessions s "
+        "LEFT JOIN origins o ON o.session = s.number WHERE s.id = ?",
+        (own_store, session_id),
+    ).fetchone()
+    return found
+
+
 def put_session(
     db: sqlite3.Connection, path: Path, own_store: str, session: SealedSession, proof: str
 ) -> tuple[int, int] | None:
@@ -57,11 +69,7 @@ def put_session(
     def refused(why: str) -> IntegrityError:
         return IntegrityError(f"session {session.id} can't be taken in: {why}", path=path)
 
-    there = db.execute(
-        "SELECT s.seal, coalesce(o.store, ?), coalesce(o.leaf, s.leaf) FROM sessions s "
-        "LEFT JOIN origins o ON o.session = s.number WHERE s.id = ?",
-        (own_store, session.id),
-    ).fetchone()
+    there = place_of(db, own_store, session.id)
     place = (session.store, session.leaf)
     if there is not None:
         if there == (session.seal, *place):
