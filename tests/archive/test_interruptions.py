@@ -72,3 +72,43 @@ def test_a_network_that_drops_delays_and_refuses(
     assert found.ok, found.findings
     assert found.notes == ()
     assert len(names(s3, "sessions")) == 8
+
+
+RECORDER = """
+import os, signal, sys
+from pathlib import Path
+from mxm_dataio.ingest.recording_store import RecordingStore
+from tests.trust.small import record, session
+
+store = RecordingStore(Path(sys.argv[1]))
+held = session()
+store.begin(held)
+for number in range(3):
+    record(store, held, f"a{number}", b"x" * 10 ** number)
+print(held.id, flush=True)
+if sys.argv[2] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def test_a_session_whose_process_was_killed_arrives(memory: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RECORDER, str(tmp_path / "root")]
+    with subprocess.Popen(
+        [*command, "lives"], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as living:
+        assert living.stdout is not None
+        alive = living.stdout.readline().strip()
+        killed = subprocess.run(
+            [*command, "killed"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+        dead = killed.stdout.strip()
+        assert killed.returncode < 0
+        pushed = Archive(memory).push(tmp_path / "root")
+        assert (pushed.sessions, pushed.calls) == (1, 3)
+        (session,) = Archive(memory).sessions()
+        assert (session.id, session.status) == (dead, "interrupted")
+        living.kill()
+    assert Archive(memory).push(tmp_path / "root").sessions == 1
+    assert {one.id for one in Archive(memory).sessions()} == {alive, dead}
+    assert Archive(memory).verify(against=[head(tmp_path / "root")]).ok

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 from mxm_dataio.archive import exchanges, parquet
@@ -111,6 +113,25 @@ def foreign(**columns: Any) -> bytes:
 
 
 _LISTS = pyarrow.list_(pyarrow.struct([("d", pyarrow.binary())]))
+
+
+_TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_REALS = st.none() | st.floats(allow_nan=False)
+_NUMBERS = st.none() | st.integers(-(1 << 63), (1 << 63) - 1)
+_BYTES = st.none() | st.binary(max_size=20)
+_FIELDS = columns_of(text="a", bytes="b", integer="c", real="d", boolean="e")
+_VALUES = st.tuples(_TEXTS, _BYTES, _NUMBERS, _REALS, st.none() | st.booleans())
+
+
+@given(
+    st.lists(st.builds(lambda v, f: (*v, f), _VALUES, st.lists(_VALUES, max_size=3)), min_size=1)
+)
+def test_values_of_every_kind(rows: list[tuple[Any, ...]]) -> None:
+    columns = (*_FIELDS, Column("f", "", _FIELDS))
+    content = bytes(parquet.write([parquet.batch(columns, rows)]))
+    found = parquet.read(content, columns, "x")
+    assert found == rows
+    assert repr(found) == repr(rows)  # -0.0 is equal to 0.0, and True to 1
 
 
 def test_columns_in_another_order_and_further_ones() -> None:
