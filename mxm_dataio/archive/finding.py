@@ -60,12 +60,14 @@ def update(objects: ObjectStore, jobs: int, again: bool, progress: Progress | No
     """
     index = None if again else Index.of(objects)
     found = committed(objects).names()
+    if index is not None and not index.is_of(found):
+        index = None
     lacking = found if index is None else index.lacking(found)
-    there = [] if index is None else sorted(set(found) - set(lacking))
+    there = sorted(set(found) - set(lacking))
     problems: list[str] = []
     if index is not None and not lacking:
         return IndexUpdate(there=len(there), rows=index.rows, size=index.size)
-    writer = IndexWriter(objects, index if there else None)
+    writer = IndexWriter(objects, index)
     writer.cover(there)
 
     def damaged(name: SessionName, exc: IntegrityError) -> None:

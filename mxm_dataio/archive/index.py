@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, StoreError
 from ..storage.catalog.rows import Row
 from . import names, parquet
 from .index_table import COLUMNS, IndexFile, IndexTable
@@ -80,7 +80,7 @@ class Index:
                 store: (_Leaves(one["leaves"]), str(one["names"]))
                 for store, one in said["covered"].items()
             }
-            self.files = [(IndexFile(*file), str(sha256)) for *file, sha256 in said["files"]]
+            self.files = [(_file(*file), str(sha256)) for *file, sha256 in said["files"]]
         except (ValueError, TypeError, LookupError, AttributeError) as exc:
             raise _damaged(objects, NAME) from exc
 
@@ -118,17 +118,28 @@ class Index:
         Args:
             found: all sessions that the archive has.
         """
+        new, changed = self._compared(found)
+        return new + changed
+
+    def is_of(self, found: Iterable[SessionName]) -> bool:
+        """Say whether all that is in it is in an archive still."""
+        return not self._compared(found)[1]
+
+    def _compared(
+        self, found: Iterable[SessionName]
+    ) -> tuple[list[SessionName], list[SessionName]]:
+        """Return sessions that came since, and those of stores that have others than they had."""
         of_store: dict[str, list[SessionName]] = {}
         for name in found:
             of_store.setdefault(name.store, []).append(name)
-        lacks = []
+        new, changed = [], []
         for store, every in of_store.items():
-            leaves, digest = self._covered.get(store, (_Leaves([]), ""))
-            covered = [name for name in every if name.leaf in leaves]
-            # Others than those that were there: a session is gone, or there are two for one leaf.
-            same = _digest(covered) == digest
-            lacks += [name for name in every if not same or name.leaf not in leaves]
-        return lacks
+            leaves, digest = self._covered.get(store, (_Leaves([]), _digest([])))
+            if _digest(name for name in every if name.leaf in leaves) == digest:
+                new += [name for name in every if name.leaf not in leaves]
+            else:
+                changed += every
+        return new, changed
 
     def look_up(self, params_hash: str) -> list[Indexed]:
         """Return the calls that have a hash.
@@ -143,7 +154,7 @@ class Index:
                 file.last is None or params_hash <= file.last
             ):
                 name = f"{names.INDEX}/{file.name}"
-                found = self._objects.get(name, file.size)
+                found = self._objects.get(name, min(file.size, parquet.LARGEST))
                 if found is None or hashlib.sha256(found.content).hexdigest() != sha256:
                     raise _damaged(self._objects, name)
                 rows += parquet.select(found.content, COLUMNS, "params_hash", params_hash, name)
@@ -165,16 +176,33 @@ class IndexWriter:
         self._objects = objects
         self._table = IndexTable(objects)
         self._covered: dict[str, dict[int, SessionName]] = {}
-        self._known = {} if index is None else {file.name: sha for file, sha in index.files}
-        self._ordered = (0, 0) if index is None else index.ordered
-        self._version = -1 if index is None else index.version
+        self._files: list[IndexFile] = []
+        self._known: dict[str, str] = {}
+        self._ordered = (0, 0)
+        # Of the table; it is none yet.
+        self._version = -1
         self._rows: list[Row] = []
-        self.added = self.rows = self.size = 0
+        self.added = 0
         if index is None:
             objects.delete([one.name for one in objects.list(names.INDEX)])
-        elif self._version >= 0 and self._table.version != self._version:
-            # Somebody was killed between the table and what lies beside it.
-            self._table.restore(self._version)
+        elif index.files:
+            self._files = [file for file, _ in index.files]
+            self._known = {file.name: sha256 for file, sha256 in index.files}
+            self._ordered = index.ordered
+            self._version, files = self._table.state()
+            if set(files) != set(self._files):
+                # Somebody was killed between the table and what lies beside it.
+                self._change(self._table.restore, index.version)
+
+    @property
+    def rows(self) -> int:
+        """How many calls are in it."""
+        return sum(file.rows for file in self._files)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its table."""
+        return sum(file.size for file in self._files)
 
     def cover(self, found: Iterable[SessionName]) -> None:
         """Take sessions as those whose calls are in it."""
@@ -191,45 +219,52 @@ class IndexWriter:
     def finish(self) -> None:
         """Write what there is, and put it in order if it is worth it."""
         self.write()
-        files = self._files()
-        loose = sum(file.rows for file in files) - self._ordered[1]
+        loose = self.rows - self._ordered[1]
         if loose * _QUARTER > self._ordered[1]:
-            self._table.order()
-            files = self._files()
-            self._ordered = (len(files), sum(file.rows for file in files))
-        elif len(files) - self._ordered[0] > _FILES:
-            self._table.compact()
+            self._change(self._table.order)
+            self._ordered = (len(self._files), self.rows)
+        elif len(self._files) - self._ordered[0] > _FILES:
+            self._change(self._table.compact)
         else:
             return
         self._publish()
+        self._table.sweep()
 
     def write(self) -> None:
         """Write the rows there are, and after them what the index is good for."""
         if self._rows:
-            self._table.append(self._rows)
+            self._change(self._table.append, self._rows)
             self.added += len(self._rows)
             self._rows = []
-            self._version = 0
         self._publish()
 
+    def _change(self, change: Callable[..., None], *arguments: Any) -> None:
+        """Change the table, and take note of what it is then.
+
+        Raises:
+            StoreError: another process has changed it meanwhile; what it wrote may be gone.
+        """
+        change(*arguments)
+        version, files = self._table.state()
+        if version != self._version + 1:
+            raise StoreError(
+                f"another process makes the index of {self._objects.url}: let one do it at a time, "
+                "and this again"
+            )
+        self._version, self._files = version, files
+
     def _publish(self) -> None:
-        files = self._files()
-        self._version = self._table.version if files else -1
-        self._known = {one.name: self._known.get(one.name) or self._sha256(one) for one in files}
-        self.rows = sum(one.rows for one in files)
-        self.size = sum(one.size for one in files)
+        known = self._known
+        self._known = {one.name: known.get(one.name) or self._sha256(one) for one in self._files}
         said = {
             _MARK: VERSION, "version": self._version, "ordered": self._ordered,
             "covered": {
                 store: {"leaves": _ranges(leaves), "names": _digest(leaves.values())}
                 for store, leaves in self._covered.items()
             },
-            "files": [[*one, self._known[one.name]] for one in files],
+            "files": [[*one, self._known[one.name]] for one in self._files],
         }  # fmt: skip
         self._objects.put(NAME, _text({**said, "sealed": _sealed(said)}))
-
-    def _files(self) -> list[IndexFile]:
-        return self._table.files() if self._version >= 0 else []
 
     def _sha256(self, file: IndexFile) -> str:
         digest = hashlib.sha256()
@@ -248,6 +283,13 @@ class _Leaves:
     def __contains__(self, leaf: int) -> bool:
         at = bisect(self._firsts, leaf) - 1
         return at >= 0 and leaf <= self._lasts[at]
+
+
+def _file(name: str, size: int, rows: int, first: str | None, last: str | None) -> IndexFile:
+    sound = isinstance(name, str) and all(isinstance(one, int) and one >= 0 for one in (size, rows))
+    if not sound or not all(one is None or isinstance(one, str) for one in (first, last)):
+        raise ValueError("it names what is no file")
+    return IndexFile(name, size, rows, first, last)
 
 
 def _sealed(said: dict[str, Any]) -> str:

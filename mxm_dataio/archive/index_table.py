@@ -67,11 +67,14 @@ class IndexTable:
             compression="ZSTD", compression_level=_LEVEL, max_row_group_size=_GROUP
         )
 
-    @property
-    def version(self) -> int:
-        """The number of its latest change."""
+    def state(self) -> tuple[int, list[IndexFile]]:
+        """Return the number of its latest change, and the files that it is made of since then."""
         with self._mapped("read"):
-            return int(self._table().version())
+            table = self._table()
+            found = table.get_add_actions(flatten=True)
+            columns = ("path", "size_bytes", "num_records", "min.params_hash", "max.params_hash")
+            values = [found.column(name).to_pylist() for name in columns]
+            return table.version(), [IndexFile(*one) for one in zip(*values, strict=True)]
 
     def restore(self, version: int) -> None:
         """Have it as it was at an earlier version: what came after is not known of."""
@@ -95,22 +98,16 @@ class IndexTable:
         """Make few files of small ones."""
         self._optimize("compact")
 
+    def sweep(self) -> None:
+        """Remove files that it was made of a week ago: who began to read it since still may."""
+        with self._mapped("removed"):
+            self._table().vacuum(dry_run=False)
+
     def _optimize(self, how: str, *arguments: Any, **more: Any) -> None:
         with self._mapped("written"):
-            table = self._table()
-            getattr(table.optimize, how)(
+            getattr(self._table().optimize, how)(
                 *arguments, target_size=_FILE, writer_properties=self._properties, **more
             )
-            # Files of long ago: who began to read an earlier version still may.
-            table.vacuum(dry_run=False)
-
-    def files(self) -> list[IndexFile]:
-        """Return the files that the table is made of now."""
-        with self._mapped("read"):
-            found = self._table().get_add_actions(flatten=True)
-            columns = ("path", "size_bytes", "num_records", "min.params_hash", "max.params_hash")
-            values = [found.column(name).to_pylist() for name in columns]
-        return [IndexFile(*one) for one in zip(*values, strict=True)]
 
     def _table(self) -> Any:
         return self._deltalake.DeltaTable(self._where, storage_options=self._options)

@@ -152,7 +152,7 @@ def same_counts(figures: Figures, folder: Path) -> None:
     url = new_bucket()
     engines.archive(folder / "root", url)
     with Store(folder / "root", readonly=True) as store:
-        own = dict(store.sql("SELECT host, count(*) FROM calls GROUP BY host").rows)
+        own = dict(store.sql("SELECT host, count(*) FROM calls GROUP BY host"))
     assert own == engines.HOSTS, own
     others = 0
     for heading in engines.MODULES:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from mxm_dataio import DataIOWarning
 from mxm_dataio.archive import Archive, Indexed, finding
 from mxm_dataio.archive import index as index_module
 from mxm_dataio.archive.index import NAME, Index
+from mxm_dataio.archive.index_table import IndexTable
 from mxm_dataio.archive.names import SessionName
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
@@ -183,6 +186,44 @@ def test_killed_between_the_table_and_what_it_is_good_for(archive: Archive, root
     assert finds_all(archive)
     assert archive.index().rows == 10
     assert finds_all(archive)
+
+
+def test_two_at_once(archive: Archive, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is told of the other, and neither makes the index claim what it lacks."""
+    archive.index()
+    more(root, archive, 2)
+    append = IndexTable.append
+    others = []
+
+    def meanwhile(self: IndexTable, rows: Sequence[Any]) -> None:
+        append(self, rows)
+        if not others:
+            others.append(None)
+            # Finds rows that no one says are there, and takes them out.
+            others.append(Archive(archive.url).index())
+
+    monkeypatch.setattr(IndexTable, "append", meanwhile)
+    with pytest.raises(StoreError, match="another process makes the index"):
+        archive.index()
+    assert others[1].sessions == 2
+    assert finds_all(archive)
+    assert archive.index().there == 5
+    index = Index.of(archive._objects)
+    assert index is not None
+    assert index.rows == 12
+    assert {key: index.look_up(key) for key in hashes(archive)} == hashes(archive)
+
+
+def test_many_at_once(archive: Archive, root: Path) -> None:
+    for _ in range(3):
+        more(root, archive, 3)
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(Archive(archive.url).index) for _ in range(4)]
+        for future in futures:
+            assert isinstance(future.exception(), StoreError | None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataIOWarning)
+            assert finds_all(archive)
 
 
 # -- damage ------------------------------------------------------------------------------------
