@@ -38,8 +38,8 @@ def main() -> int:
         "kills": lambda folder: pushing.kills(figures, folder, 100 if short else 2000),
         "flips": lambda folder: measure.every_byte(figures, folder, 50 if short else None),
         "network": lambda folder: measure.network(figures, folder, 2 if short else 20),
-        "index": lambda _: measure.look_up(figures, 100_000 if short else 5_000_000),
         "replay": lambda folder: measure.replay(figures, folder, 50 if short else 500),
+        "index": lambda _: measure.look_up(figures, 100_000 if short else 5_000_000),
         "engines": lambda folder: measure.same_counts(figures, folder),
     }
     if unknown := set(given.only or ()) - steps.keys():
