@@ -180,7 +180,7 @@ class Archive:
             StoreError: there is no archive, or the object store could not be reached, or refused.
         """
         found = [one.session for one in self._archived(source)]
-        return sorted(map(_to_session, found), key=lambda session: session.id)
+        return sorted(map(to_session, found), key=lambda session: session.id)
 
     def objects(self, source: str | None = None) -> list[str]:
         """Return the URLs of the objects with calls, of all sessions that were pushed to the end.
@@ -324,7 +324,12 @@ class Archive:
             _known.add(self.url)
 
 
-def _to_session(sealed: SealedSession) -> Session:
+def to_session(sealed: SealedSession) -> Session:
+    """Return a session of an archive as a store gives it.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
     try:
         return rows.to_session((*sealed.columns[:-1], sealed.pruned_at))
     except MALFORMED as exc:

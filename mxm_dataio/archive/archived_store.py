@@ -7,6 +7,7 @@ other calls, as what resembles one that is not found, is of what has come.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -21,6 +22,8 @@ from ..storage.layout import RESPONSES, RUNNING
 from ..storage.payloads.folder import PayloadFolder
 from ..storage.root_store import RootStore
 from .cache import ArchiveCache
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class ArchivedStore(RootStore):
@@ -45,6 +48,7 @@ class ArchivedStore(RootStore):
         except BaseException:
             self.cache.close()
             raise
+        self.root = root
         self.payloads = _Payloads(self.cache)
         self._reads = StoredPayload(self.payloads.open)
         self._catalog = _Catalog(self._catalog, self.cache, self._sources)
@@ -78,6 +82,20 @@ class _Catalog(SQLiteCatalog):
         CatalogReader.__init__(self, catalog.database)
         self._cache = cache
         self._asked = sources
+
+    def ids(self, text: str, *, calls: bool = False) -> list[str]:
+        """Return the ids of sessions, or of calls, that begin or end so; three at most.
+
+        Of calls, those that have come; another is found by the whole of its id.
+        """
+        if not calls:
+            every = self._cache.sessions.names
+            found = [id for id in every if id.startswith(text) or id.endswith(text)]
+            return [text] if text in every else found[:3] if text else []
+        found = super().ids(text, calls=True)
+        if not found and _ID.fullmatch(text) and self._cache.pull_call(text):
+            found = super().ids(text, calls=True)
+        return found
 
     def newest(
         self, source: str, params_hash: str, bound: str, but: str = ""

@@ -14,13 +14,15 @@ from typing import NamedTuple
 from ..concurrency import mutex
 from ..config.archive_urls import ArchiveRoot
 from ..errors import IntegrityError
+from ..integrity.findings import Progress
 from ..integrity.pruning import Choice as Doomed
 from ..integrity.pruning import prune
+from ..models import Session
 from ..storage.payloads.folder import PayloadFolder
 from ..storage.root_store import RootStore
 from ..utils import instant
 from . import bodies, listing, names
-from .archive import JOBS, Archive
+from .archive import JOBS, Archive, to_session
 from .choosing import Choice, Chooser, sources_of
 from .names import ExchangesName
 from .pulling import Pull
@@ -107,7 +109,9 @@ class ArchiveCache:
         objects = self._archive.opened()
         found = listing.committed(objects)
         for pair in found.forked:
-            self._forked |= {one.session: listing.fork(self.url, *pair) for one in pair}
+            self._forked |= dict.fromkeys(
+                (one.session for one in pair), listing.fork(self.url, *pair)
+            )
         self._pruned = listing.pruned(objects)
         self._there = {
             id: (as_of, root_id)
@@ -120,6 +124,25 @@ class ArchiveCache:
             prune(self.store, Doomed(sessions=tuple(gone)))
             self._there = {id: place for id, place in self._there.items() if id not in gone}
         return Chooser(objects, found, JOBS)
+
+    def listed(self, problems: list[str]) -> Iterator[tuple[Session, int, set[str]]]:
+        """Yield the sessions, as their own objects say, with number and sources of their calls.
+
+        Args:
+            problems: get what is wrong with others.
+        """
+        objects, wanted = self._archive.opened(), self.sessions.names.values()
+        problems += [str(exc) for exc in dict.fromkeys(self._forked.values())]
+        found = listing.archived(objects, wanted, JOBS, lambda _, exc: problems.append(str(exc)))
+        for archived, _ in found:
+            session = archived.session
+            try:
+                if session.id in self._pruned:
+                    at = listing.pruned_at(objects, session)
+                    session = session._replace(pruned_at=at)
+                yield to_session(session), session.count, sources_of(archived)
+            except IntegrityError as exc:
+                problems.append(str(exc))
 
     # -- of which a look-up asks -----------------------------------------------------------------
 
@@ -244,7 +267,24 @@ class ArchiveCache:
             self._pull(list(chooser.chosen(Choice(session=root_id), self._there.keys())))
             return id
 
-    def pull_all(self, source: str | None = None) -> None:
+    def pull_bodies(self, session_id: str) -> None:
+        """Have all come by which a session that is here is checked, and those of its processes.
+
+        Its bodies, and what the archive says of the tree of the store that it is from.
+
+        Raises:
+            IntegrityError: one is damaged, or missing.
+            StoreError: the archive could not be reached, or refused.
+        """
+        chooser = self.sessions
+        members = [one.id for one in self.store.family(session_id)]
+        for archived in chooser.read(chooser.names[id] for id in members if id in chooser.names):
+            for payload in archived.payloads:
+                self.fetch(self.store.payloads, *payload)
+            origin = archived.session.store
+            self.store.catalog.put_origin_leaves(origin, chooser.seals(origin))
+
+    def pull_all(self, source: str | None = None, progress: Progress | None = None) -> None:
         """Have all sessions come, or those with calls of a source.
 
         Raises:
@@ -252,7 +292,9 @@ class ArchiveCache:
             StoreError: the archive could not be reached, or refused.
         """
         with mutex.lock:
-            self._pull(self.sessions.chosen(Choice(source), self._there.keys()))
+            chooser = self.sessions
+            total = len(chooser.names) - len(self._there)
+            self._pull(chooser.chosen(Choice(source), self._there.keys()), progress, total)
 
     def pull_call(self, request_id: str, sources: Iterable[str] = ()) -> bool:
         """Have the session of a call come; say whether it is there.
@@ -270,21 +312,29 @@ class ArchiveCache:
             if sources:
                 ids = [id for one in sources for id in self._by_source().get(one, ())]
             before = [id for id in ids if id <= request_id and id not in self._there]
+            later = list[ArchivedSession]()
             for one in chooser.read(chooser.names[id] for id in sorted(before, reverse=True)):
                 if (one.session.columns[9] or made) < made:
-                    continue
-                self._pull([one])
-                if self.store.catalog.ids(request_id, calls=True):
+                    later += [one] if sources else []
+                elif self._has_call(one, request_id):
                     return True
-            return False
+            # A clock may have been set back, and what these say may be needed.
+            return any(self._has_call(one, request_id) for one in later)
 
-    def _pull(self, found: Iterable[ArchivedSession]) -> None:
+    def _has_call(self, archived: ArchivedSession, request_id: str) -> bool:
+        self._pull([archived])
+        return bool(self.store.catalog.ids(request_id, calls=True))
+
+    def _pull(
+        self, found: Iterable[ArchivedSession], progress: Progress | None = None, total: int = 0
+    ) -> None:
         """Have sessions come, each behind the root of its processes."""
         taking = Pull(
-            self._archive.opened(), self.store, self._pruned, JOBS, payloads=False, small=True
-        )
+            self._archive.opened(), self.store, self._pruned, JOBS, payloads=False, small=True,
+            progress=progress,
+        )  # fmt: skip
         given: dict[str, tuple[str, str]] = {}
-        taking.run(self._with_roots(found, given))
+        taking.run(self._with_roots(found, given), total)
         for problem in taking.problems:
             raise IntegrityError(problem)
         self._there |= given

@@ -114,6 +114,10 @@ class Chooser:
                     pruned.add(one.session.store)
                 yield one
 
+    def seals(self, store: str) -> dict[int, bytes]:
+        """Return the seals of a store's sessions, by their leaves."""
+        return {name.leaf: name.seal for name in self.names.values() if name.store == store}
+
     def read(self, found: Iterable[SessionName]) -> Iterator[ArchivedSession]:
         """Yield sessions as their objects say them."""
         for archived, _ in listing.archived(self._objects, found, self._jobs, self._damaged):

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from ..errors import IntegrityError
 from ..integrity.proofs import Inclusion
-from . import names, session_object
+from ..storage.catalog.sealed import SealedSession
+from . import names, session_object, tombstone
 from .names import SessionName
 from .object_store import ObjectStore
 from .session_object import ArchivedSession
@@ -65,6 +66,19 @@ def pruned(objects: ObjectStore) -> set[str]:
     prefix, suffix = f"{names.TOMBSTONES}/", ".json"
     found = [one.name for one in objects.list(names.TOMBSTONES)]
     return {name.removeprefix(prefix).removesuffix(suffix) for name in found}
+
+
+def pruned_at(objects: ObjectStore, session: SealedSession) -> str:
+    """Return when a session was pruned from an archive.
+
+    Raises:
+        IntegrityError: what says so is missing, damaged, or another session's.
+        StoreError: the object store could not be reached, or refused.
+    """
+    name = names.tombstone(session.id)
+    found = objects.get(name, tombstone.LARGEST)
+    where = f"{objects.url}/{name}"
+    return tombstone.read(found.content if found else b"", session, where)
 
 
 def fork(url: str, one: SessionName, other: SessionName) -> IntegrityError:

@@ -17,7 +17,7 @@ from ..integrity.findings import Progress
 from ..integrity.foreign import put_foreign, put_pruned
 from ..storage.catalog.sealed import SealedCall, SealedSession
 from ..storage.root_store import RootStore
-from . import bodies, exchanges, listing, names, parquet, tombstone
+from . import bodies, exchanges, listing, names, parquet
 from .choosing import Choice, Chooser
 from .exchanges import INLINE, ArchivedCall
 from .listing import Committed, committed, fork
@@ -275,8 +275,8 @@ class Pull:
                 else:
                     self.waiting += 1
                 return
-            at = self._pruned_at(session) if session.id in self._pruned else None
-            if at is not None:
+            if session.id in self._pruned:
+                at = listing.pruned_at(self._objects, session)
                 self._gone.setdefault(at, []).append(archived)
                 return
             gone = session.pruned_at is not None and not archived.objects
@@ -324,12 +324,6 @@ class Pull:
         self.problems.append(f"session {session.id} was not pulled: {exc}")
 
     # -- pruned from the archive ---------------------------------------------------------------
-
-    def _pruned_at(self, session: SealedSession) -> str:
-        name = names.tombstone(session.id)
-        found = self._objects.get(name, tombstone.LARGEST)
-        where = f"{self._objects.url}/{name}"
-        return tombstone.read(found.content if found else b"", session, where)
 
     def _take_pruned(self) -> None:
         """Take in the rows of what was pruned from the archive; this root's tree says that."""

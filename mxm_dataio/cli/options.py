@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..config.archive_urls import ArchiveRoot, said
 from ..errors import ConfigError, StoreError
+from .output import progress_bar
 from .units import short
 
 if TYPE_CHECKING:
@@ -28,19 +30,24 @@ _OFFERED = 50
 # -- options -----------------------------------------------------------------------------------
 
 
-def root_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    def given(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path:
+def _root_option(*, archives: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def given(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path:
         from ..config.settings import load
 
-        return load({"root": value}).root
+        root = load({"root": value}).root
+        if isinstance(root, ArchiveRoot) and not archives:
+            raise click.BadParameter(f"this takes a folder, and no archive ({root.url})")
+        return root
 
     return click.option(
         "--root",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False),
         callback=given,
         is_eager=True,
-        help="Folder of the store.  [default: as for sessions, MXM_DATAIO_ROOT]",
-    )(command)
+        help="Folder of the store"
+        + (", or the URL of an archive" if archives else "")
+        + ".  [default: as for sessions, MXM_DATAIO_ROOT]",
+    )
 
 
 def archive_url(text: str) -> str:
@@ -55,7 +62,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON l
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command has that reads a store: ``--root`` and ``--json``."""
-    return root_option(json_option(command))
+    return _root_option(archives=True)(json_option(command))
+
+
+def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same to one that is of a folder alone, and of no archive."""
+    return _root_option(archives=False)(json_option(command))
 
 
 def source_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -172,12 +184,35 @@ def _sessions_for_completion(ctx: click.Context, count: int | None = _OFFERED) -
 
 
 @contextlib.contextmanager
-def reading(root: Path) -> Iterator[RootStore]:
-    """Open a store to read from."""
+def reading(root: Path, *, every: bool = False, source: str | None = None) -> Iterator[RootStore]:
+    """Open a store to read from; that of an archive has what it is asked for by name.
+
+    Args:
+        every: all sessions are read; those of an archive are fetched first.
+        source: of those that have calls of it.
+    """
+    if isinstance(root, ArchiveRoot):
+        from ..archive.archived_store import ArchivedStore
+
+        with ArchivedStore(root) as store:
+            if every:
+                with progress_bar("fetching") as progress:
+                    store.cache.pull_all(source, progress)
+            yield store
+        return
     from ..storage.root_store import RootStore
 
     with RootStore(root, readonly=True, patient=True) as store:
         yield store
+
+
+def complete(store: RootStore, session_id: str) -> None:
+    """Have all bodies of a session at hand, and of those of its processes."""
+    if isinstance(store.root, ArchiveRoot):
+        from ..archive.archived_store import ArchivedStore
+
+        assert isinstance(store, ArchivedStore)
+        store.cache.pull_bodies(session_id)
 
 
 def named(store: RootStore, name: str) -> Session | Exchange:
@@ -199,7 +234,7 @@ def named(store: RootStore, name: str) -> Session | Exchange:
             path=store.root,
         )
     if not calls:
-        raise StoreError(f"no session and no call {name} is recorded in {store.root}")
+        raise StoreError(f"no session and no call {name} is recorded in {said(store.root)}")
     exchange = store.exchange(store.request_id(name))
     assert exchange is not None
     return exchange

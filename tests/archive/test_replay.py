@@ -27,6 +27,7 @@ from tests.support.effort import rounds
 from tests.support.servers import RawServer, Request, answer
 
 from .archives import names, objects
+from .test_pull import run
 
 Call = tuple[str, str, dict[str, str]]
 DAYS = ["2025-01-01", "2025-01-31", "2025-02-01", "2025-02-01T12:00:00.000000Z", "2025-04-01"]
@@ -264,6 +265,18 @@ def test_answers_that_were_served_from_other_sessions(
     Archive(memory).push(root)
     assert replay(memory, server.url, calls) == replay(root, server.url, calls)
     assert kept(memory) >= {first, last}
+
+
+def test_a_call_by_its_id(memory: str, tmp_path: Path, days: list[str], cache: Path) -> None:
+    root = tmp_path / "root"
+    with RootStore(root) as store:
+        calls = {one.id: day for day in days for one in store.requests(day)}
+    for id, day in list(calls.items())[::2]:
+        shutil.rmtree(cache, ignore_errors=True)
+        assert run("show", id, "--raw", "--root", memory) == run(
+            "show", id, "--raw", "--root", root
+        )
+        assert kept(memory) == {day}
 
 
 # -- what is not to be had -----------------------------------------------------------------------

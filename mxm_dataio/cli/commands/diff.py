@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
@@ -95,6 +96,9 @@ def _last_two(store: RootStore) -> tuple[Session | Exchange, Session | Exchange]
     """
     newest = named(store, "latest")
     assert isinstance(newest, Session)
+    with contextlib.suppress(StoreError):
+        # That of an archive comes by being named.
+        store.session_id("latest~1", newest.source)
     for one in reversed(store.sessions(newest.source)):
         if one.parent_id is None and not one.pruned_at and one.id < newest.id:
             return one, newest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..options import reading, store_options
+from ..options import folder_options, reading
 from ..output import print_line
 from ..pages import Page
 
@@ -14,7 +14,7 @@ from ..pages import Page
 @click.command()
 @click.argument("call")
 @click.option("--undo", is_flag=True, help="Have it answer again.")
-@store_options
+@folder_options
 def forget(call: str, undo: bool, root: Path, as_json: bool) -> None:
     """Have one recorded CALL answer none any more: replay misses it, and auto asks again.
 

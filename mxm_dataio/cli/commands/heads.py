@@ -9,12 +9,12 @@ import click
 
 from ...integrity import proofs
 from ...integrity.proofs import Consistency, Head, Inclusion
-from ..options import heads_of, means, reading, store_options
+from ..options import folder_options, heads_of, means, reading
 from ..output import print_line
 
 
 @click.command()
-@store_options
+@folder_options
 def head(root: Path, as_json: bool) -> None:
     """Print one line that stands for every session that has ended.
 
@@ -42,7 +42,7 @@ def head(root: Path, as_json: bool) -> None:
     metavar="HEAD",
     help="Prove that the store continues that of a head printed earlier.",
 )
-@store_options
+@folder_options
 def prove(session: str | None, earlier: tuple[Head, ...] | None, root: Path, as_json: bool) -> None:
     """Print a proof, in JSON, that a session is among those that a head stands for.
 

@@ -13,7 +13,7 @@ from ...integrity.pruning import Choice, Pruned, Tree
 from ...storage.catalog.selection import seconds
 from ...storage.root_store import RootStore
 from ...utils import counted
-from ..options import Command, complete_session, means, reading, source_option, store_options
+from ..options import Command, complete_session, folder_options, means, reading, source_option
 from ..output import print_line, progress_bar
 from ..pages import Page
 from ..tables import Column, print_table
@@ -66,7 +66,7 @@ COLUMNS: Sequence[Column[Tree]] = (
 @click.option("--yes", is_flag=True, help="Do it, rather than say what would be done.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.  [default]")
 @click.option("--vacuum", is_flag=True, help="With --yes: write the database anew, without gaps.")
-@store_options
+@folder_options
 def prune(
     before: float | None,
     source: str | None,

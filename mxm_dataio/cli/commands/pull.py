@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...utils import counted
-from ..options import means, source_option, store_options
+from ..options import folder_options, means, source_option
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 
@@ -32,7 +32,7 @@ def _url(value: str) -> str:
     help="This session, with those of its processes; latest is the newest.",
 )
 @click.option("--no-payloads", is_flag=True, help="Leave the bodies; a later pull fetches them.")
-@store_options
+@folder_options
 def pull(
     url: str,
     source: str | None,

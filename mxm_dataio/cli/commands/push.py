@@ -10,7 +10,7 @@ import click
 
 from ...concurrency.background import waited_for
 from ...utils import counted
-from ..options import archive_url, means, source_option, store_options
+from ..options import archive_url, folder_options, means, source_option
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 from ..units import bytes_of
@@ -32,7 +32,7 @@ _INTERRUPTED = 130
     metavar="N",
     help="Objects that are written at once.",
 )
-@store_options
+@folder_options
 def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bool) -> None:
     """Push sessions that have ended, and are not there yet, to the archive at URL.
 

@@ -14,7 +14,7 @@ from ...reading.report.gather import Limits, Report, gather
 from ...reading.report.page import page
 from ...reading.report.values import summary
 from ...utils import counted, utc_now, write_whole
-from ..options import Command, against_option, complete_session, reading, store_options
+from ..options import Command, against_option, complete, complete_session, reading, store_options
 from ..output import WRONG, print_line, printable, progress_bar, wrapped
 
 _DEFAULT = Limits()
@@ -70,6 +70,7 @@ def report_command(
     limits = Limits(calls=calls, body=0 if as_json else body_bytes)
     with reading(root) as store:
         id = store.session_id(session)
+        complete(store, id)
         with progress_bar(reading="reading calls", bodies="reading bodies") as progress:
             made = gather(store, id, limits=limits, against=against or (), progress=progress)
         if as_json:

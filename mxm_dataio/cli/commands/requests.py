@@ -190,7 +190,7 @@ def requests(
     if bodies and grep is None:
         raise click.UsageError("--bodies says where --grep is to look: give that too")
     session = session or named
-    with reading(root) as store:
+    with reading(root, every=session is None, source=source) as store:
         ids = None
         if session is not None:
             ids = tuple(one.id for one in store.family(store.session_id(session)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from ...config.archive_urls import ArchiveRoot
 from ...integrity.tombstones import is_prune
 from ...models import Session, Status
 from ...reading.filters import in_trees
@@ -16,7 +17,7 @@ from ...reading.outcomes import ENDED_BY_PARENT, PRUNED, ended, exit_word
 from ...storage.root_store import RootStore
 from ...utils import instant, parse_instant
 from ..options import Command, reading, since_option, source_option, store_options
-from ..output import print_line
+from ..output import WRONG, fail, print_line
 from ..tables import PIPE, TERMINAL, Cell, Column, print_table
 from ..units import day, short, size, span
 
@@ -35,6 +36,7 @@ class Line:
         depth: how deep below its root.
         others: sources of its calls, besides its own.
         family: totals of it and those below it.
+        counted: how its calls ended is not known, only how many there are.
     """
 
     depth: int
@@ -42,6 +44,7 @@ class Line:
     totals: Totals = Totals()  # noqa: RUF009 - a tuple
     others: tuple[str, ...] = ()
     family: Totals = Totals()  # noqa: RUF009 - a tuple
+    counted: bool = False
 
     @property
     def status(self) -> str:
@@ -67,6 +70,10 @@ class Line:
         own = self.session.source or f"({self.session.kind})"
         return ", ".join((own, *self.others))
 
+    def known(self, number: int) -> int | None:
+        """Return a figure of its calls, if more than their number is known."""
+        return None if self.counted else number
+
     def number(self, count: int) -> str:
         """Return a count of its calls; nothing where it can have none."""
         return "" if self.session.pruned_at or is_prune(self.session) else f"{count:,}"
@@ -78,7 +85,8 @@ def _id(line: Line) -> Cell:
 
 
 def _errors(line: Line) -> Cell:
-    return line.number(line.family.errors), "red" if line.family.errors else "dim"
+    number = "" if line.counted else line.number(line.family.errors)
+    return number, "red" if line.family.errors else "dim"
 
 
 def status_style(line: Line) -> str:
@@ -123,11 +131,11 @@ COLUMNS: Sequence[Column[Line]] = (
         lambda line: line.number(line.family.calls),
         right=True,
     ),
-    Column("errors", lambda line: line.totals.errors, _errors, right=True),
+    Column("errors", lambda line: line.known(line.totals.errors), _errors, right=True),
     Column(
         "bytes",
-        lambda line: line.totals.size,
-        lambda line: size(line.family.size) if line.number(0) else "",
+        lambda line: line.known(line.totals.size),
+        lambda line: size(line.family.size) if line.number(0) and not line.counted else "",
         right=True,
         rank=1,
     ),
@@ -184,12 +192,18 @@ def sessions(
       mxm-dataio sessions --since 7d
       mxm-dataio sessions --source market --status failed --json
     """
+    problems: list[str] = []
     with reading(root) as store:
         recorded = set()
-        if source is not None:
+        archived: dict[str, tuple[Session, int, set[str]]] = {}
+        if isinstance(root, ArchiveRoot):
+            archived = _archived(store, problems)
+        if archived and source is not None:
+            recorded = {id for id, (_, _, sources) in archived.items() if source in sources}
+        elif source is not None:
             with store.catalog.snapshot() as db:
                 recorded = Listing(db).with_source(source)
-        held = store.sessions()
+        held = [one for one, *_ in archived.values()] if archived else store.sessions()
         wanted = [
             session
             for session in held
@@ -199,12 +213,41 @@ def sessions(
         ]
         trees = _newest(in_trees(wanted), limit)
         some = len(trees) < len(wanted) or (source, since, status) != (None, None, None)
-        lines = lines_of(store, trees, held, some=some)
+        if isinstance(root, ArchiveRoot):
+            lines = _counted(trees, held, archived)
+        else:
+            lines = lines_of(store, trees, held, some=some)
     if as_json:
         for line in lines:
             print_line("session", **values(line))
     elif not print_table(COLUMNS, lines):
         click.echo("no sessions found", err=True)
+    if problems:
+        fail("\n".join(problems), WRONG)
+
+
+def _archived(store: RootStore, problems: list[str]) -> dict[str, tuple[Session, int, set[str]]]:
+    """Return the sessions of an archive with number and sources of their calls, by their ids."""
+    from ...archive.archived_store import ArchivedStore
+
+    assert isinstance(store, ArchivedStore)
+    return {one[0].id: one for one in store.cache.listed(problems)}
+
+
+def _counted(
+    trees: Sequence[tuple[int, Session]],
+    held: Sequence[Session],
+    archived: Mapping[str, tuple[Session, int, set[str]]],
+) -> list[Line]:
+    """Return sessions of an archive, of whose calls only the number is known."""
+    below = _descendants([one.id for _, one in trees], held)
+    lines = []
+    for depth, one in trees:
+        _, count, sources = archived[one.id]
+        family = sum(archived[id][1] for id in (one.id, *below[one.id]))
+        others = tuple(sorted(sources - {one.source}))
+        lines.append(Line(depth, one, Totals(count), others, Totals(family), counted=True))
+    return lines
 
 
 def lines_of(
@@ -261,8 +304,13 @@ def values(line: Line) -> dict[str, object]:
         "as_of": session.as_of,
         "mode": session.mode, "status": session.status, "kind": session.kind,
         "started_at": session.started_at, "ended_at": session.ended_at,
-        "duration": line.duration, "calls": totals.calls, "attempts": totals.attempts,
-        "errors": totals.errors, "bytes": totals.size, "family": line.family._asdict(),
+        "duration": line.duration, "calls": totals.calls,
+        "attempts": line.known(totals.attempts), "errors": line.known(totals.errors),
+        "bytes": line.known(totals.size),
+        "family": {
+            name: value if name == "calls" else line.known(value)
+            for name, value in line.family._asdict().items()
+        },
         "parent_id": session.parent_id,
         "root_id": session.root_id, "program": session.program,
         "exit_status": session.exit_status, "outcome": line.status, "pid": session.pid,

@@ -50,7 +50,7 @@ def sql(query: str | None, as_csv: bool, root: Path, as_json: bool) -> None:
         return
     from ...storage.questions import Questions
 
-    with reading(root) as store:
+    with reading(root, every=True) as store:
         rows = Questions(store).sql(query)
         _print(rows.columns, map(tuple, rows), as_json=as_json, as_csv=as_csv)
 

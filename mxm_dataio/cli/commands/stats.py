@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from ...reading.statistics import FAILED, PERCENTILES, Figures, figures
-from ...storage.families import family
 from .. import output
 from ..options import Command, complete_session, reading, since_option, source_option, store_options
 from ..output import print_line, printable, progress_bar
@@ -103,11 +102,10 @@ def stats(
       mxm-dataio stats --since 7d
       mxm-dataio stats latest --json
     """
-    with reading(root) as store:
+    with reading(root, every=not sessions, source=source) as store:
         ids = None
         if sessions:
-            held = store.sessions()
-            ids = [one.id for text in sessions for one in family(held, store.session_id(text))]
+            ids = [one.id for text in sessions for one in store.family(store.session_id(text))]
         with store.catalog.snapshot() as db, progress_bar("counting") as progress:
             hosts, total = figures(db, sessions=ids, source=source, since=since, progress=progress)
     if as_json:

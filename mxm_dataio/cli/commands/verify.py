@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from ...config.archive_urls import ArchiveRoot
 from ...errors import IntegrityError
 from ...integrity import proofs
-from ...integrity.findings import Finding, Verified
+from ...integrity.findings import Finding, Progress, Verified
 from ...integrity.proofs import Consistency, Head, Inclusion
 from ...integrity.verify import verify_root
 from ...reading import values
@@ -38,7 +39,8 @@ def verify_command(
     """Check that what is stored is what was recorded.
 
     Re-derives the hash chain and the seal of every session, or of those that are named (by id, or
-    its beginning), and reads every payload.
+    its beginning), and reads every payload. An archive is read whole, and its objects alone
+    count.
 
     \b
     Example:
@@ -50,7 +52,10 @@ def verify_command(
         _check_proof(proof, against or (), as_json)
         return
     with progress_bar() as progress:
-        found = verify_root(root, sessions, against=against or (), progress=progress)
+        if isinstance(root, ArchiveRoot):
+            found = _verify_archive(root.url, sessions, against or (), progress)
+        else:
+            found = verify_root(root, sessions, against=against or (), progress=progress)
     for finding in found.findings:
         if as_json:
             print_line("finding", **values.finding(finding))
@@ -71,6 +76,17 @@ def verify_command(
         _say_summary(found)
     if not found.ok:
         raise SystemExit(WRONG)
+
+
+def _verify_archive(
+    url: str, sessions: tuple[str, ...], against: tuple[Head, ...], progress: Progress | None
+) -> Verified:
+    if sessions:
+        raise click.UsageError("an archive is verified as a whole: leave out SESSION, or pull it")
+    from ...archive import Archive
+
+    with Archive(url) as archive:
+        return archive.verify(against, progress)
 
 
 def _say_finding(finding: Finding) -> None:
