@@ -26,6 +26,7 @@ TEXT, BYTES, INTEGER, REAL, BOOLEAN = "text", "bytes", "integer", "real", "boole
 LARGEST = 128 << 20
 _MOST_ROWS = 100_000
 _MOST_IN_LISTS = 1_000_000
+_MOST_GROUPS = 1000
 _LEVEL = 3
 _MAGIC = b"PAR1"
 _DIGEST = 32
@@ -108,9 +109,14 @@ def read(content: bytes | memoryview, columns: Sequence[Column], name: str) -> l
     """
     if not _is_whole(memoryview(content)):
         raise IntegrityError(f"{name} is damaged, or none of mxm-dataio's")
-    with _opened(content, columns, name) as file:
-        table = file.read(columns=[column.name for column in columns], use_threads=False)
-        return _rows(table, columns)
+    with _opened(content, columns, name, _texts(columns)) as file:
+        found = list[Row]()
+        for group in range(file.metadata.num_row_groups):
+            table = file.read_row_group(
+                group, columns=[column.name for column in columns], use_threads=False
+            )
+            found += _rows(table, columns)
+        return found
 
 
 def select(
@@ -138,19 +144,29 @@ def select(
 
 
 @contextlib.contextmanager
-def _opened(content: bytes | memoryview, columns: Sequence[Column], name: str) -> Iterator[Any]:
+def _opened(
+    content: bytes | memoryview, columns: Sequence[Column], name: str, packed: Sequence[str] = ()
+) -> Iterator[Any]:
+    """Yield a Parquet file that has the columns.
+
+    Args:
+        packed: paths of columns of which what is twice is unpacked once: a value may stand in the
+            file once, for each of its rows.
+    """
     pa = _pyarrow()
     from pyarrow import parquet
 
     try:
         # (Of threads there are the callers' own.)
-        file = parquet.ParquetFile(pa.BufferReader(content), memory_map=False)
+        file = parquet.ParquetFile(
+            pa.BufferReader(content), memory_map=False, read_dictionary=list(packed)
+        )
         _refuse_large(file.metadata)
         known = file.schema_arrow
         for column in columns:
             if known.get_all_field_indices(column.name) != [known.get_field_index(column.name)]:
                 raise ValueError(f"it has no column {column.name}, or several")
-            if not known.field(column.name).type.equals(_type(pa, column)):
+            if not known.field(column.name).type.equals(_type(pa, column, packed)):
                 raise ValueError(f"its column {column.name} is of another type")
         yield file
     except ConfigError:
@@ -216,19 +232,35 @@ def _sha256(*parts: memoryview) -> bytes:
 
 def _refuse_large(metadata: Any) -> None:
     groups = range(metadata.num_row_groups)
+    if len(groups) > _MOST_GROUPS:
+        raise ValueError(f"it is of {len(groups)} groups of rows")
     size = sum(metadata.row_group(group).total_byte_size for group in groups)
     if size > LARGEST or not 0 <= metadata.num_rows <= _MOST_ROWS:
         raise ValueError(f"it says that it unpacks to {size} bytes in {metadata.num_rows} rows")
 
 
-def _type(pa: Any, column: Column) -> Any:
+def _texts(columns: Sequence[Column], within: str = "") -> list[str]:
+    """Return the paths of the columns that have texts or bytes, as Parquet has them."""
+    found: list[str] = []
+    for column in columns:
+        if column.kind in (TEXT, BYTES):
+            found.append(f"{within}{column.name}")
+        found += _texts(column.fields, f"{within}{column.name}.list.element.")
+    return found
+
+
+def _type(pa: Any, column: Column, packed: Sequence[str] = (), within: str = "") -> Any:
+    path = f"{within}{column.name}"
     if column.fields:
-        return pa.list_(pa.struct([(one.name, _type(pa, one)) for one in column.fields]))
+        inner = f"{path}.list.element."
+        fields = [(one.name, _type(pa, one, packed, inner)) for one in column.fields]
+        return pa.list_(pa.struct(fields))
     kinds = {
         TEXT: pa.string(), BYTES: pa.binary(), INTEGER: pa.int64(), REAL: pa.float64(),
         BOOLEAN: pa.bool_(),
     }  # fmt: skip
-    return kinds[column.kind]
+    kind = kinds[column.kind]
+    return pa.dictionary(pa.int32(), kind) if path in packed else kind
 
 
 def _columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Sequence[Any]]:
@@ -253,8 +285,12 @@ def _array_of(pa: Any) -> Any:
 
 def _values(array: Any, column: Column) -> list[Any]:
     if not column.fields:
-        found: list[Any] = array.to_pylist()
-        return found
+        packed = getattr(array, "dictionary", None)
+        if packed is None:
+            found: list[Any] = array.to_pylist()
+            return found
+        values = packed.to_pylist()
+        return [None if at is None else values[at] for at in array.indices.to_pylist()]
     if array.null_count:
         raise ValueError(f"its column {column.name} has rows without a list")
     structs = array.flatten()

@@ -19,6 +19,7 @@ from mxm_dataio.errors import IntegrityError
 from mxm_dataio.storage.catalog import rows
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import rounds
+from tests.support.memory import growth
 
 
 @pytest.fixture
@@ -170,6 +171,30 @@ def test_what_unpacks_to_too_much_is_not_unpacked(monkeypatch: pytest.MonkeyPatc
             patch.setattr(parquet, name, limit)
             with pytest.raises(IntegrityError, match="it says that it unpacks to"):
                 parquet.read(content, _COLUMNS, "x")
+
+
+def test_what_stands_there_once_for_many_rows_is_unpacked_once() -> None:
+    """1.4 kB of a file can be gigabytes, by what it says of itself and by its rows few."""
+    once = b"x" * (2 << 20)
+    rows, places = 2000, pyarrow.array([0] * 2000, pyarrow.int32())
+    texts = pyarrow.DictionaryArray.from_arrays(places, [once.decode()])
+    bytes_ = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array([once]))
+    structs = pyarrow.StructArray.from_arrays([bytes_], ["d"])
+    ends = pyarrow.array(range(rows + 1), pyarrow.int32())
+    table = pyarrow.table(
+        {"a": texts, "b": [1] * rows, "c": pyarrow.ListArray.from_arrays(ends, structs)}
+    )
+    sink = pyarrow.BufferOutputStream()
+    pq.write_table(
+        table, sink, compression="zstd", store_schema=False, dictionary_pagesize_limit=1 << 30
+    )
+    content = bytes(parquet._sealed(memoryview(sink.getvalue()).cast("B")))
+    assert len(content) < 10_000
+
+    def read() -> None:
+        assert parquet.read(content, _COLUMNS, "x") == [(once.decode(), 1, [(once,)])] * rows
+
+    assert growth(read) < 100 << 20
 
 
 def test_lists_of_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
