@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
@@ -37,10 +38,18 @@ class Trees:
     def check(self, ledger: Ledger) -> None:
         """Check them all."""
         seals = self._own(ledger)
-        self.head = Head.of(seals)
+        own = merkle.Tree(seals)
+        self.head = Head(len(seals), own.root)
         known = self._foreign(ledger)
         for head in self._against:
+            if head.size <= len(seals) and own.root_of(head.size) == head.root:
+                continue
             if head in known:
+                store, count = known[head]
+                self._note(
+                    f"the head given of {counted(head.size, 'ended session')} is of the store "
+                    f"{store}: {count} that came from there {'is' if count == 1 else 'are'} here"
+                )
                 continue
             elsewhere = ", nor that of a store that sessions came from" if known else ""
             if head.size > len(seals):
@@ -48,7 +57,7 @@ class Trees:
                     f"the head given is of {head.size} ended sessions and {len(seals)} are there: "
                     f"some were removed{elsewhere} ({head})"
                 )
-            elif Head.of(seals[: head.size]) != head:
+            else:
                 self._found(
                     f"the first {head.size} ended sessions are not those of the head given: one "
                     f"was changed and its hashes written anew, or removed or re-ordered{elsewhere} "
@@ -69,8 +78,11 @@ class Trees:
             expected = leaf + 1 if isinstance(leaf, int) else expected + 1
         return [sealed for _, _, sealed in leaves]
 
-    def _foreign(self, ledger: Ledger) -> set[Head]:
-        """Check what is from elsewhere, and return the heads that are thereby known."""
+    def _foreign(self, ledger: Ledger) -> dict[Head, tuple[str, int]]:
+        """Check what is from elsewhere, and return the heads that are thereby known.
+
+        Each with its store, and how many sessions are from there.
+        """
         proved: _Proved = {}
         leaves: dict[tuple[str, int], tuple[str, bytes | None]] = {}
         for held in ledger.foreign():
@@ -80,7 +92,8 @@ class Trees:
                 proved.setdefault(held.origin.store, {}).setdefault(head, held.id)
         for store, leaf in ledger.lost_origins():
             self._found(f"the session that is leaf {leaf} of the store {store} was removed")
-        known = {head for heads in proved.values() for head in heads}
+        counts = Counter(store for store, _ in leaves)
+        heads = {store: set(some) for store, some in proved.items()}
         told = ledger.origin_leaves()
         for store, of_store in groupby(told, lambda one: str(one[0])):
             seals: list[bytes] = []
@@ -90,10 +103,10 @@ class Trees:
                     self._found(f"an archive said that leaf {leaf} of {store} is another", id)
                 if leaf == len(seals):
                     seals.append(seal)
-            known |= self._told(store, seals, proved.get(store, {}))
+            heads.setdefault(store, set()).update(self._told(store, seals, proved.get(store, {})))
         for (store, leaf), (id, _) in leaves.items():
             self._found(f"what an archive said of leaf {leaf} of {store} was removed", id)
-        return known
+        return {head: (store, counts[store]) for store, some in heads.items() for head in some}
 
     def _proved(self, held: Held) -> Head | None:
         """Return the head below which a session from elsewhere is, as its proof shows."""

@@ -661,7 +661,12 @@ def test_a_head_holds_wherever_the_sessions_went(origin: Path, root: Path, tmp_p
 
 def test_a_head_holds_by_the_proof_alone(root: Path, held: list[Carried], origin: Path) -> None:
     put(root, first(held))
-    assert verify_root(root, against=[head(origin)]).ok
+    found = verify_root(root, against=[head(origin)])
+    assert found.ok
+    # One who keeps one session of a tree can't have it taken for the whole.
+    store = held[0].session.store
+    said = f"the head given of 5 ended sessions is of the store {store}: 1 that came from there is"
+    assert f"{said} here" in found.notes
     assert not verify_root(root, against=[Head(1, head(origin).root)]).ok
 
 
