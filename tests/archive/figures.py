@@ -154,11 +154,15 @@ def push_of_ten_thousand(figures: Figures, folder: Path, calls: int) -> None:
         "import sys; from mxm_dataio.archive import Archive; Archive(sys.argv[1]).push(sys.argv[2])"
     )
     command = [sys.executable, "-c", program, url]
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     pushes = [os.spawnv(os.P_NOWAIT, sys.executable, [*command, str(root)]) for root in roots]
     ended(pushes)
     took = time.perf_counter() - began
     figures.say(f"4 processes push {20 * calls:,} exchanges of 20 sessions", took, "s", 2.5)
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    figures.say("  the processor's time that they take together", spent, "s")
 
     def check() -> None:
         heads = []
