@@ -66,33 +66,29 @@ def batch(columns: Sequence[Column], rows: Sequence[Row]) -> pyarrow.RecordBatch
 
 
 def write(
-    batches: list[pyarrow.RecordBatch],
+    batch: pyarrow.RecordBatch,
     *,
-    sort: str = "",
+    sorted_by: str = "",
     plain: Sequence[str] = (),
     group: int = 1,
 ) -> memoryview:
     """Return a Parquet file.
 
     Args:
-        batches: one at least; taken out of the list, as there is no room for them twice.
-        sort: the column by which its rows are sorted.
+        sorted_by: the column by which its rows are, if any: of that there are bounds.
         plain: paths of columns whose values are hardly ever twice.
         group: rows that are read together.
     """
     pa = _pyarrow()
     from pyarrow import parquet
 
-    table = pa.Table.from_batches(batches)
-    batches.clear()
-    if sort:
-        table = table.sort_by(sort)
+    table = pa.Table.from_batches([batch])
     names = [path for path in _paths(table.schema) if path not in plain]
     sink = pa.BufferOutputStream()
     parquet.write_table(
         table, sink, compression="zstd", compression_level=_LEVEL, write_page_checksum=True,
-        use_dictionary=names, row_group_size=group, write_statistics=[sort] if sort else False,
-        store_schema=False,
+        use_dictionary=names, row_group_size=group, store_schema=False,
+        write_statistics=[sorted_by] if sorted_by else False,
     )  # fmt: skip
     return _sealed(memoryview(sink.getvalue()).cast("B"))
 

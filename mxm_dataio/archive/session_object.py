@@ -85,7 +85,7 @@ def write(archived: ArchivedSession) -> memoryview:
         *one.columns, one.head, one.count, one.seal, one.store, one.leaf, one.pruned_at,
         archived.proof, archived.objects, archived.payloads,
     )  # fmt: skip
-    return parquet.write([parquet.batch(_COLUMNS, [row])])
+    return parquet.write(parquet.batch(_COLUMNS, [row]))
 
 
 def read(content: bytes, name: SessionName, where: str) -> tuple[ArchivedSession, Inclusion]:

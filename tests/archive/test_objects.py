@@ -129,7 +129,7 @@ _VALUES = st.tuples(_TEXTS, _BYTES, _NUMBERS, _REALS, st.none() | st.booleans())
 )
 def test_values_of_every_kind(rows: list[tuple[Any, ...]]) -> None:
     columns = (*_FIELDS, Column("f", "", _FIELDS))
-    content = bytes(parquet.write([parquet.batch(columns, rows)]))
+    content = bytes(parquet.write(parquet.batch(columns, rows)))
     found = parquet.read(content, columns, "x")
     assert found == rows
     assert repr(found) == repr(rows)  # -0.0 is equal to 0.0, and True to 1
