@@ -10,6 +10,7 @@ from __future__ import annotations
 from .archive import Archive as Archive
 from .finding import IndexUpdate as IndexUpdate
 from .index import Indexed as Indexed
+from .pruning import PrunedArchive as PrunedArchive
 from .pulling import Pulled as Pulled
 from .pushing import Pushed as Pushed
 from .verification import VerifiedArchive as VerifiedArchive

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from ..integrity.proofs import Head
 from ..models import Session
 from ..storage.catalog import rows
 from ..storage.catalog.sealed import SealedSession
+from ..storage.catalog.selection import seconds
 from ..storage.layout import DATABASE
 from ..storage.root_store import RootStore
 from ..utils import as_of_text
@@ -28,6 +29,7 @@ from .index import Indexed
 from .listing import archived, committed
 from .names import ExchangesName
 from .object_store import ObjectStore
+from .pruning import GRACE, PrunedArchive, prune
 from .pulling import Pulled, pull
 from .pushing import Push, Pushed, lacking
 from .session_object import ArchivedSession
@@ -168,6 +170,38 @@ class Archive:
             return pull(
                 self._objects, store, choice, session, jobs, payloads=payloads, progress=progress
             )
+
+    def prune(
+        self,
+        older_than: str | timedelta | float,
+        source: str | None = None,
+        *,
+        remove: bool = True,
+        grace: timedelta = GRACE,
+        progress: Progress | None = None,
+    ) -> PrunedArchive:
+        """Delete the calls of old sessions, and what no session names; their rows and seals stay.
+
+        Others may push meanwhile. Broken off anywhere, it is run again.
+
+        Args:
+            older_than: sessions go that began so long ago: ``2y``, ``30d``, seconds.
+            source: of calls that they have; of all, if not given.
+            remove: off, only say what would go.
+            grace: what no session names is kept for so long: it may be of a push under way.
+            progress: is told of sessions.
+
+        Raises:
+            ConfigError: the span is none.
+            IntegrityError: this is an archive of a newer release, or none.
+            StoreError: there is no archive, or the object store could not be reached, or refused.
+        """
+        span = seconds(older_than) if isinstance(older_than, str) else older_than
+        span = span.total_seconds() if isinstance(span, timedelta) else span
+        return prune(
+            self.opened(), span, Choice(source), remove=remove, grace=grace, jobs=JOBS,
+            progress=progress,
+        )  # fmt: skip
 
     def sessions(self, source: str | None = None) -> list[Session]:
         """Return the sessions, oldest first.

@@ -193,6 +193,8 @@ class Push:
             # Another's was first, or our own, of which no word came back.
             self._there += 1
         # What was there before may have been swept until it had a name.
+        for part in way.parts:
+            self._transfers.keep(part.result().name)
         found = [one for one, written in way.payloads.items() if written.result() is not None]
         looks = [(one, self._transfers.is_there(one)) for one in found]
         for one, there in looks:

@@ -56,6 +56,8 @@ class Transfers:
         self._room = _Room(_ROOM)
         self._lock = threading.Lock()
         self._known: dict[str, Future[Listed | None]] = {}
+        # Objects with calls that were old: one that prunes may be about to remove them.
+        self._renewed: dict[str, memoryview] = {}
 
     def close(self, *, wait: bool) -> None:
         """End the threads; what has not begun is left out, unless it is waited for."""
@@ -91,10 +93,17 @@ class Transfers:
                     )
                 if _is_old(found.modified):
                     self._objects.put(name, there)
+                    self._renewed[name] = there
                 return _part(name, there)
             raise IntegrityError(f"{self._objects.url}/{name} comes and goes: who removes it?")
         finally:
             self._room.give(size)
+
+    def keep(self, name: str) -> None:
+        """Write an object with calls again, if it was old and is gone now."""
+        content = self._renewed.pop(name, None)
+        if content is not None and self._objects.head(name) is None:
+            self._objects.put(name, content)
 
     def _equal(self, name: str, there: memoryview, content: memoryview) -> bool:
         """Say whether two objects hold the same calls: another release may write them otherwise."""
@@ -127,7 +136,7 @@ class Transfers:
                 found = self._objects.head(name)
             if found is None or _is_old(found.modified):
                 self._put(name, payload)
-                return None
+                return found
             self._refuse_other(found, payload)
             return found
         finally:

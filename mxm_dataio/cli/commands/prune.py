@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ...config.archive_urls import checked
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
 from ...storage.catalog.selection import seconds
 from ...storage.root_store import RootStore
 from ...utils import counted
 from ..options import Command, complete_session, folder_options, means, reading, source_option
-from ..output import print_line, progress_bar
+from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 from ..tables import Column, print_table
 from ..units import bytes_of, day, short, size
+
+if TYPE_CHECKING:
+    from ...archive import PrunedArchive
 
 COLUMNS: Sequence[Column[Tree]] = (
     Column("id", lambda tree: tree.root.id, lambda tree: (short(tree.root.id), "yellow")),
@@ -41,12 +46,12 @@ COLUMNS: Sequence[Column[Tree]] = (
 
 
 @click.command(cls=Command)
+@click.argument("url", required=False, callback=means(checked))
 @click.option(
     "--older-than",
-    "before",
-    callback=means(lambda span: time.time() - seconds(span)),
+    callback=means(seconds),
     metavar="SPAN",
-    help="Sessions that began so long ago: 30d, 4w.",
+    help="Sessions that began so long ago: 30d, 4w, 2y.",
 )
 @source_option("Sessions of a source of their own; what else they recorded goes as well.")
 @click.option(
@@ -68,7 +73,8 @@ COLUMNS: Sequence[Column[Tree]] = (
 @click.option("--vacuum", is_flag=True, help="With --yes: write the database anew, without gaps.")
 @folder_options
 def prune(
-    before: float | None,
+    url: str | None,
+    older_than: float | None,
     source: str | None,
     sessions: tuple[str, ...],
     keep_last: int | None,
@@ -88,6 +94,10 @@ def prune(
     calls were served to sessions that stay. Files that were written or met within the last hour
     are left to a later prune.
 
+    With the URL of an archive it is pruned, by --older-than and --source. There, what no session
+    names is kept for seven days, since others may be pushing; sessions are pruned whether they
+    answered others or not.
+
     Deleted records leave gaps in the database, which are filled again by new ones; until then the
     bytes of deleted ones may still be read from the file, unless --vacuum is given.
 
@@ -95,11 +105,18 @@ def prune(
     Examples:
       mxm-dataio prune --older-than 30d --keep-last 5
       mxm-dataio prune --source market --older-than 4w --yes
+      mxm-dataio prune s3://bucket/2025 --older-than 2y
     """
     if yes and dry_run:
         raise click.UsageError("give either --yes or --dry-run")
     if vacuum and not yes:
         raise click.UsageError("--vacuum goes with --yes")
+    if url is not None:
+        if sessions or keep_last is not None or vacuum or older_than is None:
+            raise click.UsageError("an archive is pruned by --older-than, and by --source besides")
+        _prune_archive(url, older_than, source, as_json, remove=yes)
+        return
+    before = None if older_than is None else time.time() - older_than
     with reading(root) as store:
         ids = tuple(store.session_id(text) for text in sessions)
         choice = Choice(before, source, ids, keep_last)
@@ -113,6 +130,43 @@ def prune(
         if vacuum:
             store.catalog.vacuum()
     _say(found, as_json, done=True)
+
+
+def _prune_archive(
+    url: str, older_than: float, source: str | None, as_json: bool, *, remove: bool
+) -> None:
+    from ...archive import Archive
+
+    with Archive(url) as archive, progress_bar("looking at") as progress:
+        found = archive.prune(older_than, source, remove=remove, progress=progress)
+    if as_json:
+        print_line(
+            "prune", url=archive.url, done=found.done, sessions=found.sessions, calls=found.calls,
+            objects=found.objects, bytes=found.size, young=found.young,
+            problems=list(found.problems),
+        )  # fmt: skip
+    else:
+        _say_archive(archive.url, found)
+    if not found.ok:
+        raise SystemExit(WRONG)
+
+
+def _say_archive(url: str, found: PrunedArchive) -> None:
+    page = Page()
+    for problem in found.problems:
+        page.line((problem, "red"))
+    verb, also = ("pruned", "removed") if found.done else ("would prune", "remove")
+    page.line(
+        f"{verb} {counted(found.sessions, 'session')} with {counted(found.calls, 'call')} from "
+        f"{url}, and {also} {counted(found.objects, 'object')} ({bytes_of(found.size)})"
+    )
+    if found.young:
+        page.line(
+            f"{counted(found.young, 'object')} that no session names: younger than seven days, "
+            "left to a later prune"
+        )
+    if not found.done and (found.sessions or found.objects):
+        page.line(("nothing was deleted: --yes does it", "bold yellow"))
 
 
 def _say(found: Pruned, as_json: bool, *, done: bool) -> None:

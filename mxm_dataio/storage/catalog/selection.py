@@ -16,8 +16,8 @@ from ...http.url_patterns import forms_of, matches
 from ...models import Status
 from ...process import wall_time
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _WORDS = (Status.COMPLETE, Status.PARTIAL, Status.FAILED, Status.INTERRUPTED)
 _LONGEST = 1e12
 _AUTHORITY = re.compile(
@@ -60,14 +60,14 @@ class Wanted:
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a span: ``90s``, ``15m``, ``2h``, ``30d``, ``4w``.
+    """Return the seconds of a span: ``90s``, ``15m``, ``2h``, ``30d``, ``4w``, ``2y``.
 
     Raises:
         ConfigError: it is none.
     """
     match = _SPAN.fullmatch(text.strip().lower())
     if match is None or (span := float(match[1]) * _SECONDS[match[2]]) > _LONGEST:
-        raise ConfigError(f"{text!r} is no span of time: write 90s, 15m, 2h, 30d or 4w")
+        raise ConfigError(f"{text!r} is no span of time: write 90s, 15m, 2h, 30d, 4w or 2y")
     return span
 
 
