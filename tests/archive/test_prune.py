@@ -216,6 +216,8 @@ def test_others_push_meanwhile(
     memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sessions that share their bodies come and go, and pushes are broken off: none is lost."""
+    add(tmp_path / "root-0")
+    Archive(memory).push(tmp_path / "root-0")
     grace = timedelta(seconds=3)
     monkeypatch.setattr(transfer, "_YOUNG", grace / 2)
     until = time.monotonic() + rounds(10, 120)
@@ -241,8 +243,6 @@ def test_others_push_meanwhile(
                 problems.extend(Archive(memory).push(root).problems)
             time.sleep(lot.random() * 4)
 
-    add(tmp_path / "root-0")
-    Archive(memory).push(tmp_path / "root-0")
     threads = [threading.Thread(target=push, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
