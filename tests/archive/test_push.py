@@ -455,8 +455,10 @@ def test_sixteen_pushers_of_one_root(s3: str, root: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(written) == 16
-    assert sum(one.sessions for one in written) == 8
-    assert sum(one.objects for one in written) == len(names(s3)) - 1
+    assert all(one.sessions + one.there == 8 for one in written)
+    # Of an answer that was lost on its way nobody knows whose object it was.
+    assert sum(one.sessions for one in written) <= 8
+    assert sum(one.objects for one in written) <= len(names(s3)) - 1
     assert archived(s3) == recorded(root)
 
 
