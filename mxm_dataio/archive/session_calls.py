@@ -41,7 +41,26 @@ def calls(objects: Objects, archived: ArchivedSession) -> Iterator[ArchivedCall]
             is wrong is named.
         StoreError: the object store could not be reached, or refused.
     """
-    session = archived.session
+    read = deque[ArchivedCall]()
+
+    def each() -> Iterator[SealedCall]:
+        for one in unchecked(objects, archived):
+            read.append(one)
+            yield one.call
+
+    try:
+        for _ in checked_calls(archived.session, each()):
+            yield read.popleft()
+    except IntegrityError as exc:
+        raise _other(objects, archived, str(exc)) from exc
+
+
+def unchecked(objects: Objects, archived: ArchivedSession) -> Iterator[ArchivedCall]:
+    """Yield the same, each with all of its bodies, for who compares them with their hashes.
+
+    Raises:
+        IntegrityError, StoreError: as :func:`calls`.
+    """
     of_source: dict[str, list[tuple[int, Part]]] = {}
     for part in archived.objects:
         name = ExchangesName.parse(part.name)
@@ -49,24 +68,9 @@ def calls(objects: Objects, archived: ArchivedSession) -> Iterator[ArchivedCall]
         of_source.setdefault(name.source, []).append((name.part, part))
     streams = [_of_source(objects, source, sorted(parts)) for source, parts in of_source.items()]
     large = set(archived.payloads)
-    read = deque[ArchivedCall]()
-
-    def each() -> Iterator[SealedCall]:
-        for position, one in enumerate(merge(*streams, key=lambda found: found.position)):
-            if one.position != position:
-                raise _other(objects, archived, f"call {position + 1} of its chain is missing")
-            read.append(one)
-            yield one.call
-
-    checked = checked_calls(session, each())
-    while True:
-        try:
-            next(checked)
-        except StopIteration:
-            return
-        except IntegrityError as exc:
-            raise _other(objects, archived, str(exc)) from exc
-        one = read.popleft()
+    for position, one in enumerate(merge(*streams, key=lambda found: found.position)):
+        if one.position != position:
+            raise _other(objects, archived, f"call {position + 1} of its chain is missing")
         for checksum, size in exchanges.bodies(one.call):
             there = Payload(checksum, size) in large
             if size <= INLINE:
