@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...config.archive_urls import checked
+from ...concurrency.background import waited_for
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
 from ...storage.catalog.selection import seconds
 from ...storage.root_store import RootStore
 from ...utils import counted
-from ..options import Command, complete_session, folder_options, means, reading, source_option
+from ..interrupts import ending_at_once
+from ..options import (
+    Command,
+    archive_url,
+    complete_session,
+    folder_options,
+    means,
+    reading,
+    source_option,
+)
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 from ..tables import Column, print_table
@@ -46,7 +55,7 @@ COLUMNS: Sequence[Column[Tree]] = (
 
 
 @click.command(cls=Command)
-@click.argument("url", required=False, callback=means(checked))
+@click.argument("url", required=False, callback=means(archive_url))
 @click.option(
     "--older-than",
     callback=means(seconds),
@@ -137,8 +146,11 @@ def _prune_archive(
 ) -> None:
     from ...archive import Archive
 
-    with Archive(url) as archive, progress_bar("looking at") as progress:
-        found = archive.prune(older_than, source, remove=remove, progress=progress)
+    again = ending_at_once("the next prune goes on")
+    with Archive(url) as archive, again, progress_bar("looking at") as progress:
+        found = waited_for(
+            lambda: archive.prune(older_than, source, remove=remove, progress=progress)
+        )
     if as_json:
         print_line(
             "prune", url=archive.url, done=found.done, sessions=found.sessions, calls=found.calls,

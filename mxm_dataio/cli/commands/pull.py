@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...concurrency.background import waited_for
 from ...utils import counted
-from ..options import folder_options, means, source_option
+from ..interrupts import ending_at_once
+from ..options import archive_url, folder_options, means, source_option
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
 
@@ -16,14 +18,8 @@ if TYPE_CHECKING:
     from ...archive import Pulled
 
 
-def _url(value: str) -> str:
-    from ...config.archive_urls import checked
-
-    return checked(value)
-
-
 @click.command()
-@click.argument("url", callback=means(_url))
+@click.argument("url", callback=means(archive_url))
 @source_option("Only sessions with calls of this source.")
 @click.option("--as-of", metavar="DATE", help="Only sessions that are not of a later as-of.")
 @click.option(
@@ -58,9 +54,12 @@ def pull(
     """
     from ...archive import Archive
 
-    with Archive(url) as archive, progress_bar("pulling") as progress:
-        found = archive.pull(
-            root, source, as_of, session, payloads=not no_payloads, progress=progress
+    again = ending_at_once("what was pulled counts, and the next pull goes on")
+    with Archive(url) as archive, again, progress_bar("pulling") as progress:
+        found = waited_for(
+            lambda: archive.pull(
+                root, source, as_of, session, payloads=not no_payloads, progress=progress
+            )
         )
     if as_json:
         print_line(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from ...concurrency.background import waited_for
 from ...utils import counted
+from ..interrupts import ending_at_once
 from ..options import archive_url, folder_options, means, source_option
 from ..output import WRONG, print_line, progress_bar
 from ..pages import Page
@@ -17,8 +17,6 @@ from ..units import bytes_of
 
 if TYPE_CHECKING:
     from ...archive import Pushed
-
-_INTERRUPTED = 130
 
 
 @click.command()
@@ -55,14 +53,9 @@ def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bo
     url = url or load({}).push
     if url is None:
         raise click.UsageError("name the archive: mxm-dataio push s3://bucket/prefix")
-    with Archive(url) as archive:
-        try:
-            with progress_bar("pushing") as progress:
-                found = waited_for(lambda: archive.push(root, source, jobs, progress))
-        except KeyboardInterrupt:
-            click.echo("Aborted: what was pushed counts, and the next push goes on", err=True)
-            # Its threads may wait for the network for minutes yet.
-            os._exit(_INTERRUPTED)
+    again = ending_at_once("what was pushed counts, and the next push goes on")
+    with Archive(url) as archive, again, progress_bar("pushing") as progress:
+        found = waited_for(lambda: archive.push(root, source, jobs, progress))
     if as_json:
         print_line(
             "push", url=archive.url, sessions=found.sessions, calls=found.calls,
