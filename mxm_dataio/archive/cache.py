@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from ..concurrency import mutex
 from ..config.archive_urls import ArchiveRoot
-from ..errors import IntegrityError
+from ..errors import IntegrityError, StoreError
 from ..integrity.findings import Progress
 from ..integrity.pruning import Choice as Doomed
 from ..integrity.pruning import prune
 from ..models import Session
 from ..storage.payloads.folder import PayloadFolder
 from ..storage.root_store import RootStore
-from ..utils import instant
+from ..utils import cause, instant
 from . import bodies, listing, names
 from .archive import JOBS, Archive, to_session
 from .choosing import Choice, Chooser, sources_of
@@ -72,8 +72,15 @@ class ArchiveCache:
         self.root = root
         self.grown = 0
         self._archive = Archive(root.url)
-        for folder in (root.parent.parent, root.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for folder in (root.parent.parent, root.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(
+                f"what is fetched of {root.url} can't be kept in {root}: {cause(exc)}; give "
+                "another folder, XDG_CACHE_HOME",
+                path=root,
+            ) from exc
         self.store = RootStore(root, readonly=False, patient=True)
         self._chooser: Chooser | None = None
         self._pruned: set[str] = set()

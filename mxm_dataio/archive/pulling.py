@@ -66,7 +66,6 @@ class _Coming:
     """A session whose objects are being fetched."""
 
     archived: ArchivedSession
-    pruned_at: str | None
     large: list[Future[None]] = field(default_factory=list)
 
 
@@ -154,7 +153,8 @@ class Pull:
 
     Args:
         store: of the root.
-        pruned: ids of the sessions that were pruned from the archive.
+        pruned: ids of the sessions that were pruned from the archive; those are added that turn out
+            to have been meanwhile.
         jobs: how many objects are fetched at once.
         payloads: of all sizes are fetched; else those alone that stand beside calls.
         small: those are kept.
@@ -169,7 +169,7 @@ class Pull:
         self,
         objects: ObjectStore,
         store: RootStore,
-        pruned: Collection[str],
+        pruned: set[str],
         jobs: int,
         *,
         payloads: bool = True,
@@ -187,7 +187,6 @@ class Pull:
         self._progress = progress or (lambda *_: None)
         self._fetched: dict[str, Future[None]] = {}
         self._refused: set[str] = set()
-        # What has to wait for another session, by when it was pruned from the archive.
         self._late: list[_Coming] = []
         self._gone: dict[str, list[ArchivedSession]] = {}
 
@@ -212,6 +211,7 @@ class Pull:
                 late, self._late = self._late, []
                 for one in late:
                     self._take(one, ahead, last=True)
+                self._take_pruned()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -243,7 +243,7 @@ class Pull:
 
     def _begun(self, archived: ArchivedSession, ahead: _Ahead) -> _Coming:
         """Have the objects of a session fetched."""
-        coming = _Coming(archived, None)
+        coming = _Coming(archived)
         if archived.session.id in self._pruned:
             return coming
         if self._payloads:
@@ -266,6 +266,7 @@ class Pull:
     def _take(self, coming: _Coming, ahead: _Ahead, *, last: bool = False) -> None:
         archived = coming.archived
         session = archived.session
+        pruned = session.id in self._pruned
         try:
             if session.root_id != session.id and not self._has(session.root_id):
                 if not last:
@@ -275,9 +276,8 @@ class Pull:
                 else:
                     self.waiting += 1
                 return
-            if session.id in self._pruned:
-                at = listing.pruned_at(self._objects, session)
-                self._gone.setdefault(at, []).append(archived)
+            if pruned:
+                self._take_later(archived)
                 return
             gone = session.pruned_at is not None and not archived.objects
             if gone and not last:
@@ -289,7 +289,7 @@ class Pull:
                 self.sessions += 1
                 self.calls += 0 if gone else session.count
         except IntegrityError as exc:
-            self._problem(session, exc)
+            self._fail(archived, exc, pruned=pruned)
         finally:
             ahead.drop(archived)
 
@@ -303,6 +303,8 @@ class Pull:
             try:
                 one.result()
             except IntegrityError as exc:
+                if self._was_pruned(session):
+                    raise
                 text = f"of session {session.id}: {exc}"
                 if text not in self.problems:
                     self.problems.append(text)
@@ -325,6 +327,30 @@ class Pull:
         self.problems.append(f"session {session.id} was not pulled: {exc}")
 
     # -- pruned from the archive ---------------------------------------------------------------
+
+    def _was_pruned(self, session: SealedSession) -> bool:
+        """Say whether a session is gone by now."""
+        if self._objects.head(names.tombstone(session.id)) is not None:
+            self._pruned.add(session.id)
+        return session.id in self._pruned
+
+    def _fail(self, archived: ArchivedSession, exc: IntegrityError, *, pruned: bool) -> None:
+        """Name a session that is damaged; one that was pruned meanwhile is none.
+
+        Args:
+            pruned: it was before.
+        """
+        session = archived.session
+        try:
+            if pruned or not self._was_pruned(session):
+                raise exc
+            self._take_later(archived)
+        except IntegrityError as exc:
+            self._problem(session, exc)
+
+    def _take_later(self, archived: ArchivedSession) -> None:
+        at = listing.pruned_at(self._objects, archived.session)
+        self._gone.setdefault(at, []).append(archived)
 
     def _take_pruned(self) -> None:
         """Take in the rows of what was pruned from the archive; this root's tree says that."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.archive import Archive, transfer
+from mxm_dataio.archive import Archive, listing, transfer
 from mxm_dataio.archive.names import ExchangesName
 from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
@@ -260,6 +260,30 @@ def test_others_push_meanwhile(
     verified = Archive(memory).verify()
     assert verified.ok, verified.findings
     assert set(kept) <= of(memory)
+
+
+def test_what_is_pruned_as_it_is_pulled(
+    memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulled is what it then is: pruned, and nothing is damaged."""
+    root = tmp_path / "root"
+    old, new = add(root, b"one", LARGE[0], days=800), add(root, b"two", LARGE[1])
+    Archive(memory).push(root)
+    plain = listing.pruned
+
+    def pruned_then(store: ObjectStore) -> set[str]:
+        found = plain(store)
+        monkeypatch.setattr(listing, "pruned", plain)
+        Archive(memory).prune("2y", grace=NONE)
+        return found
+
+    monkeypatch.setattr(listing, "pruned", pruned_then)
+    pulled = Archive(memory).pull(tmp_path / "other")
+    assert (pulled.sessions, pulled.problems) == (2, ())
+    there: Any = content(tmp_path / "other")
+    assert there[old.id][0].pruned_at
+    assert there[new.id] == content(root)[new.id]
+    assert sound(tmp_path / "other", root)
 
 
 # -- the command ---------------------------------------------------------------------------------

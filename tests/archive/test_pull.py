@@ -426,6 +426,35 @@ def test_names_of_a_stranger_are_never_paths(memory: str, tmp_path: Path, path: 
     assert payload
 
 
+def bomb(size: int) -> bytes:
+    """Return a table of little that unpacks to much."""
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table({"id": pa.array([b"\0" * (1 << 20)] * (size >> 20), pa.binary())}), sink,
+        compression="zstd", use_dictionary=False,
+    )  # fmt: skip
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("content_", [bomb(300 << 20), bomb(1 << 20), b"PAR1PAR1", b"\0" * 100])
+def test_a_strangers_table_in_the_place_of_calls(
+    memory: str, tmp_path: Path, content_: bytes
+) -> None:
+    """With the checksum that its session tells, as somebody would write it who knows how."""
+    add(tmp_path / "root", b"1")
+    Archive(memory).push(tmp_path / "root")
+    (name,) = names(memory, "exchanges")
+    part = session_object.Part(name, len(content_), hashlib.sha256(content_).hexdigest())
+    forge(memory, lambda one: one._replace(objects=(part,)))
+    ObjectStore(memory).put(name, content_)
+    (problem,) = Archive(memory).pull(tmp_path / "other").problems
+    assert name in problem
+    assert content(tmp_path / "other") == {}
+
+
 def test_a_body_of_another_size(memory: str, tmp_path: Path) -> None:
     add(tmp_path / "root", b"x" * 100_000)
     Archive(memory).push(tmp_path / "root")

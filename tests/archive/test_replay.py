@@ -343,6 +343,15 @@ def test_what_is_damaged_is_never_served_nor_passed_over(
         replay(memory, server.url, calls)
 
 
+def test_what_is_fetched_can_not_be_kept(
+    memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="can't be kept in"):
+        IngestSession(source="market", root=memory, mode="replay").open()
+
+
 def test_a_forked_root(memory: str, tmp_path: Path, server: RawServer) -> None:
     root, copy = tmp_path / "root", tmp_path / "copy"
     record(root, server.url, [("GET", "/a", {})], as_of="2025-01-01")
