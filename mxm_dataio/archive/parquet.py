@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +31,7 @@ _MOST_GROUPS = 1000
 _LEVEL = 3
 _MAGIC = b"PAR1"
 _DIGEST = 32
+_spare = False
 
 
 class Column(NamedTuple):
@@ -127,7 +129,7 @@ def select(
     Raises:
         IntegrityError: as :func:`read`.
     """
-    with _opened(content, columns, name) as file:
+    with _opened(content, columns, name, most=_MOST_GROUPS * _MOST_ROWS) as file:
         from pyarrow import compute
 
         found = list[Row]()
@@ -141,13 +143,18 @@ def select(
 
 @contextlib.contextmanager
 def _opened(
-    content: bytes | memoryview, columns: Sequence[Column], name: str, packed: Sequence[str] = ()
+    content: bytes | memoryview,
+    columns: Sequence[Column],
+    name: str,
+    packed: Sequence[str] = (),
+    most: int | None = None,
 ) -> Iterator[Any]:
     """Yield a Parquet file that has the columns.
 
     Args:
         packed: paths of columns of which what is twice is unpacked once: a value may stand in the
             file once, for each of its rows.
+        most: rows.
     """
     pa = _pyarrow()
     from pyarrow import parquet
@@ -157,7 +164,7 @@ def _opened(
         file = parquet.ParquetFile(
             pa.BufferReader(content), memory_map=False, read_dictionary=list(packed)
         )
-        _refuse_large(file.metadata)
+        _refuse_large(file.metadata, _MOST_ROWS if most is None else most)
         known = file.schema_arrow
         for column in columns:
             if known.get_all_field_indices(column.name) != [known.get_field_index(column.name)]:
@@ -176,7 +183,10 @@ def _groups(file: Any, column: str, value: str) -> Iterator[int]:
     """Yield the row groups that may have a text in a column."""
     at = file.schema_arrow.names.index(column)
     for group in range(file.metadata.num_row_groups):
-        bounds = file.metadata.row_group(group).column(at).statistics
+        found = file.metadata.row_group(group)
+        if found.num_rows > _MOST_ROWS:
+            raise ValueError(f"it has {found.num_rows} rows in one group")
+        bounds = found.column(at).statistics
         if bounds is None or not bounds.has_min_max or bounds.min <= value <= bounds.max:
             yield group
 
@@ -187,13 +197,32 @@ def _rows(table: Any, columns: Sequence[Column]) -> list[Row]:
     return list(zip(*found, strict=True))
 
 
+def spare_pandas() -> None:
+    """Have pyarrow not load pandas with its first array: half a second, and 40 MB.
+
+    For processes that are ours alone. What needs pandas (``to_pandas``) loads it all the same.
+    """
+    global _spare
+    _spare = True
+
+
 def _pyarrow() -> Any:
+    global _spare
     try:
         import pyarrow
     except ImportError:
         raise ConfigError(
             "an archive needs obstore and pyarrow: pip install 'mxm-dataio[archive]'"
         ) from None
+    if _spare and "pandas" not in sys.modules:
+        # It looks once whether there are arrays of pandas', and remembers that there are none.
+        sys.modules["pandas"] = None  # type: ignore[assignment]
+        try:
+            with contextlib.suppress(AttributeError, ImportError):
+                pyarrow.array([])
+        finally:
+            del sys.modules["pandas"]
+    _spare = False
     return pyarrow
 
 
@@ -226,12 +255,12 @@ def _sha256(*parts: memoryview) -> bytes:
     return digest.digest()
 
 
-def _refuse_large(metadata: Any) -> None:
+def _refuse_large(metadata: Any, most: int) -> None:
     groups = range(metadata.num_row_groups)
     if len(groups) > _MOST_GROUPS:
         raise ValueError(f"it is of {len(groups)} groups of rows")
     size = sum(metadata.row_group(group).total_byte_size for group in groups)
-    if size > LARGEST or not 0 <= metadata.num_rows <= _MOST_ROWS:
+    if size > LARGEST or not 0 <= metadata.num_rows <= most:
         raise ValueError(f"it says that it unpacks to {size} bytes in {metadata.num_rows} rows")
 
 

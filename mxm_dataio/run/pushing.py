@@ -28,7 +28,9 @@ def push(url: str, root: str | os.PathLike[str]) -> str | None:
     later = shlex.join(["mxm-dataio", "push", url, "--root", os.fspath(root)])
     try:
         with _stoppable():
-            from ..archive import Archive
+            from ..archive import Archive, parquet
+
+            parquet.spare_pandas()
 
             found = waited_for(lambda: Archive(url).push(root))
     except KeyboardInterrupt:

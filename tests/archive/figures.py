@@ -144,20 +144,24 @@ def ended(children: list[int]) -> None:
             raise SystemExit("a push failed")
 
 
+def push(root: Path, url: str) -> int:
+    """Start the command, and return its process id."""
+    command = ["-m", "mxm_dataio", "push", url, "--root", str(root), "--json"]
+    nowhere = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    return os.posix_spawn(
+        sys.executable, [sys.executable, *command], os.environ, file_actions=nowhere
+    )
+
+
 def push_of_ten_thousand(figures: Figures, folder: Path, calls: int) -> None:
     """Four processes push the calls of twenty sessions."""
     url = new_bucket()
     roots = [folder / f"root{number}" for number in range(4)]
     with source() as address:
         ended([forked(lambda root=root: recorded(root, address, 5, calls)) for root in roots])
-    program = (
-        "import sys; from mxm_dataio.archive import Archive; Archive(sys.argv[1]).push(sys.argv[2])"
-    )
-    command = [sys.executable, "-c", program, url]
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    pushes = [os.spawnv(os.P_NOWAIT, sys.executable, [*command, str(root)]) for root in roots]
-    ended(pushes)
+    ended([push(root, url) for root in roots])
     took = time.perf_counter() - began
     figures.say(f"4 processes push {20 * calls:,} exchanges of 20 sessions", took, "s", 2.5)
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -223,13 +227,9 @@ def memory(figures: Figures, folder: Path, short: bool) -> None:
         root = folder / what.replace(" ", "-")
         ended([forked(lambda make=make, root=root: make(root))])
 
-        def push(what: str = what, root: Path = root) -> None:
-            assert Archive(new_bucket()).push(root).ok
-            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-            figures.say(f"memory of a push of {what}", most, "MiB", 200)
-            raise SystemExit(figures.wrong)
-
-        figures.wrong |= bool(os.waitpid(forked(push), 0)[1])
+        _, status, used = os.wait4(push(root, new_bucket()), 0)
+        assert status == 0
+        figures.say(f"memory of a push of {what}", used.ru_maxrss >> 10, "MiB", 200)
 
 
 def kills(figures: Figures, folder: Path, count: int) -> None:

@@ -49,6 +49,25 @@ def mxm(*words: object, **environ: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("command", ["push", "run"])
+def test_pandas_is_not_loaded(root: Path, folder: str, command: str) -> None:
+    pytest.importorskip("pandas")
+    words = ["push", folder, "--root", str(root)]
+    if command == "run":
+        words = ["run", "--push", folder, "--root", str(root), "-m", "this"]
+    program = (
+        "import sys\nfrom mxm_dataio.__main__ import main\ntry:\n    main()\nfinally:\n"
+        "    assert 'pyarrow' in sys.modules\n    assert 'pandas' not in sys.modules\n"
+        "    import pandas, pyarrow; pyarrow.table({'a': [1]}).to_pandas()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert Archive(folder).verify().ok
+
+
 # -- push --------------------------------------------------------------------------------------
 
 

@@ -17,11 +17,12 @@ pytest.importorskip("deltalake")
 from mxm_dataio import DataIOWarning
 from mxm_dataio.archive import Archive, Indexed, finding
 from mxm_dataio.archive import index as index_module
-from mxm_dataio.archive.index import NAME, Index
+from mxm_dataio.archive.index import NAME, Index, IndexWriter
 from mxm_dataio.archive.index_table import IndexTable
 from mxm_dataio.archive.names import SessionName
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
 from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.utils import new_id
 from tests.trust.small import end, record, session
 
 from .archives import names, objects
@@ -186,6 +187,21 @@ def test_killed_between_the_table_and_what_it_is_good_for(archive: Archive, root
     assert finds_all(archive)
     assert archive.index().rows == 10
     assert finds_all(archive)
+
+
+def test_a_call_that_is_made_every_minute_for_years(archive: Archive) -> None:
+    """Files of one hash are small, and of many rows."""
+    store = archive._objects
+    writer = IndexWriter(store, None)
+    one = SessionName("0" * 32, 0, new_id(), bytes(32))
+    writer.add(
+        one, [Indexed("a" * 64, "s", "2025-01-01", None, str(n), "o") for n in range(300_000)]
+    )
+    writer.finish()
+    index = Index.of(store)
+    assert index is not None
+    assert max(file.rows for file, _ in index.files) > 200_000
+    assert len(index.look_up("a" * 64)) == 300_000
 
 
 def test_two_at_once(archive: Archive, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

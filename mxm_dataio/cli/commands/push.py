@@ -47,8 +47,10 @@ def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bo
       mxm-dataio push s3://bucket/2025
       mxm-dataio push s3://bucket/2025 --root /data/dataio --source market
     """
-    from ...archive import Archive
+    from ...archive import Archive, parquet
     from ...config.settings import load
+
+    parquet.spare_pandas()
 
     url = url or load({}).push
     if url is None:
