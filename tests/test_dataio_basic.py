@@ -9,7 +9,7 @@ import pytest
 import responses
 
 from mxm_dataio import IngestSession, ReplayMissError, Status
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 
 URL = "https://data.example/v8/chart/CSPX.L"
 

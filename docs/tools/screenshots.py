@@ -14,8 +14,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from mxm_dataio.cli.main import main as command_line
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Status, Unseen
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.browser import Browser, chromium
 from tests.support.recorded import Recorder, Try
 

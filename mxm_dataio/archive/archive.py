@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import MALFORMED, ConfigError, IntegrityError, StoreError
-from ..ingest.recording_store import RecordingStore
 from ..integrity.findings import Finding, Progress
 from ..integrity.proofs import Head
 from ..models import Session
@@ -20,6 +19,7 @@ from ..storage.catalog import rows
 from ..storage.catalog.sealed import SealedSession
 from ..storage.catalog.selection import seconds
 from ..storage.layout import DATABASE
+from ..storage.recording_store import RecordingStore
 from ..storage.root_store import RootStore
 from ..utils import as_of_text
 from . import finding, names

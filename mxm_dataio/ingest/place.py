@@ -23,10 +23,10 @@ from ..replay.policy import Decision
 from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
 from ..storage.layout import DATABASE
+from ..storage.recording_store import RecordingStore
 from ..storage.root_store import RootStore
 from ..utils import as_of_bound
 from .calls import unused
-from .recording_store import RecordingStore
 
 if TYPE_CHECKING:
     from .capture import Capture

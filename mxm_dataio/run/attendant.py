@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BusyError, DataIOError, IntegrityError, StoreError
-from ..ingest.recording_store import RecordingStore
 from ..models import Mode, Session, Status
 from ..process import say
+from ..storage.recording_store import RecordingStore
 from ..utils import utc_now
 from .outcome import Outcome
 from .plan import RunPlan

@@ -28,13 +28,13 @@ from ..ingest.lifecycle import Lifecycle
 from ..ingest.opener import Opener
 from ..ingest.place import place_of
 from ..ingest.problems import Problems
-from ..ingest.recording_store import RecordingStore
 from ..interception import STDLIB, interceptors, modules
 from ..models import Mode, Session, Status
 from ..process import AS_OF, AUTO, CONFIG, DEFAULTS, RUN, SESSION, SOURCE, is_link, say
 from ..redaction import DEFAULT
 from ..replay.misses import swallowed
 from ..replay.policy import Decision, Miss, Pass
+from ..storage.recording_store import RecordingStore
 from .arguments import default_source, interpreter, label_of
 from .handoff import Link, settings_json
 from .process_reports import ENDED, LEFT, RUNNING, SERVED, Report

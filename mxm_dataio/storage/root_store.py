@@ -30,7 +30,7 @@ from .unseen import parted
 
 
 class RootStore:
-    """One root folder, to be read; :class:`mxm_dataio.ingest.recording_store.RecordingStore` adds.
+    """One root folder, to be read; :class:`mxm_dataio.storage.recording_store.RecordingStore` adds.
 
     What people are handed of it is :class:`mxm_dataio.store.Store`.
 

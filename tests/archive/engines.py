@@ -13,7 +13,7 @@ from unittest import mock
 
 from mxm_dataio.archive import Archive
 from mxm_dataio.archive.object_store import ObjectStore
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.docs.pages import DOCS, Page
 from tests.support import CHECKOUT
 from tests.trust import small

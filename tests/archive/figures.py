@@ -19,8 +19,8 @@ import requests
 from mxm_dataio import IngestSession
 from mxm_dataio.archive import Archive
 from mxm_dataio.archive.names import SessionName
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import head_of
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import end, record, session
 

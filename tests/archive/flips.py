@@ -14,7 +14,7 @@ from pathlib import Path
 from mxm_dataio.archive import Archive, session_object
 from mxm_dataio.archive.names import SessionName
 from mxm_dataio.archive.object_store import ObjectStore
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.trust.small import end, record, session
 
 from .archives import objects

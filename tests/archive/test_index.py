@@ -21,7 +21,7 @@ from mxm_dataio.archive.index import NAME, Index, IndexWriter
 from mxm_dataio.archive.index_table import IndexTable
 from mxm_dataio.archive.names import SessionName
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import new_id
 from tests.trust.small import end, record, session
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.archive import Archive, object_store
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import rounds
 from tests.support.servers import RawServer
@@ -77,7 +77,7 @@ def test_a_network_that_drops_delays_and_refuses(
 RECORDER = """
 import os, signal, sys
 from pathlib import Path
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.trust.small import record, session
 
 store = RecordingStore(Path(sys.argv[1]))

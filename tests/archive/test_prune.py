@@ -20,8 +20,8 @@ from mxm_dataio.archive import Archive, listing, transfer
 from mxm_dataio.archive.names import ExchangesName
 from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import instant
 from tests.support.effort import rounds
 from tests.trust.small import end, record, session

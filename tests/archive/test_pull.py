@@ -17,10 +17,10 @@ from mxm_dataio.archive import Archive, session_object, tombstone
 from mxm_dataio.archive.names import SessionName
 from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.models import Session
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 from tests.trust.small import end, record, session, with_pruned

@@ -18,9 +18,9 @@ from mxm_dataio.archive import Archive, exchanges, pushing, session_object, tran
 from mxm_dataio.archive.names import ExchangesName, SessionName
 from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity import proofs
 from mxm_dataio.models import Session
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import end, record, session, with_pruned
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mxm_dataio import Status
 from mxm_dataio.archive import Archive
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import head_of
 from mxm_dataio.integrity.pruning import Choice, prune
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import carry, record, session, with_pruned
 

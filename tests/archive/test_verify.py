@@ -13,8 +13,8 @@ from mxm_dataio.archive.names import SessionName
 from mxm_dataio.archive.object_store import ObjectStore
 from mxm_dataio.archive.session_object import ArchivedSession, Part
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import rounds
 from tests.trust.small import end, record, session, with_pruned

@@ -10,7 +10,7 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, TEXT
 from tests.support.effort import crossed, sampled
 from tests.support.harness import mounted, observe, outcome, three_ways

@@ -13,7 +13,7 @@ import pytest
 import requests
 import urllib3
 
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.answers import GZIPPED, TEXT
 from tests.support.effort import sampled
 from tests.support.harness import mounted, observe, outcome, three_ways

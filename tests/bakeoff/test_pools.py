@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
 from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import EXACT, SOURCE, observe, outcome
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server

@@ -12,8 +12,8 @@ import pytest
 import urllib3
 
 from mxm_dataio import IngestSession
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.harness import SOURCE, observe, outcome
 from tests.support.proxies import BASIC, PASSWORD, USER, proxy, socks
 from tests.support.servers import Connection, RawServer, Request, answer, responder, tls_server

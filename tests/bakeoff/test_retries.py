@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from mxm_dataio import IngestSession
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import SOURCE, counted, describe, mounted, observe, outcome, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mxm_dataio import IngestSession
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
 from tests.support.effort import sampled
 from tests.support.harness import outcome, three_ways

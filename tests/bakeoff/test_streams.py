@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, Status
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.servers import Connection, RawServer
 
 EVENTS = [b"data: %d\n\n" % n for n in range(3)]

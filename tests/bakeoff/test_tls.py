@@ -14,7 +14,7 @@ import requests
 import trustme
 import urllib3
 
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.answers import TEXT
 from tests.support.harness import Raised, mounted, observe, outcome, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder, tls_server

@@ -12,7 +12,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, ReplayMissError
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import SOURCE, mounted, outcome, three_ways
 from tests.support.servers import RawServer, answer, responder

@@ -19,7 +19,7 @@ from urllib3.filepost import encode_multipart_formdata
 from urllib3.util.retry import Retry
 
 from mxm_dataio import IngestSession, ReplayMissError, Status, mount
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.harness import EXACT, SOURCE, observe, outcome
 from tests.support.servers import Connection, RawServer, Request, answer, responder

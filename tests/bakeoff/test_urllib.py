@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.answers import ANSWERS, RUINS, TEXT
 from tests.support.effort import sampled
 from tests.support.harness import jar, outcome, three_ways

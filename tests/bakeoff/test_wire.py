@@ -14,8 +14,8 @@ import urllib3
 from urllib3.connection import HTTPConnection
 
 from mxm_dataio import Status
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.clients.servers import Talk
 from tests.support.harness import three_ways
 from tests.support.servers import RawServer, answer, responder

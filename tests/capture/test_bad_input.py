@@ -26,7 +26,7 @@ from mxm_dataio import (
     mount,
 )
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT, prepared
 from tests.support.servers import RawServer, answer, responder
 

@@ -18,8 +18,8 @@ import urllib3
 
 from mxm_dataio import DataIOWarning, IngestSession, IntegrityError, Status, mount
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.payloads.checked_file import VerifiedFile
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder

@@ -17,7 +17,7 @@ import urllib3
 
 from mxm_dataio import ConfigError, DataIOWarning, IngestSession, Status, mount
 from mxm_dataio.coverage import libraries
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.harness import SOURCE
 from tests.support.servers import RawServer, answer, responder

@@ -20,7 +20,7 @@ from urllib3 import connection, connectionpool
 
 from mxm_dataio import ConfigError, IngestSession, ReplayMissError, Status
 from mxm_dataio.adapters.urllib3 import taps
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import forks
 from tests.support.effort import rounds
 from tests.support.servers import Connection, RawServer, answer, responder

@@ -27,7 +27,7 @@ from mxm_dataio.adapters.attempt import Attempt
 from mxm_dataio.adapters.call import Call
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import rounds
 from tests.support.harness import EXACT, observe, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder

@@ -29,8 +29,8 @@ from mxm_dataio import (
     register,
     use_cassette,
 )
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.registry import unregister
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.harness import EXACT, observe, outcome
 from tests.support.servers import Connection, RawServer, answer, responder, tls_server
 from tests.support.ways import HOOK, HOWS, MOUNT, Opener, opener

@@ -18,8 +18,8 @@ from mxm_dataio.adapters.urllib3 import response as replay
 from mxm_dataio.adapters.urllib3.classes import Connection
 from mxm_dataio.adapters.urllib3.plain_head import is_plain, read_plainly
 from mxm_dataio.http.heads import parse_head
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Framing, Response
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 
 BODY = b"0123456789"

@@ -19,7 +19,7 @@ import requests
 
 from mxm_dataio import IngestSession, Status, mount
 from mxm_dataio.concurrency import mutex
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import some
 from tests.support.forks import forked

@@ -18,7 +18,7 @@ import urllib3
 import mxm_dataio
 from mxm_dataio import IngestSession, Status
 from mxm_dataio.formats.cassette import document as cassette
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT, prepared
 from tests.support.effort import crossed
 from tests.support.running import Programs

@@ -37,7 +37,7 @@ from mxm_dataio.adapters.http_client.socket import StoreSocket
 from mxm_dataio.adapters.urllib3.hook import HOOK
 from mxm_dataio.api import capture_of
 from mxm_dataio.coverage import libraries
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.forks import forked
 from tests.support.harness import EXACT, SOURCE, outcome, three_ways

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool
 
 from mxm_dataio import DataIOWarning, IngestSession, ReplayMissError, Status, mount
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import sampled
 from tests.support.servers import RawServer, answer, responder

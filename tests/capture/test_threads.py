@@ -25,7 +25,7 @@ import urllib3
 
 from mxm_dataio import IngestSession, ReplayMissError, Status, mount
 from mxm_dataio.adapters.urllib3 import hook, taps
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import rounds
 from tests.support.harness import EXACT, three_ways
 from tests.support.servers import Connection, RawServer, answer, responder

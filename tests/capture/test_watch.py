@@ -43,8 +43,8 @@ from mxm_dataio import (
     utils,
 )
 from mxm_dataio.coverage import audit
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Unseen
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.unseen import line_of
 from tests.support import CHECKOUT
 from tests.support.forks import forked

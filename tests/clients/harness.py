@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import requests
 
 from mxm_dataio import IngestSession, Status, mount, use_cassette
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import PLACEHOLDER
+from mxm_dataio.storage.recording_store import RecordingStore
 
 SOURCE = "client"
 WHY = "needs the extra 'clients': pip install '.[clients]'"

@@ -22,8 +22,8 @@ import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support import forks
 from tests.support.effort import crossed

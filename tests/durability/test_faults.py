@@ -28,12 +28,12 @@ import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status, Store, StoreError
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage import journal
 from mxm_dataio.storage import writer as writer_module
 from mxm_dataio.storage.adoption import Adoption
 from mxm_dataio.storage.catalog import catalog
 from mxm_dataio.storage.payloads import folder as payloads_module
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import forks
 from tests.support.clocks import set_clock
 from tests.support.servers import RawServer, answer, responder

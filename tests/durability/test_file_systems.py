@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.catalog.refusals import refusal
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import cause
 from tests.support.servers import RawServer, answer, responder
 

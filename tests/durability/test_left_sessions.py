@@ -21,7 +21,6 @@ from typing import IO
 import pytest
 
 from mxm_dataio import Session, Status, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.integrity.verify import Verified, verify_root
 from mxm_dataio.models import Unseen
@@ -30,6 +29,7 @@ from mxm_dataio.storage.entries import SessionEntry
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.journal import left as left_journals
 from mxm_dataio.storage.leftovers import left_sessions
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.running import Programs
 from tests.support.servers import RawServer, answer, responder

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from mxm_dataio import Status
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import prepared
 from tests.support.effort import sampled, some
 from tests.support.servers import RawServer, answer, responder

@@ -13,9 +13,9 @@ import requests
 
 from mxm_dataio import DataIOWarning, IngestSession, Status
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import writer as writer_module
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.servers import RawServer, answer, responder
 

@@ -24,11 +24,11 @@ import requests
 from mxm_dataio import BusyError, IngestSession, Status, StoreError
 from mxm_dataio.api import capture_of
 from mxm_dataio.config.choices import Durability
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.policy import Serve
 from mxm_dataio.replay.turns import Places, SharedTurns
 from mxm_dataio.storage import writer as writer_module
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import utc_now
 from tests.support.effort import crossed

@@ -35,7 +35,6 @@ from mxm_dataio import (
     Store,
 )
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage import journal as journal_module
 from mxm_dataio.storage.files import is_id
@@ -43,6 +42,7 @@ from mxm_dataio.storage.journal import MAGIC
 from mxm_dataio.storage.payloads.drain import BLOCK
 from mxm_dataio.storage.payloads.folder import PayloadFolder
 from mxm_dataio.storage.payloads.prefixes import Prefixes
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import new_id
 from tests.support.effort import crossed, sampled
 from tests.support.memory import growth

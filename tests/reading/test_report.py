@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mxm_dataio.cli import main
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Mode, Status, Unseen
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.browser import Browser, chromium
 from tests.support.effort import crossed

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, Store
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.foreign import put_foreign
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.servers import RawServer, answer, responder
 from tests.trust.small import carried, carry, fill, with_pruned

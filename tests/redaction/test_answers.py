@@ -19,8 +19,8 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, Redaction, mount, use_cassette
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import crossed
 from tests.support.servers import RawServer, answer, responder
 

@@ -19,10 +19,10 @@ from mxm_dataio import IngestSession, ReplayMissError, mount, use_cassette
 from mxm_dataio.api import capture_of
 from mxm_dataio.errors import DataIOWarning, StoreError
 from mxm_dataio.http.tokens import LATE
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify
 from mxm_dataio.replay.lookup import filled
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support import CHECKOUT
 from tests.support.servers import RawServer, Request, answer
@@ -249,7 +249,7 @@ def test_a_kill_amid_it(step: str, tmp_path: Path) -> None:
     program = f"""
 import os, sys, requests
 from mxm_dataio import IngestSession
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.placement import Placement
 from tests.redaction.test_late import page_first

@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from mxm_dataio import IngestSession
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import DEFAULT, PLACEHOLDER
 from mxm_dataio.redaction.secrets import Secrets
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.servers import RawServer, answer, responder
 
 TOKEN = "Zk3v9-QmX71_tRw8"

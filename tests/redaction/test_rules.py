@@ -22,9 +22,9 @@ from mxm_dataio import (
     use_cassette,
 )
 from mxm_dataio.formats.importing import Item, read
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
 from mxm_dataio.redaction.secrets import LARGEST
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.redaction.ruled import (
     HIDDEN,
     OTHER,

@@ -15,8 +15,8 @@ from mxm_dataio import (
     ConfigError,
     ReplayMissError,
 )
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.redaction import DEFAULT
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.redaction.ruled import (
     OTHER,
     SECRET,

@@ -13,7 +13,7 @@ import urllib3
 
 from mxm_dataio import IngestSession, ReplayMissError
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.servers import RawServer, answer, responder
 
 SECRET = "s3cr3t-V4lue-0815"

@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from mxm_dataio import IngestSession, mount, use_cassette
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.servers import RawServer, Request, answer
 
 EXPIRES = 4102444800

@@ -18,10 +18,10 @@ import urllib3
 
 from mxm_dataio import IngestSession, Redaction
 from mxm_dataio.api import capture_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange
 from mxm_dataio.redaction import DEFAULT, PLACEHOLDER
 from mxm_dataio.redaction.rules import NOTHING
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.effort import some
 from tests.support.servers import RawServer, Request, answer, responder
 from tests.trust import secrets as trust

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from mxm_dataio import Status
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.effort import crossed
 from tests.support.running import GET, Programs

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mxm_dataio.identity import identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import new_id
 from tests.trust.small import taking
 

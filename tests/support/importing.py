@@ -9,10 +9,10 @@ from pathlib import Path
 from mxm_dataio import IngestSession, formats
 from mxm_dataio.formats.foreign.conversion import Converted
 from mxm_dataio.formats.recordings import Recording, entry_of
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.redaction import DEFAULT, Redaction
 from mxm_dataio.storage.entries import InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import new_id, utc_now
 from tests.support import CHECKOUT, programs
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mxm_dataio.identity import identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import instant, new_id
 
 # 2025-10-07 06:00 UTC, when sessions begin.

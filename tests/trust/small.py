@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from mxm_dataio.http.heads import given_head
 from mxm_dataio.identity import identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.foreign import put_foreign
 from mxm_dataio.integrity.proofs import include
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Failure, Framing, Mode, Peer, Session, Status, Unseen
 from mxm_dataio.storage.catalog.sealed import SealedCall, SealedSession
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 

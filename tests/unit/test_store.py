@@ -18,9 +18,9 @@ import pytest
 
 from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.identity import identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Response, Session, Status
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 from tests.support import CHECKOUT

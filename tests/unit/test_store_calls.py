@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import ConfigError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange, Session, Status
 from mxm_dataio.process import wall_time
 from mxm_dataio.storage.questions import Questions
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import session
 

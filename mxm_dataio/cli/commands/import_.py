@@ -16,8 +16,8 @@ from ...formats.destinations import Destinations, cases_of
 from ...formats.foreign.conversion import Converted
 from ...formats.importing import AUTO, Item
 from ...identity.matching import Matcher
-from ...ingest.recording_store import RecordingStore
 from ...redaction.rules import DEFAULT
+from ...storage.recording_store import RecordingStore
 from ...utils import counted
 from ..options import json_option
 from ..output import WRONG, print_line, printable

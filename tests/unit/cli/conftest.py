@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.cli.demo_scraper import Demonstrated, demonstrate
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.unit.cli.running import screen
 

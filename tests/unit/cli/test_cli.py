@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from mxm_dataio import DataIOError, IngestSession
 from mxm_dataio.cli import main
 from mxm_dataio.errors import StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.proofs import Head
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import fill
 

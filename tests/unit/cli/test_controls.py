@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Status, Unseen
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.recorded import Recorder, Try
 from tests.unit.cli.running import Screen, run
 

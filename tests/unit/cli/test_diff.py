@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, run, values

@@ -14,10 +14,10 @@ import requests
 
 from mxm_dataio import IngestSession, ReplayMissError, StoreError
 from mxm_dataio.identity import identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.migrations import MIGRATIONS
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.recorded import Recorder, Try
 from tests.support.servers import RawServer, answer, responder

@@ -9,9 +9,9 @@ import pytest
 
 from mxm_dataio.cli.commands.requests import outcome
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session, Status
 from mxm_dataio.reading.listing import Listed, Tried
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, rows, run, values

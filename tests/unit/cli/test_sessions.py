@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.cli import output
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Session, Status
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.utils import instant
 from tests.support.calls import call
 from tests.trust.small import end, session

@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from mxm_dataio.cli import main
 from mxm_dataio.cli.demo_scraper import Demonstrated
 from mxm_dataio.cli.exchange import phases
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.models import Response, Status, Timings
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import end, fill, session

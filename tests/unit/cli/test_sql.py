@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.calls import call
 from tests.trust.small import session

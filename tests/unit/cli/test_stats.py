@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mxm_dataio.cli.demo_scraper import Demonstrated
-from mxm_dataio.ingest.recording_store import RecordingStore
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import end, session
 from tests.unit.cli.running import Screen, fits, rows, run, values

@@ -21,9 +21,9 @@ from mxm_dataio.formats.cassette import document as cassette
 from mxm_dataio.formats.exporting import recordings_of, to_cassette
 from mxm_dataio.formats.recordings import Recording, entry_of
 from mxm_dataio.formats.volatile import NOTHING
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Framing, Mode, Session, Status
 from mxm_dataio.storage.entries import InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import new_id
 from tests.support.exchanges import comparable, recordings

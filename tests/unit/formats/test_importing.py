@@ -26,8 +26,8 @@ from mxm_dataio.formats.importing import (
     read,
     write_cassette,
 )
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.importing import FOREIGN
 
 

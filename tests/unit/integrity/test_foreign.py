@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.foreign import put_foreign
 from mxm_dataio.integrity.proofs import Head, Inclusion, head_of, include, parse
 from mxm_dataio.integrity.pruning import Choice, prune
@@ -26,6 +25,7 @@ from mxm_dataio.integrity.verify import Verified, verify_root
 from mxm_dataio.storage.catalog import rows
 from mxm_dataio.storage.catalog.chain import START, record_hash, seal
 from mxm_dataio.storage.catalog.sealed import SealedCall
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import examples
 from tests.trust.small import (

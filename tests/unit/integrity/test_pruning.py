@@ -19,7 +19,6 @@ import requests
 
 from mxm_dataio import IngestSession, mount
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity import pruning, waiting
 from mxm_dataio.integrity.collecting import Collected
 from mxm_dataio.integrity.findings import Verified
@@ -31,6 +30,7 @@ from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.storage.journal import Journal
 from mxm_dataio.storage.payloads import expiry
 from mxm_dataio.storage.payloads.folder import PayloadFolder
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import instant, parse_instant
 from tests.trust.small import end, fill, record, session

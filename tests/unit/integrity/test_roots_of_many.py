@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.foreign import put_foreign
 from mxm_dataio.integrity.proofs import Head, head_of, include
 from mxm_dataio.integrity.pruning import Choice, prune
 from mxm_dataio.integrity.verify import verify_root
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import examples
 from tests.trust import small

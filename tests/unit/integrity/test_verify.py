@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.integrity.findings import Finding, Verified
 from mxm_dataio.integrity.verify import verify, verify_root
 from mxm_dataio.models import Status
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.migrations import empty
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.effort import crossed
 from tests.trust.small import carry, end, fill, record, session, with_pruned

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from mxm_dataio import IngestSession, StoreError, register, unregister
 from mxm_dataio.api import capture_of
 from mxm_dataio.cli import main
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Unseen
 from mxm_dataio.reading.account import account_of
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.forks import forked
 from tests.support.servers import RawServer, answer, responder

@@ -12,9 +12,9 @@ import brotli
 import pytest
 
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Request, Response
 from mxm_dataio.reading.bodies import LARGEST_JSON, Body, Kind, answered, occurs, sent
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.trust.small import end, record, session
 
 

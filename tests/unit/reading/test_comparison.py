@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import IntegrityError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Exchange, Status
 from mxm_dataio.reading.bodies import Body
 from mxm_dataio.reading.comparison import (
@@ -27,6 +26,7 @@ from mxm_dataio.reading.comparison import (
     plainly_same,
 )
 from mxm_dataio.reading.listing import Ending, Listing
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import session
 

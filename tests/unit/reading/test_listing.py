@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.reading.listing import Ending, Listing, Totals
 from mxm_dataio.storage.catalog.selection import Outcome, Wanted, outcome_of
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import end, fill, session

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.reading.statistics import PERCENTILES, figures
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.calls import call
 from tests.trust.small import session
 

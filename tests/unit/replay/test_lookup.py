@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from mxm_dataio.config.choices import Exhausted
 from mxm_dataio.identity import Identity, identify
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from mxm_dataio.utils import as_of_bound
 from tests.support.effort import examples

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.journal import MAGIC
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.unit.test_store import record, session
 
 

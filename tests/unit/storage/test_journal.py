@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.errors import DataIOWarning, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Framing, Status
 from mxm_dataio.storage import writer as module
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from mxm_dataio.storage.journal import MAGIC, Journal, Left, left
 from mxm_dataio.storage.payloads.folder import PayloadFolder
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support import CHECKOUT
 from tests.support.effort import examples

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.reading.report.gather import Limits, gather
 from mxm_dataio.reading.report.page import embedded, page
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support import CHECKOUT
 from tests.support.recorded import Recorder, Try
 

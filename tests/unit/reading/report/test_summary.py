@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Failure, Status, Unseen
 from mxm_dataio.reading import values
 from mxm_dataio.reading.report.gather import gather
 from mxm_dataio.reading.report.values import summary
+from mxm_dataio.storage.recording_store import RecordingStore
 from tests.support.recorded import Recorder, Try
 
 AT = "2025-10-08T00:00:00.000000Z"

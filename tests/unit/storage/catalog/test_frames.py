@@ -15,10 +15,10 @@ import pytest
 
 from mxm_dataio.errors import ConfigError, IntegrityError
 from mxm_dataio.formats.rows import to_rows
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Session, Status
 from mxm_dataio.storage.catalog.views import VIEWS
 from mxm_dataio.storage.questions import Questions
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import fill, session

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.errors import IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.storage.catalog import sealed
 from mxm_dataio.storage.catalog.chain import START, record_hash, seal
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.trust.small import end, fill, record, session, with_pruned
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from mxm_dataio.errors import ConfigError, IntegrityError, StoreError
-from mxm_dataio.ingest.recording_store import RecordingStore
 from mxm_dataio.models import Status
 from mxm_dataio.storage.catalog import sql, views
 from mxm_dataio.storage.questions import Questions
+from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
 from tests.support.calls import call
 from tests.trust.small import fill, session

@@ -10,15 +10,15 @@ from pathlib import Path
 from ..config.choices import Compression, Durability
 from ..errors import StoreError
 from ..models import Exchange, Session, Unseen
-from ..storage.backend import Amend
-from ..storage.catalog import rows
-from ..storage.catalog.catalog import SQLiteCatalog
-from ..storage.entries import Entry
-from ..storage.lifecycle import Lifecycle
-from ..storage.payloads.spool import Spool
-from ..storage.root_store import RootStore
-from ..storage.writer import Writer
 from ..utils import cause
+from .backend import Amend
+from .catalog import rows
+from .catalog.catalog import SQLiteCatalog
+from .entries import Entry
+from .lifecycle import Lifecycle
+from .payloads.spool import Spool
+from .root_store import RootStore
+from .writer import Writer
 
 # A payload above this goes to its file at once: written twice it would cost more than it saves.
 _HELD = 65_536
