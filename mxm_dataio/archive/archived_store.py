@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import BinaryIO
 
 from ..config.archive_urls import ArchiveRoot
@@ -23,6 +24,8 @@ from ..storage.payloads.folder import PayloadFolder
 from ..storage.root_store import RootStore
 from .cache import ArchiveCache
 
+# Units that come at once where many are looked through.
+_MOST = 32
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -104,21 +107,23 @@ class _Catalog(SQLiteCatalog):
         self._asked.add(source)
         # What was pruned there goes here first.
         self._cache.sessions  # noqa: B018
-        while True:
+        # The further back it is, the more come at once: each waits for the network.
+        for most in chain((1, 1, 2, 4, 8, 16), repeat(_MOST)):
             found = self._all(NEWEST, params_hash, source, bound, _LAST, but)
             than = ("", "")
             if found:
                 as_of, root_id, _, failed = found[0]
                 # Of the same as-of, an older one that has not failed goes before.
                 than = (as_of, "" if failed else root_id)
-            if not self._cache.pull_newer(source, bound, than):
-                return super().newest(source, params_hash, bound, but)
+            if not self._cache.pull_newer(source, bound, than, most):
+                break
+        return super().newest(source, params_hash, bound, but)
 
     def identities(
         self, source: str, bound: str, root_id: str | None
     ) -> Iterator[tuple[str, str, str]]:
         """Yield hash, the id of a call and identity of all calls of a source."""
-        while root_id is None and self._cache.pull_newer(source, bound):
+        while root_id is None and self._cache.pull_newer(source, bound, most=_MOST):
             pass
         return super().identities(source, bound, root_id)
 

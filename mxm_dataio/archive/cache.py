@@ -153,13 +153,16 @@ class ArchiveCache:
 
     # -- of which a look-up asks -----------------------------------------------------------------
 
-    def pull_newer(self, source: str, bound: str, than: tuple[str, str] = ("", "")) -> bool:
+    def pull_newer(
+        self, source: str, bound: str, than: tuple[str, str] = ("", ""), most: int = 1
+    ) -> bool:
         """Have the newest sessions come that have not, of those newer than what is here.
 
         Args:
             source: of calls that they have.
             bound: the latest as-of that counts.
             than: as-of and root id of what is here; of what is as new, nothing has to come.
+            most: units that come at once.
 
         Returns:
             Whether some came; if not, all that are newer are here.
@@ -169,11 +172,13 @@ class ArchiveCache:
             StoreError: the archive could not be reached, or refused.
         """
         with mutex.lock:
-            unit = self._next(source, bound, than)
-            if unit is None:
+            units = self._next(source, bound, than, most)
+            if not units:
                 return False
-            self._pull(unit.sessions)
-            self._units[source].remove(unit)
+            # Roots before what is of their processes; a unit that fails stays to come.
+            self._pull(sorted((one for unit in units for one in unit.sessions), key=_age))
+            for unit in units:
+                self._units[source].remove(unit)
             return True
 
     def counts(self, source: str, bound: str) -> tuple[int, int]:
@@ -186,16 +191,14 @@ class ArchiveCache:
             here = {id for id in every if id in self._there and self._there[id][0] <= bound}
             return len(here), len(every - here)
 
-    def _next(self, source: str, bound: str, than: tuple[str, str]) -> Unit | None:
-        """Return the newest unit that has not come, if it is newer."""
+    def _next(self, source: str, bound: str, than: tuple[str, str], most: int) -> list[Unit]:
+        """Return the newest units that have not come, of those that are newer."""
         months = self._months_of(source)
         while True:
             units = [unit for unit in self._units[source] if unit.as_of <= bound]
-            newest = max(units, key=lambda unit: unit.place, default=None)
-            if newest is not None:
-                return newest if newest.place > than else None
-            if not months or months[0][0] < than[0][:7]:
-                return None
+            if units or not months or months[0][0] < than[0][:7]:
+                newer = [unit for unit in units if unit.place > than]
+                return sorted(newer, key=lambda unit: unit.place)[: -most - 1 : -1]
             self._read_month(source, months.pop(0)[1])
 
     def _months_of(self, source: str) -> list[tuple[str, list[str]]]:
@@ -372,6 +375,10 @@ class ArchiveCache:
         """
         if names.is_checksum(checksum) and not os.path.lexists(folder.path(checksum)):
             bodies.fetch(self._archive.opened(), folder, Payload(checksum, size))
+
+
+def _age(archived: ArchivedSession) -> str:
+    return archived.session.id
 
 
 def _place(archived: ArchivedSession) -> tuple[str, str]:
