@@ -23,11 +23,14 @@ import obstore  # noqa: F401
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
 
-from mxm_dataio.archive import Archive
+from mxm_dataio.archive import Archive, parquet
 from mxm_dataio.integrity.proofs import Head, head_of
 from mxm_dataio.storage.root_store import RootStore
 
 _LONGEST = 0.35
+# As the command does; with the first array of the process.
+parquet.spare_pandas()
+parquet.batch(parquet.columns_of(text="a"), [("",)])
 
 
 def forked(work: Callable[[], object]) -> int:

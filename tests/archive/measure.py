@@ -55,9 +55,9 @@ def network(figures: Figures, folder: Path, pushes: int) -> None:
         many_calls(root, 2, 100_000)
     with RootStore(root, readonly=True) as store:
         head = head_of(store)
-    hindered = 0
+    hindered, bucket = 0, new_bucket()
     for seed in range(pushes):
-        url = new_bucket()
+        url = f"{bucket}/{seed}"
         unreliable = Unreliable(endpoint, seed)
         with RawServer(unreliable) as server, _at(f"http://127.0.0.1:{server.port}"):
             assert Archive(url).push(root).ok
