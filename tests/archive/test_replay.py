@@ -451,10 +451,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("way", ["spawn", "fork"])
+@pytest.mark.parametrize(
+    ("way", "place"), [("spawn", "folder"), ("fork", "folder"), ("spawn", "s3")]
+)
 def test_a_program_and_its_processes(
-    folder: str, tmp_path: Path, server: RawServer, way: str
+    request: pytest.FixtureRequest, tmp_path: Path, server: RawServer, way: str, place: str
 ) -> None:
+    folder = request.getfixturevalue(place)
     script = tmp_path / "scraper.py"
     script.write_text(PROGRAM)
     env = {**os.environ, "AT": server.url}
