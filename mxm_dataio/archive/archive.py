@@ -185,7 +185,8 @@ class Archive:
         Others may push meanwhile. Broken off anywhere, it is run again.
 
         Args:
-            older_than: sessions go that began so long ago: ``2y``, ``30d``, seconds.
+            older_than: sessions go that began so long ago (``2y``, ``30d``, seconds), each with
+                those of its child processes.
             source: of calls that they have; of all, if not given.
             remove: off, only say what would go.
             grace: what no session names is kept for so long: it may be of a push under way.

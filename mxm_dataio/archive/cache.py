@@ -114,22 +114,25 @@ class ArchiveCache:
 
     def _listed(self) -> Chooser:
         objects = self._archive.opened()
+        # Before the archive is asked: what others fetch meanwhile may be newer than that.
+        there = {
+            id: (as_of, root_id)
+            for id, as_of, root_id, pruned_at in self.store.catalog.database.all(
+                "SELECT id, as_of, root_id, pruned_at FROM sessions "
+                "WHERE number IN (SELECT session FROM origins)"
+            )
+            if pruned_at is None
+        }
         found = listing.committed(objects)
         for pair in found.forked:
             self._forked |= dict.fromkeys(
                 (one.session for one in pair), listing.fork(self.url, *pair)
             )
         self._pruned = listing.pruned(objects)
-        self._there = {
-            id: (as_of, root_id)
-            for id, as_of, root_id, pruned_at in self.store.catalog.database.all(
-                "SELECT id, as_of, root_id, pruned_at FROM sessions WHERE seal NOT NULL"
-            )
-            if pruned_at is None
-        }
-        if gone := self._pruned & self._there.keys():
+        known = {name.session for name in found.names()} | self._forked.keys()
+        if gone := {id for id in there if id in self._pruned or id not in known}:
             prune(self.store, Doomed(sessions=tuple(gone)))
-            self._there = {id: place for id, place in self._there.items() if id not in gone}
+        self._there = {id: place for id, place in there.items() if id not in gone}
         return Chooser(objects, found, JOBS)
 
     def listed(self, problems: list[str]) -> Iterator[tuple[Session, int, set[str]]]:

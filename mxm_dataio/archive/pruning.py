@@ -66,7 +66,8 @@ class Prune:
     """Prunes an archive.
 
     Args:
-        before: the instant before which a session began, in seconds since the epoch.
+        before: the instant before which a session began, in seconds since the epoch; those of its
+            child processes go with it.
         choice: which of them.
         remove: do it; else only say what would go.
         grace: what no session names is kept for so long.
@@ -125,7 +126,11 @@ class Prune:
         every = found.names() + [name for _, name in found.forked]
         self._committed = {name.session for name in every}
         at = utc_now()
-        left = [name for name in every if name.session not in self._pruned]
+        # Roots before what is of their processes, as ids tell.
+        left = sorted(
+            (name for name in every if name.session not in self._pruned),
+            key=lambda name: name.session,
+        )
         for done, (archived, _) in enumerate(
             listing.archived(
                 self._objects, left, self._jobs, lambda _, exc: self._problems.append(str(exc))
@@ -140,6 +145,9 @@ class Prune:
 
     def _is_doomed(self, archived: ArchivedSession) -> bool:
         session = archived.session
+        if session.root_id != session.id and session.root_id in self._committed:
+            # It goes with the session of the process that started its own.
+            return session.root_id in self._pruned
         if is_prune(session) or not self._choice.admits(archived):
             return False
         try:

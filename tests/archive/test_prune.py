@@ -104,6 +104,26 @@ def test_what_is_pulled_of_it(url: str, tmp_path: Path, held: list[str]) -> None
     assert all(there[id][0].pruned_at and not there[id][1] for id in held[:2])
 
 
+def test_sessions_of_child_processes_go_with_their_parents(memory: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    ids = []
+    with RecordingStore(root) as store:
+        for days in (800, 10):
+            began = instant(time.time() - days * DAY)
+            parent = replace(session(), started_at=began)
+            # Which began when the other way round would have gone, or stayed.
+            child = replace(session(parent), started_at=instant(time.time() - (810 - days) * DAY))
+            for one in (parent, child):
+                store.begin(one)
+                record(store, one, "a", one.id.encode())
+            for one in (child, parent):
+                end(store, one)
+            ids += [parent.id, child.id]
+    Archive(memory).push(root)
+    assert Archive(memory).prune("2y", grace=NONE).sessions == 2
+    assert of(memory) == set(ids[2:])
+
+
 def test_a_source(url: str, held: list[str]) -> None:
     assert Archive(url).prune("700d", "other", grace=NONE).sessions == 1
     assert of(url) == {held[0], held[2]}

@@ -383,6 +383,19 @@ def test_what_was_pruned_meanwhile(
     assert before != after == replay(tmp_path / "all", server.url, calls)
 
 
+def test_what_is_not_in_the_archive_any_more(
+    memory: str, server: RawServer, days: list[str]
+) -> None:
+    """It was made anew, say, under the same URL: what is kept of the other answers nothing."""
+    calls: list[Call] = [("GET", "/b", {})]
+    replay(memory, server.url, calls)
+    ObjectStore(memory).delete([name for name in names(memory) if days[3] in name])
+    replay(memory, server.url, calls)
+    (found, *_) = replay(memory, server.url, calls)
+    with IngestSession(source="market", root=memory, mode="replay", session=days[2]):
+        assert done(server.url, calls) == [found]
+
+
 # -- what is not done there ----------------------------------------------------------------------
 
 
