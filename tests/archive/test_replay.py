@@ -496,6 +496,34 @@ def test_a_program_and_its_processes(
     assert "nothing is recorded to an archive directly" in refused.stderr
 
 
+AT_ONCE = """
+import sys, requests
+from mxm_dataio import IngestSession
+url, root = sys.argv[1:]
+with IngestSession(source="market", root=root, mode="replay"):
+    for path in ("/b", "/large", "/b?day=2025-01-01"):
+        print(requests.get(url + path).text[:40])
+"""
+
+
+def test_processes_that_fetch_at_once(folder: str, tmp_path: Path, server: RawServer) -> None:
+    for day in ("2025-01-01", "2025-01-02", "2025-02-03"):
+        calls = [("GET", f"/b?day={day}", {}), ("GET", "/b", {}), ("GET", "/large", {})]
+        record(tmp_path / "root", server.url, calls, as_of=day)
+    Archive(folder).push(tmp_path / "root")
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, server.url, folder],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(5)
+    ]  # fmt: skip
+    said = [one.communicate(timeout=100) for one in running]
+    assert [one.returncode for one in running] == [0] * 5, said
+    assert len({out for out, _ in said}) == 1
+    assert len(kept(folder)) == 3
+
+
 def test_a_forked_process_that_would_have_to_ask(
     folder: str, tmp_path: Path, server: RawServer
 ) -> None:
