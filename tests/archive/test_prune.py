@@ -240,7 +240,7 @@ def test_others_push_meanwhile(
     Archive(memory).push(tmp_path / "root-0")
     grace = timedelta(seconds=3)
     monkeypatch.setattr(transfer, "_YOUNG", grace / 2)
-    until = time.monotonic() + rounds(10, 120)
+    until = time.monotonic() + rounds(8, 60)
     problems: list[str] = []
     kept: list[str] = []
 
