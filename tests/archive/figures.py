@@ -217,11 +217,12 @@ def pushers_at_once(figures: Figures, folder: Path, pushers: int, sessions: int)
 
 def memory(figures: Figures, folder: Path, short: bool) -> None:
     """What a push has in memory at the most."""
+    few = 10 if short else 1
     kinds: dict[str, Callable[[Path], None]] = {
-        "20,000 calls": lambda root: many_calls(root, 2000 if short else 20_000, _BODY),
-        "3,000 bodies of 64 KiB": lambda root: many_calls(root, 300 if short else 3000, 64 << 10),
-        "60 bodies of 9 MB": lambda root: many_calls(root, 6 if short else 60, 9_000_000),
-        "a body of 1 GiB": lambda root: one_body(root, 64 << 20 if short else 1 << 30),
+        f"{20_000 // few:,} calls": lambda root: many_calls(root, 20_000 // few, _BODY),
+        f"{3000 // few:,} bodies of 64 KiB": lambda root: many_calls(root, 3000 // few, 64 << 10),
+        f"{60 // few} bodies of 9 MB": lambda root: many_calls(root, 60 // few, 9_000_000),
+        f"a body of {1024 // few:,} MiB": lambda root: one_body(root, (1024 // few) << 20),
     }
     for what, make in kinds.items():
         root = folder / what.replace(" ", "-")
