@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..config.choices import CassetteMode
+from ..config.faces import Face
 from ..config.settings import nearest
 from ..errors import ConfigError
 from ..formats.cassette import document as cassette
@@ -195,6 +196,10 @@ class CassettePlace:
         if self._own is not None and not self._was:
             where += ", which is not there"
         return where
+
+    def recording(self, face: Face) -> str:
+        """Say that another mode does it."""
+        return ""
 
     def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Name the cassette."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..archive.archived_store import ArchivedStore
 from ..config import settings as config
 from ..config.archive_urls import ArchiveRoot
+from ..config.faces import Face
 from ..models import Mode, Request
 from ..replay.freshness import Freshness
 from ..replay.growing import GrowingLookup
@@ -72,7 +73,15 @@ class ArchivePlace(RootPlace):
         looked, later = self._store.cache.counts(source, self._bound)
         bounded = f"; {counted(later, 'session')} of a later as-of left out" if later else ""
         have = "has" if looked == 1 else "have"
-        return f"{where}, in {counted(looked, 'session')} that {have} calls of it{bounded},"
+        return f"{where}, in {counted(looked, 'session')} that {have} calls of it{bounded}"
+
+    def recording(self, face: Face) -> str:
+        """Say that it is recorded to a folder, and pushed."""
+        root = face.says("root", "DIR")
+        return (
+            f"record to a folder ({face.says('mode', 'record')}, {root}) and push what has ended: "
+            f"mxm-dataio push {self._root.url} --root DIR"
+        )
 
     def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Name the session."""

@@ -37,6 +37,7 @@ def miss(capture: Capture, identity: Identity, url: str) -> ReplayMissError:
         capture.place.where(part.source),
         near,
         capture.opener.face,
+        recording=capture.place.recording(capture.opener.face),
     )
     capture.missed(error)
     return error

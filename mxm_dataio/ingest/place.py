@@ -68,6 +68,9 @@ class Place(Protocol):
     def where(self, source: str) -> str:
         """Return, in words, where replay looks for a source's calls."""
 
+    def recording(self, face: Face) -> str:
+        """Return, in words, how to record a call that is missing; empty: by another mode."""
+
     def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Return, in words, what a recorded call is from, and how to replay another."""
 
@@ -183,6 +186,10 @@ class RootPlace:
         """Return, in words, where replay looks for a source's calls."""
         where = f"source {source!r} under {self._root}"
         return f"session {self._session_id} ({where})" if self._session_id else where
+
+    def recording(self, face: Face) -> str:
+        """Say that another mode does it."""
+        return ""
 
     def origin(self, capture: Capture, store: Backend, request: Request) -> str:
         """Name the session, and the one that would answer in its place."""

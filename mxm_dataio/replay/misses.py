@@ -14,7 +14,14 @@ _FEW = 3
 
 
 def miss_error(
-    method: str, url: str, params_hash: str, where: str, near: tuple[NearMiss, ...], face: Face
+    method: str,
+    url: str,
+    params_hash: str,
+    where: str,
+    near: tuple[NearMiss, ...],
+    face: Face,
+    *,
+    recording: str = "",
 ) -> ReplayMissError:
     """Return the error that says what was asked, what comes closest, and what to do.
 
@@ -23,6 +30,7 @@ def miss_error(
         where: what was searched, in words.
         near: recorded calls, the closest first.
         face: in whose words to say what to do.
+        recording: how to record it there, if not by another mode.
     """
     lines = [f"{method} {url} is not recorded in {where} (params_hash {params_hash})"]
     if near:
@@ -38,10 +46,11 @@ def miss_error(
         lines.append("nothing is recorded that resembles it")
     if face.reason:
         lines.append(face.reason)
-    lines.append(
-        f"to record it: {face.says('mode', 'record')}, or {face.says('mode', 'auto')} to fetch "
-        "only what is missing"
+    recording = recording or (
+        f"{face.says('mode', 'record')}, or {face.says('mode', 'auto')} to fetch only what is "
+        "missing"
     )
+    lines.append(f"to record it: {recording}")
     changed = near[0].ignorable if near else ()
     if 0 < len(changed) <= _FEW:
         names = [name for name in changed if name != HOST]

@@ -296,12 +296,14 @@ def miss(memory: str, server: RawServer, source: str, as_of: str | None = None) 
 def test_a_miss_says_what_was_asked(memory: str, server: RawServer, days: list[str]) -> None:
     hits = server.hits
     where = f"in source 'market' in the archive {memory}, in "
-    assert f"{where}4 sessions that have calls of it, (" in miss(memory, server, "market")
-    assert (
-        f"{where}1 session that has calls of it; 3 sessions of a later as-of left out, ("
-        in miss(memory, server, "market", "2025-01-01")
+    assert f"{where}4 sessions that have calls of it (" in miss(memory, server, "market")
+    assert f"{where}1 session that has calls of it; 3 sessions of a later as-of left out (" in miss(
+        memory, server, "market", "2025-01-01"
     )
-    assert "in 0 sessions that" in miss(memory, server, "nobody")
+    nowhere = miss(memory, server, "nobody")
+    assert "in 0 sessions that" in nowhere
+    record = "record to a folder (mode='record', root='DIR') and push what has ended"
+    assert f"{record}: mxm-dataio push {memory} --root DIR" in nowhere
     assert server.hits == hits
 
 
