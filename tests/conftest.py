@@ -13,7 +13,7 @@ pytest.register_assert_rewrite(
     "tests.support.harness", "tests.support.pytests", "tests.support.ways"
 )
 
-from mxm_dataio.coverage import libraries  # noqa: E402
+from mxm_dataio.coverage import libraries, natives  # noqa: E402
 from mxm_dataio.ingest.active import sessions  # noqa: E402
 from tests.support.effort import rounds  # noqa: E402
 
@@ -57,6 +57,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("no_proxy", "")
     # Nor does what another test has loaded; those of coverage say themselves what is.
     monkeypatch.setattr(libraries, "_BYPASSING", ())
+    natives.own.add("obstore")
     yield
     left = list(sessions)
     for ingest in left:

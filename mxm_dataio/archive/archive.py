@@ -42,7 +42,7 @@ JOBS = 8
 
 # Archives of which this process knows that they refuse a second creation.
 _known: set[str] = set()
-_asking = threading.Lock()
+_asking = threading.RLock()
 
 
 class Archive:

@@ -44,7 +44,7 @@ _SYSTEM = re.compile(r'message: "([A-Z][A-Za-z ]{1,60})"')
 _NOBODY = re.compile(r"169\.254\.169\.254|metadata\.google|Missing[A-Za-z]*Key")
 
 _memories: dict[str, Any] = {}
-_opening = threading.Lock()
+_opening = threading.RLock()
 # The process that has asked first.
 _used_by = 0
 

@@ -54,7 +54,7 @@ class Transfers:
         self._payloads = payloads
         self._pool = ThreadPoolExecutor(jobs, "mxm-dataio-push")
         self._room = _Room(_ROOM)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: dict[str, Future[Listed | None]] = {}
         # Objects with calls that were old: one that prunes may be about to remove them.
         self._renewed: dict[str, memoryview] = {}

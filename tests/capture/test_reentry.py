@@ -250,6 +250,10 @@ def test_a_handler_that_raises(server: RawServer, tmp_path: Path) -> None:
 
 # Under which a thread waits for itself, if it is interrupted. With a reason each.
 _PLAIN_LOCKS = {
+    # Of a push's threads, which no call of a program's waits for.
+    "archive/transfer.py": 1,
+    # Of commands, by whose handlers the process ends.
+    "concurrency/background.py": 1,
     # Entered with the program's handlers put off, and no garbage collected.
     "run/startup.py": 2,
 }

@@ -60,7 +60,11 @@ class Interrupted:
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
 
-    def _called(self, frame: FrameType, _event: str, _arg: object) -> None:
+    def _called(self, frame: FrameType, event: str, arg: object) -> None:
+        if event == "c_call" and getattr(arg, "__name__", "") == "__exit__":
+            # Python looks behind the call of a C function, not before: not where one that is to
+            # release a lock has not begun.
+            return
         name = frame.f_code.co_filename
         if "mxm_dataio" not in name or not name.endswith(_ROOMS):
             return
