@@ -18,7 +18,7 @@ from ..http.answers import StoredPayload
 from ..models import Exchange
 from ..storage.catalog.catalog import SQLiteCatalog
 from ..storage.catalog.lookups import NEWEST
-from ..storage.catalog.reading import _LAST, CatalogReader
+from ..storage.catalog.reading import LAST, CatalogReader
 from ..storage.layout import RESPONSES, RUNNING
 from ..storage.payloads.folder import PayloadFolder
 from ..storage.root_store import RootStore
@@ -109,7 +109,7 @@ class _Catalog(SQLiteCatalog):
         self._cache.sessions  # noqa: B018
         # The further back it is, the more come at once: each waits for the network.
         for most in chain((1, 1, 2, 4, 8, 16), repeat(_MOST)):
-            found = self._all(NEWEST, params_hash, source, bound, _LAST, but)
+            found = self._all(NEWEST, params_hash, source, bound, LAST, but)
             than = ("", "")
             if found:
                 as_of, root_id, _, failed = found[0]

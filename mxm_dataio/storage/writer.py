@@ -33,7 +33,7 @@ class Writer:
         calls: how many this process has recorded, by session.
 
     Args:
-        delay: see :class:`~mxm_dataio.storage.root_store.RootStore`.
+        delay: see :class:`~mxm_dataio.storage.recording_store.RecordingStore`.
     """
 
     def __init__(

@@ -179,13 +179,19 @@ def test_what_a_killed_process_left_is_sealed_and_a_living_one_goes_on(
     sound(programs.root)
 
 
-def test_a_killed_child_of_a_process_that_lives(
-    programs: Programs, server: RawServer, start: Start
-) -> None:
+def forking(start: Start, server: RawServer) -> tuple[Recorder, int]:
+    """Start a program that has recorded, and so has a child that it has forked; return its id."""
     parent = start("recorder.py", server.url, "root", "forks")
     assert parent.process.stdout
     child = int(parent.process.stdout.readline())
     assert parent.get() == child
+    return parent, child
+
+
+def test_a_killed_child_of_a_process_that_lives(
+    programs: Programs, server: RawServer, start: Start
+) -> None:
+    parent, child = forking(start, server)
     # Nobody waits for it: its number stays taken.
     os.kill(child, signal.SIGKILL)
     assert eventually(lambda: Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
@@ -204,10 +210,7 @@ def test_a_killed_child_of_a_process_that_lives(
 def test_a_killed_parent_of_a_child_that_lives(
     programs: Programs, server: RawServer, start: Start
 ) -> None:
-    parent = start("recorder.py", server.url, "root", "forks")
-    assert parent.process.stdout
-    child = int(parent.process.stdout.readline())
-    assert parent.get() == child
+    parent, child = forking(start, server)
     parent.process.kill()
     parent.process.wait()
     assert seal_left(programs.root) == 1

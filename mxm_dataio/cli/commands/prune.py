@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...concurrency.background import waited_for
 from ...integrity import pruning
 from ...integrity.pruning import Choice, Pruned, Tree
 from ...storage.catalog.selection import seconds
 from ...storage.root_store import RootStore
 from ...utils import counted
-from ..interrupts import ending_at_once
+from ..archives import asked, page_with
 from ..options import (
     Command,
     archive_url,
@@ -144,29 +143,26 @@ def prune(
 def _prune_archive(
     url: str, older_than: float, source: str | None, as_json: bool, *, remove: bool
 ) -> None:
-    from ...archive import Archive
-
-    again = ending_at_once("the next prune goes on")
-    with Archive(url) as archive, again, progress_bar("looking at") as progress:
-        found = waited_for(
-            lambda: archive.prune(older_than, source, remove=remove, progress=progress)
-        )
+    where, found = asked(
+        url, "looking at", "the next prune goes on",
+        lambda archive, progress: archive.prune(
+            older_than, source, remove=remove, progress=progress
+        ),
+    )  # fmt: skip
     if as_json:
         print_line(
-            "prune", url=archive.url, done=found.done, sessions=found.sessions, calls=found.calls,
+            "prune", url=where, done=found.done, sessions=found.sessions, calls=found.calls,
             objects=found.objects, bytes=found.size, young=found.young,
             problems=list(found.problems),
         )  # fmt: skip
     else:
-        _say_archive(archive.url, found)
+        _say_archive(where, found)
     if not found.ok:
         raise SystemExit(WRONG)
 
 
 def _say_archive(url: str, found: PrunedArchive) -> None:
-    page = Page()
-    for problem in found.problems:
-        page.line((problem, "red"))
+    page = page_with(found.problems)
     verb, also = ("pruned", "removed") if found.done else ("would prune", "remove")
     page.line(
         f"{verb} {counted(found.sessions, 'session')} with {counted(found.calls, 'call')} from "

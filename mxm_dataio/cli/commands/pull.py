@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...concurrency.background import waited_for
 from ...utils import counted
-from ..interrupts import ending_at_once
+from ..archives import asked, page_with
 from ..options import archive_url, folder_options, means, source_option
-from ..output import WRONG, print_line, progress_bar
-from ..pages import Page
+from ..output import WRONG, print_line
 
 if TYPE_CHECKING:
     from ...archive import Pulled
@@ -52,31 +50,26 @@ def pull(
       mxm-dataio pull s3://bucket/2025 --root data --source market
       mxm-dataio pull s3://bucket/2025 --root data --session latest
     """
-    from ...archive import Archive
-
-    again = ending_at_once("what was pulled counts, and the next pull goes on")
-    with Archive(url) as archive, again, progress_bar("pulling") as progress:
-        found = waited_for(
-            lambda: archive.pull(
-                root, source, as_of, session, payloads=not no_payloads, progress=progress
-            )
-        )
+    where, found = asked(
+        url, "pulling", "what was pulled counts, and the next pull goes on",
+        lambda archive, progress: archive.pull(
+            root, source, as_of, session, payloads=not no_payloads, progress=progress
+        ),
+    )  # fmt: skip
     if as_json:
         print_line(
-            "pull", url=archive.url, sessions=found.sessions, calls=found.calls,
+            "pull", url=where, sessions=found.sessions, calls=found.calls,
             completed=found.completed, there=found.there, waiting=found.waiting,
             problems=list(found.problems),
         )  # fmt: skip
     else:
-        _say(archive.url, found)
+        _say(where, found)
     if not found.ok:
         raise SystemExit(WRONG)
 
 
 def _say(url: str, found: Pulled) -> None:
-    page = Page()
-    for problem in found.problems:
-        page.line((problem, "red"))
+    page = page_with(found.problems)
     there = f"{counted(found.there, 'session')} {'was' if found.there == 1 else 'were'} there"
     done = []
     if found.sessions:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...concurrency.background import waited_for
 from ...utils import counted
-from ..interrupts import ending_at_once
+from ..archives import asked, page_with
 from ..options import archive_url, folder_options, means, source_option
-from ..output import WRONG, print_line, progress_bar
-from ..pages import Page
+from ..output import WRONG, print_line
 from ..units import bytes_of
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bo
       mxm-dataio push s3://bucket/2025
       mxm-dataio push s3://bucket/2025 --root /data/dataio --source market
     """
-    from ...archive import Archive, parquet
+    from ...archive import parquet
     from ...config.settings import load
 
     parquet.spare_pandas()
@@ -55,25 +53,24 @@ def push(url: str | None, source: str | None, jobs: int, root: Path, as_json: bo
     url = url or load({}).push
     if url is None:
         raise click.UsageError("name the archive: mxm-dataio push s3://bucket/prefix")
-    again = ending_at_once("what was pushed counts, and the next push goes on")
-    with Archive(url) as archive, again, progress_bar("pushing") as progress:
-        found = waited_for(lambda: archive.push(root, source, jobs, progress))
+    where, found = asked(
+        url, "pushing", "what was pushed counts, and the next push goes on",
+        lambda archive, progress: archive.push(root, source, jobs, progress),
+    )  # fmt: skip
     if as_json:
         print_line(
-            "push", url=archive.url, sessions=found.sessions, calls=found.calls,
+            "push", url=where, sessions=found.sessions, calls=found.calls,
             objects=found.objects, bytes=found.size, there=found.there,
             problems=list(found.problems),
         )  # fmt: skip
     else:
-        _say(archive.url, found)
+        _say(where, found)
     if not found.ok:
         raise SystemExit(WRONG)
 
 
 def _say(url: str, found: Pushed) -> None:
-    page = Page()
-    for problem in found.problems:
-        page.line((problem, "red"))
+    page = page_with(found.problems)
     there = f"{counted(found.there, 'session')} {'was' if found.there == 1 else 'were'} there"
     if found.sessions:
         page.line(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .selection import Wanted
 
 # No session has a number above.
-_LAST = 2**63 - 1
+LAST = 2**63 - 1
 
 _T = TypeVar("_T")
 
@@ -257,7 +257,7 @@ class CatalogReader:
             but: root id of a session that does not count.
         """
         top: tuple[str, str] | None = None
-        number = _LAST
+        number = LAST
         while True:
             found = self._all(NEWEST, params_hash, source, bound, number, but)
             if not found or (top is not None and found[0][0] != top[0]):
