@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support import CHECKOUT
 
-from .pages import pages
+from .pages import Block, pages
 
 pytestmark = pytest.mark.long
+
+
+def can_be_checked(block: Block) -> bool:
+    """Say whether a block is Python, and what it imports is installed, if it is one not run."""
+    if block.language != "python":
+        return False
+    named = [
+        name
+        for node in ast.walk(ast.parse(block.code))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    ]
+    missing = [name for name in named if name and find_spec(name.partition(".")[0]) is None]
+    # Ray, Spark and Airflow are gigabytes.
+    return not (block.why_not and missing)
 
 
 @pytest.fixture
@@ -26,7 +45,7 @@ def examples(tmp_path: Path) -> Path:
     for page in pages():
         stem = re.sub(r"\W", "_", page.name)
         for number, block in enumerate(page.blocks):
-            if block.language == "python":
+            if can_be_checked(block):
                 (folder / f"{stem}_{number}.py").write_text(block.code, encoding="utf-8")
     assert len(list(folder.iterdir())) > 20
     return folder
