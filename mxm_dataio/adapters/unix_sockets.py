@@ -17,13 +17,15 @@ from types import CodeType, FunctionType
 from typing import Any
 from urllib.parse import quote, unquote
 
+from ..patterns import regex
+
 SCHEME = "http+unix"
 
 # Whose classes connect by TCP, or as what they are derived from.
 _PLAIN = frozenset({"builtins", "http", "urllib3", "requests", "mxm_dataio"})
 # What an attribute that holds the path is called, where several hold paths.
-_AUTHORITY = re.compile(r"[^:/]*://([^/?#:]*)(:\d*)?(.*)", re.DOTALL)
-_NAMES = re.compile("sock|uds|unix|path", re.IGNORECASE)
+_AUTHORITY = regex(r"[^:/]*://([^/?#:]*)(:\d*)?(.*)", re.DOTALL)
+_NAMES = regex("sock|uds|unix|path", re.IGNORECASE)
 # By class: the classes that make sockets of AF_UNIX in it, the class itself first.
 _makers: weakref.WeakKeyDictionary[type, tuple[type, ...]] = weakref.WeakKeyDictionary()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..patterns import regex
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_URL = regex(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def is_url(text: str) -> bool:
@@ -68,7 +68,7 @@ class ArchiveRoot(type(Path())):  # type: ignore[misc] # which of the two classe
 
 
 # Where an archive is, besides its URL: two of the same have nothing in common.
-_ENDPOINTS = re.compile(r"AWS_.*ENDPOINT.*|AZURE_STORAGE_(ACCOUNT_NAME|ENDPOINT)|GOOGLE_.*URL")
+_ENDPOINTS = regex(r"AWS_.*ENDPOINT.*|AZURE_STORAGE_(ACCOUNT_NAME|ENDPOINT)|GOOGLE_.*URL")
 
 
 def root_of(value: str | os.PathLike[str]) -> Path:

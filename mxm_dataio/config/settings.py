@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -19,6 +18,7 @@ from typing import Any, TypeVar, Union, get_args
 
 from ..errors import ConfigError
 from ..models import Mode
+from ..patterns import regex
 from ..process import PREFIX, default_root
 from .archive_urls import checked, root_of
 from .choices import Compression, Durability, Exhausted, ModeName
@@ -315,7 +315,7 @@ def _one_of(choice: Any, value: Any) -> str:
 
 
 # Not an IPv6 address.
-_LIST = re.compile(r"\s*\[(?![0-9A-Fa-f.]*:)")
+_LIST = regex(r"\s*\[(?![0-9A-Fa-f.]*:)")
 
 
 def words_of(value: Any) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ConfigError, IntegrityError, StoreError
 from ..models import Response
+from ..patterns import regex
 from .charsets import START, charset_of
 from .codings import Pieces, State, missing
 from .heads import fetched_head, is_bodiless
@@ -157,8 +157,8 @@ class StoredPayload:
         return _headed(response, _replaced(list(response.headers), name, value))
 
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NAME = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = regex(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FRAMING = ("content-length", "transfer-encoding")
 # What else says how a body stands on the wire, or is a digest of it.
 _CODED = frozenset([

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 
+from ..patterns import regex
 from ..utils import media_type
 
 # What is looked at to tell a charset.
 START = 4096
-_STATED = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
+_STATED = regex(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+_META = regex(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),

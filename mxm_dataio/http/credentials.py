@@ -7,17 +7,17 @@ import binascii
 import re
 from typing import NamedTuple
 
+from ..patterns import regex
+
 # A scheme is a token; those in use are a word or a few, with the name of a hash at most. What is
 # longer or has more in it is a key that stands without a scheme.
-_SCHEME = re.compile(
+_SCHEME = regex(
     r"[A-Za-z]{2,16}(?:-[A-Za-z]{2,12}){0,2}"
     r"|(?:AWS|OSS|TC)[0-9]-[A-Za-z0-9-]{4,24}|SCRAM-SHA-[0-9]{1,3}|HMAC-SHA-?[0-9]{1,3}",
     re.IGNORECASE,
 )
-_BREAKS = re.compile(r"\s+")
-_PARAMETER = re.compile(
-    r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)"""
-)
+_BREAKS = regex(r"\s+")
+_PARAMETER = regex(r"""(?:^|[\s,])(?P<name>[\w-]+)=(?P<quote>["']?)(?P<value>[^"',\s=][^"',\s]*)""")
 
 
 class Credentials(NamedTuple):

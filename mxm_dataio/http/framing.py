@@ -11,6 +11,7 @@ import io
 import re
 from http.client import HTTPException, parse_headers
 
+from ..patterns import regex
 from .chunked import ChunkParser, Sink
 from .heads import is_bodiless, status_line
 
@@ -169,11 +170,11 @@ class MessageParser:
 
 
 # The end of a head: its last line's, and the empty line.
-_END = re.compile(rb"\n\r?\n")
+_END = regex(rb"\n\r?\n")
 # A head in which each line behind the first is a header, for whoever reads it.
-_SIMPLE = re.compile(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
+_SIMPLE = regex(rb"[^\r\n]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*\r?\n")
 # The headers that frame a body, in such a head.
-_FIELD = re.compile(rb"\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FIELD = regex(rb"\n(content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
 def _framed_by(head: bytearray) -> tuple[str, str]:

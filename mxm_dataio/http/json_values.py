@@ -11,28 +11,29 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from ..patterns import regex
 from .named_values import Kind, Replace, replace_in, text_of
 
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
 # What consists of JSON's tokens, in whatever order: its strings are where they seem to be.
-_SOUND = re.compile(
+_SOUND = regex(
     rf"(?:[\s{{}}\[\],:\ufeff]++|{_STRING}|-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)*+\Z",
     re.DOTALL,
 )
-_TEXT = re.compile(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
+_TEXT = regex(r'"(?P<text>(?:[^"\\]++|\\.)*+)"(?P<colon>\s*+:\s*+)?', re.DOTALL)
 # Members of an object that is a name and a value.
 _PAIRS = frozenset(["name", "key", "value"])
 _NEAR = 300
 # Names that are looked for by themselves.
 _FEW = 16
-_SIMPLE = re.compile(r"[\w.-]+")
-_MAY_BE_QUERY = re.compile(r'"\s*+(?:[\[{<]|(?:query|mutation|subscription)\b[^"{}]*+\{)')
-_VALUE = re.compile(rf"{_STRING}|[^\s,}}\]]++", re.DOTALL)
-_LITERAL = re.compile(r"[^\s\"{}\[\],:]*+")
+_SIMPLE = regex(r"[\w.-]+")
+_MAY_BE_QUERY = regex(r'"\s*+(?:[\[{<]|(?:query|mutation|subscription)\b[^"{}]*+\{)')
+_VALUE = regex(rf"{_STRING}|[^\s,}}\]]++", re.DOTALL)
+_LITERAL = regex(r"[^\s\"{}\[\],:]*+")
 # What JSON, XML and GraphQL in a text may begin with.
 _BEGINNINGS = frozenset("{[<qms \\")
 # A name and the beginning of its value, in a text whose quotes need not pair up.
-_MEMBER = re.compile(
+_MEMBER = regex(
     r"""(?:(?<!\\)(?P<quote>\\{0,7}["'])(?P<name>(?:[^"'\\\n]|\\[^"'\n]){1,200})(?P=quote)"""
     r"""|(?<![\w.$-])(?P<bare>[A-Za-z_$][\w.$-]{0,199}+))\s*+:\s*+"""
     r"""(?P<value>"(?P<double>(?:[^"\\]++|\\.)*+)(?:"|\\?\Z)"""
@@ -42,10 +43,8 @@ _MEMBER = re.compile(
     re.DOTALL,
 )
 _LONGEST_LITERAL = 1024
-_LITERALS = re.compile(
-    r"-?[0-9][0-9.eE+-]*|true|false|null|NaN|-?Infinity|undefined|None|True|False"
-)
-_BRACKETS = re.compile(
+_LITERALS = regex(r"-?[0-9][0-9.eE+-]*|true|false|null|NaN|-?Infinity|undefined|None|True|False")
+_BRACKETS = regex(
     r"""(?P<string>"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]++|\\.)*+(?:'|\\?\Z))(?P<colon>\s*+:)?"""
     r"""|(?P<open>[{\[])|(?P<close>[}\]])""",
     re.DOTALL,

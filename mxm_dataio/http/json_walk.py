@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 import re
 
+from ..patterns import regex
 from . import json_values
 from .named_values import Kind, Replace
 
 # The tokens of JSON in whatever order, the last of them perhaps cut off.
-_SOUND = re.compile(
+_SOUND = regex(
     r'(?:[\s{}\[\],:\ufeff]++|"(?:[^"\\]++|\\.)*+"'
     r"|-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)*+"
     r'(?:"(?:[^"\\]++|\\.)*+\\?|[a-zA-Z-]++)?\Z',
     re.DOTALL,
 )
-_TOKEN = re.compile(
+_TOKEN = regex(
     r'"(?P<text>(?:[^"\\]++|\\.)*+)(?:"(?P<colon>\s*+:)?|\\?\Z)'
     r"|(?P<open>[{\[])|(?P<close>[}\]])|(?P<literal>[^\s\"{}\[\],:]++)",
     re.DOTALL,
 )
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NUMBER = regex(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = frozenset(["true", "false", "null"])
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..errors import MALFORMED
 from ..models import Headers
+from ..patterns import regex
 from ..utils import media_type
 
 _STEP = 1 << 20
@@ -26,18 +27,18 @@ _HEAD = 64 << 10
 _LONGEST_HEADER = 4096
 # What may stand before the first boundary, where the header does not name it.
 _BEFORE = 4096
-_REST = re.compile(rb"(?P<last>--)?[ \t]*(?:(?P<end>\r?\n)|\Z)")
-_BLANK = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_REST = regex(rb"(?P<last>--)?[ \t]*(?:(?P<end>\r?\n)|\Z)")
+_BLANK = regex(rb"(?:\A|\r?\n)\r?\n")
 # A boundary with a part's head behind it, or with the end.
-_BOUNDARY = re.compile(
+_BOUNDARY = regex(
     rb"^--(?P<boundary>[^\r\n]{1,%d}?)[ \t]*\r?\n(?=content-[a-z-]+[ \t]*:|\r?\n)" % _LONGEST,
     re.IGNORECASE | re.MULTILINE,
 )
-_FILENAME = re.compile(
+_FILENAME = regex(
     r""";[ \t]*filename(?:\*[0-9]*\*?)?[ \t]*=[ \t]*(?:"(?:[^"\\]|\\.)*+"?|[^;"]*+)""",
     re.IGNORECASE | re.DOTALL,
 )
-_LINE_END = re.compile(r"\r?\n(?![ \t])")
+_LINE_END = regex(r"\r?\n(?![ \t])")
 
 
 class Part(NamedTuple):

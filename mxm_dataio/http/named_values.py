@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Callable, Container, Iterable
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+from ..patterns import regex
 from ..utils import utf8
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _LOWER = bytes.maketrans(_LETTERS.upper(), _LETTERS)
 _LOWER_IS_ASCII = [(one.encode(), one.lower().encode()) for one in ("\u212a", "\u0130")]
 _NONE: frozenset[bytes] = frozenset()
 # Of texts. (Others, as idna, take long where a server says so.)
-_CHARSET = re.compile(r"(?:ascii|big5|cp|euc|gb|hz|iso|koi8|latin|mac|shift|tis|utf|windows)[\w-]*")
+_CHARSET = regex(r"(?:ascii|big5|cp|euc|gb|hz|iso|koi8|latin|mac|shift|tis|utf|windows)[\w-]*")
 _NO_LETTERS = bytes(set(range(128)) - set(_LETTERS) - set(_LETTERS.upper()) - {ord('"')})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from mmap import mmap
 from typing import Protocol
 
+from ..patterns import regex
 from ..utils import media_type
 from . import json_values, xml_values
 from .multipart import Part, header, headers_of, is_multipart, part_name, parts_of
@@ -19,12 +20,10 @@ from .tokens import PLACEHOLDER
 
 # Content within content is read to this depth.
 _DEEPEST = 8
-_NESTED = re.compile(
-    r"\s*+(?:(?P<json>[{\[]|(?:query|mutation|subscription)\b[^{}]{0,4096}\{)|<[\w?!])"
-)
-_TEXT_FORM = re.compile(_FORM.pattern.decode("ascii"))
-_IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://\S++\Z")
-_FIELDS = re.compile(r"[^\r\n]+")
+_NESTED = regex(r"\s*+(?:(?P<json>[{\[]|(?:query|mutation|subscription)\b[^{}]{0,4096}\{)|<[\w?!])")
+_TEXT_FORM = regex(_FORM.pattern.decode("ascii"))
+_IS_URL = regex(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+://\S++\Z")
+_FIELDS = regex(r"[^\r\n]+")
 
 
 class Visitor(Protocol):

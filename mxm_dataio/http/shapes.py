@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
 from mmap import mmap
 
+from ..patterns import regex
 from ..utils import is_json, media_type
 from .multipart import looks_multipart
 
 # What of a body tells its shape.
 BEGINNING = 4096
-_MARK = re.compile(
+_MARK = regex(
     rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*+"
     rb"(?:(?P<json>[{\[])|(?P<xml><\0*+[A-Za-z_?!:])|(?P<field>[\w.%+\[\]$:-]{1,200}=)|\Z)"
 )
 # What a form is made of that no header says to be one.
-_FORM = re.compile(rb"[A-Za-z_%\[$][\w.%+\[\]:$-]*+=[!#-;=?-z|~]*+")
-_LINES = re.compile(r"ndjson|jsonl|json-?lines|json-seq|jsonlines")
+_FORM = regex(rb"[A-Za-z_%\[$][\w.%+\[\]:$-]*+=[!#-;=?-z|~]*+")
+_LINES = regex(r"ndjson|jsonl|json-?lines|json-seq|jsonlines")
 
 
 class Shape(Enum):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import binascii
 import json
-import re
 from base64 import urlsafe_b64decode
 from typing import NamedTuple
+
+from ..patterns import regex
 
 PLACEHOLDER = "REDACTED"
 # In a request, for what was found to be secret after it was sent.
@@ -24,13 +25,13 @@ MARK = f".{PLACEHOLDER}"
 # Header and claims are JSON objects, whose "{" makes an "e" (RFC 7515 §3.1); quotes or a scheme
 # may stand around it. Encrypted ones have five parts, and say nothing to who has no key.
 _PART = r"e[A-Za-z0-9_-]+"
-_TOKEN = re.compile(
+_TOKEN = regex(
     r'(?P<before>"?(?:[A-Za-z]{1,15}(?: |%20|\+))?)'
     rf"(?P<kept>(?P<header>{_PART})\.(?P<claims>{_PART})\.)"
     r'(?P<signature>[A-Za-z0-9_-]+)(?P<after>"?)'
 )
 _MASK, _MARK = PLACEHOLDER.encode("ascii"), MARK.encode("ascii")
-_VOID = re.compile(
+_VOID = regex(
     rf"(?<![A-Za-z0-9_-]){_PART}\.{_PART}\.{PLACEHOLDER}(?![A-Za-z0-9_-])".encode("ascii")
 )
 

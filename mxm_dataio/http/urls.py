@@ -7,6 +7,7 @@ import re
 import unicodedata
 from urllib.parse import urlsplit
 
+from ..patterns import regex
 from ..utils import utf8
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -14,10 +15,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _IGNORED = frozenset("\u00ad\u200b\u2060\ufeff") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PATH_SAFE = _UNRESERVED | frozenset(b"/!$&'()*+,;=:@")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})|([^A-Za-z0-9._~-])")
+_ESCAPE = regex(rb"%([0-9A-Fa-f]{2})|([^A-Za-z0-9._~-])")
 # A URL that is its own normal form, up to its query: no upper case, userinfo or default port
 # before the path, nothing in it that is or wants to be encoded, ASCII without "#" behind it.
-_NORMAL = re.compile(
+_NORMAL = regex(
     r"(https?://[a-z0-9._-]+"
     r"(?::(?!(?:80|443)/)[1-9][0-9]*)?"
     r"/[A-Za-z0-9._~/!$&'()*+,;=:@-]*)"

@@ -9,19 +9,19 @@ stand beside a value: ``<name>password</name><value>…`` (XML-RPC), ``<key>…<
 from __future__ import annotations
 
 import html
-import re
 from typing import NamedTuple
 
+from ..patterns import regex
 from .named_values import Kind, Replace, replace_in
 
-_START = re.compile(r"<(?P<name>[^\s<>/=\"'!?][^\s<>/=\"']*+)")
-_ATTRIBUTE = re.compile(
+_START = regex(r"<(?P<name>[^\s<>/=\"'!?][^\s<>/=\"']*+)")
+_ATTRIBUTE = regex(
     r"""\s*+(?P<name>[^\s<>/="']++)"""
     r"""(?:\s*+=\s*+(?P<value>"[^"]*+"|'[^']*+'|"[^"<]*+\Z|'[^'<]*+\Z|[^\s<>"']++))?"""
     r"""|\s*+["'/=]"""
 )
 # What matters within a document type declaration.
-_SUBSET = re.compile(
+_SUBSET = regex(
     r"""<!ENTITY\s++(?:%\s++)?(?P<name>[^\s"'<>]++)\s++(?P<value>"[^"]*+"|'[^']*+')"""
     r"""|<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)|"[^"]*+"|'[^']*+'|(?P<close>\])"""
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Container
 from urllib.parse import quote_plus, unquote_plus
 
 from ..http.named_values import Kind, Uncounted, asker
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 from ..redaction.company import goes_with
 
-_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
+_USERINFO = regex(r"(?<=://)[^/\s]*@")
 
 
 class Ignoring:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..patterns import regex
+
 # A step of ``$.rows[*].id``.
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_STEP = regex(r"\.([^.\[\]]+)|\[(\d+|\*)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 _PLACES = ("header", "xml", "path")
 # What stands in a path for what does not count.
 ANYTHING = "*"

@@ -13,6 +13,7 @@ from ..http.heads import FETCHED, parse_head
 from ..http.shapes import BEGINNING
 from ..identity import Identity, vary_names
 from ..models import Exchange, Framing, Session
+from ..patterns import regex
 from ..redaction.answer_bodies import UNREAD, withheld
 from ..redaction.secrets import Secrets
 from ..redaction.sent import UNKNOWN, CleanBody, Clear, Sent
@@ -23,7 +24,7 @@ from ..storage.payloads.spool import Spool
 from ..utils import cause
 from .edits import Attempts, edited
 
-_VARY = re.compile(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_VARY = regex(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 class Recorder:

@@ -27,6 +27,7 @@ from ..identity import Identity, identify
 from ..identity.matching import Matcher, RequestBody
 from ..identity.names import Names
 from ..models import Headers, Mode, Request, Session
+from ..patterns import regex
 from ..redaction import rules as redacting
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
@@ -37,7 +38,7 @@ from .recorder import Recorder
 
 _PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 4096
-_PORT = re.compile(r"(.*):(\d+)")
+_PORT = regex(r"(.*):(\d+)")
 
 
 class _Rule(NamedTuple):

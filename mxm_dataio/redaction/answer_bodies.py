@@ -15,6 +15,7 @@ from ..http.content import LARGEST, content_headers
 from ..http.heads import parse_head
 from ..http.named_values import replace_in
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 from ..utils import is_json, media_type
 from . import answers
 from .answer_names import Asked
@@ -30,8 +31,8 @@ UNREAD = PLACEHOLDER.encode("ascii")
 _CODED_ORDINARY = 16 << 10
 _FAST = frozenset({"gzip", "x-gzip", "deflate"})
 _TEXTS = ("json", "xml", "javascript", "ecmascript", "x-www-form-urlencoded", "graphql", "csv")
-_BINARY = re.compile(r"(?:image|audio|video|font)/|application/(?:pdf|zip|x-tar|wasm)")
-_CODED = re.compile(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_BINARY = regex(r"(?:image|audio|video|font)/|application/(?:pdf|zip|x-tar|wasm)")
+_CODED = regex(rb"^content-encoding[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 def may_name(rules: Redaction, size: int, asked: Asked) -> bool:

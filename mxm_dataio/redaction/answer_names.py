@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..http.named_values import Memo, Sieve, letters
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 from .names import has_secret_word
 from .values import is_plain, looks_drawn
 
@@ -39,22 +40,22 @@ _SMALL = 2048
 _PARTS_ALONE = (b"key", b"sid")
 _ALONE = [form % name for name in _PARTS_ALONE for form in (b'"%s"', b"<%s>", b"%s=")]
 # How JSON, XML and forms begin: their first bytes.
-_BEGINS = re.compile(
+_BEGINS = regex(
     rb"(?:\xef\xbb\xbf)?\s*+(?:[\[{)]|<(?!!doctype html|html)|(?:while|for)\s*+\(|"
     rb"[\w.%\[\]$-]{1,100}+\s*+[=(])",
     re.IGNORECASE,
 )
-_ESCAPED = re.compile(rb"\\u00[2-7]")
+_ESCAPED = regex(rb"\\u00[2-7]")
 _NAME = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.")
 _LONGEST_NAME = 64
-_SEPARATORS = re.compile(r"[^a-z0-9]")
+_SEPARATORS = regex(r"[^a-z0-9]")
 # Of RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3: secret, whatever they look like.
 _TOKENS = frozenset({"accesstoken", "refreshtoken", "idtoken"})
 # A session's number, in some answers.
 _DRAWN = frozenset({"sessionid", "csrf", "secret", "sessionkey", "crumb", "devicecode"})
 # A text with white space is one of these, unless it speaks of one.
 _PASSWORDS = ("password", "passphrase", "passwd")
-_MESSAGE = re.compile(
+_MESSAGE = regex(
     r"\b(?:are|cannot|characters?|choose|confirm|contain|(?:does|do|did)(?: not|n't)|enter|field"
     r"|forgot(?:ten)?|incorrect|invalid|is|least|mismatch|missing|must|passwords?|please|required"
     r"|reset|should|too|wrong|your)\b",
@@ -62,11 +63,9 @@ _MESSAGE = re.compile(
 )
 PERHAPS = frozenset({"access", "bearer", "key", "refresh", "sid", "token"})
 _NONE = frozenset({"", "none", "null", "string", "true", "false", PLACEHOLDER.lower()})
-SPACE = re.compile(r"\s")
-_STARS = re.compile(r"[*•.xX]+")
-_LOGIN = re.compile(
-    r"token|oauth|openid|auth|log-?[io]n|sign-?in|session|credential", re.IGNORECASE
-)
+SPACE = regex(r"\s")
+_STARS = regex(r"[*•.xX]+")
+_LOGIN = regex(r"token|oauth|openid|auth|log-?[io]n|sign-?in|session|credential", re.IGNORECASE)
 
 
 class Asked(NamedTuple):

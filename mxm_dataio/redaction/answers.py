@@ -25,6 +25,7 @@ from urllib.parse import unquote_plus
 from ..http import json_values, xml_values
 from ..http.named_values import Kind, replace_in
 from ..http.tokens import PLACEHOLDER, parsed, stand_in
+from ..patterns import regex
 from .answer_names import PERHAPS, SPACE, Asked, Names, squashed
 from .values import looks_drawn
 
@@ -32,9 +33,9 @@ from .values import looks_drawn
 ORDINARY = 32 << 10
 LARGEST = 1 << 20
 _SIGNED = frozenset({"access", "bearer", "refresh", "token"})
-BLANK = re.compile(r"[\ufeff\s]*")
-_UNSURE = re.compile(r"[\"'](?:access|bearer|key|refresh|sid|token)\\?[\"']", re.IGNORECASE)
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+BLANK = regex(r"[\ufeff\s]*")
+_UNSURE = regex(r"[\"'](?:access|bearer|key|refresh|sid|token)\\?[\"']", re.IGNORECASE)
+_ADDRESS = regex(r"0x[0-9a-fA-F]{6,}")
 # Beside a token, these are of a log-in; those of the second list if they are objects.
 _BESIDE = frozenset(
     """
@@ -48,13 +49,13 @@ _OBJECTS = frozenset(["account", "member", "profile", "user"])
 _AROUND = frozenset(
     ["code", "data", "error", "errors", "message", "msg", "ok", "result", "status", "success"]
 )
-HTML = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
+HTML = regex(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
 _FIELD_NAME, _FIELD_VALUE = r"[\w.%\[\]-]{1,100}", r"[^\s<>{}\"&]*+"
-_FIELD = re.compile(f"(?P<name>{_FIELD_NAME})=(?P<value>{_FIELD_VALUE})", re.ASCII)
+_FIELD = regex(f"(?P<name>{_FIELD_NAME})=(?P<value>{_FIELD_VALUE})", re.ASCII)
 _ONE = f"{_FIELD_NAME}={_FIELD_VALUE}"
-_FORM = re.compile(rf"{_ONE}(?:[&\r\n]++{_ONE})*+", re.ASCII)
+_FORM = regex(rf"{_ONE}(?:[&\r\n]++{_ONE})*+", re.ASCII)
 # What keeps JSON from being run as a script (AngularJS, Google), or runs it (JSONP).
-BEFORE = re.compile(
+BEFORE = regex(
     r"\s*+(?:(?:\)\]\}'?,?|while\s*+\(1\);|for\s*+\(;;\);|[\w$.]{1,100}+\s*+\()\s*+)?+(?=[\[{])"
 )
 # Told of each value that was taken out: its name in lower case, and what it was.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from ..patterns import regex
+
 _SIGNATURES = frozenset(["sig", "sign", "signature", "x-amz-signature", "x-oss-signature"])
-_MOMENT = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?|[0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ].*", re.DOTALL)
-_DAY = re.compile(rf"{_MOMENT.pattern}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}", re.DOTALL)
-_ANY = re.compile(r".+", re.DOTALL)
+_MOMENT = regex(r"[0-9]{9,19}(?:\.[0-9]+)?|[0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ].*", re.DOTALL)
+_DAY = regex(rf"{_MOMENT.pattern}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}", re.DOTALL)
+_ANY = regex(r".+", re.DOTALL)
 # Name → the names of which one has to stand beside it, and what its value has to look like.
 _COMPANY: dict[str, tuple[frozenset[str], re.Pattern[str]]] = {
     # Presigned by S3 version 2, CloudFront, Google, Aliyun; Bunny has a token.

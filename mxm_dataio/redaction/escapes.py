@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..patterns import regex
+
 # Escapes within escapes that are undone.
 _DEPTH = 2
 # Bytes that an escape has.
@@ -58,28 +60,28 @@ def _entity(escape: bytes) -> bytes:
 _ESCAPES = (
     _Escape(
         b"%",
-        re.compile(rb"%[0-9A-Fa-f]{2}"),
+        regex(rb"%[0-9A-Fa-f]{2}"),
         lru_cache(maxsize=1024)(_percent),
-        re.compile(rb"%[0-9A-Fa-f]?\Z"),
+        regex(rb"%[0-9A-Fa-f]?\Z"),
     ),
     _Escape(
         b"\\",
-        re.compile(
+        regex(
             rb"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
             rb"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[^ux]",
             re.DOTALL,
         ),
         _backslash,
-        re.compile(
+        regex(
             rb"(?:\\u[dD][89abAB][0-9A-Fa-f]{2}(?:\\(?:u[0-9A-Fa-f]{0,3})?)?"
             rb"|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?)?)\Z"
         ),
     ),
     _Escape(
         b"&",
-        re.compile(rb"&(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});"),
+        regex(rb"&(?:#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});"),
         _entity,
-        re.compile(rb"&[#A-Za-z0-9]{0,32}\Z"),
+        regex(rb"&[#A-Za-z0-9]{0,32}\Z"),
     ),
 )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterable, Iterator
 
+from ..patterns import regex
 from ..utils import utf8
 from .escapes import Span, View, views
 from .needles import Needle
@@ -17,7 +17,7 @@ _TRIES = 64
 # Bytes that one of a value is escaped in, at most.
 _GROWTH = 12
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_"
-_REST_OF_BASE64 = re.compile(rb"[A-Za-z0-9+_-]*={0,2}")
+_REST_OF_BASE64 = regex(rb"[A-Za-z0-9+_-]*={0,2}")
 
 
 def holds(data: bytes, needles: Iterable[Needle]) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from ..http import credentials
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 from .values import SHORTEST, is_plain, looks_drawn
 
 
@@ -82,10 +82,10 @@ def of_userinfo(user: str, password: str) -> Iterator[Found]:
     yield Found("userinfo", "password", password)
 
 
-_SENDABLE = re.compile(r"[!-~]+")
+_SENDABLE = regex(r"[!-~]+")
 _LONGEST = 8192
 # Names of cookies that are secret, whatever they look like.
-_SECRET_COOKIE = re.compile(
+_SECRET_COOKIE = regex(
     r"auth|csrf|xsrf|jwt|key|login|nonce|passw|remember|secret|sess|\bsid\b|_sid|ticket|token"
 )
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus, unquote
 from ..http.named_values import Kind
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER, stand_in
+from ..patterns import regex
 from .found import Found, Sink, of_userinfo
 from .kinds import NameKind, field_kinds, kind_of, plain_field
 from .places import REQUESTS, asked_of, ruled
@@ -19,26 +20,26 @@ if TYPE_CHECKING:
     from .rules import Redaction
 
 # Where a service has its callers put the secret into the path: Telegram, Slack, Discord.
-_IN_PATH = re.compile(
+_IN_PATH = regex(
     r"(?P<head>/bot)(?P<secret>[0-9]{5,20}(?::|%3A)[A-Za-z0-9_-]{20,64})"
     r"|(?P<slack>/hooks\.slack\.com/[a-z]{1,16}/)(?P<hook>[A-Za-z0-9/]{20,128})"
     r"|(?P<discord>/api/webhooks/[0-9]{5,25}/)(?P<token>[A-Za-z0-9_-]{20,128})",
     re.IGNORECASE,
 )
 # RFC 3986 §3.3: ``/a;jsessionid=…/b``.
-_PATH_FIELD = re.compile(r";([^/;=]+=[^/;]*)")
+_PATH_FIELD = regex(r";([^/;=]+=[^/;]*)")
 # What of a segment need not be encoded (RFC 3986 §3.3).
 _SEGMENT = "!$&'()*+,=:@"
 # Of the path before a segment so much is told.
 _LONGEST_NAME = 1024
 # Of a query whose fields end with ";", as HTML 4.01 §B.2.2 had it.
-_OLD_FIELD = re.compile(r";([^;=&]+=[^;&]*)")
+_OLD_FIELD = regex(r";([^;=&]+=[^;&]*)")
 _DATA_ONLY = frozenset([NameKind.DATA])
 # A port, or none.
-_PORT = re.compile(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
+_PORT = regex(r"\[[^\]]*\](?::[0-9]+)?|[^:]*(?::[0-9]+)?")
 # A value may be, or hold, what is to be looked into: a URL, JSON, XML.
-_MAY_HOLD = re.compile(r"(?::|%3[Aa])(?:/|%2[Ff])|%[57][Bb]|%3[CcFf]|[{\[<?]")
-_IS_URL = re.compile(r"://|\A[^?\s]*\?[^=\s]+=")
+_MAY_HOLD = regex(r"(?::|%3[Aa])(?:/|%2[Ff])|%[57][Bb]|%3[CcFf]|[{\[<?]")
+_IS_URL = regex(r"://|\A[^?\s]*\?[^=\s]+=")
 # What is not worth a placeholder.
 _NOTHINGS = {
     Kind.TEXT: ("",), Kind.SIGNATURE: ("",), Kind.LITERAL: ("null", "false", "None", "False"),

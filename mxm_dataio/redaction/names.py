@@ -16,9 +16,9 @@ behind words that make it a secret one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
+from ..patterns import regex
 from .values import is_data
 
 SECRET_HEADERS = frozenset(
@@ -58,7 +58,7 @@ _PASSING = frozenset(
     x-oss-credential x-oss-date x-oss-signature
     """.split()  # noqa: SIM905 - a table reads better than a list
 )
-_PASSING_END = re.compile(r"(?:assertion|nonce|otp|sign|signature|[-_]sig)\Z")
+_PASSING_END = regex(r"(?:assertion|nonce|otp|sign|signature|[-_]sig)\Z")
 
 
 def is_named_data(name: object, value: object) -> bool:
@@ -84,9 +84,9 @@ STEMS = (
     "key", "token", "pass", "secret", "sig", "auth", "pwd", "jwt", "otp", "credential",
     "assertion", "kennwort", "pswd",
 )  # fmt: skip
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Words within words: ``newpassword``, ``rapidapikey``, ``csrfmiddlewaretoken``.
-_GLUED = re.compile(
+_GLUED = regex(
     r"password|passwd|passphrase|passcode|passwort|pwd"
     r"|secret(?!ar|e|ion|ive|ly|or)"
     r"|(?:access|account|api|app|auth|client|consumer|developer|licen[cs]e|master|private"
@@ -94,7 +94,7 @@ _GLUED = re.compile(
     r"|(?:access|api|app|auth|authenticity|bearer|bot|client|csrf|id|jwt|login|middleware|refresh"
     r"|security|session|user|verification|xsrf)(?=token)"
 )
-_INDEX = re.compile(r"\[[0-9]*\]")
+_INDEX = regex(r"\[[0-9]*\]")
 _LONGEST = 512
 # Secret, whatever they stand behind.
 _PASSWORDS = frozenset(

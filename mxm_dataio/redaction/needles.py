@@ -14,19 +14,19 @@ that has it: so every fourth place of a text is looked up in one table for all o
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from binascii import b2a_base64
 
+from ..patterns import regex
 from ..utils import utf8
 from .values import SHORTEST
 
 # Bytes looked up at a time, and of an anchor as many as have that many at a multiple of it.
 GRAM = 4
 _INDEXED = 2 * GRAM - 1
-_LONG_RUN = re.compile(rb"[A-Za-z0-9]{7,}")
-_UNRESERVED = re.compile(rb"[A-Za-z0-9._-]+")
-_NOT_SAFE = re.compile(rb"[+/]")
+_LONG_RUN = regex(rb"[A-Za-z0-9]{7,}")
+_UNRESERVED = regex(rb"[A-Za-z0-9._-]+")
+_NOT_SAFE = regex(rb"[+/]")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 

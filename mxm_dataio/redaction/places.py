@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import ConfigError, RuleError
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 from .found import Found, Sink
 
 # Asked with place, name and value; see :attr:`mxm_dataio.redaction.Redaction.rules`.
@@ -19,8 +19,8 @@ HEADERS = frozenset({"answer_header", "header", "path"})
 REQUESTS = frozenset({"form", "json", "part", "path", "query", "xml"})
 PLACES = BODIES | HEADERS | REQUESTS
 # What no writer escapes, and so reads the same wherever it stands.
-_BARE = re.compile(r"[A-Za-z0-9._~*-]{1,64}")
-_WORDS = re.compile(r"[^\s\"'<>(){}\[\],;=&?#|]+")
+_BARE = regex(r"[A-Za-z0-9._~*-]{1,64}")
+_WORDS = regex(r"[^\s\"'<>(){}\[\],;=&?#|]+")
 # A text of which more went is another one.
 _MOST_WORDS = 64
 

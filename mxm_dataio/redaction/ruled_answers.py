@@ -15,16 +15,17 @@ from ..http import json_walk, xml_values
 from ..http.charsets import START, charset_of
 from ..http.multipart import header, headers_of, parts_of
 from ..http.named_values import Kind, replace_in
+from ..patterns import regex
 from ..utils import is_json, media_type
 from .answers import BEFORE, BLANK, HTML
 
 # Asked with place, name and value.
 Ask = Callable[[str, str, str], str | None]
 # The data of one event (WHATWG HTML §9.2.6), which may be many lines.
-_EVENT = re.compile(r"(?m)(?:^data:[^\r\n]*(?:\r\n?|\n|\Z))+")
-_STARTS_JSON = re.compile(r"data:\s*[{\[\"]")
+_EVENT = regex(r"(?m)(?:^data:[^\r\n]*(?:\r\n?|\n|\Z))+")
+_STARTS_JSON = regex(r"data:\s*[{\[\"]")
 # The head of an answer within an answer (``application/http``).
-_HEAD = re.compile(rb"HTTP/[^\n]*\n(?P<fields>(?:[^\r\n]+\r?\n)*)\r?\n")
+_HEAD = regex(rb"HTTP/[^\n]*\n(?P<fields>(?:[^\r\n]+\r?\n)*)\r?\n")
 # Content within content is read to this depth.
 _DEEPEST = 8
 

@@ -8,7 +8,6 @@ up.
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, fields, replace
@@ -19,6 +18,7 @@ from ..http.named_values import Uncounted
 from ..http.replacing import replaced
 from ..http.tokens import stand_in
 from ..models import Headers
+from ..patterns import regex
 from . import ruled_answers, texts
 from .answer_names import ANSWER_NAMES, Asked, Names, names_of, squashed
 from .answers import cleaned
@@ -403,7 +403,7 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 
 # Names of header lines, and what is no name of what goes on from the line before.
-_LINE_NAMES = re.compile(r"\n([^:\n]*)")
+_LINE_NAMES = regex(r"\n([^:\n]*)")
 DEFAULT = Redaction()
 NOTHING = Redaction(
     headers=frozenset(),

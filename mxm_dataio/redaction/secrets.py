@@ -46,6 +46,7 @@ from ..http.content import content_headers, opened
 from ..http.shapes import Shape, shape_of
 from ..http.tokens import PLACEHOLDER, collapsed
 from ..models import Failure, Headers
+from ..patterns import regex
 from ..utils import canonical_json
 from . import answer_bodies
 from .answer_bodies import UNREAD
@@ -65,7 +66,7 @@ _LASTING, _PASSING = 256, 32
 _REMEMBERED = 512
 _MASK = PLACEHOLDER.encode("ascii")
 # A line of a head, of trailers or before a chunk: what it has to begin with, and the rest.
-_LINE = re.compile(
+_LINE = regex(
     rb"(?:(?P<first>HTTP/[^ \n]* [^ \r\n]*|[0-9A-Fa-f]{1,7}[^\S\n]*;)"
     rb"|(?P<name>[^:\s][^:\n]*)(?=:)|)"
     rb"(?P<value>[^\n]*?)(?=\r?(?:\n|\Z))"

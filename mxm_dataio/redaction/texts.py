@@ -11,23 +11,24 @@ import re
 from collections.abc import Callable
 
 from ..http.tokens import PLACEHOLDER
+from ..patterns import regex
 
 # A URL, or the query of one. (A scheme is short, or a long word would be looked through again
 # from each of its letters.)
-_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+|\?[^\s'\"<>)]+", re.IGNORECASE)
+_URL = regex(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+|\?[^\s'\"<>)]+", re.IGNORECASE)
 # Userinfo before a host and its port, as in ``nonnumeric port: 'password@localhost:80'``.
-_USERINFO = re.compile(r"(?<![^\s'\"])[^\s'\"<>/@]{1,1024}@(?=[A-Za-z0-9.\[\]:-]{1,255}:[0-9])")
+_USERINFO = regex(r"(?<![^\s'\"])[^\s'\"<>/@]{1,1024}@(?=[A-Za-z0-9.\[\]:-]{1,255}:[0-9])")
 # ``name=value``, of a query whose beginning was cut off among others.
-_FIELD = re.compile(
+_FIELD = regex(
     r"(?<![\w.%$\[\]-])(?P<head>(?P<name>[\w.%$\[\]-]{1,64})=b?['\"]?)(?P<value>[^\s&'\"<>(),;]+)"
 )
 # ``'name': 'value'``, ``"name": b"value"``.
-_MEMBER = re.compile(
+_MEMBER = regex(
     r"""(?P<head>(?P<quote>['"])(?P<name>[^'"\n]{1,64})(?P=quote)\s{0,2}[:,]\s{0,2}b?"""
     r"""(?P<open>['"]))(?P<value>(?:(?!(?P=open))[^\\\n]|\\.)*)"""
 )
 # ``Name: value``, a header's line.
-_LINE = re.compile(
+_LINE = regex(
     r"(?<![\w-])(?P<head>(?P<name>[A-Za-z][A-Za-z0-9_-]{2,63}):[ \t]{1,4})(?P<value>[^\r\n'\"]+)"
 )
 _LINES = frozenset(["authorization", "cookie"])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from ..patterns import regex
 
 # What stands for itself in data: words, dates, numbers that are not long.
-_PLAIN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
-_DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
-_NUMBER = re.compile(r"[\d.,+:/-]+")
-_PIECES = re.compile(r"[^A-Za-z0-9]+")
-_WORDS = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
-_KEY = re.compile(r"[A-Za-z0-9_=+-]{16,}")
-_RUN = re.compile(r"[A-Z]+|[a-z]+|[0-9]+")
+_PLAIN = regex(r"[a-z]{1,15}|[A-Z]{1,15}|[A-Z][a-z]{1,14}")
+_DATE = regex(r"\d{4}-?\d\d-?\d\d([T ][\d:.]*)?(Z|[+-]\d\d:?\d\d)?")
+_NUMBER = regex(r"[\d.,+:/-]+")
+_PIECES = regex(r"[^A-Za-z0-9]+")
+_WORDS = regex(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{2,15}|v?[0-9]{1,6})(?:[A-Z][a-z]{1,15})*")
+_KEY = regex(r"[A-Za-z0-9_=+-]{16,}")
+_RUN = regex(r"[A-Z]+|[a-z]+|[0-9]+")
 # A ticker, the number of a page: no secret has so few letters or digits.
-_DATA = re.compile(r"[A-Z]{2,5}|\d{1,3}|(?:[A-Za-z]{1,2}|[Pp]age)[._-]?\d{1,3}")
+_DATA = regex(r"[A-Z]{2,5}|\d{1,3}|(?:[A-Za-z]{1,2}|[Pp]age)[._-]?\d{1,3}")
 SHORTEST = 8
 # Where a parameter ``key`` is the caller's own, whatever it looks like.
 _KEY_HOSTS = (

@@ -5,11 +5,11 @@ The decision is data; the adapters act on it and end in ``assert_never``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..models import Exchange, Mode, Status
+from ..patterns import regex
 
 # What a cache may keep where nothing is said of it (RFC 9110 §15.1), but for 501, which like every
 # 5xx is asked again; and the redirects that are to be asked each time, whose answers are kept.
@@ -18,8 +18,8 @@ STATUSES = frozenset({200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 # What a source has failed with, where a stale answer may serve (RFC 5861 §4).
 FAILED = frozenset({500, 502, 503, 504})
-_STATUS = re.compile("[1-5](?:[0-9][0-9]|xx)")
-_METHOD = re.compile("[A-Za-z][A-Za-z-]*")
+_STATUS = regex("[1-5](?:[0-9][0-9]|xx)")
+_METHOD = regex("[A-Za-z][A-Za-z-]*")
 
 
 class Reuse:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..models import Failure, Framing, Peer, Status
+from ..patterns import regex
 
 
 class CapturedCall(NamedTuple):
@@ -191,7 +192,7 @@ class Entry(NamedTuple):
         )  # fmt: skip
 
 
-_LENGTH = re.compile(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
+_LENGTH = regex(rb"^(content-length[ \t]*:[ \t]*)(\d{1,18})(?=[ \t]*\r?$)", re.I | re.M)
 
 
 def _recut(framing: Framing | None, size: int, stored: int) -> Framing | None:
@@ -258,7 +259,7 @@ _NUMBER, _NUMBER_OR_NONE = (int,), (int, bool, _NONE)
 _SECONDS, _SECONDS_OR_NONE = (float, int), (float, int, _NONE)
 _MOST_ATTEMPTS = 1 << 16
 _LARGEST_NUMBER = (1 << 63) - 1
-_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = regex(r"[0-9a-f]{64}")
 _CALL = (_TEXT, _TEXT, _TEXT, _SECONDS, _TEXT, _SECONDS_OR_NONE)
 _ATTEMPT = (
     _TEXT, _TEXT, _SECONDS, _NUMBER_OR_NONE, _TEXT_OR_NONE, _NUMBER, (bool,), (bool,),

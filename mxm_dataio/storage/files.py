@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
 
+from ..patterns import regex
 from .descriptors import OwnFile
 
 # No link; a pipe without a writer is opened at once, and then seen to be none of ours.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Ids, as they stand in names of files; those of a stranger's database are not to lead elsewhere.
-_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_ID = regex(r"[0-9A-Za-z_-]{1,64}")
 
 
 class NotPlainError(OSError):

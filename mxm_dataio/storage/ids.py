@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from ..errors import StoreError
+from ..patterns import regex
 from .catalog.catalog import SQLiteCatalog
 
-_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
+_LATEST = regex(r"latest(?:~([0-9]{1,9}))?")
 
 
 def session_id(catalog: SQLiteCatalog, text: str, source: str | None = None) -> str:

@@ -9,14 +9,14 @@ against each other.
 
 from __future__ import annotations
 
-import re
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
 
 from ...models import Headers, Response
+from ...patterns import regex
 from .classes import Connection
 
-_PLAIN = re.compile(
+_PLAIN = regex(
     rb"HTTP/1\.[01] [2-9][0-9]{2}(?: (?:[!-~](?:[ -~]*[!-~])?)?)?\r\n"
     rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+:[\t ]*"
     rb"(?:[!-~\xa0-\xff](?:[\t -~\xa0-\xff]*[!-~\xa0-\xff])?)?\r\n)*\r\n"

@@ -25,6 +25,7 @@ from ...models import (
     Timings,
     Unseen,
 )
+from ...patterns import regex
 from ...utils import instant
 from ..entries import Entry, check_checksum, failure_of, framing_of
 from ..unseen import Found, parted, together
@@ -161,7 +162,7 @@ def _parts(document: str) -> tuple[str, str]:
 
 _NO_BODY = '{"body":null'
 # The usual document's beginning: no escape in the endpoint, which ends at its first quote.
-_PLAIN = re.compile(re.escape(_NO_BODY) + r',"endpoint":"([^"\\\x00-\x1f]*)","headers":')
+_PLAIN = regex(re.escape(_NO_BODY) + r',"endpoint":"([^"\\\x00-\x1f]*)","headers":')
 
 
 def whole(endpoint: str, parts: str) -> tuple[str, str]:

@@ -23,10 +23,12 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
+from ...patterns import regex
+
 _TITLE = b"mxm-dataio prefixes 1"
 _DIGEST = 32
 _BLOCKS = range(1 << 16, (1 << 24) + 1)
-_NUMBER = re.compile(rb"[1-9][0-9]{4,7}")
+_NUMBER = regex(rb"[1-9][0-9]{4,7}")
 _HEADER = 64
 
 
