@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -63,7 +62,7 @@ class CassetteSession(IngestSession):
             if name in options:
                 raise ConfigError(f"use_cassette takes no {name}: it keeps calls in one file")
         path = self.cassette.path
-        self._face = replace(self._face, reason=self.cassette.reason)
+        self._face = self._face._replace(reason=self.cassette.reason)
         super().__init__(
             source or path.stem, root=path.parent, mode=self.cassette.mode, as_of=as_of,
             **options,

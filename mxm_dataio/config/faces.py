@@ -7,13 +7,15 @@ marker, a variable of the environment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ..process import PREFIX
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Face:
+
+class Face(NamedTuple):
     """One way to have calls captured.
 
     Attributes:
@@ -24,9 +26,9 @@ class Face:
         reason: why the mode is what it is, where nobody has said it, and what changes it.
     """
 
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = _NONE
     python: str = ""
-    modes: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, str] = _NONE
     repeats: bool = False
     reason: str = ""
 

@@ -39,7 +39,7 @@ _OPERATION = ("soapaction", "x-amz-target")
 USER = "(user)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
     """What a call is recognised by: the members of the document.
 

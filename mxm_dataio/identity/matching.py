@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from ..errors import ViewError
@@ -24,8 +25,7 @@ from .view import ANY_HOST, Call, Contents, View, body_without, kept, parts_of
 _TOLD = ('{"body":null', '{"body":{"json"', '{"body":{"form"')
 
 
-@dataclass(frozen=True, slots=True)
-class RequestBody:
+class RequestBody(NamedTuple):
     """The bytes of a request's body, and what of it does not count anyway.
 
     Attributes:
@@ -60,7 +60,7 @@ class RequestBody:
 
     def holding(self, content: bytes) -> RequestBody:
         """Return a body of the same type with another content."""
-        return replace(self, body=content, coding="", clean=None)
+        return self._replace(body=content, coding="", clean=None)
 
     def without(self, names: Names) -> object:
         """Return the ``body`` member of the identity, without what some names say."""

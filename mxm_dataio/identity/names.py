@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..patterns import regex
 
@@ -20,8 +19,7 @@ _PLACES = ("header", "xml", "path")
 ANYTHING = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """What does not count, by where it stands.
 
     Attributes:

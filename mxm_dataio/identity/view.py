@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..http.forms import form_pairs
 from ..http.shapes import Shape, shape_of
@@ -235,8 +235,7 @@ class Call:
         return self._body.get(name) if isinstance(self._body, dict) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(NamedTuple):
     """What a view has put in a body's place."""
 
     content: bytes

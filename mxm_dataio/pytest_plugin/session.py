@@ -6,7 +6,6 @@ import contextlib
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -96,7 +95,7 @@ class TestSession:
                     # Another test of the run may have made it: it is as little recorded as this.
                     given["mode"] = "all"
         self.ingest = _MarkedSession(path, shared=list(shared), **given)
-        capture_of(self.ingest).opener.face = replace(PYTEST, reason=reason)
+        capture_of(self.ingest).opener.face = PYTEST._replace(reason=reason)
         self.ingest.cassette.run = self._run = run
         self.ingest.cassette.marked = True
         self.ingest.cassette.only = test if only else ""

@@ -64,12 +64,12 @@ class Reuse:
         return answer.status_code is None or answer.status_code in self._statuses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pass:
     """Let the call through and record nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fetch:
     """Let the call through and record it.
 
@@ -80,7 +80,7 @@ class Fetch:
     spare: Exchange | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Revalidate:
     """Fetch with conditional headers; a 304 serves the stored answer (RFC 9111 §4.3).
 
@@ -93,14 +93,14 @@ class Revalidate:
     spare: Exchange | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Serve:
     """Answer from the store."""
 
     stored: Exchange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Miss:
     """Replay holds no answer."""
 

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from ...patterns import regex
 
@@ -32,8 +31,7 @@ _NUMBER = regex(rb"[1-9][0-9]{4,7}")
 _HEADER = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Prefixes:
+class Prefixes(NamedTuple):
     """The digests of a payload's beginnings.
 
     Attributes:
