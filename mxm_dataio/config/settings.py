@@ -213,10 +213,10 @@ def seconds_of(value: object, unit: str) -> float:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in environ.items():
+    for name in environ:
         key = name.removeprefix(PREFIX)
         if key != name and key not in RESERVED:
-            found[key.lower()] = value
+            found[key.lower()] = environ[name]
     return found
 
 

@@ -97,7 +97,7 @@ def _left_bare(capture: Capture, store: RecordingBackend) -> str:
     """Return what to say of calls that hold what was known too late to be masked in them."""
     late = capture.late
     early = late.early(max(part.secrets.learned for part in capture.sources))
-    calls = store.first(capture.id, min(early, _LOOKED_BACK))
+    calls = store.first(capture.id, min(early, _LOOKED_BACK)) if early else []
     found = [late.exposed(call, store.payload) for call in calls]
     held = [one for one in found if one] + [path.name for path in store.bare]
     if not held:

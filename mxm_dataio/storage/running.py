@@ -127,6 +127,9 @@ class RunningSessions:
     def _path(self, session_id: str, suffix: str = _SUFFIX) -> Path:
         return self._folder / f"{session_id}{suffix}"
 
-    def _files(self) -> Iterator[Path]:
-        for suffix in (_SUFFIX, _JOINED):
-            yield from (path for path in self._folder.glob(f"*{suffix}") if named(path, suffix))
+    def _files(self) -> list[Path]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            names = os.listdir(self._folder)
+            paths = [self._folder / name for name in names if name.endswith((_SUFFIX, _JOINED))]
+            return [path for path in paths if named(path, path.suffix)]
+        return []

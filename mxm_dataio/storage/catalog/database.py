@@ -273,6 +273,7 @@ class Database:
         db, files, self._db, self._files = self._db, self._files, None, None
         if db is not None and files is not None:
             files.close(db)
+            self._file.leave()
 
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what reading work returns; raises as :meth:`use` does."""

@@ -20,6 +20,9 @@ _SMALLEST = 512
 _LARGEST = 160 << 20
 # The end of a rollback journal that names another file (sqlite.org/fileformat.html §3).
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
+# How files of ours were left here, the latest: path → inode, size and time. They need no look.
+_left: dict[Path, tuple[int, ...]] = {}
+_MOST_LEFT = 64
 
 
 class DatabaseFile:
@@ -57,7 +60,7 @@ class DatabaseFile:
             if existed and 0 < self.path.stat().st_size < _SMALLEST:
                 # SQLite would take so short a file for an empty database, and write over it.
                 raise refusal(self.path, sqlite3.DatabaseError("file is not a database"))
-            if existed or self.readonly:
+            if self.readonly or (existed and _left.get(self.path) != (_state(self.path) or ())):
                 # A look that can't change a file which may not be ours.
                 db = self._look(seconds)
                 if self.readonly:
@@ -71,6 +74,14 @@ class DatabaseFile:
                 f"the database {self.path} can't be opened: {cause(exc, WRITABLE)}",
                 path=self.path,
             ) from exc
+
+    def leave(self) -> None:
+        """Note how the file is, as a connection to it has been closed that could write."""
+        state = None if self.readonly else _state(self.path)
+        if state is not None:
+            if len(_left) >= _MOST_LEFT:
+                _left.clear()
+            _left[self.path] = state
 
     def _is_there(self) -> bool:
         """Say whether the file is there; refuse what SQLite would follow or wait for."""
@@ -175,6 +186,20 @@ def connect(database: str, seconds: float, *, uri: bool = False) -> sqlite3.Conn
     # More than any text of ours; a file from elsewhere may state anything.
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
     return db
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what is another once somebody has written to a file, or put one in its place.
+
+    ``None``, if it is in use.
+    """
+    if os.path.lexists(f"{path}-wal") or os.path.lexists(f"{path}-journal"):
+        return None
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _was_empty(journal: Path) -> bool:

@@ -150,7 +150,7 @@ def _numbers() -> list[int]:
     """Return the numbers of this process's open files, perhaps some more."""
     for folder in _FOLDERS:
         with contextlib.suppress(OSError):
-            return [int(one.name) for one in Path(folder).iterdir() if one.name.isdecimal()]
+            return [int(name) for name in os.listdir(folder) if name.isdecimal()]
     return list(_NUMBERS)
 
 
