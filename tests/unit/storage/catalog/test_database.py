@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mxm_dataio.errors import IntegrityError, StoreError
+from mxm_dataio.storage.catalog import opening
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.database import Database
 from mxm_dataio.storage.catalog.migrations import APPLICATION_ID, SCHEMA_VERSION
@@ -136,6 +138,49 @@ def test_another_program_s_database_is_refused(path: Path, readonly: bool, sql: 
     refused(path, readonly, "another program")
 
 
+def test_a_file_that_is_as_we_left_it_is_opened_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def connected(database: str, seconds: float, *, uri: bool = False) -> sqlite3.Connection:
+        opened.append(database)
+        return connect(database, seconds, uri=uri)
+
+    connect = opening.connect
+    monkeypatch.setattr(opening, "connect", connected)
+    counts = []
+    for change in (None, None, path.touch, None):
+        if change is not None:
+            change()
+        opened.clear()
+        Database(path).close()
+        counts.append(len(opened))
+    assert counts == [1, 1, 2, 1]
+    with closing(Database(path)):
+        opened.clear()
+        Database(path).close()
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("beside", ["", "-wal"])
+def test_what_took_the_place_of_our_file_is_refused(path: Path, beside: str) -> None:
+    Database(path).close()
+    was = path.stat()
+    origin = path.with_name("origin")
+    origin.mkdir()
+    with closing(sqlite3.connect(origin / path.name)) as db:
+        db.execute(f"PRAGMA journal_mode={'WAL' if beside else 'DELETE'}")
+        db.execute("CREATE TABLE theirs (a)")
+        for name in {path.name, f"{path.name}{beside}"}:
+            path.with_name(name).write_bytes((origin / name).read_bytes())
+    shutil.rmtree(origin)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    before = contents(path)
+    assert refusal(path).path == path
+    assert {name: contents(path).get(name) for name in before} == before
+
+
 def test_another_program_s_wal_is_not_folded_in(path: Path) -> None:
     origin = path.with_name("origin")
     origin.mkdir()
@@ -183,6 +228,7 @@ def test_a_forked_child_uses_a_connection_of_its_own(path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
+from mxm_dataio.storage.catalog import opening
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.models import Mode, Session, Status
 def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
@@ -214,6 +260,7 @@ def test_what_a_forked_child_writes_outlives_its_parent_s_catalog(path: Path) ->
     script = """
 import os, signal, sys
 from pathlib import Path
+from mxm_dataio.storage.catalog import opening
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.models import Mode, Session, Status
 def session(id): return Session(id, "src", Mode.RECORD, "d", Status.COMPLETE, "t")
