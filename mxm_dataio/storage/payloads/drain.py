@@ -1,13 +1,14 @@
 """A large body on its way into a file: hashed and written block by block.
 
 The first :data:`ALONE` bytes on the thread that writes. From there on a thread of the body's own
-does it, since ``hashlib`` and ``os.pwrite`` let go of the interpreter lock: the writing thread
-only copies into one of a few buffers, and waits when none is free, so that memory stays flat
-however slow the disk. The thread ends when :meth:`Drain.finish` is asked for, at the latest with
-the body.
+does it, since ``hashlib`` and ``os.pwrite`` let go of the interpreter lock: the thread that brings
+the bytes copies them into one of a few buffers, writes a block itself where the other lags behind
+(hashing alone takes it as long as receiving takes this one), and waits when no buffer is free, so
+that memory stays flat however slow the disk. The thread ends when :meth:`Drain.finish` is asked
+for, at the latest with the body.
 
-No step is done twice or left out if the thread that writes is interrupted amid it
-(``KeyboardInterrupt``): each block knows its place, and what has its place is passed over.
+No block is hashed twice or left out if the thread that brings them is interrupted amid it
+(``KeyboardInterrupt``): each knows its place, and what has its place is passed over.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import weakref
 from typing import BinaryIO
 
 from ...process import after_fork
+from ..descriptors import LostError
 
 BLOCK = 1 << 18
 # Bodies above this size get a thread; for smaller ones its beginning costs more than it saves.
 ALONE = 4 << 20
-_BUFFERS = 4
+_BUFFERS = 3
 
 
 def _cores() -> int:
@@ -57,16 +59,27 @@ class _Sink:
         self.prefixes = bytearray()
         self.error: Exception | None = None
 
-    def take(self, block: memoryview, offset: int) -> bool:
-        """Write and hash bytes; say no if they were there already."""
+    def write(self, block: memoryview, offset: int, *, last: bool = False) -> None:
+        """Write bytes to their place."""
+        try:
+            while block:
+                count = os.pwrite(self._file.fileno(), block, offset)
+                block, offset = block[count:], offset + count
+        except Exception as exc:
+            if last or not isinstance(exc, LostError):
+                self.error = exc
+            else:
+                # The other thread may just have opened anew what the program closed.
+                self.write(block, offset, last=True)
+
+    def take(self, block: memoryview, offset: int, written: bool) -> bool:
+        """Hash bytes, written first if they are not; say no if they were there already."""
         end = offset + len(block)
         if self.error is not None or end <= self.size:
             return self.error is not None
+        if not written:
+            self.write(block, offset)
         try:
-            view, at = block, offset
-            while view:
-                count = os.pwrite(self._file.fileno(), view, at)
-                view, at = view[count:], at + count
             digest = self.digest.copy()
             digest.update(block)
             if end % BLOCK == 0:
@@ -78,20 +91,20 @@ class _Sink:
         return True
 
 
-# A buffer, what of it is meant, and where that belongs in the body.
-_Item = tuple[bytearray, int, int, int]
+# A buffer, what of it is meant, where that belongs in the body, and whether it is there.
+_Item = tuple[memoryview, int, int, int, bool]
 
 
-def _take(sink: _Sink, free: queue.SimpleQueue[bytearray], item: _Item) -> None:
-    buffer, start, end, offset = item
-    if sink.take(memoryview(buffer)[start:end], offset) and end == BLOCK:
+def _take(sink: _Sink, free: queue.SimpleQueue[memoryview], item: _Item) -> None:
+    buffer, start, end, offset, written = item
+    if sink.take(buffer[start:end], offset, written) and end == BLOCK:
         free.put(buffer)
 
 
 def _run(
     sink: _Sink,
     full: queue.SimpleQueue[_Item | None],
-    free: queue.SimpleQueue[bytearray],
+    free: queue.SimpleQueue[memoryview],
     seats: threading.Semaphore,
 ) -> None:
     # Does not know the Drain, so that one which is dropped can end its thread.
@@ -111,12 +124,12 @@ class Drain:
 
     def __init__(self, file: BinaryIO) -> None:
         self._full: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         # Against a fork in one thread while another writes; again and again for a signal handler.
         self._lock = threading.RLock()
         self._sink = _Sink(file)
-        self._buffer = bytearray(BLOCK)
+        self._buffer = memoryview(bytearray(BLOCK))
         self._buffers = 1
         # What of the buffer was passed on, what of it is filled, and where in the body it begins.
         self._passed = 0
@@ -139,13 +152,14 @@ class Drain:
             while view:
                 if self._filled == BLOCK:
                     self._turn()
-                end = min(self._filled + len(view), BLOCK)
-                count = end - self._filled
-                memoryview(self._buffer)[self._filled : end] = view[:count]
+                piece = view[: BLOCK - self._filled]
+                end = self._filled + len(piece)
+                self._buffer[self._filled : end] = piece
                 self._filled = end
-                view = view[count:]
+                view = view[len(piece) :]
             if self._filled == BLOCK:
                 self._pass_on()
+                self._check()
 
     def finish(self) -> None:
         """Return when every byte taken so far is in the file, and no thread is left.
@@ -187,20 +201,20 @@ class Drain:
         if start < end:
             if self._thread is None and offset >= ALONE:
                 self._begin_thread()
-            item = (self._buffer, start, end, offset)
-            if self._thread is not None:
-                self._full.put(item)
+            if self._thread is None:
+                _take(self._sink, self._free, (self._buffer, start, end, offset, False))
             else:
-                _take(self._sink, self._free, item)
+                if behind := not self._full.empty():
+                    self._sink.write(self._buffer[start:end], offset)
+                self._full.put((self._buffer, start, end, offset, behind))
             self._passed = end
-        self._check()
 
     def _turn(self) -> None:
         """Go on to the next buffer, the last being full."""
         self._pass_on()
         if self._buffers < _BUFFERS and not self._free.qsize():
             self._buffers += 1
-            buffer = bytearray(BLOCK)
+            buffer = memoryview(bytearray(BLOCK))
         else:
             buffer = self._free.get()
         self._check()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import io
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxm_dataio.storage.descriptors import LostError
 from mxm_dataio.storage.payloads import drain
 from mxm_dataio.storage.payloads.drain import Drain
 from tests.support.forks import forked
@@ -169,6 +171,47 @@ def test_a_slow_disk_holds_the_reader_up_not_the_memory(
     check(made, file, b"slow" * 100)
 
 
+def test_who_brings_the_bytes_writes_them_where_the_thread_lags_behind(
+    file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, real, here = threading.Event(), os.pwrite, []
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if "drain" in threading.current_thread().name:
+            assert go_on.wait(30)
+        elif offset >= drain.ALONE:
+            here.append(offset)
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    made = Drain(file)
+    made.write(b"s" * (drain.ALONE + BLOCK))
+    assert eventually(made._full.empty)
+    made.write(b"t" * 2 * BLOCK)
+    assert here == [drain.ALONE + 2 * BLOCK]
+    go_on.set()
+    made.finish()
+    check(made, file, b"s" * (drain.ALONE + BLOCK) + b"t" * 2 * BLOCK)
+
+
+def test_a_file_that_two_threads_open_anew_at_once_is_lost_by_neither(tmp_path: Path) -> None:
+    class Contended(io.FileIO):
+        count = 0
+
+        def fileno(self) -> int:
+            # The other has its lock already, and its number not yet.
+            self.count += 1
+            if self.count % 2:
+                raise LostError(tmp_path)
+            return super().fileno()
+
+    with Contended(tmp_path / "body", "w+b") as file:
+        made = Drain(file)
+        made.write(b"n" * 9 * BLOCK)
+        made.finish()
+        check(made, file, b"n" * 9 * BLOCK)
+
+
 @pytest.mark.parametrize("seats", [0, 1], ids=["without a thread", "with one"])
 def test_a_full_disk_is_told_and_stays_told(
     file: BinaryIO, monkeypatch: pytest.MonkeyPatch, seats: int
@@ -237,11 +280,23 @@ def _interrupted_at(step: int, work: Callable[[], None]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seats", [0, 1], ids=["without a thread", "with one"])
+@pytest.mark.parametrize(
+    ("seats", "lag"),
+    [(0, 0.0), (1, 0.0), (1, 0.001)],
+    ids=["without a thread", "with one", "with one that lags behind"],
+)
 @pytest.mark.parametrize("begun", [0, 2 * BLOCK - 3, 6 * BLOCK - 3])
 def test_an_interrupt_anywhere_leaves_bytes_and_checksum_of_one_mind(
-    tmp_path: Path, begun: int, seats: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: int, seats: int, lag: float
 ) -> None:
+    real = os.pwrite
+
+    def pwrite(*args: Any) -> int:
+        if "drain" in threading.current_thread().name:
+            time.sleep(lag)
+        return real(*args)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
     lead, piece, rest = b"l" * begun, bytes(range(7)) + b"p" * 2 * BLOCK, b"r" * 3 * BLOCK
     step = 0
     for step in range(1, 2000):
