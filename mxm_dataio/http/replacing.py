@@ -12,7 +12,6 @@ from typing import Protocol
 
 from ..patterns import regex
 from ..utils import media_type
-from . import json_values, xml_values
 from .multipart import Part, header, headers_of, is_multipart, part_name, parts_of
 from .named_values import Kind, Replace, text_of
 from .shapes import _FORM, BEGINNING, Shape, shape_of
@@ -81,12 +80,16 @@ def replaced(body: bytes, content_type: str, visitor: Visitor, depth: int = 0) -
     if shape is Shape.FORM:
         return _form(body, content_type, visitor)
     if shape is Shape.XML:
+        from . import xml_values  # as few bodies need them, and so below
+
         return xml_values.replace_xml(body, _texts("xml", visitor, depth))
     if shape is Shape.MULTIPART:
         return _multipart(body, content_type, visitor, depth)
     if shape is Shape.MESSAGE:
         return _message(body, visitor, depth)
     if shape is Shape.NAMES:
+        from . import json_values
+
         return json_values.replace_json(body, _texts("json", visitor, depth), visitor.asks)
     return body
 
@@ -101,7 +104,11 @@ def nested(text: str, visitor: Visitor, depth: int = 0) -> str:
             return visitor.url(text)
         return visitor.fields(text) if "=" in text and _TEXT_FORM.fullmatch(text) else text
     if match["json"]:
+        from . import json_values
+
         return json_values.replace_text(text, _texts("json", visitor, depth), visitor.asks)
+    from . import xml_values
+
     return xml_values.replace_text(text, _texts("xml", visitor, depth))
 
 
@@ -121,6 +128,8 @@ def _texts(place: str, visitor: Visitor, depth: int) -> Replace:
 def _json(body: bytes, content_type: str, visitor: Visitor, depth: int) -> bytes:
     if b"<" not in body and not visitor.may_change(body):
         return body
+    from . import json_values
+
     names = json_values.plain_names(text_of(body))
     if names is not None:
         asked = frozenset(filter(visitor.asks, names))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from ..http.json_values import may_nest
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
 from ..utils import NotCanonicalError, canonical_json
@@ -31,6 +30,8 @@ def json_form(content: bytes, ignoring: Ignoring) -> Written | None:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    from ..http.json_values import may_nest  # few requests have a body of JSON
+
     ignores = ignoring.may_change(content)
     # Numbers that the standard encoder writes in another way, or should not write.
     odd: list[float] = []

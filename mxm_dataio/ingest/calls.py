@@ -7,14 +7,16 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..concurrency import mutex
 from ..models import Exchange, Request, Status
 from ..redaction.secrets import Secrets
-from ..replay.lookup import Lookup
 from ..storage.entries import CapturedAttempt, CapturedCall
-from ..storage.root_store import RootStore
+
+if TYPE_CHECKING:
+    from ..replay.lookup import Lookup
+    from ..storage.root_store import RootStore
 
 Answered = Literal["recorded", "replayed", "revalidated", "missed", "left out", "not recorded"]
 # Calls that are held, the latest: some 400 bytes each.

@@ -32,8 +32,6 @@ from ..models import Exchange, Mode, Session, Status, Unseen
 from ..process import wall_time
 from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
-from ..replay.policy import Decision
-from ..replay.turns import SharedTurns
 from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
@@ -52,6 +50,8 @@ from .sources import Sources, SourceState, matching_of
 
 if TYPE_CHECKING:
     from ..coverage.watch import CoverageWatch
+    from ..replay.policy import Decision
+    from ..replay.turns import SharedTurns
 
 # Words for modes in which nothing that was recorded is handed out.
 _RECORDS = frozenset({"record", "all", "off"})
@@ -242,6 +242,8 @@ class Capture:
         """
         if self.mode is not Mode.REPLAY or self.turns is not None:
             return
+        from ..replay.turns import SharedTurns  # where several processes replay
+
         self.turns = SharedTurns(path)
         for part in self.sources:
             if part.lookup is not None:

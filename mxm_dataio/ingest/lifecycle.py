@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ..concurrency import mutex
 from ..config.archive_urls import said
-from ..coverage import audit
 from ..errors import ConfigError, DataIOError, DataIOWarning
 from ..models import Mode
 from . import ending
@@ -157,12 +156,14 @@ class Lifecycle:
         capture = self._capture
         if not capture.settings.watch or capture.mode is Mode.OFF:
             return
+        from ..coverage import audit  # few sessions watch
+
         try:
             audit.prepare()
         except ConfigError as exc:
             blind(capture, str(exc))
             return
-        from ..coverage.watch import CoverageWatch  # few sessions watch
+        from ..coverage.watch import CoverageWatch
 
         capture.watch = CoverageWatch(
             capture, capture.settings.allowed_hosts, refuse=capture.mode is Mode.REPLAY,

@@ -18,9 +18,6 @@ from ..http.content import LARGEST
 from ..identity.matching import RequestBody
 from ..models import Exchange, Mode, Request
 from ..replay.freshness import Freshness
-from ..replay.lookup import Lookup
-from ..replay.policy import Decision
-from ..replay.rekeyed import Rekeyed
 from ..storage.backend import Backend
 from ..storage.layout import DATABASE
 from ..storage.recording_store import RecordingStore
@@ -29,6 +26,9 @@ from ..utils import as_of_bound
 from .calls import unused
 
 if TYPE_CHECKING:
+    from ..replay.lookup import Lookup
+    from ..replay.policy import Decision
+    from ..replay.rekeyed import Rekeyed
     from .capture import Capture
 
 _SHARED_SECONDS = 1.0
@@ -145,6 +145,8 @@ class RootPlace:
 
     def lookup(self, capture: Capture, store: Backend, source: str) -> Lookup:
         """Return what finds answers in the newest session that has them, or the one given."""
+        from ..replay.lookup import Lookup  # a session that only records has none
+
         fetches = capture.mode is Mode.AUTO
         return Lookup(
             store,
@@ -161,6 +163,7 @@ class RootPlace:
         part = capture.sources.named(source)
         if not part.matcher or not isinstance(store, RootStore):
             return None
+        from ..replay.rekeyed import Rekeyed
 
         def content(request: Request) -> RequestBody | None:
             checksum, size = request.body_checksum, request.body_size

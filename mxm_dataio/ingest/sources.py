@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.faces import Face
 from ..config.settings import Settings, by_name
@@ -33,8 +33,10 @@ from ..redaction.rules import Redaction
 from ..redaction.secrets import Secrets
 from ..redaction.sent import CleanBody
 from ..redaction.users import Users
-from ..replay.lookup import Lookup
 from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from ..replay.lookup import Lookup
 
 _PORTS = {"http": "80", "https": "443"}
 _REMEMBERED = 4096

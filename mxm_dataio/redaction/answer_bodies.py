@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..http import json_walk
 from ..http.codings import codings_of, decoded, redone
 from ..http.content import LARGEST, content_headers
 from ..http.heads import parse_head
@@ -110,6 +109,8 @@ def cleaned(
         before = clean
         clean = secrets.masked(before)
         if clean is not before and ruled and is_json(media):
+            from ..http import json_walk  # where rules are asked
+
             clean = replace_in(clean, json_walk.mended)
         if cut:
             clean = secrets.masked_end(clean)

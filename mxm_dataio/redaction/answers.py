@@ -22,7 +22,6 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from ..http import json_values, xml_values
 from ..http.named_values import Kind, replace_in
 from ..http.tokens import PLACEHOLDER, parsed, stand_in
 from ..patterns import regex
@@ -93,9 +92,13 @@ class _Answer:
         if begins.startswith("<"):
             if HTML.search(begins):
                 return text
+            from ..http import xml_values  # few answers need them, and so below
+
             return xml_values.replace_text(text, self._in_xml)
         if begins[:1] in ("{", "[") or BEFORE.match(text):
             self._logins = frozenset(self._beside(text))
+            from ..http import json_values
+
             return json_values.replace_text(text, self._in_json)
         if len(text) <= ORDINARY and _FORM.fullmatch(text.strip()):
             return self._form(text)
@@ -106,6 +109,8 @@ class _Answer:
             return None
         if value[:1] in ("{", "[") and '"' in value:
             # JSON in a string of JSON: whoever reads it is to be able to.
+            from ..http import json_values
+
             own = squashed(name) == "secretstring" and self._names.is_listed(name)
             inside = json_values.replace_text(value, self._all if own else self._in_json)
             return inside if inside != value or own else None

@@ -19,7 +19,6 @@ from ..http.replacing import replaced
 from ..http.tokens import stand_in
 from ..models import Headers
 from ..patterns import regex
-from . import ruled_answers, texts
 from .answer_names import ANSWER_NAMES, Asked, Names, names_of, squashed
 from .answers import cleaned
 from .company import goes_with
@@ -254,6 +253,8 @@ class Redaction:
             return self.url(f"//{value}", into)[2:]
         if not self.is_secret_header(name):
             if ("://" in value and ("=" in value or self.rules)) or ("=" in value and "?" in value):
+                from . import texts  # few headers and messages need it
+
                 return texts.urls_redacted(value, lambda url: self.url(url, into))
             return value
         for found in of_header(name, value, self.is_secret):
@@ -369,6 +370,8 @@ class Redaction:
                 kept.add((name, value))
             return after
 
+        from . import ruled_answers  # few sessions have rules
+
         return ruled_answers.replaced(content, content_type, ask), kept
 
     @property
@@ -380,6 +383,8 @@ class Redaction:
 
         A rule takes what it fails for: what is said of that is a message, too.
         """
+        from . import texts
+
         try:
             return texts.redacted(
                 text, lambda url: self.url(url, into), self.is_secret, self.is_secret_header

@@ -51,7 +51,6 @@ from ..utils import canonical_json
 from . import answer_bodies
 from .answer_bodies import UNREAD
 from .answer_names import Asked
-from .finding import masked, masked_end, masked_wide
 from .found import Found, Sink, is_tellable, readings
 from .known import Needles
 from .names import is_passing
@@ -160,8 +159,12 @@ class Secrets:
             return data
         near = self._needles.near(data)
         if near:
+            from .finding import masked  # what is known is in few texts
+
             data = masked(data, near, _MASK, plain=self._plain)
         if b"\0" in data:
+            from .finding import masked_wide
+
             near = self._needles.near(data.replace(b"\0", b""))
             data = masked_wide(data, near, PLACEHOLDER, plain=self._plain)
         return data
@@ -435,6 +438,8 @@ class Secrets:
 
     def masked_end(self, data: bytes) -> bytes:
         """Return the beginning of a text without the part of a value that it may end with."""
+        from .finding import masked_end
+
         return masked_end(data, self._needles, _MASK)
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from ..http.content import content_headers, opened
 from ..http.heads import parse_head
-from .finding import holds
 from .needles import Needle
 from .rules import Redaction
 
@@ -60,6 +59,8 @@ class Sent:
 
     def holds(self, needles: Iterable[Needle]) -> bool:
         """Say whether a value is in it, by its needles."""
+        from .finding import holds  # where something is found to be secret
+
         # What redaction costs is for what is there at all.
         return any(holds(text, needles) for text in self.texts) and any(
             holds(text, needles) for text in self._clear

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from ..config.faces import Face
 from ..errors import NearMiss, ReplayMissError
 from ..models import Request, Response
-from .nearest import HOST
 
 # Of more names than these it is not for a cache buster or two that a call is another.
 _FEW = 3
@@ -51,6 +50,8 @@ def miss_error(
         "missing"
     )
     lines.append(f"to record it: {recording}")
+    from .nearest import HOST  # who misses has it loaded
+
     changed = near[0].ignorable if near else ()
     if 0 < len(changed) <= _FEW:
         names = [name for name in changed if name != HOST]

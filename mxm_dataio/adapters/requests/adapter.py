@@ -21,7 +21,6 @@ from ..taps import recorded, under_way
 from ..urllib3 import taps
 from ..urllib3.hook import planned
 from .body_tap import _tap_body
-from .replay import _replay
 
 _OWN = frozenset({"_inner", "_ingest", "_refusal", "_taps"})
 
@@ -212,6 +211,8 @@ def capture(
     if plan.passes:
         return send(request, **kwargs)
     if plan.serve is not None:
+        from .replay import _replay  # a session that only records has none
+
         return _replay(inner, plan, plan.serve, request, kwargs)
     call = plan.call()
     response: requests.Response | None
@@ -232,6 +233,8 @@ def capture(
                 response.content  # noqa: B018 - read to its end, so that the connection is reused
                 call.returned()
             assert stored is not None
+            from .replay import _replay
+
             return _replay(inner, plan, stored, request, kwargs)
         if not call.attempts:
             _tap_body(response, call)

@@ -22,8 +22,6 @@ from ..taps import bracketed, recorded, under_way
 from ..uploads import Upload
 from . import taps
 from .classes import Connection, Pool, TLSConnection
-from .response import replay
-from .retrying import settle
 from .taps import tapped
 
 
@@ -143,6 +141,9 @@ _RESPONSE_KW = ("preload_content", "decode_content", "enforce_content_length", "
 
 
 def _replay(plan: Plan, stored: Exchange, pool: Any, given: dict[str, Any]) -> Any:
+    from .response import replay  # a session that only records has none
+    from .retrying import settle
+
     response_kw = {name: given[name] for name in _RESPONSE_KW if name in given}
     method, url = given["method"], given["url"]
     retry = Retry.from_int(given["retries"], redirect=given["redirect"], default=pool.retries)
