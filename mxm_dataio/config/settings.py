@@ -37,7 +37,7 @@ ALIASES = {"all": Mode.RECORD, "none": Mode.REPLAY, "new_episodes": Mode.AUTO}
 ONCE = "once"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settings:
     """Every setting with its default.
 

@@ -6,7 +6,6 @@ libraries are installed.
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
@@ -173,10 +172,18 @@ def _brotli() -> Any:
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate, "br": _Brotli, "zstd": _Zstd,
 }  # fmt: skip
+
+
+def _gzipped(data: bytes) -> bytes:
+    import gzip  # few bodies are coded anew
+
+    return gzip.compress(data, mtime=0)
+
+
 # Content coding → what makes it.
 _ENCODERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda data: gzip.compress(data, mtime=0),
-    "x-gzip": lambda data: gzip.compress(data, mtime=0),
+    "gzip": _gzipped,
+    "x-gzip": _gzipped,
     "deflate": zlib.compress,
     "br": lambda data: bytes(_brotli().compress(data)),
     "zstd": content_compressed,

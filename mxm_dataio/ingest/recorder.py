@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..concurrency.reentry import is_interrupt
 from ..errors import StoreError
@@ -22,7 +23,9 @@ from ..storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
 from ..storage.layout import WRITABLE
 from ..storage.payloads.spool import Spool
 from ..utils import cause
-from .edits import Attempts, edited
+
+if TYPE_CHECKING:
+    from .edits import Attempts
 
 _VARY = regex(rb"^vary[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
@@ -85,6 +88,8 @@ class Recorder:
         secrets = self._secrets
         url, sent = identity.url, identity.sent
         if secrets.rules.edits:
+            from .edits import edited  # few sessions have them
+
             make = partial(self._store.spool, self._spool_limit)
             found = edited(secrets.rules.edits, call, attempts, body, make)
             if found is None:

@@ -118,7 +118,7 @@ def _split(authority: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class SourceState:
     """What a session has for one source.
 

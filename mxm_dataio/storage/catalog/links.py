@@ -74,7 +74,7 @@ def put_waiting(db: sqlite3.Connection, entry: SessionEntry) -> None:
     put_seal(db, row[0])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Link:
     """Where a session's chain ends, and the numbers of its row and of its root's."""
 
