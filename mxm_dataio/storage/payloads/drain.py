@@ -27,7 +27,9 @@ from ..descriptors import LostError
 BLOCK = 1 << 18
 # Bodies above this size get a thread; for smaller ones its beginning costs more than it saves.
 ALONE = 4 << 20
-_BUFFERS = 3
+# As much as hides that one thread waits for the other now and then; a block is whole parts.
+_PART = BLOCK // 2
+_BUFFERS = 4
 
 
 def _cores() -> int:
@@ -97,7 +99,7 @@ _Item = tuple[memoryview, int, int, int, bool]
 
 def _take(sink: _Sink, free: queue.SimpleQueue[memoryview], item: _Item) -> None:
     buffer, start, end, offset, written = item
-    if sink.take(buffer[start:end], offset, written) and end == BLOCK:
+    if sink.take(buffer[start:end], offset, written) and end == len(buffer):
         free.put(buffer)
 
 
@@ -129,7 +131,7 @@ class Drain:
         # Against a fork in one thread while another writes; again and again for a signal handler.
         self._lock = threading.RLock()
         self._sink = _Sink(file)
-        self._buffer = memoryview(bytearray(BLOCK))
+        self._buffer = memoryview(bytearray(_PART))
         self._buffers = 1
         # What of the buffer was passed on, what of it is filled, and where in the body it begins.
         self._passed = 0
@@ -150,14 +152,14 @@ class Drain:
         with self._lock:
             view = memoryview(data)
             while view:
-                if self._filled == BLOCK:
+                if self._filled == _PART:
                     self._turn()
-                piece = view[: BLOCK - self._filled]
+                piece = view[: _PART - self._filled]
                 end = self._filled + len(piece)
                 self._buffer[self._filled : end] = piece
                 self._filled = end
                 view = view[len(piece) :]
-            if self._filled == BLOCK:
+            if self._filled == _PART:
                 self._pass_on()
                 self._check()
 
@@ -214,12 +216,12 @@ class Drain:
         self._pass_on()
         if self._buffers < _BUFFERS and not self._free.qsize():
             self._buffers += 1
-            buffer = memoryview(bytearray(BLOCK))
+            buffer = memoryview(bytearray(_PART))
         else:
             buffer = self._free.get()
         self._check()
         # All of these or none, should an interrupt come.
-        self._buffer, self._passed, self._filled, self._base = buffer, 0, 0, self._base + BLOCK
+        self._buffer, self._passed, self._filled, self._base = buffer, 0, 0, self._base + _PART
 
     def _check(self) -> None:
         if self._sink.error is not None:
