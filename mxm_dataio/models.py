@@ -8,11 +8,11 @@ same call. Nothing here touches disk or network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, Self
 
 from .errors import ConfigError, StoreError
 
@@ -114,8 +114,46 @@ class Failure:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Deferred:
+    """A value whose fields may be read from where it is stored once one of them is asked for."""
+
+    __slots__ = ("_whole",)
+
+    @classmethod
+    def deferred(cls, whole: Callable[[], Self], known: Mapping[str, Any]) -> Self:
+        """Return a value of which some fields are known.
+
+        Args:
+            whole: returns it with all of them; what it raises asking for another raises.
+            known: by their names.
+        """
+        value = object.__new__(cls)
+        _set_field(value, "_whole", whole)
+        for name, field_value in known.items():
+            _set_field(value, name, field_value)
+        return value
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Python asks here for a slot that is not set.
+            fields = type(self).__slots__
+            if name not in fields:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+                )
+            whole = self._whole()
+            for one in fields:
+                _set_field(self, one, getattr(whole, one))
+            return getattr(whole, name)
+
+
+# Fields are set no other way once a value is made.
+_set_field = object.__setattr__
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Deferred):
     """One call.
 
     Attributes:
@@ -223,7 +261,7 @@ class Payload(Protocol):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Response:
+class Response(Deferred):
     """One attempt.
 
     Attributes:

@@ -36,7 +36,7 @@ from ..storage.backend import Backend, recording
 from ..storage.entries import CapturedAttempt, CapturedCall
 from ..storage.payloads.spool import Nowhere, Spool
 from ..storage.unseen import Sightings
-from ..utils import as_of_text, new_id, utc_now
+from ..utils import as_of_text, new_id, parse_instant, utc_now
 from . import answering, misses
 from .answering import Answer
 from .calls import Calls
@@ -313,7 +313,7 @@ class Capture:
         """
         if identity.left_out:
             return misses.pass_by(self, identity)
-        stored, confirmed = None, 0.0
+        stored = confirmed = None
         lookup = self.sources.named(identity.source).lookup
         try:
             if lookup is not None:
@@ -324,7 +324,11 @@ class Capture:
                 raise
         if not self.is_open:
             return self.opener.ended(self.mode)
-        return self.place.decide(self, stored, wall_time() - confirmed, conditional)
+        age = 0.0
+        if self.mode is Mode.AUTO and confirmed is not None:
+            # Elsewhere nothing grows stale.
+            age = wall_time() - parse_instant(confirmed.request.started_at)
+        return self.place.decide(self, stored, age, conditional)
 
     # -- recording ----------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class GrowingLookup(Lookup):
     unreachable = ""
     _known = -1
 
-    def find(self, identity: Identity) -> tuple[Exchange | None, float]:
+    def find(self, identity: Identity) -> tuple[Exchange | None, Exchange | None]:
         """Return the exchange that answers a call; none, if what may have it can't be reached."""
         self.unreachable = ""
         try:
@@ -35,7 +35,7 @@ class GrowingLookup(Lookup):
             raise
         except StoreError as exc:
             self.unreachable = str(exc)
-            return None, 0.0
+            return None, None
 
     def _look_up(
         self, identity: Identity, base: str, also: list[str], asked: Identity | None = None

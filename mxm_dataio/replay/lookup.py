@@ -29,7 +29,7 @@ from ..redaction.users import User
 from ..redaction.values import looks_drawn
 from ..storage.backend import Backend, Finder
 from ..storage.catalog.lookups import Following
-from ..utils import as_of_bound, parse_instant
+from ..utils import as_of_bound
 from .nearest import nearest
 from .read_ahead import ReadAhead
 from .rekeyed import Rekeyed
@@ -99,13 +99,10 @@ class Lookup:
                 self._served, self._settled = places
                 self._shared = shared
 
-    def find(self, identity: Identity) -> tuple[Exchange | None, float]:
-        """Return the exchange that answers a call, and when its source last confirmed it.
-
-        The instant is in seconds since the epoch.
-        """
+    def find(self, identity: Identity) -> tuple[Exchange | None, Exchange | None]:
+        """Return the exchange that answers a call, and the one that confirmed it last."""
         found = self._find(identity)
-        return self._resolve(found) if found is not None else (None, 0.0)
+        return self._resolve(found) if found is not None else (None, None)
 
     @property
     def roots(self) -> set[str]:
@@ -355,21 +352,21 @@ class Lookup:
                 self._absent.add(params_hash)
         return place
 
-    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, float]:
-        """Return the exchange that holds the bytes, and when its source last confirmed them."""
+    def _resolve(self, exchange: Exchange) -> tuple[Exchange | None, Exchange | None]:
+        """Return the exchange that holds the bytes, and the one that confirmed them last."""
         held: Exchange | None = exchange
-        confirmed: float | None = None
+        confirmed: Exchange | None = None
         led: set[str] = set()
         while held is not None:
             if confirmed is None and held.is_from_source:
-                confirmed = parse_instant(held.request.started_at)
+                confirmed = held
             source = held.request.served_from
             if not source:
                 break
             # A store from elsewhere may lead in a circle, in which nothing holds the bytes.
             held = self._store.exchange(source) if source not in led else None
             led.add(source)
-        return held, confirmed or 0.0
+        return held, confirmed
 
 
 def _made(identity: Identity) -> Made:

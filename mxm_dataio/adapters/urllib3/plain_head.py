@@ -9,6 +9,8 @@ against each other.
 
 from __future__ import annotations
 
+import functools
+import re
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
 
@@ -25,31 +27,34 @@ _PLAIN = regex(
 _LONGEST = 65536
 _MOST = 99
 # The email parser looks for bodies of these types in the head.
-_PARSED = (b"multipart", b"message")
+_OF_PARTS = regex(rb"\r\ncontent-type:[^\r]*(?:multipart|message)", re.IGNORECASE)
 # Statuses whose answers have no body whatever their head says.
 _BODILESS = frozenset({204, 304})
 
 
 def is_plain(response: Response) -> bool:
     """Say that there is but one way to read the head of an attempt, and nobody watches."""
+    # A program that watches or replaces http.client's reading is to have it.
+    watched = Connection.debuglevel or Connection.response_class is not HTTPResponse
+    if watched:
+        return False
+    head = response.head
+    return _short_is_plain(head) if len(head) <= _SHORT else _is_plain(head)
+
+
+def _is_plain(head: bytes) -> bool:
     return (
-        len(response.head) <= _LONGEST
-        and _PLAIN.fullmatch(response.head) is not None
-        and len(response.headers) <= _MOST
-        # A program that watches or replaces http.client's reading is to have it.
-        and not Connection.debuglevel
-        and Connection.response_class is HTTPResponse
-        and not _of_parts(response)
+        len(head) <= _LONGEST
+        and _PLAIN.fullmatch(head) is not None
+        # (The status line has a line end, too, and so has the empty line.)
+        and head.count(b"\r\n") - 2 <= _MOST
+        and _OF_PARTS.search(head) is None
     )
 
 
-def _of_parts(response: Response) -> bool:
-    head = response.head.lower()
-    return any(name in head for name in _PARSED) and any(
-        name.lower() == "content-type" and part in value.lower().encode("latin-1")
-        for name, value in response.headers
-        for part in _PARSED
-    )
+# Most answers of a program have one of a few heads.
+_SHORT = 4096
+_short_is_plain = functools.lru_cache(maxsize=256)(_is_plain)
 
 
 def read_plainly(response: Response, method: str, sock: Any) -> HTTPResponse:

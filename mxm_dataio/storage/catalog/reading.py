@@ -308,8 +308,13 @@ class CatalogReader:
         return [_following(row, responses[row[0]]) for row in found]
 
     def decoded(self, found: Following) -> Exchange:
-        """Return such a call."""
-        return self._exchange(found.request, found.responses)
+        """Return such a call; see :func:`.rows.answer_of`."""
+        request, responses = found.request, found.responses
+
+        def answer(row: rows.Row) -> Exchange:
+            return rows.answer_of(row, responses, lambda: self._exchange(request, responses))
+
+        return self._decoded(answer, request)
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""

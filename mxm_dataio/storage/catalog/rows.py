@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...http.heads import parse_head
@@ -217,23 +218,56 @@ def kept_attempt(row: Row) -> Row:
 
 def to_response(row: Row, request: Request) -> Response:
     """Return the attempt of a row; raises as malformed content does."""
+    return Response(
+        request_id=request.id, sequence=row[0], started_at=instant(row[11]),
+        timings=Timings(row[12], row[13], row[14], row[15]),
+        peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
+        truncated=row[21], **_answered(row, request.method, request.url),
+    )  # fmt: skip
+
+
+def answer_of(row: Row, responses: Sequence[Row], whole: Callable[[], Exchange]) -> Exchange:
+    """Return a call of which what answers are made of is read; raises as malformed content does.
+
+    Args:
+        whole: reads all of it, once anything else of it is asked for.
+    """
+    fits(tuple(map(type, row)), _REQUEST_KINDS)
+    url = row[8] if row[10] is None else row[10]
+    known = {
+        "id": row[1], "session_id": row[2], "root_id": row[3], "source": row[4], "method": row[7],
+        "url": url, "params_hash": row[11], "failure": _load_failure(row[19]),
+        "served_from": row[20],
+    }  # fmt: skip
+    request = Request.deferred(lambda: whole().request, known)
+    attempts = tuple(
+        [
+            Response.deferred(functools.partial(_attempt, whole, at), _answered(one, row[7], url))
+            for at, one in enumerate(responses)
+        ]
+    )
+    return Exchange(request, attempts)
+
+
+def _attempt(whole: Callable[[], Exchange], at: int) -> Response:
+    return whole().responses[at]
+
+
+def _answered(row: Row, method: str, url: str) -> dict[str, Any]:
+    """Return the fields of an attempt's row that an answer is made of."""
     fits(tuple(map(type, row)), _RESPONSE_KINDS)
     check_checksum(row[5])
     if row[6] < 0 or row[21] < 0:
         raise ValueError("its size is negative")
     version, reason, headers = _head(row[4])
-    return Response(
-        request_id=request.id, sequence=row[0],
-        method=request.method if row[1] is None else row[1],
-        url=request.url if row[2] is None else row[2], status_code=row[3], head=row[4],
-        checksum=row[5], size=row[6], complete=bool(row[7]), closed_by_peer=bool(row[8]),
-        framing=framing_of(json.loads(row[9]), row[6]) if row[9] else None,
-        failure=_load_failure(row[10]), started_at=instant(row[11]),
-        timings=Timings(row[12], row[13], row[14], row[15]),
-        peer=Peer(row[16], row[17], row[18], row[19]), original_checksum=row[20],
-        truncated=row[21],
-        http_version=version, reason=reason, headers=headers,
-    )  # fmt: skip
+    return {
+        "method": method if row[1] is None else row[1], "url": url if row[2] is None else row[2],
+        "status_code": row[3], "head": row[4], "checksum": row[5], "size": row[6],
+        "complete": bool(row[7]), "closed_by_peer": bool(row[8]),
+        "framing": framing_of(json.loads(row[9]), row[6]) if row[9] else None,
+        "failure": _load_failure(row[10]), "payload": None,
+        "http_version": version, "reason": reason, "headers": headers,
+    }  # fmt: skip
 
 
 def to_session(row: Row) -> Session:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxm_dataio.config.choices import Exhausted
-from mxm_dataio.errors import StoreError
+from mxm_dataio.errors import IntegrityError, StoreError
 from mxm_dataio.identity import Identity, identify
 from mxm_dataio.models import Mode, Session, Status
 from mxm_dataio.replay import read_ahead
@@ -142,9 +145,9 @@ def test_answers_are_the_same(
 
             def compare(name: int, language: str) -> None:
                 identity, _ = asked(name, (), language)
-                expected, expected_at = plain.find(identity)
-                got, got_at = reading.find(identity)
-                assert (got and store.placed(got), got_at) == (expected, expected_at)
+                expected = plain.find(identity)
+                got = reading.find(identity)
+                assert [one and store.placed(one) for one in got] == list(expected)
 
             for step in then:
                 match step:
@@ -193,6 +196,45 @@ def test_calls_in_order_are_looked_up_once(recorder: Recorder, tmp_path: Path) -
         lookup = Counted(store, SOURCE)
         assert None not in served(lookup, *range(100, 300))
         assert lookup.looked_up == 1
+
+
+def test_a_call_read_ahead_is_the_call_that_was_recorded(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    held = recorder.begin("2025-01-01")
+    for number in range(100, 110):
+        recorder.call(held, number, ["accept-encoding"], status=Status.FAILED, attempts=2)
+    with RootStore(tmp_path, readonly=True) as store:
+        lookup = Lookup(store, SOURCE)
+        served(lookup, 100)
+        for number in range(101, 105):
+            found, confirmed = lookup.find(asked(number)[0])
+            assert found is not None
+            assert found is confirmed
+            expected = store.catalog.exchange(found.request.id)
+            assert expected is not None
+            made = (found.request, *found.responses)
+            for one, whole in zip(made, (expected.request, *expected.responses), strict=True):
+                # Each is asked for a first time.
+                assert pickle.loads(pickle.dumps(copy.copy(one))) == whole
+                assert (repr(one), replace(one)) == (repr(whole), whole)
+                assert not hasattr(one, "other")
+            assert found == expected
+
+
+def test_what_is_damaged_is_told_once_it_is_asked_for(recorder: Recorder, tmp_path: Path) -> None:
+    held = recorder.begin("2025-01-01")
+    for number in range(100, 110):
+        recorder.call(held, number)
+    with recorder.catalog.database.write() as db:
+        db.execute("UPDATE requests SET started = 1e300")
+    with RootStore(tmp_path, readonly=True) as store:
+        row = store.catalog._requests("TRUE")[1]
+        (found,) = store.catalog.following(SOURCE, row[1], "9", 1)
+        exchange = store.decoded(found)
+        assert exchange.request.url == "http://a.test/102"
+        with pytest.raises(IntegrityError, match=exchange.request.id):
+            exchange.request.started_at  # noqa: B018
 
 
 def test_answers_that_vary_are_read_ahead_too(recorder: Recorder, tmp_path: Path) -> None:
