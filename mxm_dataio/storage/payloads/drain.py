@@ -27,9 +27,7 @@ from ..descriptors import LostError
 BLOCK = 1 << 18
 # Bodies above this size get a thread; for smaller ones its beginning costs more than it saves.
 ALONE = 4 << 20
-# As much as hides that one thread waits for the other now and then; a block is whole parts.
-_PART = BLOCK // 2
-_BUFFERS = 4
+_BUFFERS = 3
 
 
 def _cores() -> int:
@@ -99,7 +97,7 @@ _Item = tuple[memoryview, int, int, int, bool]
 
 def _take(sink: _Sink, free: queue.SimpleQueue[memoryview], item: _Item) -> None:
     buffer, start, end, offset, written = item
-    if sink.take(buffer[start:end], offset, written) and end == len(buffer):
+    if sink.take(buffer[start:end], offset, written) and end == BLOCK:
         free.put(buffer)
 
 
@@ -131,7 +129,7 @@ class Drain:
         # Against a fork in one thread while another writes; again and again for a signal handler.
         self._lock = threading.RLock()
         self._sink = _Sink(file)
-        self._buffer = memoryview(bytearray(_PART))
+        self._buffer = memoryview(bytearray(BLOCK))
         self._buffers = 1
         # What of the buffer was passed on, what of it is filled, and where in the body it begins.
         self._passed = 0
@@ -152,14 +150,14 @@ class Drain:
         with self._lock:
             view = memoryview(data)
             while view:
-                if self._filled == _PART:
+                if self._filled == BLOCK:
                     self._turn()
-                piece = view[: _PART - self._filled]
+                piece = view[: BLOCK - self._filled]
                 end = self._filled + len(piece)
                 self._buffer[self._filled : end] = piece
                 self._filled = end
                 view = view[len(piece) :]
-            if self._filled == _PART:
+            if self._filled == BLOCK:
                 self._pass_on()
                 self._check()
 
@@ -216,12 +214,12 @@ class Drain:
         self._pass_on()
         if self._buffers < _BUFFERS and not self._free.qsize():
             self._buffers += 1
-            buffer = memoryview(bytearray(_PART))
+            buffer = memoryview(bytearray(BLOCK))
         else:
             buffer = self._free.get()
         self._check()
         # All of these or none, should an interrupt come.
-        self._buffer, self._passed, self._filled, self._base = buffer, 0, 0, self._base + _PART
+        self._buffer, self._passed, self._filled, self._base = buffer, 0, 0, self._base + BLOCK
 
     def _check(self) -> None:
         if self._sink.error is not None:

@@ -27,14 +27,13 @@ from tests.support.waiting import eventually
 # Python 3.12 and later warn of any fork beside threads; the drain's own ends before.
 pytestmark = pytest.mark.filterwarnings("error:.*use of fork:DeprecationWarning")
 
-BLOCK, PART = 8, 4
+BLOCK = 8
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Blocks of eight bytes in two parts, a thread above two blocks, and room for two threads."""
+    """Blocks of eight bytes, a thread above two of them, and room for two threads."""
     monkeypatch.setattr(drain, "BLOCK", BLOCK)
-    monkeypatch.setattr(drain, "_PART", PART)
     monkeypatch.setattr(drain, "ALONE", 2 * BLOCK)
     monkeypatch.setattr(drain, "_seats", threading.Semaphore(2))
     yield
@@ -162,7 +161,7 @@ def test_a_slow_disk_holds_the_reader_up_not_the_memory(
     made = Drain(file)
     writer = threading.Thread(target=lambda: [made.write(b"slow") for _ in range(100)])
     writer.start()
-    held = drain.ALONE + drain._BUFFERS * PART
+    held = drain.ALONE + drain._BUFFERS * BLOCK
     assert eventually(lambda: made.size == held)
     time.sleep(0.05)
     assert made.size == held
@@ -186,13 +185,13 @@ def test_who_brings_the_bytes_writes_them_where_the_thread_lags_behind(
 
     monkeypatch.setattr(os, "pwrite", pwrite)
     made = Drain(file)
-    made.write(b"s" * (drain.ALONE + PART))
+    made.write(b"s" * (drain.ALONE + BLOCK))
     assert eventually(made._full.empty)
-    made.write(b"t" * 3 * PART)
-    assert here == [drain.ALONE + 2 * PART, drain.ALONE + 3 * PART]
+    made.write(b"t" * 2 * BLOCK)
+    assert here == [drain.ALONE + 2 * BLOCK]
     go_on.set()
     made.finish()
-    check(made, file, b"s" * (drain.ALONE + PART) + b"t" * 3 * PART)
+    check(made, file, b"s" * (drain.ALONE + BLOCK) + b"t" * 2 * BLOCK)
 
 
 def test_a_file_that_two_threads_open_anew_at_once_is_lost_by_neither(tmp_path: Path) -> None:
