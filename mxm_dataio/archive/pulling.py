@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ..errors import IntegrityError
 from ..integrity.findings import Progress
 from ..integrity.foreign import put_foreign, put_pruned
+from ..storage.catalog.rows import hex_of
 from ..storage.catalog.sealed import SealedCall, SealedSession
 from ..storage.root_store import RootStore
 from . import bodies, exchanges, listing, names, parquet
@@ -26,10 +27,11 @@ from .session_calls import calls, unchecked
 from .session_object import ArchivedSession, Payload
 
 _NAMED = (
-    "SELECT s.id, p.checksum FROM origins o JOIN sessions s ON s.number = o.session "
+    f"SELECT s.id, {hex_of('p.checksum')} FROM origins o JOIN sessions s ON s.number = o.session "
     "JOIN requests q ON q.session = s.number JOIN responses p ON p.request = q.number "
     "WHERE p.checksum NOT NULL UNION "
-    "SELECT s.id, q.body_checksum FROM origins o JOIN sessions s ON s.number = o.session "
+    f"SELECT s.id, {hex_of('q.body_checksum')} FROM origins o "
+    "JOIN sessions s ON s.number = o.session "
     "JOIN requests q ON q.session = s.number WHERE q.body_checksum NOT NULL"
 )
 # Bytes of objects that are fetched before it is their turn.

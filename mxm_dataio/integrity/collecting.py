@@ -24,6 +24,7 @@ from typing import NamedTuple
 from ..errors import StoreError
 from ..process import wall_time
 from ..storage import locks
+from ..storage.catalog.rows import packed
 from ..storage.layout import JOURNAL, RESPONSES, RUNNING
 from ..storage.payloads import expiry
 from ..storage.root_store import RootStore
@@ -99,7 +100,7 @@ def _gather(db: sqlite3.Connection, doomed: Iterable[str], waiting: Iterable[str
         "INSERT INTO doomed SELECT number FROM main.sessions WHERE id = ?",
         [(id,) for id in doomed],
     )
-    db.execute("CREATE TEMP TABLE named (checksum TEXT PRIMARY KEY) WITHOUT ROWID")
+    db.execute("CREATE TEMP TABLE named (checksum BLOB PRIMARY KEY) WITHOUT ROWID")
     stays = "session NOT IN (SELECT number FROM temp.doomed)"
     db.execute(
         "INSERT OR IGNORE INTO named SELECT p.checksum FROM responses p "
@@ -109,7 +110,7 @@ def _gather(db: sqlite3.Connection, doomed: Iterable[str], waiting: Iterable[str
         "INSERT OR IGNORE INTO named SELECT body_checksum FROM requests "
         f"WHERE body_checksum NOT NULL AND {stays}"
     )
-    db.executemany("INSERT OR IGNORE INTO named VALUES (?)", [(one,) for one in waiting])
+    db.executemany("INSERT OR IGNORE INTO named VALUES (?)", [(packed(one),) for one in waiting])
 
 
 def _unnamed(
@@ -121,7 +122,9 @@ def _unnamed(
             progress("files", done, total)
         if not _PAYLOAD.fullmatch(path.name):
             continue
-        if db.execute("SELECT 1 FROM temp.named WHERE checksum = ?", (checksum,)).fetchone():
+        if db.execute(
+            "SELECT 1 FROM temp.named WHERE checksum = ?", (packed(checksum),)
+        ).fetchone():
             continue
         if path.suffix == ".prefixes" and store.payloads.path(checksum).exists():
             # It goes with its payload.

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..storage.catalog import rows
-from ..storage.catalog.migrations import FIRST_WITH_ID, SCHEMA, alterations, empty
+from ..storage.catalog.migrations import SCHEMA, alterations, empty
 from ..storage.catalog.refusals import DAMAGED
 from .tombstones import OF_STORE, OWN, Tombstone, read
 
 _CALL = (
-    f"SELECT q.number, q.hash, {rows.CHAINED} FROM requests q "
+    f"SELECT q.number, q.hash, {rows.CHAINED_OF} FROM requests q "
     "LEFT JOIN sessions s ON s.number = q.session LEFT JOIN sessions r ON r.number = q.root "
     "LEFT JOIN heads h ON h.number = q.head"
 )
@@ -121,8 +121,7 @@ class Ledger:
         found = [str(text) for (text,) in self._db.execute("PRAGMA main.integrity_check")]
         found = [text for text in found if text != "ok"]
         ((number,),) = self._db.execute("PRAGMA main.user_version")
-        ids = self._db.execute("SELECT id FROM store").fetchall()
-        if len(ids) != (number >= FIRST_WITH_ID):
+        if len(self._db.execute("SELECT id FROM store").fetchall()) != 1:
             found.append("the id of the store was removed, or another put in")
         if altered := alterations(self._db.execute(SCHEMA).fetchall(), number):
             return found + altered
@@ -133,13 +132,11 @@ class Ledger:
 
         SQLite's own check compares what entries say, and not each byte that leads to their rows.
         """
-        name, table, column = index
+        name, table, term = index
         rows_of = f"SELECT count(*), total(_rowid_) FROM {table}"
         try:
-            through = self._db.execute(
-                f"{rows_of} INDEXED BY {name} WHERE {column} IS NOT NULL"
-            ).fetchone()
-            plain = self._db.execute(f"{rows_of} NOT INDEXED WHERE {column} IS NOT NULL").fetchone()
+            through = self._db.execute(f"{rows_of} INDEXED BY {name} WHERE {term}").fetchone()
+            plain = self._db.execute(f"{rows_of} NOT INDEXED WHERE {term}").fetchone()
         except DAMAGED as exc:
             return f"{name}: {exc}"
         return None if through == plain else f"{name} does not lead to the rows of its table"
@@ -277,10 +274,12 @@ class Ledger:
         own = "q.session NOT IN (SELECT session FROM origins)"
         self._db.execute(
             "INSERT INTO named SELECT checksum, min(size), max(size), count(*), min(request), "
-            f"max(own) FROM (SELECT p.checksum, p.size, p.request, {own} AS own FROM responses p "
+            f"max(own) FROM (SELECT {rows.hex_of('p.checksum')} AS checksum, p.size, p.request, "
+            f"{own} AS own FROM responses p "
             "JOIN requests q ON q.number = p.request "
             f"WHERE p.checksum NOT NULL AND q.session IN ({chosen}) "
-            f"UNION ALL SELECT q.body_checksum, q.body_size, q.number, {own} FROM requests q "
+            f"UNION ALL SELECT {rows.hex_of('q.body_checksum')}, q.body_size, q.number, {own} "
+            "FROM requests q "
             f"WHERE q.body_checksum NOT NULL AND q.session IN ({chosen})) GROUP BY checksum"
         )
         return int(self._db.execute("SELECT total(largest) FROM named").fetchone()[0])
@@ -320,12 +319,16 @@ def _bytes(value: object) -> bytes:
 
 @functools.cache
 def _indexes() -> list[tuple[str, str, str]]:
-    """Return name, table and first column of each index beside a table."""
+    """Return name and table of each index beside a table, and what is true of each row in it."""
     with empty() as db:
-        return db.execute(
-            "SELECT m.name, m.tbl_name, c.name FROM sqlite_master m "
+        found = db.execute(
+            "SELECT m.name, m.tbl_name, c.name, coalesce(m.sql, '') FROM sqlite_master m "
             "JOIN pragma_index_info(m.name) c ON c.seqno = 0 "
             # These tables are their own indexes.
             "WHERE m.type = 'index' "
-            "AND m.tbl_name NOT IN ('variants', 'forgotten', 'origin_leaves')"
+            "AND m.tbl_name NOT IN ('responses', 'variants', 'forgotten', 'origin_leaves')"
         ).fetchall()
+    return [
+        (name, table, f"{column} IS NOT NULL AND ({sql.partition(' WHERE ')[2] or 'TRUE'})")
+        for name, table, column, sql in found
+    ]

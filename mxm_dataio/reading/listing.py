@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..models import Status
+from ..storage.catalog.rows import hex_of
 from ..storage.catalog.selection import Wanted, terms_of
 from .outcomes import IS_BROKEN, IS_ERROR, IS_WRONG, is_wrong
 
@@ -32,11 +33,12 @@ _CALL = (
     "(SELECT CAST(max(f.at) AS TEXT) FROM forgotten f WHERE f.request IN (q.id, q.served_from))"
 )
 _ATTEMPTS = (
-    "SELECT status_code, size, checksum, complete, truncated FROM responses "
+    f"SELECT status_code, size, {hex_of('checksum')}, complete, truncated FROM responses "
     "WHERE request = ? ORDER BY sequence"
 )
 _ENDING = (
-    "SELECT q.status, q.failure, q.served_from, p.status_code, p.checksum, p.truncated, "
+    "SELECT q.status, q.failure, q.served_from, p.status_code, "
+    f"{hex_of('p.checksum')}, p.truncated, "
     "coalesce(g.content, p.head) FROM requests q LEFT JOIN responses p ON p.request = q.number "
     "LEFT JOIN heads g ON g.number = p.head WHERE q.id = ? "
     "ORDER BY p.sequence DESC LIMIT 1"
@@ -178,7 +180,8 @@ class Listing:
     def hashes(self, sessions: Collection[str]) -> Iterator[tuple[str, str]]:
         """Yield ``params_hash`` and id of the calls of sessions, in their order."""
         yield from self._merged(
-            f"SELECT q.params_hash, q.id FROM requests q WHERE {_OF_SESSION} ORDER BY q.id",
+            f"SELECT {hex_of('q.params_hash')}, q.id FROM requests q WHERE {_OF_SESSION} "
+            "ORDER BY q.id",
             sessions,
         )
 

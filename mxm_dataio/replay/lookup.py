@@ -118,9 +118,8 @@ class Lookup:
         return request.root_id == (place[1] if place else self._root_id)
 
     def knows(self, endpoint: str) -> bool:
-        """Say whether calls to an endpoint are recorded."""
-        found = self._store.catalog.similar(self.source, endpoint, 1)
-        return any(one.endpoint == endpoint for one in found)
+        """Say whether calls to an endpoint are recorded that may have a body."""
+        return self._store.catalog.takes_bodies(self.source, endpoint)
 
     def nearest(self, identity: Identity) -> tuple[NearMiss, ...]:
         """Return the recorded calls that come closest to one that was not found."""

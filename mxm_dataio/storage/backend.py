@@ -35,6 +35,9 @@ class Finder(Protocol):
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
         """Return a source's latest calls, those of the endpoint first."""
 
+    def takes_bodies(self, source: str, endpoint: str) -> bool:
+        """Say whether calls to an endpoint are recorded that may have a body."""
+
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
 

@@ -147,7 +147,10 @@ def flipped(root: Path, flip: Flip) -> Iterator[None]:
 
 
 # Of the tables WITHOUT ROWID.
-_KEYS = {"variants": "base_hash", "forgotten": "request", "origin_leaves": "store, leaf"}
+_KEYS = {
+    "responses": "request, sequence", "variants": "base_hash", "forgotten": "request",
+    "origin_leaves": "store, leaf",
+}  # fmt: skip
 
 
 def dump(root: Path) -> Any:
@@ -166,7 +169,7 @@ def _by_sql(root: Path) -> list[Any]:
         found: list[Any] = [db.execute(f"PRAGMA {name}").fetchall() for name in _PRAGMAS]
         schema = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
         found.append(schema)
-        for kind, name, table, _ in schema:
+        for kind, name, table, text in schema:
             name, table = name.decode(), table.decode()
             if kind == b"table" and not name.startswith("sqlite_"):
                 key = _KEYS.get(name, "_rowid_")
@@ -178,10 +181,15 @@ def _by_sql(root: Path) -> list[Any]:
                 listed = ", ".join([*columns, *([] if table in _KEYS else ["_rowid_"])])
                 through = db.execute(
                     f"SELECT {listed} FROM {table} INDEXED BY {name} "
-                    f"WHERE {columns[0]} IS NOT NULL ORDER BY {', '.join(columns)}"
+                    f"WHERE {columns[0]} IS NOT NULL AND ({_term(text)}) ORDER BY {', '.join(columns)}"
                 )
                 found.append(through.fetchall())
         return found
+
+
+def _term(index: bytes | None) -> str:
+    """Return what is true of the rows in an index."""
+    return (index or b"").decode().partition(" WHERE ")[2] or "TRUE"
 
 
 def _by_library(root: Path) -> list[Any]:

@@ -278,6 +278,10 @@ class MemoryStore:
         found.sort(key=lambda held: held.node["request"]["url"].partition("?")[0] != endpoint)
         return [held.request(source) for held in found[:limit]]
 
+    def takes_bodies(self, source: str, endpoint: str) -> bool:
+        """Say whether calls to an endpoint are recorded."""
+        return any(one.endpoint == endpoint for one in self.similar(source, endpoint, 1))
+
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return the requests with this hash."""
         found = [held for held in self._held.values() if held.params_hash == params_hash]

@@ -187,10 +187,11 @@ class SQLiteCatalog(CatalogReader):
         number = done.lastrowid
         for one in attempts:
             head = answered.kept(db, one[4])
-            db.execute(rows.PUT_RESPONSE, (number, *one[:4], head, *one[5:]))
+            db.execute(rows.PUT_RESPONSE, rows.placed_attempt(one, number, head))
         if row[12]:
             db.execute(
-                "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)", (row[11], row[3], row[12])
+                "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
+                (rows.packed(row[11]), row[3], row[12]),
             )
         return True
 

@@ -1,4 +1,7 @@
-"""Reading a database that another process has for itself: by a copy, which is deleted at once."""
+"""Reading a database that another process has for itself, or that an older release has written.
+
+By a copy, which is migrated and deleted at once.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 
 from ...process import wall_time_ns
 from . import sqlite_files
+from .migrations import FIRST_WITH_ID, migrate
 from .opening import DatabaseFile, connect
 from .refusals import busy
 from .sqlite_files import SQLiteFiles
@@ -22,7 +26,7 @@ _COPIES = 20
 
 
 def open_copy(file: DatabaseFile) -> tuple[sqlite3.Connection, SQLiteFiles]:
-    """Return a connection to a copy of the file, as it is now.
+    """Return a connection to a copy of the file as it is now, of this release's schema.
 
     Raises:
         BusyError: it is written to all the time, or open in this process, whose locks on it
@@ -47,6 +51,9 @@ def open_copy(file: DatabaseFile) -> tuple[sqlite3.Connection, SQLiteFiles]:
             if _states(path) == before:
                 with contextlib.closing(connect(copy.as_posix(), 0.0)) as db:
                     db.execute("PRAGMA journal_mode=DELETE").fetchone()
+                    if migrate(db, path) < FIRST_WITH_ID:
+                        # Another copy would have another.
+                        db.execute("UPDATE store SET id = ''")
                 return sqlite_files.opened(copy, lambda: file.checked(location, 0.0), copy=True)
     raise busy(path, "another process writes to it")
 

@@ -24,7 +24,7 @@ from ...errors import BusyError, StoreError
 from ...utils import after_fork
 from . import sqlite_files
 from .displacement import Displacement
-from .opening import DatabaseFile
+from .opening import DatabaseFile, OldSchemaError
 from .patience import Patience, patiently, written
 from .refusals import DAMAGED, busy, is_busy, refusal
 from .sqlite_files import SQLiteFiles
@@ -86,14 +86,7 @@ class Database:
 
     def _connected(self) -> sqlite3.Connection:
         """Open the file, and return the connection."""
-        try:
-            db, files = self._opened(self._file.open)
-        except BusyError:
-            if not self.readonly:
-                raise
-            from .copying import open_copy  # rarely needed
-
-            db, files = open_copy(self._file)
+        db, files = self._opened(self._file.open)
         if self._db is not None:
             # By what has interrupted this very thread amid it.
             files.close(db)
@@ -106,10 +99,20 @@ class Database:
     def _opened(
         self, how: Callable[[float], sqlite3.Connection]
     ) -> tuple[sqlite3.Connection, SQLiteFiles]:
-        """Return a connection that waits for others as long as there is patience."""
-        return self.patience.waited(
-            lambda seconds: sqlite_files.opened(self.path, lambda: how(seconds))
-        )
+        """Return a connection that waits for others as long as there is patience.
+
+        Or one to a copy, where the file is to be read alone, and can't be as it is.
+        """
+        try:
+            return self.patience.waited(
+                lambda seconds: sqlite_files.opened(self.path, lambda: how(seconds))
+            )
+        except (BusyError, OldSchemaError):
+            if not self.readonly:
+                raise
+        from .copying import open_copy  # rarely needed
+
+        return open_copy(self._file)
 
     def _arm(self, db: sqlite3.Connection, seconds: float) -> None:
         """Have SQLite wait so long for a lock."""

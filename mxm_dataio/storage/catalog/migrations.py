@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from ...errors import IntegrityError
 # "mxmd"; tells our files from other programs' (sqlite.org/fileformat2.html §1.3.14).
 APPLICATION_ID = 0x6D786D64
 
-# Append only: a step once released is never edited.
+# Append only: a step once released is never edited. Those that convert hashes ask :func:`_packed`.
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE sessions (
@@ -71,7 +72,61 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE store (id TEXT NOT NULL PRIMARY KEY);
     INSERT INTO store VALUES (lower(hex(randomblob(16))));
     """,
+    # Hashes as 32 bytes each. (What is renamed here is dropped again: SQLite rewrites its text.)
+    """
+    ALTER TABLE responses RENAME TO old_responses;
+    ALTER TABLE requests RENAME TO old_requests;
+    ALTER TABLE variants RENAME TO old_variants;
+
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        session INTEGER NOT NULL REFERENCES sessions (number),
+        root INTEGER NOT NULL REFERENCES sessions (number),
+        source TEXT NOT NULL, as_of TEXT NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL,
+        endpoint TEXT NOT NULL, identity TEXT NOT NULL, url TEXT,
+        params_hash BLOB NOT NULL CHECK (typeof(params_hash) = 'blob'),
+        base_hash BLOB, vary TEXT, head, body_checksum BLOB, body_size INTEGER NOT NULL,
+        started REAL NOT NULL, duration REAL, status TEXT NOT NULL, failure TEXT,
+        served_from TEXT, hash BLOB NOT NULL
+    );
+    INSERT INTO requests SELECT number, id, session, root, source, as_of, kind, method, endpoint,
+        identity, url, packed(CAST(params_hash AS BLOB)), packed(CAST(base_hash AS BLOB)), vary,
+        head, packed(CAST(body_checksum AS BLOB)), body_size, started, duration, status, failure,
+        served_from, hash
+    FROM old_requests ORDER BY number;
+
+    CREATE TABLE responses (
+        request INTEGER NOT NULL REFERENCES requests (number), sequence INTEGER NOT NULL,
+        method TEXT, url TEXT, status_code INTEGER, head BLOB NOT NULL,
+        checksum BLOB, size INTEGER NOT NULL, complete INTEGER NOT NULL,
+        closed_by_peer INTEGER NOT NULL, framing TEXT, failure TEXT, started REAL NOT NULL,
+        connect REAL, tls REAL, first_byte REAL, total REAL,
+        peer TEXT, tls_version TEXT, tls_cipher TEXT, tls_certificate TEXT, original BLOB,
+        truncated INTEGER NOT NULL,
+        PRIMARY KEY (request, sequence)
+    ) WITHOUT ROWID;
+    INSERT INTO responses SELECT request, sequence, method, url, status_code, head,
+        packed(CAST(checksum AS BLOB)), size, complete, closed_by_peer, framing, failure, started,
+        connect, tls, first_byte, total, peer, tls_version, tls_cipher, tls_certificate,
+        packed(CAST(original AS BLOB)), truncated
+    FROM old_responses ORDER BY request, sequence;
+
+    CREATE TABLE variants (
+        base_hash BLOB NOT NULL, source TEXT NOT NULL, vary TEXT NOT NULL,
+        PRIMARY KEY (base_hash, source, vary)
+    ) WITHOUT ROWID;
+    INSERT INTO variants SELECT packed(CAST(base_hash AS BLOB)), source, vary FROM old_variants;
+
+    DROP TABLE old_responses;
+    DROP TABLE old_requests;
+    DROP TABLE old_variants;
+    CREATE INDEX requests_by_hash ON requests (params_hash, source, as_of, root, id);
+    CREATE INDEX requests_by_session ON requests (session, id);
+    CREATE INDEX requests_by_endpoint ON requests (endpoint)
+        WHERE method <> 'GET' OR body_checksum IS NOT NULL;
+    """,
 )
+_HEX = re.compile(rb"[0-9a-f]{64}")
 SCHEMA_VERSION = len(MIGRATIONS)
 # From which on a store has an id.
 FIRST_WITH_ID = 3
@@ -86,9 +141,9 @@ _LEFT_ALONE = {"table": ("CREATE TABLE ",), "index": ("CREATE INDEX ", "CREATE U
 @contextlib.contextmanager
 def empty(migrations: Sequence[str] | None = None) -> Iterator[sqlite3.Connection]:
     """Yield an empty database of this release, in memory."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         for migration in MIGRATIONS if migrations is None else migrations:
-            db.executescript(migration)
+            _take(db, migration)
         yield db
 
 
@@ -159,24 +214,21 @@ def _quoted(name: str) -> str:
     return name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
 
 
-def stand_in(db: sqlite3.Connection, number: int) -> bool:
-    """Give a connection that reads an older version what that lacks, empty; say if that can be."""
-    statements = [one for step in MIGRATIONS[number:] for one in statements_of(step)]
-    if not all(one.startswith(("CREATE TABLE ", "INSERT INTO ")) for one in statements):
-        return False
-    for one in statements:
-        if one.startswith("CREATE TABLE "):
-            db.execute(one.replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1))
-    return True
+def _take(db: sqlite3.Connection, migration: str) -> None:
+    """Carry out a step."""
+    db.create_function("packed", 1, _packed, deterministic=True)
+    # (Not as a script, which would commit first.)
+    for statement in migration.split(";"):
+        db.execute(statement)
 
 
-def statements_of(migration: str) -> list[str]:
-    """Return the statements of a step."""
-    return [one.strip() for one in migration.split(";") if one.strip()]
+def _packed(content: bytes | None) -> bytes | None:
+    """Return the bytes of a hash that was kept in hex; what was none, as it was."""
+    return bytes.fromhex(content.decode()) if content and _HEX.fullmatch(content) else content
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema up to this release's, in one transaction.
+def migrate(db: sqlite3.Connection, path: Path) -> int:
+    """Bring the schema up to this release's, in one transaction; return the version before.
 
     Raises:
         IntegrityError: the file is none of ours; nothing of it was changed.
@@ -184,9 +236,9 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster; ask again under the lock.
-        for number in range(version(db, path), SCHEMA_VERSION):
-            for statement in statements_of(MIGRATIONS[number]):
-                db.execute(statement)
+        found = version(db, path)
+        for migration in MIGRATIONS[found:]:
+            _take(db, migration)
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         # What was there before was no more than what was migrated.
@@ -195,6 +247,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         db.execute("ROLLBACK")
         raise
+    return found
 
 
 @contextlib.contextmanager

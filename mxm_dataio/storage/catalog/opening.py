@@ -25,6 +25,10 @@ _left: dict[Path, tuple[int, ...]] = {}
 _MOST_LEFT = 64
 
 
+class OldSchemaError(StoreError):
+    """A database that is to be read alone is of an older release: a copy of it can be migrated."""
+
+
 class DatabaseFile:
     """A file that is, or is to be, a database of ours.
 
@@ -160,9 +164,9 @@ class DatabaseFile:
         db = connect(location, seconds, uri=True)
         try:
             version = migrations.version(db, self.path)
-            older = self.readonly and version < migrations.SCHEMA_VERSION
-            if older and not migrations.stand_in(db, version):
-                raise StoreError(
+            if self.readonly and version < migrations.SCHEMA_VERSION:
+                # (Nothing was made yet of a version 0.)
+                raise (OldSchemaError if version else StoreError)(
                     f"{self.path} is of schema version {version}, this release reads "
                     f"{migrations.SCHEMA_VERSION}: open it once for recording, which migrates it",
                     path=self.path,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # No session has a number above.
 LAST = 2**63 - 1
+# Calls: what a miss may take in a store of any size.
+_LOOKED_THROUGH = 16_384
 
 _T = TypeVar("_T")
 
@@ -240,8 +242,9 @@ class CatalogReader:
     def variants(self, source: str, base_hash: str) -> list[tuple[str, ...]]:
         """Return the header names that stored answers of this call vary on."""
         found = self._all(
-            "SELECT vary FROM variants WHERE base_hash = ? AND source = ?", base_hash, source
-        )
+            "SELECT vary FROM variants WHERE base_hash = ? AND source = ?",
+            rows.packed(base_hash), source,
+        )  # fmt: skip
         return [tuple(str(vary).split(",")) for (vary,) in found]
 
     def newest(
@@ -257,9 +260,9 @@ class CatalogReader:
             but: root id of a session that does not count.
         """
         top: tuple[str, str] | None = None
-        number = LAST
+        number, key = LAST, rows.packed(params_hash)
         while True:
-            found = self._all(NEWEST, params_hash, source, bound, number, but)
+            found = self._all(NEWEST, key, source, bound, number, but)
             if not found or (top is not None and found[0][0] != top[0]):
                 return top
             as_of, root_id, number, failed = found[0]
@@ -273,14 +276,14 @@ class CatalogReader:
         """Return a session's first call with this hash whose id is greater than ``after``."""
         return self._first(
             f"{_OF_ROOT} AND q.id > ? AND {SERVES} ORDER BY q.id LIMIT 1",
-            params_hash, source, root_id, root_id, after,
+            rows.packed(params_hash), source, root_id, root_id, after,
         )  # fmt: skip
 
     def last(self, source: str, params_hash: str, root_id: str) -> Exchange | None:
         """Return a session's last call with this hash."""
         return self._first(
             f"{_OF_ROOT} AND {SERVES} ORDER BY q.id DESC LIMIT 1",
-            params_hash, source, root_id, root_id,
+            rows.packed(params_hash), source, root_id, root_id,
         )  # fmt: skip
 
     def version(self) -> object:
@@ -317,17 +320,28 @@ class CatalogReader:
         return self._decoded(answer, request)
 
     def similar(self, source: str, endpoint: str, limit: int) -> list[Request]:
-        """Return a source's latest calls, those of the endpoint first."""
+        """Return a source's latest calls, those of the endpoint among the latest few first."""
         found = self._requests(
-            "q.source = ? AND q.endpoint = ? ORDER BY q.number DESC LIMIT ?",
-            source, endpoint, limit,
+            "q.number > (SELECT max(number) FROM requests) - ? AND q.source = ? AND q.endpoint = ? "
+            "ORDER BY q.number DESC LIMIT ?",
+            _LOOKED_THROUGH, source, endpoint, limit,
         )  # fmt: skip
         found += self._requests("TRUE ORDER BY q.number DESC LIMIT ?", limit)
         return self._to_requests(found)
 
+    def takes_bodies(self, source: str, endpoint: str) -> bool:
+        """Say whether calls of a source to an endpoint have a body, or another method than GET."""
+        found = self._all(
+            "SELECT 1 FROM requests WHERE endpoint = ? AND source = ? "
+            "AND (method <> 'GET' OR body_checksum IS NOT NULL) LIMIT 1",
+            endpoint, source,
+        )  # fmt: skip
+        return bool(found)
+
     def with_hash(self, params_hash: str, limit: int) -> list[Request]:
         """Return calls of any source and date with this hash."""
-        return self._to_requests(self._requests("q.params_hash = ? LIMIT ?", params_hash, limit))
+        key = rows.packed(params_hash)
+        return self._to_requests(self._requests("q.params_hash = ? LIMIT ?", key, limit))
 
     def with_text(self, source: str, text: str, bound: str, limit: int) -> list[Request]:
         """Return a source's calls whose identity has a text in it, the newest first."""
@@ -348,8 +362,9 @@ class CatalogReader:
             root_id: of the one session whose calls are wanted.
         """
         found = self._all(
-            "SELECT q.params_hash, CAST(max(q.id) AS TEXT), q.endpoint, q.identity "
-            f"FROM {rows.REQUESTS} WHERE q.source = ? AND q.as_of <= ? AND (? IS NULL OR r.id = ?) "
+            f"SELECT {rows.hex_of('q.params_hash')}, CAST(max(q.id) AS TEXT), q.endpoint, "
+            f"q.identity FROM {rows.REQUESTS} "
+            "WHERE q.source = ? AND q.as_of <= ? AND (? IS NULL OR r.id = ?) "
             "GROUP BY q.params_hash",
             source, bound, root_id, root_id,
         )  # fmt: skip
@@ -370,7 +385,7 @@ class CatalogReader:
         found = self._all(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM responses WHERE checksum = ?) "
             "OR EXISTS (SELECT 1 FROM requests WHERE body_checksum = ?)",
-            checksum, checksum,
+            *[rows.packed(checksum)] * 2,
         )  # fmt: skip
         return bool(found)
 

@@ -41,8 +41,24 @@ READ_SESSION = f"{SESSION}, pruned_at"
 SEALED = f"{SESSION}, number"
 # A session's columns, where others' are at hand as well.
 SESSION_OF = ", ".join(f"s.{name}" for name in SESSION.split(", "))
+
+
+def hex_of(column: str) -> str:
+    """Return, in SQL, what :func:`packed` was given of a column; what is neither, told from it."""
+    return (
+        f"CASE typeof({column}) || length({column}) WHEN 'blob32' THEN lower(hex({column})) "
+        f"WHEN 'text64' THEN quote({column}) ELSE {column} END"
+    )
+
+
+def _read(columns: str) -> str:
+    """Return columns, in SQL, as they are read: hashes in hex."""
+    return _HASHES.sub(lambda match: hex_of(match[0]), columns)
+
+
+_HASHES = re.compile(r"[pq]\.(params_hash|base_hash|body_checksum|checksum|original)")
 # What is read of a request, and from where.
-REQUEST = (
+REQUEST = _read(
     "q.number, q.id, s.id, r.id, q.source, q.as_of, q.kind, q.method, q.endpoint, q.identity, "
     "q.url, q.params_hash, q.base_hash, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
@@ -62,10 +78,13 @@ CHAINED = (
     "q.params_hash, q.base_hash, q.vary, coalesce(h.content, q.head), q.body_checksum, "
     "q.body_size, q.started, q.duration, q.status, q.failure, q.served_from"
 )
+CHAINED_OF = _read(CHAINED)
 # What is read of an attempt, and from where.
-RESPONSE_OF = ", ".join(
-    "coalesce(g.content, p.head)" if name == "head" else f"p.{name}"
-    for name in RESPONSE.split(", ")
+RESPONSE_OF = _read(
+    ", ".join(
+        "coalesce(g.content, p.head)" if name == "head" else f"p.{name}"
+        for name in RESPONSE.split(", ")
+    )
 )
 RESPONSES = "responses p LEFT JOIN heads g ON g.number = p.head"
 # Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
@@ -79,6 +98,12 @@ PUT_REQUEST = (
 PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 23)})"
 
 Row = tuple[Any, ...]
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def packed(text: str | None) -> str | bytes | None:
+    """Return a hash in hex as it is kept; what is none as it is."""
+    return bytes.fromhex(text) if text and _HASH.fullmatch(text) else text
 
 
 def session_row(session: Session) -> Row:
@@ -117,7 +142,15 @@ def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
         session, root: numbers of the sessions' rows.
         head: the request's, or the number under which it is kept for many.
     """
-    return (row[0], session, root, *row[3:13], head, *row[14:])
+    return (
+        row[0], session, root, *row[3:10], packed(row[10]), packed(row[11]), row[12],
+        head, packed(row[14]), *row[15:],
+    )  # fmt: skip
+
+
+def placed_attempt(row: Row, request: int | None, head: bytes | int | None) -> Row:
+    """Return an attempt's columns as they are kept, of the call of that number."""
+    return (request, *row[:4], head, packed(row[5]), *row[6:20], packed(row[20]), *row[21:])
 
 
 def to_request(row: Row) -> Request:

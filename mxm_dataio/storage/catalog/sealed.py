@@ -27,7 +27,7 @@ _SESSIONS = (
     "LEFT JOIN origins o ON o.session = s.number WHERE s.seal NOT NULL"
 )
 _CALLS = (
-    f"SELECT q.number, q.hash, {rows.CHAINED} FROM {rows.REQUESTS} "
+    f"SELECT q.number, q.hash, {rows.CHAINED_OF} FROM {rows.REQUESTS} "
     "WHERE q.number BETWEEN ? AND ? AND +q.session = ? ORDER BY q.number"
 )
 _ATTEMPTS = (
@@ -102,7 +102,7 @@ def store_id(database: Database) -> str:
         IntegrityError: it was changed.
     """
     found = [id for (id,) in database.all("SELECT id FROM store LIMIT 2")]
-    if not found and database.readonly:
+    if found == [""] and database.readonly:
         raise StoreError(
             f"{database.path} has no id yet: open it once for recording, which gives it one",
             path=database.path,

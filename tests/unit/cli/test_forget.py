@@ -19,6 +19,7 @@ from mxm_dataio.replay.lookup import Lookup
 from mxm_dataio.storage.catalog.migrations import MIGRATIONS
 from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
+from tests.support.old_schemas import make_older
 from tests.support.recorded import Recorder, Try
 from tests.support.servers import RawServer, answer, responder
 from tests.unit.cli.running import Screen, fits, run, values
@@ -141,12 +142,7 @@ def test_a_root_of_before_is_read_as_it_is_and_grows_when_it_is_written_to(
     get(root, server, "record")
     before = get(root, server, "replay")
     old = root / "dataio.sqlite"
-    with closing(sqlite3.connect(old, isolation_level=None)) as db:
-        for table in ("forgotten", "store", "origins", "origin_leaves"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("PRAGMA user_version=1")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = old.read_bytes()
+    content = make_older(root, 1)
     shutil.rmtree(root / "running", ignore_errors=True)
     assert get(root, server, "replay") == before
     assert verify_root(root).ok

@@ -344,6 +344,7 @@ def test_disk_use_counts_all_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "one").write_bytes(b"x" * 100)
     (tmp_path / "two").write_bytes(b"x" * 5)
+    (tmp_path / "two-shm").write_bytes(b"x" * 7)
     length, blocks = costs.disk_use(tmp_path)
     assert length == 105
     assert blocks % 512 == 0

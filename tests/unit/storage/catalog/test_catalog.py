@@ -33,6 +33,7 @@ from mxm_dataio.models import (
     Timings,
     Unseen,
 )
+from mxm_dataio.storage.catalog import reading
 from mxm_dataio.storage.catalog.catalog import SQLiteCatalog
 from mxm_dataio.storage.catalog.chain import START, seal
 from mxm_dataio.storage.entries import CapturedAttempt, CapturedCall, Entry, InSession
@@ -358,11 +359,14 @@ def test_variants_are_kept_once_for_each_source(catalog: SQLiteCatalog) -> None:
     assert catalog.variants("other", "base") == []
 
 
-def test_similar_and_with_hash(catalog: SQLiteCatalog) -> None:
+def test_similar_and_with_hash(catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     put(catalog, session("s1"), "r1", "r2")
     put(catalog, session("s2", source="else"), "r3")
     put(catalog, session("s1"), "r4", name="other")
     assert [one.id for one in catalog.similar("src", "h", 1)] == ["r2", "r4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "_LOOKED_THROUGH", 2)
+        assert [one.id for one in catalog.similar("src", "h", 1)] == ["r4"]
     assert {one.id for one in catalog.with_hash(H, 9)} == {"r1", "r2", "r3"}
     assert len(catalog.with_hash(H, 2)) == 2
 
@@ -387,6 +391,7 @@ def test_replay_look_ups_use_an_index(catalog: SQLiteCatalog) -> None:
     catalog.exchange("r1")
     catalog.session("s1")
     catalog.with_hash(H, 5)
+    catalog.takes_bodies("src", "h")
     list(catalog.exchanges("s1"))
     catalog.database._db.set_trace_callback(None)
     assert len(asked) > 10

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from mxm_dataio.storage.catalog import sealed
 from mxm_dataio.storage.catalog.chain import START, record_hash, seal
 from mxm_dataio.storage.recording_store import RecordingStore
 from mxm_dataio.storage.root_store import RootStore
+from tests.support.old_schemas import make_older
 from tests.trust.small import end, fill, record, session, with_pruned
 
 
@@ -87,11 +86,7 @@ def test_an_id_that_was_changed(tmp_path: Path, change: str) -> None:
 
 def test_a_root_of_an_older_release_has_none_until_it_records(tmp_path: Path) -> None:
     ids = fill(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "dataio.sqlite")) as db:
-        for table in ("store", "origins", "origin_leaves"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("PRAGMA user_version=2")
-        db.commit()
+    make_older(tmp_path, 2)
     with RootStore(tmp_path) as store:
         assert len(store.catalog.leaves()) == 3
         with pytest.raises(StoreError, match="open it once for recording"):
