@@ -179,9 +179,10 @@ def _by_sql(root: Path) -> list[Any]:
             elif kind == b"index":
                 columns = [row[2].decode() for row in db.execute(f"PRAGMA index_info({name})")]
                 listed = ", ".join([*columns, *([] if table in _KEYS else ["_rowid_"])])
+                term = f"{columns[0]} IS NOT NULL AND ({_term(text)})"
                 through = db.execute(
                     f"SELECT {listed} FROM {table} INDEXED BY {name} "
-                    f"WHERE {columns[0]} IS NOT NULL AND ({_term(text)}) ORDER BY {', '.join(columns)}"
+                    f"WHERE {term} ORDER BY {', '.join(columns)}"
                 )
                 found.append(through.fetchall())
         return found

@@ -68,8 +68,8 @@ class SQLiteFiles:
             db.close()
             # Those of connections closed before others are over SQLite closes later.
             self._known = {one: file for one, file in self._known.items() if _file(one) == file}
-            if not self._known:
-                _places.pop(self.file, None)
+            if not self._known and _places.get(self.file) is self:
+                del _places[self.file]
 
 
 _places: dict[_File, SQLiteFiles] = {}
@@ -83,16 +83,14 @@ def opened(
 
     Args:
         connect: opens it.
-        copy: nobody else opens it, and it is read without locks: so it does not matter if it has
-            the inode of another copy, which is deleted.
+        copy: nobody else opens it, and it is read without locks: so nothing is remembered of its
+            inode, which another file may have soon.
 
     Raises:
         BusyError: no connection to it can be used in this process any more.
     """
     with mutex.lock:
-        if copy:
-            _places.pop(_at(path), None)
-        place = _places.get(_at(path))
+        place = None if copy else _places.get(_at(path))
         if place is not None and not place.sound():
             raise BusyError(
                 f"the program has closed descriptors of the database {path}, which can't be used "
@@ -102,7 +100,7 @@ def opened(
         before = {number: _file(number) for number in _numbers()}
         db = connect()
         file = _at(path)
-        place = _places.setdefault(file, SQLiteFiles(file))
+        place = SQLiteFiles(file) if copy else _places.setdefault(file, SQLiteFiles(file))
         ours = {_at(f"{path}{suffix}") for suffix in _SUFFIXES}
         # Shared with a connection that the program itself has opened.
         shared = _at(f"{path}-shm")
