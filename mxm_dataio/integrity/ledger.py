@@ -183,11 +183,14 @@ class Ledger:
 
     def foreign_tombstones(self) -> dict[tuple[str, str], Tombstone]:
         """Return what prunes of other stores say of sessions of theirs, by store and session."""
-        stores = self._db.execute("SELECT DISTINCT store FROM origins").fetchall()
+        stores = self._db.execute(
+            "SELECT DISTINCT CAST(store AS TEXT) FROM origins WHERE store NOT NULL"
+        ).fetchall()
         return {
             (store, one.gone.session): one
             for (store,) in stores
-            for one in read(self._db.execute(OF_STORE, (store,)))
+            # (Of any bytes, if it was changed.)
+            for one in read(self._db.execute(OF_STORE, (store.encode("utf-8", "surrogateescape"),)))
         }
 
     def leaves(self) -> list[tuple[int, str, bytes]]:

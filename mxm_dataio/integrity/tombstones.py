@@ -38,7 +38,7 @@ _ROWS = (
     f"LEFT JOIN origins o ON o.session = s.number WHERE (s.source, s.kind) = ('{SOURCE}', '{KIND}')"
 )
 OWN = f"{_ROWS} AND o.session IS NULL AND s.leaf NOT NULL ORDER BY s.leaf"
-OF_STORE = f"{_ROWS} AND o.store = ? ORDER BY o.leaf"
+OF_STORE = f"{_ROWS} AND o.store = CAST(? AS TEXT) ORDER BY o.leaf"
 _LINE = re.compile(r"(\S+) ([0-9]{1,18}) ([0-9a-f]{64})")
 
 

@@ -98,12 +98,15 @@ PUT_REQUEST = (
 PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 23)})"
 
 Row = tuple[Any, ...]
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def packed(text: str | None) -> str | bytes | None:
     """Return a hash in hex as it is kept; what is none as it is."""
-    return bytes.fromhex(text) if text and _HASH.fullmatch(text) else text
+    try:
+        content = bytes.fromhex(text or "")
+    except ValueError:
+        return text
+    return content if len(content) == 32 and content.hex() == text else text
 
 
 def session_row(session: Session) -> Row:

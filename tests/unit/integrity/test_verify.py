@@ -405,6 +405,17 @@ def test_a_text_that_is_none(root: Path) -> None:
     assert about(verify_root(root), request_id(root, "b"))
 
 
+@pytest.mark.parametrize("store", ["CAST(x'ff' AS TEXT)", "x'ff'", "7"])
+def test_a_store_that_has_no_such_id(root: Path, tmp_path: Path, store: str) -> None:
+    fill(tmp_path / "elsewhere")
+    carry(tmp_path / "elsewhere", root)
+    sql(
+        root,
+        f"UPDATE origins SET store = {store} WHERE session = (SELECT max(session) FROM origins)",
+    )
+    assert not verify_root(root).ok
+
+
 def test_columns_that_name_files_elsewhere(root: Path) -> None:
     sql(root, "UPDATE responses SET checksum = '../../etc/passwd' WHERE request = 1")
     assert "is none: '../../etc/passwd'" in str(verify_root(root).findings)
