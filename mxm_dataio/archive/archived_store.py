@@ -16,6 +16,7 @@ from ..config.archive_urls import ArchiveRoot
 from ..errors import StoreError
 from ..http.answers import StoredPayload
 from ..models import Exchange
+from ..storage.catalog import rows
 from ..storage.catalog.catalog import SQLiteCatalog
 from ..storage.catalog.lookups import NEWEST
 from ..storage.catalog.reading import LAST, CatalogReader
@@ -109,7 +110,7 @@ class _Catalog(SQLiteCatalog):
         self._cache.sessions  # noqa: B018
         # The further back it is, the more come at once: each waits for the network.
         for most in chain((1, 1, 2, 4, 8, 16), repeat(_MOST)):
-            found = self._all(NEWEST, params_hash, source, bound, LAST, but)
+            found = self._all(NEWEST, rows.packed(params_hash), source, bound, LAST, but)
             than = ("", "")
             if found:
                 as_of, root_id, _, failed = found[0]
