@@ -183,13 +183,12 @@ class Ledger:
 
     def foreign_tombstones(self) -> dict[tuple[str, str], Tombstone]:
         """Return what prunes of other stores say of sessions of theirs, by store and session."""
-        stores = self._db.execute(
-            "SELECT DISTINCT CAST(store AS TEXT) FROM origins WHERE store NOT NULL"
-        ).fetchall()
+        stores = self._db.execute("SELECT DISTINCT CAST(store AS TEXT) FROM origins").fetchall()
         return {
             (store, one.gone.session): one
             for (store,) in stores
-            # (Of any bytes, if it was changed.)
+            # (Nothing, or of any bytes, if it was changed.)
+            if store is not None
             for one in read(self._db.execute(OF_STORE, (store.encode("utf-8", "surrogateescape"),)))
         }
 
