@@ -234,8 +234,18 @@ def test_a_run_whose_push_hangs_ends_at_once_when_it_is_told(
     assert "is complete, exit 7" in said
 
 
-def test_a_push_that_hangs_ends_at_once(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["push", "URL", "--root", "ROOT"], "what was pushed counts, and the next push goes on"),
+        (["pull", "URL", "--root", "ROOT"], "what was pulled counts, and the next pull goes on"),
+        (["prune", "URL", "--older-than", "2y"], "the next prune goes on"),
+        (["index", "URL"], "the index is as it was"),
+    ],
+)
+def test_what_hangs_ends_at_once(root: Path, words: list[str], why: str) -> None:
     asked = threading.Event()
+    words = [{"URL": "s3://bucket/p", "ROOT": str(root)}.get(word, word) for word in words]
 
     def handle(connection: Connection) -> None:
         connection.read_request()
@@ -243,12 +253,12 @@ def test_a_push_that_hangs_ends_at_once(root: Path) -> None:
         connection.receive()
 
     with RawServer(handle) as server, subprocess.Popen(
-        [sys.executable, "-m", "mxm_dataio", "push", "s3://bucket/p", "--root", str(root)],
+        [sys.executable, "-m", "mxm_dataio", *words],
         env={**os.environ, **settings(f"http://127.0.0.1:{server.port}")},
         stderr=subprocess.PIPE, text=True,
-    ) as push:  # fmt: skip
+    ) as command:  # fmt: skip
         assert asked.wait(30)
-        push.send_signal(signal.SIGINT)
-        _, said = push.communicate(timeout=20)
-    assert push.returncode == 130
-    assert said == "Aborted: what was pushed counts, and the next push goes on\n"
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=20)
+    assert command.returncode == 130
+    assert said == f"Aborted: {why}\n"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ...utils import counted
+from ..archives import asked, page_with
 from ..options import archive_url, json_option, means
-from ..output import WRONG, print_line, progress_bar
-from ..pages import Page
+from ..output import WRONG, print_line
 from ..units import bytes_of
 
 if TYPE_CHECKING:
@@ -32,25 +32,23 @@ def index(url: str, again: bool, as_json: bool) -> None:
       mxm-dataio index s3://bucket/2025
       mxm-dataio index s3://bucket/2025 --again
     """
-    from ...archive import Archive
-
-    with Archive(url) as archive, progress_bar("indexing") as progress:
-        found = archive.index(again, progress)
+    where, found = asked(
+        url, "indexing", "the index is as it was",
+        lambda archive, progress: archive.index(again, progress),
+    )  # fmt: skip
     if as_json:
         print_line(
-            "index", url=archive.url, sessions=found.sessions, calls=found.calls,
+            "index", url=where, sessions=found.sessions, calls=found.calls,
             there=found.there, rows=found.rows, bytes=found.size, problems=list(found.problems),
         )  # fmt: skip
     else:
-        _say(archive.url, found)
+        _say(where, found)
     if not found.ok:
         raise SystemExit(WRONG)
 
 
 def _say(url: str, found: IndexUpdate) -> None:
-    page = Page()
-    for problem in found.problems:
-        page.line((problem, "red"))
+    page = page_with(found.problems)
     now = f"it has {counted(found.rows, 'call')}, {bytes_of(found.size)}"
     if found.sessions:
         page.line(
