@@ -59,6 +59,7 @@ class Roots:
     def take(self, name: str, other: str) -> None:
         """Take in some or all of what another root has, its prunes before the rest."""
         found = small.carried(self.folder / other)
+        given = {one.session.id for one in found}
         some = self._chance.random() < 0.5
         with RecordingStore(self.folder / name) as store:
             for one in found:
@@ -67,8 +68,9 @@ class Roots:
                 try:
                     put_foreign(store.catalog, *one)
                 except IntegrityError as exc:
-                    # What it is a child of was left out.
-                    if not (some and "is to come first" in str(exc)):
+                    # What it is a child of was left out, or pruned where it is from.
+                    left_out = some or one.session.root_id not in given
+                    if not (left_out and "is to come first" in str(exc)):
                         raise
             told: dict[str, dict[int, bytes]] = {}
             for one in found:
