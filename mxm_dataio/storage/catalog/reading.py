@@ -288,12 +288,7 @@ class CatalogReader:
 
     def version(self) -> object:
         """Return what is equal to an earlier one only if nothing was written in between."""
-        return self.database.read(self._version)
-
-    def _version(self, db: sqlite3.Connection) -> object:
-        # The one counts other connections' commits, the other what this one changes.
-        number = db.execute("PRAGMA data_version").fetchone()[0]
-        return self.database.opened, number, db.total_changes
+        return self.database.version()
 
     def following(self, source: str, after: str, bound: str, limit: int) -> list[Following]:
         """Return the calls of its session that came after the call ``after``."""

@@ -47,7 +47,11 @@ class SQLiteFiles:
         return not self.spoiled
 
     def _hold(self) -> bool:
-        return all(_file(number) == file for number, file in self._known.items())
+        # (Asked before each use, and sooner done than by all().)
+        for number, file in self._known.items():  # noqa: SIM110
+            if _file(number) != file:
+                return False
+        return True
 
     def number(self) -> int | None:
         """Return a number of the database's file itself."""
