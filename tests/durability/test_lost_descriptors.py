@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mxm_dataio import Status
+from mxm_dataio import IngestSession, Status
 from mxm_dataio.integrity.verify import verify_root
 from mxm_dataio.storage.descriptors import Descriptor, LostError, OwnFile
 from mxm_dataio.storage.recording_store import RecordingStore
@@ -412,6 +413,36 @@ def test_a_replay_goes_on_and_leaves_them_alone(
     assert server.hits == before
     assert told == plain
     assert said == ["complete"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["closed", "opened again"])
+def test_a_program_may_read_the_database_by_a_connection_of_its_own(
+    tmp_path: Path, again: bool
+) -> None:
+    def session(during: Callable[[], object] = lambda: None) -> None:
+        with IngestSession(source="s", root=tmp_path) as ingest:
+            during()
+        assert ingest.session.status == "complete"
+
+    def look() -> sqlite3.Connection:
+        db = sqlite3.connect(tmp_path / "dataio.sqlite")
+        db.execute("SELECT count(*) FROM sessions").fetchall()
+        return db
+
+    # SQLite closes the session's numbers with the last connection: the program's, which outlives
+    # the session. Other files then have these numbers.
+    held: list[sqlite3.Connection] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session(lambda: held.append(look()))
+        session()
+        held.pop().close()
+        others = [(tmp_path / f"other{at}").open("w") for at in range(2)]
+        if again:
+            held.append(look())
+        session()
+        session(lambda: [one.close() for one in (*held, *others)])
+        session()
 
 
 # -- one descriptor --------------------------------------------------------------------------

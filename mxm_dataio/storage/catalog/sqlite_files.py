@@ -36,6 +36,8 @@ class SQLiteFiles:
     def __init__(self, file: _File) -> None:
         self.file = file
         self._known: dict[int, _File] = {}
+        # Connections of ours, those that can't be closed too.
+        self._open = 0
         self.spoiled = False
 
     def sound(self) -> bool:
@@ -52,6 +54,14 @@ class SQLiteFiles:
             if _file(number) != file:
                 return False
         return True
+
+    def is_over(self) -> bool:
+        """Say that no connection of ours is open, and SQLite has closed what it had left open.
+
+        It closes the numbers of ours with the last connection of the process, which was the
+        program's own.
+        """
+        return not self._open and not self._hold()
 
     def number(self) -> int | None:
         """Return a number of the database's file itself."""
@@ -70,6 +80,7 @@ class SQLiteFiles:
                 abandon(db)
                 return
             db.close()
+            self._open -= 1
             # Those of connections closed before others are over SQLite closes later.
             self._known = {one: file for one, file in self._known.items() if _file(one) == file}
             if not self._known and _places.get(self.file) is self:
@@ -94,7 +105,7 @@ def opened(
         BusyError: no connection to it can be used in this process any more.
     """
     with mutex.lock:
-        place = None if copy else _places.get(_at(path))
+        place = None if copy else _place_at(path)
         if place is not None and not place.sound():
             raise BusyError(
                 f"the program has closed descriptors of the database {path}, which can't be used "
@@ -114,13 +125,22 @@ def opened(
             if found in ours and (found == shared or before.get(number) != found):
                 known[number] = found
         place._known = known
+        place._open += 1
         return db, place
 
 
 def is_open(path: Path) -> bool:
     """Say whether a connection of this process to a database is open, and can be used."""
-    place = _places.get(_at(path))
+    place = _place_at(path)
     return place is not None and place.sound()
+
+
+def _place_at(path: Path) -> SQLiteFiles | None:
+    place = _places.get(_at(path))
+    if place is not None and place.is_over():
+        del _places[place.file]
+        return None
+    return place
 
 
 def abandon(db: sqlite3.Connection) -> None:
