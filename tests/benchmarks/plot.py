@@ -14,7 +14,7 @@ _COLUMNS = 2
 _WIDTH, _BAR, _HEAD = 8.0, 0.30, 0.95
 _LEGEND = "bars: medians, blue this project; black: quartiles; orange: targets; axes logarithmic"
 # Nothing is drawn shorter: the axes are logarithmic, and a difference may be nothing.
-_LEAST = {"×": 0.5, "ms": 0.05, "MiB": 0.1, "bytes": 10.0}
+_LEAST = {"×": 0.5, "µs": 5.0, "ms": 0.05, "MiB": 0.1, "bytes": 10.0}
 
 
 def plot(report: Report, path: Path) -> None:
