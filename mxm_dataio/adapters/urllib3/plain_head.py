@@ -34,9 +34,8 @@ _BODILESS = frozenset({204, 304})
 
 def is_plain(response: Response) -> bool:
     """Say that there is but one way to read the head of an attempt, and nobody watches."""
-    # A program that watches or replaces http.client's reading is to have it.
-    watched = Connection.debuglevel or Connection.response_class is not HTTPResponse
-    if watched:
+    if Connection.debuglevel or Connection.response_class is not HTTPResponse:
+        # A program that watches or replaces http.client's reading is to have it.
         return False
     head = response.head
     return _short_is_plain(head) if len(head) <= _SHORT else _is_plain(head)

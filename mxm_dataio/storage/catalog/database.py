@@ -308,12 +308,12 @@ class Database:
         self._adopt()
         with mutex.lock:
             try:
-                return self._written(self._current())
+                return self._version_of(self._current())
             except DAMAGED:
                 pass
-        return self.read(self._written)
+        return self.read(self._version_of)
 
-    def _written(self, db: sqlite3.Connection) -> object:
+    def _version_of(self, db: sqlite3.Connection) -> object:
         # The one counts other connections' commits, the other what this one changes.
         number = db.execute("PRAGMA data_version").fetchone()[0]
         return self.opened, number, db.total_changes

@@ -64,7 +64,7 @@ class DatabaseFile:
             if existed and 0 < self.path.stat().st_size < _SMALLEST:
                 # SQLite would take so short a file for an empty database, and write over it.
                 raise refusal(self.path, sqlite3.DatabaseError("file is not a database"))
-            if self.readonly or (existed and _left.get(self.path) != (_state(self.path) or ())):
+            if self.readonly or (existed and not self._is_as_left()):
                 # A look that can't change a file which may not be ours.
                 db = self._look(seconds)
                 if self.readonly:
@@ -86,6 +86,10 @@ class DatabaseFile:
             if len(_left) >= _MOST_LEFT:
                 _left.clear()
             _left[self.path] = state
+
+    def _is_as_left(self) -> bool:
+        state = _state(self.path)
+        return state is not None and state == _left.get(self.path)
 
     def _is_there(self) -> bool:
         """Say whether the file is there; refuse what SQLite would follow or wait for."""
