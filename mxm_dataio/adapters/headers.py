@@ -22,10 +22,13 @@ def header_pairs(headers: Any) -> Headers:
         items = headers._store.values()
     else:
         items = headers.items() if hasattr(headers, "items") else headers
-    return tuple([(_text(name), _text(value)) for name, value in items])
+    return tuple(
+        [
+            (name, value) if type(name) is type(value) is str else (_text(name), _text(value))
+            for name, value in items
+        ]
+    )
 
 
 def _text(value: Any) -> str:
-    if type(value) is str:
-        return value
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -27,14 +27,15 @@ class MessageParser:
 
     Attributes:
         head: bytes of status line and headers, with the empty line.
+        head_done: the head is whole; what came since is body.
         status: the status code, or ``None`` until the head is whole and sound.
         complete: the body ended as its framing says.
         eof: the peer closed.
     """
 
     __slots__ = (
-        "_begun", "_head_done", "_left", "_method", "_sink", "chunks", "complete", "eof",
-        "head", "length", "status",
+        "_begun", "_left", "_method", "_sink", "chunks", "complete", "eof", "head", "head_done",
+        "length", "status",
     )  # fmt: skip
 
     def __init__(self, method: str, sink: Sink) -> None:
@@ -42,7 +43,7 @@ class MessageParser:
         self._sink = sink
         self.head = bytearray()
         self._begun = False
-        self._head_done = False
+        self.head_done = False
         self.status: int | None = None
         self.chunks: ChunkParser | None = None
         self.length: int | None = None
@@ -54,11 +55,6 @@ class MessageParser:
         """Note no more of how the body is cut: what comes from here on is not kept."""
         if self.chunks is not None:
             self.chunks.freeze()
-
-    @property
-    def head_done(self) -> bool:
-        """The head is whole; what came since is body."""
-        return self._head_done
 
     def begin(self, line: bytes = b"") -> None:
         """Note that http.client has read the head, or has refused it.
@@ -87,7 +83,7 @@ class MessageParser:
         """Take bytes as they come."""
         if self.complete:
             return
-        if not self._head_done:
+        if not self.head_done:
             rest = self._feed_head(data)
             if rest is None:
                 return
@@ -109,7 +105,7 @@ class MessageParser:
         """Take the end of the stream."""
         if not self.eof:
             self.eof = True
-            if not self._head_done and not self.held:
+            if not self.head_done and not self.held:
                 # http.client takes the end of the stream for the end of a line, and of the headers.
                 status = _status(self.head)
                 if status is not None or b"\n" in self.head:
@@ -117,7 +113,7 @@ class MessageParser:
             if self.chunks is not None:
                 self.chunks.feed_eof()
                 self.complete = self.chunks.done
-            elif self._head_done and self.length is None:
+            elif self.head_done and self.length is None:
                 self.complete = True
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
@@ -130,7 +126,7 @@ class MessageParser:
             end = _END.search(self.head, start)
             if end is None:
                 if len(self.head) > _HEAD_LIMIT:
-                    self._head_done = True
+                    self.head_done = True
                     self.length = None
                 return None
             data = data[len(data) - (len(self.head) - end.end()) :]
@@ -146,7 +142,7 @@ class MessageParser:
         return data
 
     def _end_head(self, status: int | None) -> None:
-        self._head_done = True
+        self.head_done = True
         self.status = status
         coding, text = _framed_by(self.head)
         length = None

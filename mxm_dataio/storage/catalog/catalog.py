@@ -180,14 +180,11 @@ class SQLiteCatalog(CatalogReader):
     ) -> bool:
         """Write a call and its attempts; say whether it was not there yet."""
         asked, answered = self._heads
-        placed = rows.placed(row, session, root, asked.kept(db, row[13]))
-        done = db.execute(rows.PUT_REQUEST, (*placed, link))
-        if not done.rowcount:
+        number = rows.put_request(db, row, session, root, asked.kept(db, row[13]), link)
+        if number is None:
             return False
-        number = done.lastrowid
         for one in attempts:
-            head = answered.kept(db, one[4])
-            db.execute(rows.PUT_RESPONSE, rows.placed_attempt(one, number, head))
+            rows.put_response(db, one, number, answered.kept(db, one[4]))
         if row[12]:
             db.execute(
                 "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",

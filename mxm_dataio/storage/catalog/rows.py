@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
+import operator
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -89,13 +92,13 @@ RESPONSE_OF = _read(
 RESPONSES = "responses p LEFT JOIN heads g ON g.number = p.head"
 # Where, among an attempt's columns, what is hashed as true or false is kept as 1 or 0.
 _BOOLEANS = slice(7, 9)
-PUT_REQUEST = (
-    "INSERT INTO requests (id, session, root, source, as_of, kind, method, endpoint, identity, "
-    "url, params_hash, base_hash, vary, head, body_checksum, body_size, started, duration, "
-    f"status, failure, served_from, hash) VALUES ({', '.join('?' * 22)}) "
-    "ON CONFLICT (id) DO NOTHING"
+# A call and an attempt as they are kept.
+_KEPT_REQUEST = (
+    "id, session, root, source, as_of, kind, method, endpoint, identity, url, params_hash, "
+    "base_hash, vary, head, body_checksum, body_size, started, duration, status, failure, "
+    "served_from, hash"
 )
-PUT_RESPONSE = f"INSERT INTO responses (request, {RESPONSE}) VALUES ({', '.join('?' * 23)})"
+_KEPT_RESPONSE = f"request, {RESPONSE}"
 
 Row = tuple[Any, ...]
 
@@ -138,22 +141,63 @@ def request_row(entry: Entry) -> Row:
     )  # fmt: skip
 
 
-def placed(row: Row, session: int, root: int, head: bytes | int | None) -> Row:
-    """Return a call's columns as they are kept.
+def put_request(
+    db: sqlite3.Connection,
+    row: Row,
+    session: int,
+    root: int,
+    head: bytes | int | None,
+    link: bytes,
+) -> int | None:
+    """Write a call, and return its number; ``None`` if it is there.
 
     Args:
         session, root: numbers of the sessions' rows.
         head: the request's, or the number under which it is kept for many.
+        link: its hash.
     """
-    return (
-        row[0], session, root, *row[3:10], packed(row[10]), packed(row[11]), row[12],
-        head, packed(row[14]), *row[15:],
+    done = _insert(
+        db, "requests", _KEPT_REQUEST,
+        (
+            row[0], session, root, *row[3:10], packed(row[10]), packed(row[11]), row[12], head,
+            packed(row[14]), *row[15:18], str.__str__(row[18]), *row[19:], link,
+        ),
+        " ON CONFLICT (id) DO NOTHING",
+    )  # fmt: skip
+    return done.lastrowid if done.rowcount else None
+
+
+def put_response(
+    db: sqlite3.Connection, row: Row, request: int | None, head: bytes | int | None
+) -> None:
+    """Write an attempt of the call of a number."""
+    _insert(
+        db, "responses", _KEPT_RESPONSE,
+        (
+            request, *row[:4], head, packed(row[5]), row[6], *map(int, row[_BOOLEANS]), *row[9:20],
+            packed(row[20]), *row[21:],
+        ),
     )  # fmt: skip
 
 
-def placed_attempt(row: Row, request: int | None, head: bytes | int | None) -> Row:
-    """Return an attempt's columns as they are kept, of the call of that number."""
-    return (request, *row[:4], head, packed(row[5]), *row[6:20], packed(row[20]), *row[21:])
+def _insert(
+    db: sqlite3.Connection, table: str, columns: str, row: Row, unless: str = ""
+) -> sqlite3.Cursor:
+    """Add a row, as sqlite3 takes it soonest: of anything but a number, a text or a bytearray it
+    looks for an adapter first, which costs a microsecond for each that is ``None``, even.
+    """
+    given = tuple(map(operator.is_not, row, itertools.repeat(None)))
+    values = [
+        bytearray(value) if type(value) is bytes else value
+        for value in itertools.compress(row, given)
+    ]
+    return db.execute(_insertion(table, columns, given) + unless, values)
+
+
+@functools.lru_cache(maxsize=64)
+def _insertion(table: str, columns: str, given: tuple[bool, ...]) -> str:
+    names = list(itertools.compress(columns.split(", "), given))
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
 def to_request(row: Row) -> Request:

@@ -90,7 +90,10 @@ class Spool:
     @property
     def file(self) -> BinaryIO | None:
         """The temporary file with all the bytes, once they outgrew memory."""
-        return self._file if self._finished() is not None else None
+        if self._drain is None:
+            return None
+        self._drain.finish()
+        return self._file
 
     @property
     def temporary(self) -> Path | None:
@@ -99,7 +102,7 @@ class Spool:
 
     def content(self) -> bytes:
         """Return all the bytes."""
-        if (file := self.file) is not None:
+        if self._drain is not None and (file := self.file) is not None:
             file.seek(0)
             return file.read()
         return self._whole()
