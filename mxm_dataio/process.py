@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from _json import encode_basestring_ascii, make_encoder
+from _json import encode_basestring, encode_basestring_ascii, make_encoder
 
 TYPE_CHECKING = False  # see the package's __init__
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
 
 PREFIX = "MXM_DATAIO_"
@@ -57,17 +58,43 @@ def is_link(word: str) -> bool:
     return False
 
 
-def _refuse(value: object) -> None:
-    raise TypeError(f"a link holds no {type(value).__name__}")
+def _refuse(value: object) -> object:
+    raise TypeError(f"no {type(value).__name__} is written")
 
 
-# What json.dumps takes, without the package around it, which takes milliseconds to load.
-_json = make_encoder(None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, True)
+def json_writer(
+    default: Callable[[Any], object] = _refuse,
+    *,
+    between: str = ",",
+    behind: str = ":",
+    ascii: bool = True,
+    sort: bool = False,
+    nan: bool = True,
+) -> Callable[[object], str]:
+    """Return what writes values as JSON, as :meth:`json.JSONEncoder.encode` does.
+
+    By the encoder below it, which has no public name: ``encode`` makes one anew at each call, which
+    takes as long as to write what a call has; and the package around it takes milliseconds to load.
+
+    Args:
+        default: returns what is written in the place of what JSON has no form for.
+        between, behind: what stands between items, and behind the name of a member.
+        ascii: other characters are escaped.
+        sort: members stand in the order of their names.
+        nan: numbers may be none.
+    """
+    texts = encode_basestring_ascii if ascii else encode_basestring
+    parts = make_encoder(None, default, texts, None, behind, between, sort, False, nan)
+    return lambda value: "".join(parts(value, 0))
+
+
+# As json.dumps writes it.
+_link_text = json_writer(between=", ", behind=": ")
 
 
 def link_text(value: object) -> str:
     """Return a value as JSON, as a link has it; see :mod:`mxm_dataio.run.handoff`."""
-    return "".join(_json(value, 0))
+    return _link_text(value)
 
 
 def link_says(member: str, value: object) -> bool:
@@ -76,10 +103,11 @@ def link_says(member: str, value: object) -> bool:
     return word.startswith("{") and f'"{member}": {link_text(value)}' in word
 
 
-# The clocks, taken before a program can put its own in their place: a list of instants that a test
-# has its code read is to be that code's.
+# The clocks and the dice, taken before a program can put its own in their place: a list of instants
+# that a test has its code read is to be that code's.
 wall_time, wall_time_ns = time.time, time.time_ns
-perf_counter, monotonic = time.perf_counter, time.monotonic
+perf_counter_ns, monotonic = time.perf_counter_ns, time.monotonic
+_urandom = os.urandom
 
 _last = 0
 
@@ -94,6 +122,14 @@ def after_fork(renew: Callable[[], None], **more: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=renew, **more)
 
 
+def seconds_since(clock: int) -> float:
+    """Return the seconds since a reading of ``perf_counter_ns``, in whole microseconds.
+
+    More digits take longer to write than to measure.
+    """
+    return (perf_counter_ns() - clock) // 1000 / 1e6
+
+
 def new_id() -> str:
     """Return a UUIDv7 (RFC 9562 §5.7): unique across machines, ascending within a process.
 
@@ -104,10 +140,26 @@ def new_id() -> str:
     now = (wall_time_ns() << 12) // 1_000_000
     # One statement that calls nothing: no other thread and no signal's handler comes in between.
     _last = stamp = now if now > _last else _last + 1
-    high = (stamp >> 12) << 16 | 0x7000 | (stamp & 0xFFF)
-    low = 1 << 63 | int.from_bytes(os.urandom(8)) >> 2
-    text = f"{high:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    while (drawn := next(_drawn, None)) is None:
+        _draw()
+    # (f"…" takes twice as long.)
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031
+        stamp >> 28, stamp >> 12 & 0xFFFF, stamp & 0xFFF, 0x8000 | drawn >> 50,
+        drawn & 0xFFFF_FFFF_FFFF,
+    )  # fmt: skip
+
+
+# Numbers of 64 random bits: the system is asked for many at once, which takes a microsecond.
+_drawn: Iterator[int] = iter(())
+
+
+def _draw() -> None:
+    global _drawn
+    _drawn = iter(memoryview(_urandom(2048)).cast("Q"))
+
+
+# A child's are not those that its parent goes on to use.
+after_fork(_draw)
 
 
 def say(text: str) -> None:

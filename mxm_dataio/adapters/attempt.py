@@ -9,7 +9,7 @@ from ..http.chunked import ChunkParser
 from ..http.framing import MessageParser
 from ..http.heads import parse_head
 from ..models import Failure, Peer
-from ..process import perf_counter, wall_time
+from ..process import perf_counter_ns, seconds_since, wall_time
 from ..redaction.sent import Sent
 from ..storage.entries import CapturedAttempt
 from ..storage.payloads.capped import Capped
@@ -52,7 +52,7 @@ class Attempt:
         self.method = call.method
         self.url = call.url
         self.started = wall_time()
-        self._clock = perf_counter()
+        self._clock = perf_counter_ns()
 
     def hold_on(self, connection: Any) -> None:
         """Be on a connection from connect to answer, since that is what lives so long."""
@@ -169,7 +169,7 @@ class Attempt:
         if self.done or parser is None:
             return
         if self.first_byte is None:
-            self.first_byte = perf_counter() - self._clock
+            self.first_byte = seconds_since(self._clock)
         try:
             parser.feed(data)
         except Exception as exc:
@@ -197,7 +197,7 @@ class Attempt:
         """Nothing more will come."""
         if not self.done:
             self.done = True
-            self.total = perf_counter() - self._clock
+            self.total = seconds_since(self._clock)
             self.call.advance()
 
     @property

@@ -22,7 +22,7 @@ from ..ingest.capture import Capture
 from ..ingest.misses import leave_out
 from ..ingest.request import Collector, collector
 from ..models import Exchange, Failure, Headers, Status
-from ..process import perf_counter, wall_time
+from ..process import perf_counter_ns, seconds_since, wall_time
 from ..storage.entries import CapturedCall
 from ..storage.payloads.spool import Spool
 from ..utils import new_id
@@ -84,7 +84,7 @@ class Call:
         self.collector: Collector | None = collector()
         self.attempts: list[Attempt] = []
         self._started = wall_time()
-        self._clock = perf_counter()
+        self._clock = perf_counter_ns()
         # What the program is handling as it makes the call is no part of what goes wrong in it.
         self._outside = sys.exception()
         self._lock = threading.RLock()
@@ -156,14 +156,14 @@ class Call:
 
     def returned(self) -> None:
         """The program has its answer."""
-        self._duration = perf_counter() - self._clock
+        self._duration = seconds_since(self._clock)
         self._outside = None
         self._over = True
         self.advance()
 
     def raised(self, exc: BaseException) -> None:
         """The program has its exception, or a stored answer in its place."""
-        self._duration = perf_counter() - self._clock
+        self._duration = seconds_since(self._clock)
         if self.spare is not None and self.attempts and isinstance(exc, Exception):
             self.stored, self.failed_by = self.spare, type(exc).__name__
             self._failure, self._status = None, Status.COMPLETE

@@ -19,7 +19,7 @@ from typing import Any
 from ..concurrency.reentry import Here, note_handlers, within
 from ..coverage import captured
 from ..models import Peer
-from ..process import perf_counter
+from ..process import perf_counter_ns, seconds_since
 from . import unix_sockets
 from .attempt import ON_CONNECTION, Attempt, view
 from .call import Call
@@ -216,18 +216,18 @@ def connect(original: Method) -> Method:
         attempt.connect = None
         call = current.set(None)
         outer = _connecting.set(True)
-        clock = perf_counter()
+        clock = perf_counter_ns()
         try:
             result = original(self)
         finally:
             _connecting.set(outer)
             current.set(call)
             attempt.busy = False
-        seconds = perf_counter() - clock
+        seconds = seconds_since(clock)
         if attempt.connect is None:
             attempt.connect = seconds
         elif hasattr(self.sock, "cipher"):
-            attempt.tls = seconds - attempt.connect
+            attempt.tls = round(seconds - attempt.connect, 6)
         return result
 
     return tapped

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
+from ..process import json_writer
 from ..utils import NotCanonicalError, canonical_json
 from .ignoring import Ignoring
 
@@ -127,9 +128,7 @@ def _kept_by(ignoring: Ignoring) -> Callable[[list[tuple[str, Any]]], dict[str, 
 
 # The standard encoder writes as RFC 8785 has it, but for small numbers, and the order of names
 # beyond the Basic Multilingual Plane. It would go deeper than what reads the document again.
-ENCODE = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
-).encode
+ENCODE = json_writer(ascii=False, sort=True, nan=False)
 # Numbers from here on have no exponent, or the same; integers of so many digits are exact.
 _PLAIN, _SHORT = 1e-4, 15
 # Doubles between these hold any number of so many digits.

@@ -18,7 +18,7 @@ from ..http.answers import StoredPayload
 from ..http.heads import fetched_head
 from ..http.params import texts
 from ..models import Exchange, Failure, FetchResult, Mode, Payload, Request, Response, Status
-from ..process import perf_counter, wall_time
+from ..process import perf_counter_ns, seconds_since, wall_time
 from ..registry import fetcher_for
 from ..replay.misses import ended_early
 from ..replay.policy import FAILED, Fetch, Serve
@@ -137,7 +137,7 @@ class Requester:
         ingest = self._ingest
         pairs = [(name, text) for name, value in asked.params.items() for text in texts(value)]
         identity = ingest.identify(asked.method, asked.endpoint, params=pairs)
-        started, clock = wall_time(), perf_counter()
+        started, clock = wall_time(), perf_counter_ns()
         asked = replace(asked, started_at=instant(started), url=asked.endpoint)
         call = CapturedCall(asked.id, asked.method, asked.endpoint, started)
         decision = ingest.decide(identity)
@@ -167,7 +167,7 @@ class Requester:
         except Exception as exc:
             if spare is not None:
                 return stands_in(type(exc).__name__)
-            seconds = perf_counter() - clock
+            seconds = seconds_since(clock)
             secrets = ingest.secrets_for(asked.endpoint)
             failure = Failure(dotted(type(exc)), secrets.about(asked.endpoint)(str(exc)))
             if ingest.mode is not Mode.OFF:
@@ -180,7 +180,7 @@ class Requester:
             _collector.set(inner)
         if spare is not None and result.status_code in FAILED:
             return stands_in(str(result.status_code))
-        seconds = perf_counter() - clock
+        seconds = seconds_since(clock)
         if ingest.mode is not Mode.OFF:
             spool = ingest.spool()
             limit = ingest.settings.max_body

@@ -114,6 +114,17 @@ class Descriptor:
         self._number, made._number = made._number, -1
         return self._number
 
+    def write(self, data: bytes) -> None:
+        """Write the file's content, from its beginning.
+
+        Raises:
+            OSError: the disk refused; or as :meth:`number` does.
+        """
+        at = os.pwrite(self.number(), data, 0)
+        while at < len(data):
+            # A disk that is full takes a part, and refuses the next.
+            at += os.pwrite(self.number(), memoryview(data)[at:], at)
+
     def close(self) -> None:
         """Close it, if it is ours."""
         number, self._number = self._number, -1

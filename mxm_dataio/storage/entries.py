@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..models import Failure, Framing, Peer, Status
 from ..patterns import regex
+from ..process import json_writer
 
 
 class CapturedCall(NamedTuple):
@@ -355,5 +356,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no {type(value).__name__} is written")
 
 
-# Made once: json.dumps makes another at each call that asks for anything.
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
+_encode = json_writer(_plain)

@@ -12,7 +12,6 @@ import stat
 from pathlib import Path
 
 from ..patterns import regex
-from .descriptors import OwnFile
 
 # No link; a pipe without a writer is opened at once, and then seen to be none of ours.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -87,12 +86,6 @@ def _mode(path: str | os.PathLike[str]) -> int | None:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _write_all(file: OwnFile, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 def sync_path(path: str | Path) -> None:

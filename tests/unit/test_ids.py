@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -55,3 +56,26 @@ def test_ids_of_threads_are_unique_and_ascend_in_each() -> None:
         thread.join()
     assert len({one for some in made for one in some}) == 8 * 2000
     assert all(some == sorted(some) for some in made)
+
+
+def test_forked_children_have_ids_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At one instant, too: they draw anew, not what the parent had drawn ahead."""
+    now = time.time_ns()
+    monkeypatch.setattr(process, "_last", 0)
+    monkeypatch.setattr(process, "wall_time_ns", lambda: now)
+    new_id()
+    monkeypatch.setattr(process, "_last", 0)
+    made = []
+    for _ in range(3):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(writer, new_id().encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        made.append(os.read(reader, 64).decode())
+        os.close(reader)
+        os.close(writer)
+    made.append(new_id())
+    assert len({one[-12:] for one in made}) == 4
+    assert len({one[:18] for one in made}) == 1

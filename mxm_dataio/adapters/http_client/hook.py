@@ -25,7 +25,7 @@ from ...ingest.capture import Capture
 from ...ingest.misses import replayed
 from ...ingest.uncaptured import outside
 from ...models import Exchange, Headers, Mode
-from ...process import perf_counter
+from ...process import perf_counter_ns, seconds_since
 from ...replay.policy import Fetch, Serve
 from .. import failures, taps
 from ..attempt import ON_CONNECTION, Attempt
@@ -341,11 +341,11 @@ def _timed(original: Method) -> Method:
     """Note how long the connection took, apart from the TLS that a method above adds to it."""
 
     def connect(self: Any) -> Any:
-        clock = perf_counter()
+        clock = perf_counter_ns()
         result = original(self)
         attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is not None and attempt.busy and attempt.connect is None:
-            attempt.connect = perf_counter() - clock
+            attempt.connect = seconds_since(clock)
         return result
 
     return connect

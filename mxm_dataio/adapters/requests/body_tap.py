@@ -57,7 +57,7 @@ def _tap_body(response: requests.Response, call: Call) -> None:
     assert attempt.parser is not None
     attempt.parser.head += _head_of(response)
     attempt.parser.status = response.status_code
-    attempt.parser._head_done = True
+    attempt.parser.head_done = True
     raw = response.raw
     if raw is None or getattr(response, "_content_consumed", False):
         content = response.content or b""

@@ -19,7 +19,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from ...ingest.active import active
 from ...ingest.uncaptured import outside
-from ...process import perf_counter
+from ...process import perf_counter_ns, seconds_since
 from ..attempt import ON_CONNECTION, Attempt
 from ..call import REPLAYS, Call
 from ..taps import (
@@ -139,11 +139,11 @@ def _new_conn(original: Method) -> Method:
     # handshake. Without it both count as "connect"; a test of ours watches for that.
     @functools.wraps(original)
     def new_conn(self: Any) -> Any:
-        clock = perf_counter()
+        clock = perf_counter_ns()
         sock = original(self)
         attempt: Attempt | None = self.__dict__.get(ON_CONNECTION)
         if attempt is not None:
-            attempt.connect = perf_counter() - clock
+            attempt.connect = seconds_since(clock)
         return sock
 
     return new_conn

@@ -11,9 +11,10 @@ store's tree.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from ...process import json_writer
 
 # What the first record of a session follows.
 START = bytes(32)
@@ -67,4 +68,4 @@ def _plain(value: Any) -> str:
     raise TypeError(f"no column holds {type(value).__name__}")
 
 
-_canonical = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
+_canonical = json_writer(_plain)

@@ -30,6 +30,7 @@ from ...models import (
     Unseen,
 )
 from ...patterns import regex
+from ...process import json_writer
 from ...utils import instant
 from ..entries import Entry, check_checksum, failure_of, framing_of
 from ..unseen import Found, parted, together
@@ -405,9 +406,8 @@ def _sound(*row: Any) -> Row:
     )
 
 
-# Made once: json.dumps makes another at each call that asks for separators.
-_dump = json.JSONEncoder(separators=(",", ":")).encode
-_text = json.JSONEncoder(ensure_ascii=False).encode
+_dump = json_writer()
+_text = json_writer(ascii=False)
 
 
 def _dump_failure(failure: Failure | None) -> str | None:

@@ -23,7 +23,7 @@ from ...concurrency.reentry import is_interrupt
 from ...config.choices import Compression
 from ...errors import ConfigError, IntegrityError
 from ..descriptors import OwnFile
-from ..files import _write_all, sync_path
+from ..files import sync_path
 from . import reading
 from .compression import compress, compress_file, require
 from .expiry import removed, renewed
@@ -153,15 +153,17 @@ class PayloadFolder(PayloadReader):
 
     def _write(self, target: str, content: bytes) -> None:
         descriptor, temporary = create(self.temporary)
+        file = held(descriptor, temporary)
         try:
-            with OwnFile(held(descriptor, temporary)) as file:
-                _write_all(file, content)
-                # As long as it is open it is no one's to delete.
-                os.replace(temporary, target)
+            file.write(content)
+            # As long as it is open it is no one's to delete.
+            os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+        finally:
+            file.close()
 
     def _write_compressed(self, target: str, source: BinaryIO) -> bool:
         """Write a file compressed and say so, unless it would be little smaller."""
@@ -190,6 +192,9 @@ class PayloadFolder(PayloadReader):
     def _holds(self, checksum: str, size: int) -> bool:
         """Say whether a payload is there, whole; a damaged one counts as absent and is replaced."""
         name = self._name(checksum)
+        if not (self._mixed or os.access(name, os.F_OK)):
+            # Most are new; an exception would take longer than their files do.
+            return False
         known = checksum
         try:
             kept = os.lstat(name)
