@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from importlib import import_module
 
@@ -44,15 +45,21 @@ def requests_version() -> str | None:
     loaded = getattr(sys.modules.get("requests"), "__version__", None)
     if loaded is not None:
         return str(loaded)
-    from importlib.metadata import PackageNotFoundError, version  # slow to import
-
     try:
-        return version("requests")
-    except PackageNotFoundError:  # a program frozen into one file has the modules alone
+        return _installed("requests")
+    except ModuleNotFoundError:  # a program frozen into one file has the modules alone
         try:
             return str(import_module("requests").__version__)
         except ImportError:
             return None
+
+
+@functools.cache
+def _installed(name: str) -> str:
+    """Return the version of a package, read once; raises ``PackageNotFoundError``."""
+    from importlib.metadata import version  # slow to import
+
+    return version(name)
 
 
 def sends_chunks(version: str) -> bool:

@@ -64,13 +64,14 @@ class DatabaseFile:
             if existed and 0 < self.path.stat().st_size < _SMALLEST:
                 # SQLite would take so short a file for an empty database, and write over it.
                 raise refusal(self.path, sqlite3.DatabaseError("file is not a database"))
-            if self.readonly or (existed and not self._is_as_left()):
+            known = existed and self._is_as_left()
+            if self.readonly or (existed and not known):
                 # A look that can't change a file which may not be ours.
                 db = self._look(seconds)
                 if self.readonly:
                     return db
                 db.close()
-            return self._open_writable(seconds)
+            return self._open_writable(seconds, known=known)
         except DAMAGED as exc:
             raise refusal(self.path, exc) from exc
         except OSError as exc:
@@ -131,10 +132,17 @@ class DatabaseFile:
             migrations.version(db, self.path)
         return self.open_readonly(seconds)
 
-    def _open_writable(self, seconds: float) -> sqlite3.Connection:
+    def _open_writable(self, seconds: float, *, known: bool) -> sqlite3.Connection:
+        """Return a connection that writes.
+
+        Args:
+            known: the file was looked at, and is as it was then.
+        """
         db = connect(self.path.as_posix(), seconds)
         try:
-            found = migrations.version(db, self.path)
+            found = int(db.execute("PRAGMA user_version").fetchone()[0]) if known else 0
+            if found != migrations.SCHEMA_VERSION:
+                found = migrations.version(db, self.path)
             if found == 0:
                 # For its owner alone, before anything is in it; the WAL takes after it.
                 self.path.chmod(0o600)
