@@ -6,8 +6,12 @@ import re
 from typing import Any, AnyStr, cast
 
 
-class _Later:
-    """A pattern whose methods and attributes are those of the compiled one, once asked for."""
+class _Made:
+    """A pattern, by the methods and attributes of the compiled one."""
+
+
+class _Later(_Made):
+    """A pattern that is compiled once one of them is asked for."""
 
     def __init__(self, *made: Any) -> None:
         self._made = made
@@ -15,9 +19,13 @@ class _Later:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        value = getattr(re.compile(*self._made), name)
-        setattr(self, name, value)
-        return value
+        pattern = re.compile(*self._made)
+        for public in dir(pattern):
+            if not public.startswith("_"):
+                setattr(self, public, getattr(pattern, public))
+        # Where a class has a __getattr__, all that it has takes longer to get.
+        self.__class__ = _Made  # type: ignore[assignment]
+        return getattr(pattern, name)
 
 
 def regex(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

@@ -50,8 +50,10 @@ SESSION_OF = ", ".join(f"s.{name}" for name in SESSION.split(", "))
 def hex_of(column: str) -> str:
     """Return, in SQL, what :func:`packed` was given of a column; what is neither, told from it."""
     return (
-        f"CASE typeof({column}) || length({column}) WHEN 'blob32' THEN lower(hex({column})) "
-        f"WHEN 'text64' THEN quote({column}) ELSE {column} END"
+        f"CASE length({column}) WHEN 32 THEN "
+        f"CASE typeof({column}) WHEN 'blob' THEN lower(hex({column})) ELSE {column} END "
+        f"WHEN 64 THEN CASE typeof({column}) WHEN 'text' THEN quote({column}) ELSE {column} END "
+        f"ELSE {column} END"
     )
 
 
