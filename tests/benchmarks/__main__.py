@@ -16,6 +16,7 @@ from pathlib import Path
 from .bodies import bodies
 from .costs import costs
 from .plan import FULL, MIB, ORDINARY, QUICK, Bench, say
+from .plugin import plugin
 from .record import record, threads
 from .replay import replay
 from .report import Group, Report
@@ -30,6 +31,7 @@ _MEASURES = {
     "bodies": bodies,
     "size": size,
     "costs": costs,
+    "plugin": plugin,
 }
 _PACKAGES = (
     "mxm-dataio", "requests", "urllib3",

@@ -31,6 +31,8 @@ class Amounts:
         peer_body: the same for the other recorders, of which several hold it in memory.
         body_rounds: turns with the big body.
         cost_rounds: fresh interpreters.
+        tests: of a suite that the pytest plugin replays.
+        plugin_rounds: turns of that suite.
         peers: others than this project and what it is measured against take part.
     """
 
@@ -43,6 +45,8 @@ class Amounts:
     peer_body: int = 512 * MIB
     body_rounds: int = 5
     cost_rounds: int = 11
+    tests: int = 1_000
+    plugin_rounds: int = 5
     peers: bool = True
 
 
@@ -54,6 +58,8 @@ QUICK = Amounts(
     body=32 * MIB,
     body_rounds=3,
     cost_rounds=3,
+    tests=200,
+    plugin_rounds=3,
     peers=False,
 )
 ORDINARY = Amounts()

@@ -1,22 +1,23 @@
-"""What the pytest plugin costs a test: ``python -m tests.benchmarks.plugin [--rounds N]``.
+"""What the pytest plugin costs a test.
 
 The same tests of three calls each, answered by an adapter with a constant answer, and replayed from
-cassettes; interleaved, each in a process of its own. Prints milliseconds a test.
+cassettes; interleaved, each in a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from examples.market_server import MarketServer
 
+from .plan import Bench, say
+from .report import Group, Line
+
+_TEST = 1.5
 _CALLS = """
 import pytest, requests
 {more}
@@ -74,26 +75,19 @@ def _seconds(path: Path, mode: str) -> float:
     return float(found[1])
 
 
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tests", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, MarketServer() as server:
-        stubbed, replayed = Path(folder, "test_stubbed.py"), Path(folder, "test_replayed.py")
-        _write(stubbed, _STUB, server.url, asked.tests)
-        _write(replayed, _PLAIN, server.url, asked.tests)
+def plugin(bench: Bench) -> list[Group]:
+    """Measure a test's time in each way, and what replay adds to it."""
+    say("plugin")
+    tests = bench.amounts.tests
+    samples: list[float] = []
+    with bench.folder() as folder, MarketServer() as server:
+        stubbed, replayed = folder / "test_stubbed.py", folder / "test_replayed.py"
+        _write(stubbed, _STUB, server.url, tests)
+        _write(replayed, _PLAIN, server.url, tests)
         _seconds(replayed, "once")
         server.stop()
-        pairs = [
-            (_seconds(stubbed, "none"), _seconds(replayed, "none")) for _ in range(asked.rounds)
-        ]
-    for name, values in zip(("stubbed", "replayed"), zip(*pairs, strict=True), strict=True):
-        print(f"{name:<10} {1000 * statistics.median(values) / asked.tests:6.2f} ms a test")
-    over = statistics.median(1000 * (new - old) / asked.tests for old, new in pairs)
-    print(f"{'over that':<10} {over:6.2f} ms a test (target 3)")
-
-
-if __name__ == "__main__":
-    main()
+        for _ in range(bench.amounts.plugin_rounds):
+            spent = _seconds(replayed, "none") - _seconds(stubbed, "none")
+            samples.append(1000 * spent / tests)
+    line = Line("a test of three replayed calls", tuple(samples), target=_TEST, own=True)
+    return [Group("plugin", "The pytest plugin, above tests with a stub", "ms", (line,))]
