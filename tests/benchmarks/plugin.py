@@ -81,6 +81,8 @@ def plugin(bench: Bench) -> list[Group]:
     tests = bench.amounts.tests
     samples: list[float] = []
     with bench.folder() as folder, MarketServer() as server:
+        # Not those of the checkout that the folder is in.
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         stubbed, replayed = folder / "test_stubbed.py", folder / "test_replayed.py"
         _write(stubbed, _STUB, server.url, tests)
         _write(replayed, _PLAIN, server.url, tests)
