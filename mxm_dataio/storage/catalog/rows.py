@@ -159,11 +159,12 @@ def put_request(
         head: the request's, or the number under which it is kept for many.
         link: its hash.
     """
+    status = str.__str__(row[18]) if type(row[18]) is Status else row[18]
     done = _insert(
         db, "requests", _KEPT_REQUEST,
         (
             row[0], session, root, *row[3:10], packed(row[10]), packed(row[11]), row[12], head,
-            packed(row[14]), *row[15:18], str.__str__(row[18]), *row[19:], link,
+            packed(row[14]), *row[15:18], status, *row[19:], link,
         ),
         " ON CONFLICT (id) DO NOTHING",
     )  # fmt: skip
@@ -177,8 +178,9 @@ def put_response(
     _insert(
         db, "responses", _KEPT_RESPONSE,
         (
-            request, *row[:4], head, packed(row[5]), row[6], *map(int, row[_BOOLEANS]), *row[9:20],
-            packed(row[20]), *row[21:],
+            request, *row[:4], head, packed(row[5]), row[6],
+            *[int(value) if type(value) is bool else value for value in row[_BOOLEANS]],
+            *row[9:20], packed(row[20]), *row[21:],
         ),
     )  # fmt: skip
 
@@ -186,8 +188,10 @@ def put_response(
 def _insert(
     db: sqlite3.Connection, table: str, columns: str, row: Row, unless: str = ""
 ) -> sqlite3.Cursor:
-    """Add a row, as sqlite3 takes it soonest: of anything but a number, a text or a bytearray it
-    looks for an adapter first, which costs a microsecond for each that is ``None``, even.
+    """Add a row.
+
+    sqlite3 looks for an adapter of each value that is no plain number, text or bytearray, ``None``
+    and bytes too, which takes a microsecond: so what is ``NULL`` is left out, and bytes are copied.
     """
     given = tuple(map(operator.is_not, row, itertools.repeat(None)))
     values = [
