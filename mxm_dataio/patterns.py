@@ -6,12 +6,8 @@ import re
 from typing import Any, AnyStr, cast
 
 
-class _Made:
-    """A pattern, by the methods and attributes of the compiled one."""
-
-
-class _Later(_Made):
-    """A pattern that is compiled once one of them is asked for."""
+class _Later:
+    """A pattern whose methods and attributes are those of the compiled one, once asked for."""
 
     def __init__(self, *made: Any) -> None:
         self._made = made
@@ -19,13 +15,9 @@ class _Later(_Made):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        pattern = re.compile(*self._made)
-        for public in dir(pattern):
-            if not public.startswith("_"):
-                setattr(self, public, getattr(pattern, public))
-        # Where a class has a __getattr__, all that it has takes longer to get.
-        self.__class__ = _Made  # type: ignore[assignment]
-        return getattr(pattern, name)
+        value = getattr(re.compile(*self._made), name)
+        setattr(self, name, value)
+        return value
 
 
 def regex(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

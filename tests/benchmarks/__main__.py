@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick",
         action="store_true",
         help="under a minute, without the other recorders; exit status 1 if a ratio within a "
-        "session is more than twice its target in every round",
+        "session is more than twice its target in most rounds",
     )
     amount.add_argument(
         "--full", action="store_true", help="a store of 1,000,000 calls, a body of 4 GiB"

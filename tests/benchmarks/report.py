@@ -104,8 +104,8 @@ class Line:
         """Whether a quick run has to fail for it."""
         if not self.gated or self.target is None:
             return False
-        # By its best round: what a neighbour on the machine takes is in some rounds, a loss in all.
-        return not self.samples or min(self.samples) > _LOSS * self.target
+        # Of a median of few rounds a neighbour on the machine makes a loss.
+        return self.spread is None or self.spread.low > _LOSS * self.target
 
 
 @dataclass(frozen=True, slots=True)

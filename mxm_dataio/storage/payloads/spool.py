@@ -90,10 +90,7 @@ class Spool:
     @property
     def file(self) -> BinaryIO | None:
         """The temporary file with all the bytes, once they outgrew memory."""
-        if self._drain is None:
-            return None
-        self._drain.finish()
-        return self._file
+        return self._file if self._finished() is not None else None
 
     @property
     def temporary(self) -> Path | None:
@@ -102,7 +99,7 @@ class Spool:
 
     def content(self) -> bytes:
         """Return all the bytes."""
-        if self._drain is not None and (file := self.file) is not None:
+        if (file := self.file) is not None:
             file.seek(0)
             return file.read()
         return self._whole()

@@ -209,7 +209,7 @@ def test_a_saved_run_is_printed_without_measuring(
     assert program.main(["--read", str(path), "--quick"]) == 1
     assert program.main(["--read", str(path)]) == 0
     assert "more than twice the target: Record: x" in capsys.readouterr().err
-    near = Line("x", (2.4, 2.7, 2.9), target=1.25, gated=True)
+    near = Line("x", (2.3, 2.4, 2.7, 2.9), target=1.25, gated=True)
     Report((Group("r", "Record", "×", (near,)),)).save(path)
     assert program.main(["--read", str(path), "--quick"]) == 0
 
