@@ -1,5 +1,7 @@
 """The variables by which processes have themselves captured, and what stands in them.
 
+And what has to be there before the rest is: clocks, ids, JSON, words on standard error.
+
 Loads nothing that an interpreter has not loaded as it starts.
 """
 

@@ -1,4 +1,4 @@
-"""Small helpers: instants, names, canonical JSON, files written whole; ids, of :mod:`.process`."""
+"""Small helpers: instants, names, canonical JSON, files written whole; more, of :mod:`.process`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .process import after_fork as after_fork
+from .process import json_writer as json_writer
 from .process import new_id as new_id
 from .process import wall_time
 

@@ -207,10 +207,8 @@ class Attempt:
 
     def captured(self) -> CapturedAttempt:
         """Return the attempt as it is recorded."""
-        parser = self.parser
-        spool = self.spool if parser is not None and parser.head_done else None
+        parser, spool = self.parser, self.spool if self.answered else None
         chunks = parser.chunks if parser else None
-        truncated = self.truncated
         return CapturedAttempt(
             self.method,
             self.url,
@@ -218,8 +216,8 @@ class Attempt:
             parser.status if parser else None,
             spool.checksum if spool is not None else None,
             spool.size if spool is not None else 0,
-            bool(parser and parser.complete and not truncated),
-            bool(parser and parser.eof and not truncated),
+            self.complete,
+            bool(parser and parser.eof and not self.truncated),
             chunks.framing() if chunks else None,
             self.body_failure or self.failure,
             self.connect,
@@ -227,7 +225,7 @@ class Attempt:
             self.first_byte,
             self.total,
             self.peer,
-            truncated=truncated,
+            truncated=self.truncated,
             head=bytes(parser.head) if parser else b"",
         )
 

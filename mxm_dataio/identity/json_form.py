@@ -11,8 +11,7 @@ from typing import Any
 
 from ..http.replacing import nested
 from ..http.tokens import PLACEHOLDER
-from ..process import json_writer
-from ..utils import NotCanonicalError, canonical_json
+from ..utils import NotCanonicalError, canonical_json, json_writer
 from .ignoring import Ignoring
 
 _PAIRS = [("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value")]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..models import Failure, Framing, Peer, Status
 from ..patterns import regex
-from ..process import json_writer
+from ..utils import json_writer
 
 
 class CapturedCall(NamedTuple):

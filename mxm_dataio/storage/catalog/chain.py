@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...process import json_writer
+from ...utils import json_writer
 
 # What the first record of a session follows.
 START = bytes(32)

@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from ...http.heads import parse_head
@@ -30,8 +31,7 @@ from ...models import (
     Unseen,
 )
 from ...patterns import regex
-from ...process import json_writer
-from ...utils import instant
+from ...utils import instant, json_writer
 from ..entries import Entry, check_checksum, failure_of, framing_of
 from ..unseen import Found, parted, together
 
@@ -50,10 +50,8 @@ SESSION_OF = ", ".join(f"s.{name}" for name in SESSION.split(", "))
 def hex_of(column: str) -> str:
     """Return, in SQL, what :func:`packed` was given of a column; what is neither, told from it."""
     return (
-        f"CASE length({column}) WHEN 32 THEN "
-        f"CASE typeof({column}) WHEN 'blob' THEN lower(hex({column})) ELSE {column} END "
-        f"WHEN 64 THEN CASE typeof({column}) WHEN 'text' THEN quote({column}) ELSE {column} END "
-        f"ELSE {column} END"
+        f"CASE typeof({column}) || length({column}) WHEN 'blob32' THEN lower(hex({column})) "
+        f"WHEN 'text64' THEN quote({column}) ELSE {column} END"
     )
 
 
@@ -413,7 +411,7 @@ def _sound(*row: Any) -> Row:
 
 
 _dump = json_writer()
-_text = json_writer(ascii=False)
+_text = encode_basestring
 
 
 def _dump_failure(failure: Failure | None) -> str | None:

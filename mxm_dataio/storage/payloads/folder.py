@@ -153,17 +153,15 @@ class PayloadFolder(PayloadReader):
 
     def _write(self, target: str, content: bytes) -> None:
         descriptor, temporary = create(self.temporary)
-        file = held(descriptor, temporary)
         try:
-            file.write(content)
-            # As long as it is open it is no one's to delete.
-            os.replace(temporary, target)
+            with contextlib.closing(held(descriptor, temporary)) as file:
+                file.write(content)
+                # As long as it is open it is no one's to delete.
+                os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        finally:
-            file.close()
 
     def _write_compressed(self, target: str, source: BinaryIO) -> bool:
         """Write a file compressed and say so, unless it would be little smaller."""
